@@ -1,0 +1,119 @@
+"""Kaldi-style data directories: `wav.scp`, optional `segments`, `text`, `utt2spk`, `utt2lang`, `utt2dur`."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from secateur.errors import SecateurError
+from secateur.files import write_text
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One utterance: a whole recording, or the part of one between `start` and `end`.
+
+    Attributes:
+        id: unique within a corpus; no white space.
+        audio: path of the recording (relative paths resolve against the working directory).
+        text: normalised transcript, words separated by single spaces.
+        speaker: speaker's identifier.
+        language: ISO 639-1 code.
+        duration: seconds of speech, i.e. `end - start` for a segment.
+        start, end: seconds into the recording, or None for the whole recording.
+        recording: identifier of the recording; needed with `start` and `end`.
+    """
+
+    id: str
+    audio: str
+    text: str
+    speaker: str
+    language: str
+    duration: float
+    start: float | None = None
+    end: float | None = None
+    recording: str | None = None
+
+
+def write_data_dir(folder: str | Path, utterances: Iterable[Utterance]) -> None:
+    """Write `utterances`, sorted by id as Kaldi wants, as a data directory.
+
+    Raises SecateurError for a duplicate id, an id with white space, or an audio path with a line break.
+    """
+    folder = Path(folder)
+    ordered = sorted(utterances, key=lambda utterance: utterance.id)
+    tables: dict[str, dict[str, str]] = {
+        name: {} for name in ("wav.scp", "segments", "text", "utt2spk", "utt2lang", "utt2dur")
+    }
+    for utterance in ordered:
+        if utterance.id in tables["text"]:
+            raise SecateurError(f"{folder}: utterance {utterance.id!r} occurs twice; every id must be unique")
+        if not utterance.id or any(character.isspace() for character in utterance.id):
+            raise SecateurError(f"{folder}: utterance id {utterance.id!r} has white space or is empty; rename it")
+        if "\n" in utterance.audio:
+            raise SecateurError(f"{folder}: the audio path of {utterance.id!r} has a line break; rename the file")
+        recording = utterance.recording or utterance.id
+        tables["wav.scp"][recording] = utterance.audio
+        if utterance.start is not None:
+            tables["segments"][utterance.id] = f"{recording} {utterance.start:.3f} {utterance.end:.3f}"
+        tables["text"][utterance.id] = utterance.text
+        tables["utt2spk"][utterance.id] = utterance.speaker
+        tables["utt2lang"][utterance.id] = utterance.language
+        tables["utt2dur"][utterance.id] = f"{utterance.duration:.3f}"
+    for name, table in tables.items():
+        if table or name != "segments":
+            write_text(folder / name, "".join(f"{key} {value}\n" for key, value in sorted(table.items())))
+
+
+def read_table(path: str | Path) -> dict[str, str]:
+    """Read a Kaldi table (`key rest of line`) in file order. Raises SecateurError for a duplicate key."""
+    path = Path(path)
+    table: dict[str, str] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise SecateurError(f"{path}: no such file; a data directory needs it") from error
+    except UnicodeDecodeError as error:
+        raise SecateurError(f"{path}: not UTF-8 (byte {error.start}); convert it, e.g. with iconv") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        key, _, value = line.strip().partition(" ")
+        if key in table:
+            raise SecateurError(f"{path}:{number}: {key!r} occurs twice; every id must be unique")
+        table[key] = value.strip()
+    return table
+
+
+def read_data_dir(folder: str | Path) -> list[Utterance]:
+    """Read a data directory as written by `write_data_dir`, in order of the ids."""
+    folder = Path(folder)
+    audio = read_table(folder / "wav.scp")
+    segments = read_table(folder / "segments") if (folder / "segments").exists() else {}
+    speakers, languages, durations = (read_table(folder / name) for name in ("utt2spk", "utt2lang", "utt2dur"))
+
+    def lookup(table: Mapping[str, str], name: str, key: str) -> str:
+        try:
+            return table[key]
+        except KeyError as error:
+            raise SecateurError(f"{folder / name}: {key!r} is missing; add a line for it") from error
+
+    utterances = []
+    for key, text in read_table(folder / "text").items():
+        recording, start, end = key, None, None
+        if segments:
+            recording, first, last = lookup(segments, "segments", key).split()
+            start, end = float(first), float(last)
+        utterances.append(
+            Utterance(
+                id=key,
+                audio=lookup(audio, "wav.scp", recording),
+                text=text,
+                speaker=lookup(speakers, "utt2spk", key),
+                language=lookup(languages, "utt2lang", key),
+                duration=float(lookup(durations, "utt2dur", key)),
+                start=start,
+                end=end,
+                recording=recording if segments else None,
+            )
+        )
+    return utterances

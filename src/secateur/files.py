@@ -1,0 +1,87 @@
+"""Writing files so that a reader never sees half of one, and reading the small formats that the jobs exchange."""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from secateur.errors import SecateurError
+
+
+@contextmanager
+def written_aside(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path` (a file or a folder); rename it to `path` when the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield aside
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(aside, path)
+    except OSError as error:
+        raise SecateurError(
+            f"{path}: could not be written ({error.strerror or error}); free some disk space or mend the permissions, "
+            "then run the same command again"
+        ) from error
+    finally:
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        else:
+            aside.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write `text` (UTF-8) to `path` in one step."""
+    with written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys. NaN is refused: readers in other languages choke on it."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Read a JSON file. Raises SecateurError naming the file when it is missing or not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SecateurError(f"{path}: no such file; the job that makes it has not run") from error
+    except ValueError as error:
+        raise SecateurError(f"{path}: not valid JSON ({error}); delete it and run again") from error
+
+
+def write_tsv(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write `rows` as tab-separated values with exactly these `columns`; None becomes an empty cell.
+
+    Floats are written with `repr`, the shortest text that reads back to the same number.
+    """
+
+    def cell(value: Any) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return str(value).replace("\t", " ").replace("\n", " ")
+
+    lines = ["\t".join(columns)]
+    for row in rows:
+        unknown = set(row) - set(columns)
+        if unknown:
+            raise ValueError(f"{path}: row has columns {sorted(unknown)} that the table lacks")
+        lines.append("\t".join(cell(row.get(column)) for column in columns))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_tsv(path: str | os.PathLike) -> list[dict[str, str]]:
+    """Read a table written by `write_tsv` as one dictionary of strings per row."""
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except FileNotFoundError as error:
+        raise SecateurError(f"{path}: no such file; the job that makes it has not run") from error

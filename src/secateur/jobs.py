@@ -1,0 +1,121 @@
+"""What every script of the workflow shares: arguments, logging, `run.json`, and one clear line for a user's error."""
+
+import argparse
+import json
+import logging
+import os
+import platform
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from secateur.errors import SecateurError
+from secateur.files import write_json
+
+RECORDED_PACKAGES = ("torch", "espnet", "numpy", "kaldiio", "jiwer", "snakemake", "transformers")
+
+
+def job(
+    description: str,
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    run: Callable[[argparse.Namespace, dict[str, Any]], None],
+) -> None:
+    """Run a script: parse its arguments, call `run(arguments, record)` and write `record` to `--run-json`.
+
+    `run` adds what only it knows (seed, device, steps) to `record`; time, memory, versions and host are added here.
+    A SecateurError becomes one line on standard error and exit status 1; any other exception keeps its traceback.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add_arguments(parser)
+    parser.add_argument("--run-json", type=Path, help="where to write the record of this run")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    record: dict[str, Any] = {}
+    started = time.time()
+    try:
+        run(arguments, record)
+        if arguments.run_json:
+            write_json(arguments.run_json, describe(arguments, started) | record)
+    except SecateurError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def describe(arguments: argparse.Namespace, started: float) -> dict[str, Any]:
+    """The part of `run.json` that is the same for every job; `started` is in seconds since the epoch."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "script": Path(sys.argv[0]).name,
+        "arguments": {name: _plain(value) for name, value in vars(arguments).items()},
+        "versions": {"python": platform.python_version()} | _versions(),
+        "git": _git_revision(),
+        "host": socket.gethostname(),
+        "processor": _processor(),
+        "threads": threads(),
+        "device": "cpu",
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 3),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
+        "peak_memory_bytes": usage.ru_maxrss * 1024,
+    }
+
+
+def threads() -> int:
+    """The number of CPU threads given to this process (OMP_NUM_THREADS, set from Snakemake's `threads`)."""
+    return int(os.environ.get("OMP_NUM_THREADS", "1"))
+
+
+def json_argument(text: str) -> Any:
+    """An argparse type: JSON text, or `@FILE` to read it from a file."""
+    try:
+        return json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"neither JSON nor @FILE with JSON: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in RECORDED_PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _git_revision() -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        logging.debug("no /proc/cpuinfo")
+    return platform.processor() or platform.machine()
