@@ -1,0 +1,62 @@
+"""Transcripts as models see them: lower-case words separated by single spaces."""
+
+import re
+import unicodedata
+
+from secateur.errors import SecateurError
+
+APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ‛´`′＇", "'"))
+ORDINALS = {
+    "en": "st|nd|rd|th",
+    "es": "[ºª°]|er|[rtv]?[oa]|m[oa]",
+    "fr": "ers?|[eè]re|re|[eè]mes?|es?",
+    "it": "[ºª°]",
+    "nl": "ste|de|e",
+}
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+def normalise(text: str, language: str) -> str:
+    """Return `text` in NFC and lower case, without punctuation, numbers spelled out in `language` (ISO 639-1).
+
+    Only letters, combining marks, apostrophes inside words and single spaces remain. Punctuation, dashes and symbols
+    become spaces: `A.M.` → `a m`. Raises SecateurError for digits in a language that cannot be spelled out.
+    """
+    text = unicodedata.normalize("NFC", text).translate(APOSTROPHES)
+    text = _spell_numbers(text, language).lower()
+    text = unicodedata.normalize("NFC", text)
+    text = "".join(character if character == "'" or _is_letter(character) else " " for character in text)
+    text = re.sub(r"(?<![^\W_])'|'(?![^\W_])", " ", text)
+    return " ".join(text.split())
+
+
+def _is_letter(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LM"
+
+
+def _spell_numbers(text: str, language: str) -> str:
+    ordinal = ORDINALS.get(language)
+    pattern = re.compile(rf"({NUMBER.pattern})(?:({ordinal})(?!\w))?" if ordinal else rf"({NUMBER.pattern})()")
+    return pattern.sub(lambda match: f" {_spell(match[1], language, bool(match[2]))} ", text)
+
+
+def _spell(digits: str, language: str, ordinal: bool) -> str:
+    """Spell one number. `1,000` and `28.8` are read as the language writes them; `007` and `1.2.3` digit by digit."""
+    from num2words import num2words
+
+    thousands = "," if language == "en" else r"\."
+    if re.fullmatch(rf"\d{{1,3}}({thousands}\d{{3}})+", digits):
+        digits = re.sub(r"\D", "", digits)
+    parts = re.split("[.,]", digits)
+    leading_zero = len(parts[0]) > 1 and int(parts[0][0]) == 0
+    try:
+        if len(parts) == 1 and not leading_zero and len(digits) <= 15:
+            return num2words(int(digits), to="ordinal" if ordinal else "cardinal", lang=language)
+        if len(parts) == 2 and not leading_zero and len(digits) <= 15:
+            return num2words(f"{int(parts[0])}.{parts[1]}", lang=language)
+        return " ".join(num2words(int(digit), lang=language) for part in parts for digit in part)
+    except NotImplementedError as error:
+        raise SecateurError(
+            f"transcript number {digits!r}: numbers cannot be spelled out in language {language!r}; "
+            "write them as words in the transcripts"
+        ) from error
