@@ -1,0 +1,343 @@
+"""One step-based training loop for every method.
+
+A step is one global batch: `batches.step(n)` names its utterances, which are split into micro-batches for gradient
+accumulation and over the ranks of a distributed job. Losses are means over utterances, so the gradient of a step does
+not depend on how it was split. Every random choice of a step is seeded by (seed, step): to resume, nothing but the
+tensors and the step number is needed, and a resumed run ends with the same bytes as an uninterrupted one.
+"""
+
+import json
+import logging
+import math
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from secateur.data import Batch
+from secateur.devices import autocast_dtype
+from secateur.errors import SecateurError
+from secateur.files import write_tsv, written_aside
+from secateur.models import load_tensors, save_tensors
+
+HISTORY_COLUMNS = ("step", "learning_rate", "train_loss", "dev_loss", "grad_norm", "utterances", "seconds")
+
+
+class Examples(Protocol):
+    """What the loop reads: `secateur.data.SpeechExamples` or `TextExamples`."""
+
+    def load(self, keys: Sequence[str]) -> Batch: ...
+
+
+class Method:
+    """A pruning (or other) method that takes part in training. This base class does nothing.
+
+    A method gets to see every step; what it must remember over a restart goes through `tensors` and `restore`.
+    """
+
+    def start(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Once, after the model and the optimizer are made or restored."""
+
+    def before_forward(self, step: int, batch: Batch) -> None:
+        """Before each micro-batch of step `step` (from 0)."""
+
+    def after_backward(self, step: int, batch: Batch) -> None:
+        """When the step's gradients are complete, before clipping."""
+
+    def after_update(self, step: int, batch: Batch) -> None:
+        """After the optimizer has changed the weights."""
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What must be saved to resume."""
+        return {}
+
+    def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Take back what `tensors` gave."""
+
+
+def learning_rate(options: Mapping[str, Any], step: int) -> float:
+    """The learning rate of step `step` (from 0). `learning_rate` is the peak, reached after `warmup` steps.
+
+    `noam` (Vaswani et al. 2017): inverse square root of the step; ESPnet1's `transformer-lr` r at width d with warm-up
+    w peaks at r·d^-0.5·w^-0.5. `linear` and `cosine` end at zero after `steps`. `constant` stays at the peak.
+    """
+    peak, warmup, done = options["learning_rate"], options["warmup"], step + 1
+    if done <= warmup:
+        return peak * done / warmup
+    share = (done - warmup) / max(1, options["steps"] - warmup)
+    match options["schedule"]:
+        case "noam":
+            return peak * math.sqrt(max(1, warmup) / done)
+        case "linear":
+            return peak * (1 - share)
+        case "cosine":
+            return peak * 0.5 * (1 + math.cos(math.pi * share))
+        case "constant":
+            return peak
+    raise SecateurError(f"training.schedule: {options['schedule']!r}; allowed: noam, linear, cosine, constant")
+
+
+def make_optimizer(model: torch.nn.Module, options: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov & Hutter 2019) with weight decay on matrices only, betas and eps as in ESPnet's recipes."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    others = [parameter for parameter in parameters if parameter.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": options["weight_decay"]},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=options["learning_rate"], betas=(0.9, 0.98), eps=1e-9, fused=True)
+
+
+def train(
+    model: torch.nn.Module,
+    examples: Examples,
+    plan: Callable[[int], list[str]],
+    dev: tuple[Examples, Sequence[Sequence[str]]],
+    options: Mapping[str, Any],
+    seed: int,
+    device: torch.device,
+    state: Path,
+    identity: str,
+    methods: Sequence[Method] = (),
+) -> list[dict[str, Any]]:
+    """Train `model` in place and return the history, one row per evaluation.
+
+    Args:
+        examples, plan: training data, and the utterances of every step.
+        dev: development data and its batches; the dev loss is the mean over utterances.
+        options: an entry of `training` in the configuration.
+        state: folder in which the run saves itself; `identity` names what is trained with what, and a state of
+            another identity is ignored. Delete the folder when the result is safe.
+        methods: take part in every step, in this order.
+
+    With `average_best` k > 0 the model ends as the mean of its k best evaluated checkpoints by dev loss, else as its
+    last step left it. Raises SecateurError when a loss is not finite, naming the utterances.
+    """
+    model.to(device)
+    optimizer = make_optimizer(model, options)
+    run = _State(state, identity)
+    run.restore(model, optimizer, methods)
+    for method in methods:
+        method.start(model, optimizer)
+    dtype = autocast_dtype(device, options["precision"])
+    autocast = torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+    rows, steps = run.history, options["steps"]
+    losses, count, norm = run.losses, run.count, 0.0
+    saved = started = time.monotonic()
+    model.train()
+    bar = tqdm(total=steps, initial=run.step, desc="train", unit="step", disable=None)
+    with ThreadPoolExecutor(1) as reader:
+
+        def read(step: int):
+            return [reader.submit(examples.load, keys) for keys in _split(plan(step), options["accumulate"])]
+
+        pending = read(run.step) if run.step < steps else []
+        for step in range(run.step, steps):
+            batches = [future.result() for future in pending]
+            pending = read(step + 1) if step + 1 < steps else []
+            total = sum(len(batch.utterances) for batch in batches)
+            _seed_everything(seed, step)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(options, step)
+            optimizer.zero_grad(set_to_none=True)
+            for batch in batches:
+                for method in methods:
+                    method.before_forward(step, batch)
+                with autocast:
+                    loss, _, _ = model(**{name: tensor.to(device) for name, tensor in batch.tensors.items()})
+                share = len(batch.utterances) / total
+                value = loss.item()
+                if not math.isfinite(value):
+                    raise SecateurError(
+                        f"the loss is {value} at step {step + 1}, on utterances {', '.join(batch.utterances[:20])}; "
+                        "look at these, or lower learning_rate, lengthen warmup, or set precision: float32"
+                    )
+                (loss * share).backward()
+                losses += value * share
+            for method in methods:
+                method.after_backward(step, batches[-1])
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options["clip"]).item()
+            if math.isfinite(norm):
+                optimizer.step()
+            else:
+                logging.warning("step %d: the gradient is not finite; the step is skipped", step + 1)
+            for method in methods:
+                method.after_update(step, batches[-1])
+            count += total
+            run.step = step + 1
+            bar.update()
+            since = run.step - (rows[-1]["step"] if rows else 0)
+            if run.step % options["evaluate_every"] == 0 or run.step == steps:
+                dev_loss = evaluate(model, *dev, device, autocast)
+                rows.append(
+                    {
+                        "step": run.step,
+                        "learning_rate": learning_rate(options, step),
+                        "train_loss": losses / since,
+                        "dev_loss": dev_loss,
+                        "grad_norm": norm,
+                        "utterances": count,
+                        "seconds": round(run.seconds + time.monotonic() - started, 2),
+                    }
+                )
+                losses, count = 0.0, 0
+                logging.info("step %d: train %.3f dev %.3f", run.step, rows[-1]["train_loss"], dev_loss)
+                bar.set_postfix(train=f"{rows[-1]['train_loss']:.2f}", dev=f"{dev_loss:.2f}")
+                run.keep_best(model, dev_loss, options["average_best"])
+            if time.monotonic() - saved >= options["checkpoint_seconds"] or run.step == steps:
+                run.losses, run.count = losses, count
+                now = time.monotonic()
+                run.save(model, optimizer, methods, now - started)
+                saved = now
+    bar.close()
+    run.average_best(model, options["average_best"])
+    model.eval()
+    return rows
+
+
+@torch.no_grad()
+def evaluate(
+    model: torch.nn.Module,
+    examples: Examples,
+    batches: Sequence[Sequence[str]],
+    device: torch.device,
+    autocast: torch.autocast,
+) -> float:
+    """Mean loss over the utterances of `batches`, in evaluation mode; the model's mode is restored."""
+    training = model.training
+    model.eval()
+    total, count = 0.0, 0
+    for keys in batches:
+        batch = examples.load(keys)
+        with autocast:
+            loss, _, _ = model(**{name: tensor.to(device) for name, tensor in batch.tensors.items()})
+        total += loss.item() * len(keys)
+        count += len(keys)
+    model.train(training)
+    return total / count
+
+
+def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the history that `train` returned as `history.tsv`."""
+    write_tsv(path, HISTORY_COLUMNS, rows)
+
+
+class _State:
+    """The saved state of a run: one safetensors file, with the bookkeeping in its header, and the best checkpoints."""
+
+    def __init__(self, folder: Path, identity: str):
+        self.folder, self.identity = folder, identity
+        self.step, self.seconds, self.losses, self.count = 0, 0.0, 0.0, 0
+        self.history: list[dict[str, Any]] = []
+        self.best: list[tuple[float, int]] = []
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "state.safetensors"
+
+    def save(self, model, optimizer, methods: Sequence[Method], seconds: float) -> None:
+        tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+        for name, parameter in model.named_parameters():
+            for key, value in optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer.{key}.{name}"] = value
+        for index, method in enumerate(methods):
+            tensors |= {f"method.{index}.{name}": value for name, value in method.tensors().items()}
+        header = {
+            "identity": self.identity,
+            "step": self.step,
+            "seconds": self.seconds + seconds,
+            "losses": self.losses,
+            "count": self.count,
+            "history": self.history,
+            "best": self.best,
+        }
+        with written_aside(self.file) as aside:
+            save_file(
+                {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()},
+                aside,
+                metadata={"state": json.dumps(header)},
+            )
+        self._forget(step for _, step in self.best)
+
+    def restore(self, model, optimizer, methods: Sequence[Method]) -> None:
+        if not self.file.exists():
+            return
+        tensors = load_tensors(self.file)
+        with safe_open(self.file, "pt") as stream:
+            header = json.loads(stream.metadata()["state"])
+        if header["identity"] != self.identity:
+            logging.info("%s: the saved state is of another configuration or code; starting afresh", self.folder)
+            self._forget(())
+            return
+        self.step, self.seconds = header["step"], header["seconds"]
+        self.losses, self.count = header["losses"], header["count"]
+        self.history, self.best = header["history"], [(loss, step) for loss, step in header["best"]]
+        groups: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}, "method": {}}
+        for name, value in tensors.items():
+            kind, _, rest = name.partition(".")
+            groups[kind][rest] = value
+        model.load_state_dict(groups["model"], strict=True)
+        parameters = dict(model.named_parameters())
+        for name, value in groups["optimizer"].items():
+            key, _, parameter = name.partition(".")
+            place = parameters[parameter]
+            # AdamW's step counter lives on the CPU unless the fused GPU kernel wants it beside the weights.
+            optimizer.state[place][key] = value.to(place.device)
+        for index, method in enumerate(methods):
+            prefix = f"{index}."
+            method.restore(
+                {name[len(prefix) :]: value for name, value in groups["method"].items() if name.startswith(prefix)}
+            )
+        logging.info("%s: resumed at step %d", self.folder, self.step)
+
+    def keep_best(self, model: torch.nn.Module, loss: float, keep: int) -> None:
+        """Keep the checkpoint if its dev loss is among the `keep` best; an earlier step wins a tie."""
+        if keep < 1:
+            return
+        best = sorted([*self.best, (loss, self.step)])[:keep]
+        if (loss, self.step) in best:
+            save_tensors(self._best_file(self.step), model.state_dict())
+        # Files that fell out go only after the next save: until then a restart still needs them.
+        self.best = best
+
+    def average_best(self, model: torch.nn.Module, keep: int) -> None:
+        if keep < 1:
+            return
+        checkpoints = [load_tensors(self._best_file(step)) for _, step in sorted(self.best, key=lambda item: item[1])]
+        mean = {}
+        for name, value in checkpoints[-1].items():
+            if value.is_floating_point():
+                value = torch.stack([checkpoint[name].double() for checkpoint in checkpoints]).mean(0).to(value.dtype)
+            mean[name] = value
+        model.load_state_dict(mean, strict=True)
+
+    def _best_file(self, step: int) -> Path:
+        return self.folder / f"best-{step}.safetensors"
+
+    def _forget(self, keep) -> None:
+        kept = {self._best_file(step) for step in keep}
+        for file in self.folder.glob("best-*.safetensors"):
+            if file not in kept:
+                file.unlink()
+
+
+def _split(keys: list[str], parts: int) -> list[list[str]]:
+    """Split a batch into at most `parts` micro-batches of nearly equal size."""
+    parts = min(parts, len(keys))
+    return [keys[index * len(keys) // parts : (index + 1) * len(keys) // parts] for index in range(parts)]
+
+
+def _seed_everything(seed: int, step: int) -> None:
+    mixed = (seed * 1_000_003 + step) % 2**32
+    random.seed(mixed)
+    np.random.seed(mixed)
+    torch.manual_seed(mixed)
