@@ -43,7 +43,7 @@ def closed_vocabulary(utterances: Sequence[Utterance], dev: int, test: int) -> d
     for name, wanted in (("test", test), ("dev", dev)):
         if wanted and not chosen[name]:
             raise SecateurError(
-                f"{name} set: only {found} of {len(utterances)} utterances can be held out (at least {MINIMUM_WORDS} words, "
+                f"{name} set: only {found} of {len(utterances)} utterances can be held out (≥ {MINIMUM_WORDS} words, "
                 f"all found elsewhere too), {dev} for dev and {test} for test are wanted; add data or ask for fewer"
             )
     taken = {utterance.id for group in held_out for utterance in group}
