@@ -1,0 +1,40 @@
+# `make results` and `make test` set up what they need in .venv and do their job; `make help` lists the rest.
+
+STUDY ?= default## config.yaml (default), a name in workflow/studies, or the path of a configuration file
+CORES ?=## CPU cores to use at a time (all of this machine)
+ARGS ?=## passed on to Snakemake by `make results`, to pytest by `make test`
+PYTHON ?=## the interpreter to make .venv with (the first of python3.11, 3.12, 3.13, python3 that will do)
+
+unexport PYTHONPATH PYTHONHOME
+IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help results test lint bench venv
+
+help: ## list the targets
+	@awk -F ' ?([?]=[^#]*|:.*)## ' '/^[A-Za-z]+ ?([?]=[^#]*|:.*)## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
+
+results: venv ## run a study: STUDY=smoke, CORES=4, ARGS='-n' for a dry run
+	@$(IN_VENV) python workflow/run.py --study "$(STUDY)" $(if $(CORES),--cores "$(CORES)") -- $(ARGS)
+
+test: venv ## run the tests
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile $(ARGS)
+
+lint: venv ## check style: ruff, snakefmt, snakemake --lint
+	@$(IN_VENV) ruff check .
+	@$(IN_VENV) ruff format --check .
+	@$(IN_VENV) snakefmt --check Snakefile workflow
+	@$(IN_VENV) snakemake --lint
+
+bench: venv ## run the benchmarks
+	@for benchmark in benchmarks/*.py; do $(IN_VENV) python "$$benchmark" $(ARGS) || exit 1; done
+
+# The interpreter of an existing .venv comes first: what `make test PYTHON=python3.12` made, the next `make test` keeps.
+venv: ## make or mend .venv (the others do it by themselves)
+	@for python in $(if $(PYTHON),"$(PYTHON)",.venv/bin/python python3.11 python3.12 python3.13 python3); do \
+	    if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then exec "$$python" envs/install.py; fi; \
+	done; \
+	found=$$("$(or $(PYTHON),python3)" --version 2>/dev/null) || found='does not run'; \
+	echo "error: $(or $(PYTHON),python3): $$found; Python 3.11 or newer is needed:" \
+	    "apt-get install python3.11 python3.11-venv (or newer), or name one: make PYTHON=/path/to/python3.11" >&2; \
+	exit 1
