@@ -44,6 +44,7 @@ def write_data_dir(folder: str | Path, utterances: Iterable[Utterance]) -> None:
     tables: dict[str, dict[str, str]] = {
         name: {} for name in ("wav.scp", "segments", "text", "utt2spk", "utt2lang", "utt2dur")
     }
+    segmented = any(utterance.start is not None for utterance in ordered)  # then Kaldi wants a segment for everyone
     for utterance in ordered:
         if utterance.id in tables["text"]:
             raise SecateurError(f"{folder}: utterance {utterance.id!r} occurs twice; every id must be unique")
@@ -51,14 +52,20 @@ def write_data_dir(folder: str | Path, utterances: Iterable[Utterance]) -> None:
             raise SecateurError(f"{folder}: utterance id {utterance.id!r} has white space or is empty; rename it")
         if "\n" in utterance.audio:
             raise SecateurError(f"{folder}: the audio path of {utterance.id!r} has a line break; rename the file")
+        if "\n" in utterance.text:
+            raise SecateurError(f"{folder}: the transcript of {utterance.id!r} has a line break; put it on one line")
         recording = utterance.recording or utterance.id
         tables["wav.scp"][recording] = utterance.audio
-        if utterance.start is not None:
-            tables["segments"][utterance.id] = f"{recording} {utterance.start:.3f} {utterance.end:.3f}"
+        if segmented:
+            start = utterance.start or 0.0
+            end = start + utterance.duration if utterance.end is None else utterance.end
+            tables["segments"][utterance.id] = f"{recording} {start:.3f} {end:.3f}"
         tables["text"][utterance.id] = utterance.text
         tables["utt2spk"][utterance.id] = utterance.speaker
         tables["utt2lang"][utterance.id] = utterance.language
         tables["utt2dur"][utterance.id] = f"{utterance.duration:.3f}"
+    (folder / "segments").unlink(missing_ok=True)
+    (folder / "segments").unlink(missing_ok=True)
     for name, table in tables.items():
         if table or name != "segments":
             write_text(folder / name, "".join(f"{key} {value}\n" for key, value in sorted(table.items())))
@@ -69,7 +76,7 @@ def read_table(path: str | Path) -> dict[str, str]:
     path = Path(path)
     table: dict[str, str] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError as error:
         raise SecateurError(f"{path}: no such file; a data directory needs it") from error
     except UnicodeDecodeError as error:
@@ -77,11 +84,22 @@ def read_table(path: str | Path) -> dict[str, str]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        key, _, value = line.strip().partition(" ")
+        key, *rest = line.split(maxsplit=1)
         if key in table:
             raise SecateurError(f"{path}:{number}: {key!r} occurs twice; every id must be unique")
-        table[key] = value.strip()
+        table[key] = rest[0].strip() if rest else ""
     return table
+
+
+def parse_segment(folder: str | Path, key: str, value: str) -> tuple[str, float, float]:
+    """Read `recording start end` of a line of `segments`. Raises SecateurError if it is anything else."""
+    try:
+        recording, start, end = value.split()
+        return recording, float(start), float(end)
+    except ValueError as error:
+        raise SecateurError(
+            f"{Path(folder) / 'segments'}: {key!r} has {value!r}; write a recording's id, start and end in seconds"
+        ) from error
 
 
 def read_data_dir(folder: str | Path) -> list[Utterance]:
@@ -101,8 +119,7 @@ def read_data_dir(folder: str | Path) -> list[Utterance]:
     for key, text in read_table(folder / "text").items():
         recording, start, end = key, None, None
         if segments:
-            recording, first, last = lookup(segments, "segments", key).split()
-            start, end = float(first), float(last)
+            recording, start, end = parse_segment(folder, key, lookup(segments, "segments", key))
         utterances.append(
             Utterance(
                 id=key,
@@ -110,10 +127,17 @@ def read_data_dir(folder: str | Path) -> list[Utterance]:
                 text=text,
                 speaker=lookup(speakers, "utt2spk", key),
                 language=lookup(languages, "utt2lang", key),
-                duration=float(lookup(durations, "utt2dur", key)),
+                duration=_seconds(folder, key, lookup(durations, "utt2dur", key)),
                 start=start,
                 end=end,
                 recording=recording if segments else None,
             )
         )
     return utterances
+
+
+def _seconds(folder: Path, key: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise SecateurError(f"{folder / 'utt2dur'}: {key!r} has {value!r}; write its duration in seconds") from error

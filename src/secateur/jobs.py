@@ -34,6 +34,7 @@ def job(
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--run-json", type=Path, help="where to write the record of this run")
+    parser.add_argument("--code", default="", help="fingerprint of the code, recorded with the run")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     record: dict[str, Any] = {}

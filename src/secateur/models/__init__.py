@@ -6,7 +6,7 @@ list: it rebuilds its model by itself and loads strictly.
 
 Every model answers `model(**tensors) -> (loss, statistics, weight)`, `weight` being the number of utterances, and
 acoustic models also `model.encode(speech (B, T, F), lengths (B,)) -> (encoder_out (B, T', D), lengths (B,))`.
-To add a type, write one file with a function `build(config, tokens) -> Module` and name it in `TYPES`.
+To add a type, write `secateur/models/{type}.py` with `build(config, tokens) -> Module`, and its keys in the schema.
 """
 
 import importlib
@@ -22,11 +22,6 @@ from safetensors.torch import load_file, save_file
 from secateur.errors import SecateurError
 from secateur.files import read_json, write_json, written_aside
 
-TYPES = {
-    "ctc": "secateur.models.asr",
-    "hybrid": "secateur.models.asr",
-    "transformer_lm": "secateur.models.lm",
-}
 FORMAT = 1
 
 
@@ -41,7 +36,7 @@ class Loaded:
 
 def build_model(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Module:
     """Build a freshly initialised model. Its randomness comes from torch's global generator: seed that first."""
-    return importlib.import_module(TYPES[config["type"]]).build(dict(config), list(tokens))
+    return importlib.import_module(f"{__name__}.{config['type']}").build(dict(config), list(tokens))
 
 
 def save_model(folder: str | Path, model: torch.nn.Module, config: Mapping[str, Any], tokens: Sequence[str]) -> None:

@@ -1,20 +1,17 @@
-"""Acoustic models out of ESPnet2's parts: Transformer or Conformer encoders with CTC, or hybrid CTC/attention.
+"""CTC models out of ESPnet2's parts: a Transformer or Conformer encoder and a CTC head.
 
 Configuration (see `workflow/schemas/config.schema.yaml` for defaults):
-    type: `ctc` or `hybrid`.
     features: number of mel bins F.
     input: `stack` (concatenate `stack` frames, a linear layer: cheap) or `conv2d` (subsampling by 4).
     encoder: {type: transformer | conformer, layers, dim, heads, ffn, dropout, attention_dropout, kernel}.
     intermediate_ctc: {layers, weight}: Lee & Watanabe 2021; loss = (1−w)·L_ctc + w·mean_k L_ctc^(k).
     stochastic_depth: p_max; layer l of N is skipped with probability p_max·l/N in training (Lee, Kang & Watanabe 2021).
-    decoder: {layers, heads, ffn, dropout}, ctc_weight, label_smoothing: for `hybrid`.
 """
 
 from typing import Any
 
 import torch
 from espnet2.asr.ctc import CTC
-from espnet2.asr.decoder.transformer_decoder import TransformerDecoder
 from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
 from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
 from espnet2.asr.espnet_model import ESPnetASRModel
@@ -66,14 +63,38 @@ class Stack(AbsPreEncoder):
         return feats.reshape(len(feats), -1, self.output_size()), -(-lengths // self.factor)
 
 
-def build(config: dict[str, Any], tokens: list[str]) -> ESPnetASRModel:
-    """Build the model that `config` describes; see the module's docstring."""
-    bins, options = config["features"], config["encoder"]
-    stacked = config["input"] == "stack"
-    preencoder = Stack(bins, config["stack"]) if stacked else None
-    intermediate = config["intermediate_ctc"]
+def build(config: dict[str, Any], tokens: list[str], **parts: Any) -> ESPnetASRModel:
+    """Build the model that `config` describes; see the module's docstring.
+
+    `parts` replaces arguments of ESPnetASRModel: other types put their decoder and loss weights in here.
+    """
+    bins, intermediate = config["features"], config["intermediate_ctc"]
+    preencoder = Stack(bins, config["stack"]) if config["input"] == "stack" else None
+    encoder = build_encoder(config, preencoder.output_size() if preencoder else bins)
+    parts = {"decoder": None, "ctc_weight": 1.0} | parts
+    return ESPnetASRModel(
+        vocab_size=len(tokens),
+        token_list=tokens,
+        frontend=Normalize(bins),
+        specaug=None,
+        normalize=None,
+        preencoder=preencoder,
+        encoder=encoder,
+        postencoder=None,
+        ctc=Float32CTC(len(tokens), encoder.output_size()),
+        joint_network=None,
+        interctc_weight=intermediate["weight"] if intermediate["layers"] else 0.0,
+        report_cer=False,
+        report_wer=False,
+        **parts,
+    )
+
+
+def build_encoder(config: dict[str, Any], width: int) -> TransformerEncoder | ConformerEncoder:
+    """The encoder of `config` for input frames (B, T, width); it answers (B, T', dim)."""
+    options = config["encoder"]
     common: dict[str, Any] = dict(
-        input_size=preencoder.output_size() if preencoder else bins,
+        input_size=width,
         output_size=options["dim"],
         attention_heads=options["heads"],
         linear_units=options["ffn"],
@@ -81,8 +102,8 @@ def build(config: dict[str, Any], tokens: list[str]) -> ESPnetASRModel:
         dropout_rate=options["dropout"],
         positional_dropout_rate=options["dropout"],
         attention_dropout_rate=options["attention_dropout"],
-        input_layer="linear" if stacked else "conv2d",
-        interctc_layer_idx=list(intermediate["layers"]),
+        input_layer="linear" if config["input"] == "stack" else "conv2d",
+        interctc_layer_idx=list(config["intermediate_ctc"]["layers"]),
         use_flash_attn=False,
     )
     if options["type"] == "conformer":
@@ -94,34 +115,4 @@ def build(config: dict[str, Any], tokens: list[str]) -> ESPnetASRModel:
     for number, layer in enumerate(encoder.encoders, 1):
         # ESPnet's own constructors take a flat rate at most; its layers read this attribute.
         layer.stochastic_depth_rate = config["stochastic_depth"] * number / options["layers"]
-    decoder, ctc_weight = None, 1.0
-    if config["type"] == "hybrid":
-        ctc_weight = config["ctc_weight"]
-        decoder = TransformerDecoder(
-            vocab_size=len(tokens),
-            encoder_output_size=options["dim"],
-            attention_heads=config["decoder"]["heads"],
-            linear_units=config["decoder"]["ffn"],
-            num_blocks=config["decoder"]["layers"],
-            dropout_rate=config["decoder"]["dropout"],
-            positional_dropout_rate=config["decoder"]["dropout"],
-            use_flash_attn=False,
-        )
-    return ESPnetASRModel(
-        vocab_size=len(tokens),
-        token_list=tokens,
-        frontend=Normalize(bins),
-        specaug=None,
-        normalize=None,
-        preencoder=preencoder,
-        encoder=encoder,
-        postencoder=None,
-        decoder=decoder,
-        ctc=Float32CTC(len(tokens), options["dim"], zero_infinity=True),
-        joint_network=None,
-        ctc_weight=ctc_weight,
-        interctc_weight=intermediate["weight"] if intermediate["layers"] else 0.0,
-        lsm_weight=config["label_smoothing"],
-        report_cer=False,
-        report_wer=False,
-    )
+    return encoder

@@ -1,0 +1,35 @@
+# A table of contents: what the study is, where the rules are, what can be asked for by name.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/decode.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        REPORT,
+
+
+rule data:
+    input:
+        [validation(corpus) for corpus in used_corpora()],
+
+
+rule models:
+    input:
+        [model_file(run) for run in study.model_runs(config)],
+
+
+rule decodings:
+    input:
+        [score_file(decoding) for decoding in study.decodings(config)],

@@ -1,0 +1,169 @@
+"""Checking a study's configuration before anything runs: schema, defaults, and what a schema cannot say."""
+
+import copy
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError, validators
+from referencing import Registry, Resource
+
+from secateur.errors import SecateurError
+
+
+def complete(config: Mapping[str, Any], schema: str | Path) -> dict[str, Any]:
+    """Return `config` with the defaults of the schema filled in.
+
+    Args:
+        config: a study, as read from YAML.
+        schema: path of the JSON Schema in YAML; files that it refers to lie beside it.
+
+    Raises SecateurError with the path of the key, the value found and what is allowed.
+    """
+    config = copy.deepcopy(dict(config))
+    errors = list(_validator(Path(schema)).iter_errors(config))
+    if errors:
+        raise SecateurError("\n".join(sorted({_explain(error) for error in map(_deepest, errors)})))
+    problems = list(_contradictions(config))
+    if problems:
+        raise SecateurError("\n".join(problems))
+    return config
+
+
+def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+    """What no schema can say: names that refer to nothing, and impossible combinations."""
+
+    def unknown(where: str, name: str, section: str, allowed) -> str:
+        allowed = list(allowed)
+        return f"{where}: {name!r} is not in {section}{_hint(name, allowed)}; allowed: {', '.join(allowed) or 'nothing'}"
+
+    for name, model in config["models"].items():
+        where, encoder = f"models.{name}", model["encoder"]
+        if model["training"] not in config["training"]:
+            yield unknown(f"{where}.training", model["training"], "training", config["training"])
+        for part in ("encoder", "decoder") if model["type"] == "hybrid" else ("encoder",):
+            heads = model[part]["heads"]
+            if encoder["dim"] % heads:
+                yield f"{where}.{part}.heads: {heads} heads do not divide encoder.dim = {encoder['dim']}"
+        if encoder["type"] == "conformer" and encoder["kernel"] % 2 == 0:
+            yield f"{where}.encoder.kernel: {encoder['kernel']} is even; a Conformer's kernel is odd"
+        for layer in model["intermediate_ctc"]["layers"]:
+            if layer >= encoder["layers"]:
+                yield (
+                    f"{where}.intermediate_ctc.layers: {layer} is not below the encoder's last layer; "
+                    f"allowed: 1 to {encoder['layers'] - 1}"
+                )
+    for name, lm in config["language_models"].items():
+        if lm["training"] not in config["training"]:
+            yield unknown(f"language_models.{name}.training", lm["training"], "training", config["training"])
+        if lm["dim"] % lm["heads"]:
+            yield f"language_models.{name}.heads: {lm['heads']} heads do not divide dim = {lm['dim']}"
+    for name, search in config["searches"].items():
+        lm = search.get("lm")
+        if lm is not None and lm not in config["language_models"]:
+            yield unknown(f"searches.{name}.lm", lm, "language_models", config["language_models"])
+    for index, entry in enumerate(config["dense"]):
+        where = f"dense[{index}]"
+        if entry["model"] not in config["models"]:
+            yield unknown(f"{where}.model", entry["model"], "models", config["models"])
+        if entry["corpus"] not in config["corpora"]:
+            yield unknown(f"{where}.corpus", entry["corpus"], "corpora", config["corpora"])
+            continue
+        languages = config["corpora"][entry["corpus"]]["languages"]
+        for scope in entry["scopes"]:
+            for language in [] if scope in ("all", "each") else scope.split("-"):
+                if language not in languages:
+                    yield unknown(f"{where}.scopes", language, f"corpora.{entry['corpus']}.languages", languages)
+    for search in config["decode"]["searches"]:
+        if search not in config["searches"]:
+            yield unknown("decode.searches", search, "searches", config["searches"])
+
+
+def _validator(schema: Path) -> Draft202012Validator:
+    """A validator that fills in defaults as it goes down, and finds the files that the schema refers to."""
+    base = Draft202012Validator
+
+    def properties_with_defaults(validator, properties, instance, schema):
+        if validator.is_type(instance, "object"):
+            for name, subschema in properties.items():
+                if "default" in subschema:
+                    instance.setdefault(name, copy.deepcopy(subschema["default"]))
+        yield from base.VALIDATORS["properties"](validator, properties, instance, schema)
+
+    def choice(validator, alternatives, instance, schema):
+        """`oneOf` whose alternatives are told apart by the constant of `type`: only the chosen one is checked."""
+        kinds = {alternative["properties"]["type"]["const"]: alternative for alternative in alternatives}
+        kind = instance.get("type")
+        if kind in kinds:
+            yield from validator.descend(instance, kinds[kind])
+        else:
+            yield ValidationError(f"type {kind!r} is unknown{_hint(kind, kinds)}; allowed: {', '.join(kinds)}")
+
+    def retrieve(uri: str) -> Resource:
+        return Resource.from_contents(_read_yaml(schema.parent / uri))
+
+    extended = validators.extend(base, {"properties": properties_with_defaults, "oneOf": choice})
+    return extended(_read_yaml(schema), registry=Registry(retrieve=retrieve))
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SecateurError(f"{path}: no such file") from error
+    except yaml.YAMLError as error:
+        raise SecateurError(f"{path}: not YAML: {error}") from error
+
+
+def _deepest(error: ValidationError) -> ValidationError:
+    """Of an error with alternatives below it, the one that says most."""
+    while error.context:
+        error = max(error.context, key=lambda inner: len(inner.absolute_path))
+    return error
+
+
+def _explain(error: ValidationError) -> str:
+    """One line: the key's path, the value found, what is allowed."""
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
+    match error.validator:
+        case "additionalProperties" | "unevaluatedProperties":
+            known = _known_properties(error.schema, error.instance)
+            extra = [name for name in error.instance if name not in known] or ["?"]
+            where = f"{where}.{extra[0]}" if where else extra[0]
+            return f"{where}: unknown key{_hint(extra[0], known)}; allowed: {', '.join(sorted(known))}"
+        case "required":
+            missing = next(name for name in error.validator_value if name not in error.instance)
+            return f"{where + '.' if where else ''}{missing}: missing; it is required"
+        case "type":
+            wanted = error.validator_value
+            wanted = wanted if isinstance(wanted, str) else " or ".join(wanted)
+            return f"{where}: {error.instance!r} is of the wrong type; allowed: {wanted}"
+        case "enum":
+            allowed = [str(value) for value in error.validator_value]
+            return f"{where}: {error.instance!r}{_hint(error.instance, allowed)}; allowed: {', '.join(allowed)}"
+        case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
+            bound = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}[error.validator]
+            return f"{where}: {error.instance!r}; allowed: {bound} {error.validator_value}"
+        case "pattern":
+            return f"{where}: {error.instance!r}; allowed: lower-case letters, digits and inner hyphens"
+        case _:
+            return f"{where}: {error.message}"
+
+
+def _known_properties(schema: Mapping[str, Any], instance: Any) -> list[str]:
+    """Names of the properties that `schema` and the alternatives that apply to `instance` define."""
+    names = list(schema.get("properties", {}))
+    for part in schema.get("allOf", []):
+        condition = part.get("if")
+        if condition is not None:
+            names += _known_properties(part["then"], instance) if Draft202012Validator(condition).is_valid(instance) else []
+        else:
+            names += _known_properties(part, instance)
+    return names
+
+
+def _hint(found: Any, allowed) -> str:
+    close = difflib.get_close_matches(str(found), [str(name) for name in allowed], 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,124 @@
+# From a corpus to features and tokens: fetch → prepare → features; prepare → tokens → validate.
+
+
+def corpus_command(script, corpus, **options):
+    """Arguments of a script that runs a recipe: the corpus' entry of the configuration, but for its languages."""
+    entry = {key: value for key, value in config["corpora"][corpus].items() if key != "languages"}
+    return command(
+        script, [f"secateur.corpora.{entry['recipe']}"], options=entry, cache=f"data/{corpus}", **options
+    )
+
+
+def data_files(corpus, language, split):
+    """The files of a data directory that every recipe writes."""
+    folder = f"{ROOT}/data/{corpus}/{language}/{split}"
+    return [f"{folder}/{name}" for name in ("wav.scp", "text", "utt2spk", "utt2lang", "utt2dur")]
+
+
+def training_text(corpus):
+    return [f"{ROOT}/data/{corpus}/{language}/train/text" for language in config["corpora"][corpus]["languages"]]
+
+
+rule fetch:
+    output:
+        "data/{corpus}/{language}/fetched.json",
+    params:
+        arguments=lambda wildcards: corpus_command("fetch_corpus", wildcards.corpus, language=wildcards.language),
+    log:
+        f"{LOGS}/fetch/{{corpus}}/{{language}}.log",
+    shell:
+        "python workflow/scripts/fetch_corpus.py {params.arguments} --output {output} &> {log}"
+
+
+# One rule per corpus, because the names of the splits are the recipe's.
+for corpus in config["corpora"]:
+
+    rule:
+        name:
+            f"prepare_{corpus.replace('-', '_')}"
+        input:
+            f"data/{corpus}/{{language}}/fetched.json",
+        output:
+            [file for split in splits(corpus) for file in data_files(corpus, "{language}", split)],
+            f"{ROOT}/data/{corpus}/{{language}}/dropped.tsv",
+            f"{ROOT}/data/{corpus}/{{language}}/source.json",
+            run=f"{ROOT}/data/{corpus}/{{language}}/run.json",
+        params:
+            arguments=lambda wildcards, corpus=corpus: corpus_command(
+                "prepare_corpus",
+                corpus,
+                language=wildcards.language,
+                output=f"{ROOT}/data/{corpus}/{wildcards.language}",
+            ),
+        log:
+            f"{LOGS}/prepare/{corpus}/{{language}}.log",
+        benchmark:
+            f"{BENCHMARKS}/prepare/{corpus}/{{language}}.tsv"
+        shell:
+            "python workflow/scripts/prepare_corpus.py {params.arguments} --run-json {output.run} &> {log}"
+
+
+rule tokens:
+    input:
+        text=lambda wildcards: training_text(wildcards.corpus),
+    output:
+        f"{ROOT}/tokens/{{corpus}}/tokens.txt",
+    params:
+        arguments=lambda wildcards: command("tokens", type=config["tokens"]["type"], size=config["tokens"]["size"]),
+    log:
+        f"{LOGS}/tokens/{{corpus}}.log",
+    shell:
+        "python workflow/scripts/tokens.py {params.arguments} --text {input.text} --output {output} &> {log}"
+
+
+rule validate:
+    input:
+        data=lambda wildcards: [
+            file
+            for language in config["corpora"][wildcards.corpus]["languages"]
+            for split in splits(wildcards.corpus)
+            for file in data_files(wildcards.corpus, language, split)
+        ],
+        tokens=rules.tokens.output,
+    output:
+        f"{ROOT}/validation/{{corpus}}.tsv",
+    params:
+        arguments=lambda wildcards: command(
+            "validate_corpus",
+            data=f"{ROOT}/data/{wildcards.corpus}",
+            languages=config["corpora"][wildcards.corpus]["languages"],
+            splits=splits(wildcards.corpus),
+            subsampling=max(subsampling(run.model) for run in study.model_runs(config) if run.corpus == wildcards.corpus),
+        ),
+    log:
+        f"{LOGS}/validate/{{corpus}}.log",
+    shell:
+        "python workflow/scripts/validate_corpus.py {params.arguments} --tokens {input.tokens} --output {output} &> {log}"
+
+
+rule features:
+    input:
+        lambda wildcards: data_files(wildcards.corpus, wildcards.language, wildcards.split),
+    output:
+        multiext(
+            f"{ROOT}/features/{{corpus}}/{{language}}/{{split}}/",
+            "feats.ark",
+            "feats.scp",
+            "utt2num_frames",
+            "cmvn.json",
+            run="run.json",
+        ),
+    params:
+        arguments=lambda wildcards: command(
+            "features",
+            data=f"{ROOT}/data/{wildcards.corpus}/{wildcards.language}/{wildcards.split}",
+            mel_bins=config["features"]["mel_bins"],
+            speeds=config["features"]["speeds"] if wildcards.split == "train" else [1.0],
+            output=f"{ROOT}/features/{wildcards.corpus}/{wildcards.language}/{wildcards.split}",
+        ),
+    log:
+        f"{LOGS}/features/{{corpus}}/{{language}}/{{split}}.log",
+    benchmark:
+        f"{BENCHMARKS}/features/{{corpus}}/{{language}}/{{split}}.tsv"
+    shell:
+        "python workflow/scripts/features.py {params.arguments} --run-json {output.run} &> {log}"
