@@ -1,0 +1,96 @@
+"""What a model costs: parameters, bytes, arithmetic and memory.
+
+Arithmetic and memory are of encoding one utterance of ten seconds (1000 frames), CTC head included, in float32 on the
+CPU. Both are counted, not timed, so they are the same on every machine.
+"""
+
+import weakref
+from typing import Any
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+SECONDS = 10
+FRAMES_PER_SECOND = 100
+
+
+class PeakMemory(TorchDispatchMode):
+    """Within the block, keep the highest sum of the bytes of all tensors that operators made and that were alive.
+
+    What an operator allocates for itself while it runs is not seen.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.peak = self._alive = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        keywords = keywords or {}
+        for tensor in tree_leaves((arguments, keywords)):
+            if isinstance(tensor, torch.Tensor):  # made outside the block, if not known yet
+                self._note(tensor.untyped_storage(), 0)
+        result = function(*arguments, **keywords)
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                self._note(storage, storage.nbytes())
+        return result
+
+    def _note(self, storage: torch.UntypedStorage, size: int) -> None:
+        if storage._cdata in self._known:
+            return
+        self._known.add(storage._cdata)
+        self._alive += size
+        self.peak = max(self.peak, self._alive)
+        weakref.finalize(storage, self._forget, storage._cdata, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self._alive -= size
+
+
+def parameter_counts(model: torch.nn.Module) -> dict[str, int]:
+    """`parameters` of the model, those shared between modules once, and how many of them are `nonzero`."""
+    parameters = list(model.parameters())
+    return {
+        "parameters": sum(parameter.numel() for parameter in parameters),
+        "nonzero": sum(int(torch.count_nonzero(parameter)) for parameter in parameters),
+    }
+
+
+@torch.no_grad()
+def encoding_cost(model: torch.nn.Module, bins: int) -> dict[str, int]:
+    """Cost of encoding ten seconds of speech with `bins` features per frame, by a model in evaluation mode.
+
+    Returns `macs_per_second`, multiply–accumulates of matrix products and convolutions per second of audio (zeros of
+    unstructured sparsity count: dense kernels multiply them), and `peak_memory`, the bytes of all parameters and
+    buffers plus the most that the tensors of the computation took at once.
+    """
+    frames = SECONDS * FRAMES_PER_SECOND
+    speech = torch.randn(1, frames, bins, generator=torch.Generator().manual_seed(0))
+    lengths = torch.tensor([frames])
+
+    def run() -> None:
+        encoder_out, _ = model.encode(speech, lengths)
+        # With intermediate CTC, a model also returns the outputs of its inner layers.
+        model.ctc.log_softmax(encoder_out[0] if isinstance(encoder_out, tuple) else encoder_out)
+
+    # Fused attention kernels are not counted; the plain one is made of matrix products, which are.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        run()
+    with PeakMemory() as memory:
+        run()
+    weights = sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()])
+    return {
+        "macs_per_second": round(counter.get_total_flops() / 2 / SECONDS),
+        "peak_memory": weights + memory.peak,
+    }
+
+
+def size(model: torch.nn.Module, bins: int) -> dict[str, Any]:
+    """Everything of `size.json` that does not need the checkpoint's file."""
+    return parameter_counts(model) | encoding_cost(model, bins)

@@ -1,0 +1,95 @@
+"""Counts against hand-computed numbers."""
+
+import pytest
+import torch
+
+from secateur.models import build_model
+from secateur.size import PeakMemory, encoding_cost, parameter_counts
+
+TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
+CONFIG = {
+    "type": "ctc",
+    "features": 20,
+    "input": "stack",
+    "stack": 4,
+    "encoder": {
+        "type": "transformer",
+        "layers": 3,
+        "dim": 16,
+        "heads": 2,
+        "ffn": 32,
+        "dropout": 0.1,
+        "attention_dropout": 0.0,
+        "kernel": 5,
+    },
+    "intermediate_ctc": {"layers": [], "weight": 0.0},
+    "stochastic_depth": 0.0,
+    "label_smoothing": 0.0,
+}
+
+
+class Small(torch.nn.Module):
+    """One linear layer as the encoder, one as the CTC head."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.head = torch.nn.Linear(20, 8), torch.nn.Linear(8, 5)
+        self.ctc = self
+
+    def encode(self, speech, lengths):
+        return self.linear(speech), lengths
+
+    def log_softmax(self, hidden):
+        return self.head(hidden)
+
+
+def test_parameters_and_nonzero():
+    model = Small()
+    torch.nn.init.ones_(model.linear.weight)
+    torch.nn.init.ones_(model.linear.bias)
+    torch.nn.init.zeros_(model.head.weight)
+    torch.nn.init.ones_(model.head.bias)
+    assert parameter_counts(model) == {"parameters": 168 + 45, "nonzero": 168 + 5}
+
+
+def test_shared_parameters_count_once():
+    model = torch.nn.ModuleList([torch.nn.Linear(4, 4, bias=False)] * 2)
+    assert parameter_counts(model)["parameters"] == 16
+
+
+def test_macs_of_linear_layers():
+    assert encoding_cost(Small(), 20)["macs_per_second"] == 100 * (20 * 8 + 8 * 5)
+
+
+def test_peak_memory_of_linear_layers():
+    # The input is not counted; the encoder's output and the head's are alive together.
+    assert encoding_cost(Small(), 20)["peak_memory"] == 4 * (213 + 1000 * (8 + 5))
+
+
+def test_macs_of_a_transformer():
+    model = build_model(CONFIG, TOKENS).eval()
+    frames, dim, ffn = 250, 16, 32
+    attention = 4 * frames * dim * dim + 2 * frames * frames * dim
+    feed_forward = 2 * frames * dim * ffn
+    expected = frames * 80 * dim + 3 * (attention + feed_forward) + frames * dim * len(TOKENS)
+    assert encoding_cost(model, 20)["macs_per_second"] == pytest.approx(expected / 10, abs=1)
+
+
+@torch.no_grad()
+def test_peak_memory_follows_what_is_alive():
+    start = torch.ones(1000)
+    with PeakMemory() as memory:
+        one = start + 1  # 4 kB
+        two = one + 1  # 8 kB
+        del one
+        three = two.reshape(10, 100)  # shares
+        four = three + 1  # 8 kB: the first is gone
+        del two, three, four
+        start.double()  # 8 kB
+    assert memory.peak == 8000
+
+
+def test_costs_are_the_same_every_time():
+    torch.manual_seed(0)
+    first = encoding_cost(build_model(CONFIG, TOKENS).eval(), 20)
+    assert first == encoding_cost(build_model(CONFIG, TOKENS).eval(), 20)
