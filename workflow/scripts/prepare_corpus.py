@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     recipe = corpora.recipe(arguments.options["recipe"])
     prepared = recipe.prepare(arguments.options, arguments.language, arguments.cache)
+    prepared = corpora.exclude(prepared, arguments.options.get("exclude", []))
     corpora.write_prepared(arguments.output, prepared)
     record["utterances"] = {split: len(utterances) for split, utterances in prepared.splits.items()}
     record["dropped"] = Counter(entry.reason for entry in prepared.dropped)

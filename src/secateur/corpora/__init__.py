@@ -13,7 +13,7 @@ A new corpus is one new file, its name in `RECIPES`, and its keys in `workflow/s
 
 import importlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -68,6 +68,20 @@ def check_language(options: Mapping[str, Any], language: str, known: Iterable[st
         raise SecateurError(
             f"languages: {language!r} is not in the recipe {options.get('recipe')!r}; choose from {', '.join(known)}"
         )
+
+
+def exclude(prepared: Prepared, ids: Iterable[str]) -> Prepared:
+    """Leave out the utterances with these ids (the configuration's `exclude`); ids of other languages do nothing."""
+    unwanted = set(ids)
+    gone = [utterance for members in prepared.splits.values() for utterance in members if utterance.id in unwanted]
+    return replace(
+        prepared,
+        splits={
+            split: [utterance for utterance in members if utterance.id not in unwanted]
+            for split, members in prepared.splits.items()
+        },
+        dropped=[*prepared.dropped, *(Dropped(utterance.id, "excluded", utterance.text) for utterance in gone)],
+    )
 
 
 def write_prepared(folder: str | Path, prepared: Prepared) -> None:

@@ -29,7 +29,7 @@ from secateur.files import read_json, write_json, written_aside
 RATE = 16000
 VOICES = ("f1", "f2", "f5", "m1", "m3", "m7")
 UTTERANCES: Mapping[str, int] = {"train": 600, "dev": 40, "test": 100}
-WORDS_PER_MINUTE = (140, 190)
+WORDS_PER_MINUTE = (100, 135)
 ATTEMPTS = 200  # derivations tried per sentence wanted, before giving up on finding new ones
 
 _RETRIEVAL_MODE, _CHARS_UTF8, _RATE_PARAMETER = 2, 1, 1  # from espeak-ng's speak_lib.h
