@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
 
 from secateur.errors import SecateurError
 
@@ -102,7 +103,7 @@ def _validator(schema: Path) -> Draft202012Validator:
             yield ValidationError(f"type {kind!r} is unknown{_hint(kind, kinds)}; allowed: {', '.join(kinds)}")
 
     def retrieve(uri: str) -> Resource:
-        return Resource.from_contents(_read_yaml(schema.parent / uri))
+        return DRAFT202012.create_resource(_read_yaml(schema.parent / uri))
 
     extended = validators.extend(base, {"properties": properties_with_defaults, "oneOf": choice})
     return extended(_read_yaml(schema), registry=Registry(retrieve=retrieve))

@@ -10,7 +10,7 @@ from secateur.errors import SecateurError
 from secateur.provenance import fingerprint
 
 try:
-    config = configuration.complete(config, workflow.source_path("../schemas/config.schema.yaml"))
+    config = configuration.complete(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
 except SecateurError as error:
     raise WorkflowError(f"the configuration is not valid:\n{error}")
 

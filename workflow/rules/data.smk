@@ -102,10 +102,10 @@ rule features:
     output:
         multiext(
             f"{ROOT}/features/{{corpus}}/{{language}}/{{split}}/",
-            "feats.ark",
-            "feats.scp",
-            "utt2num_frames",
-            "cmvn.json",
+            ark="feats.ark",
+            scp="feats.scp",
+            frames="utt2num_frames",
+            cmvn="cmvn.json",
             run="run.json",
         ),
     params:

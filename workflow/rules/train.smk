@@ -51,9 +51,9 @@ rule train:
     output:
         multiext(
             f"{ROOT}/models/{{corpus}}/{{model}}/{{scope}}/dense/s000/seed{{seed}}/",
-            "model.safetensors",
-            "model.json",
-            "history.tsv",
+            weights="model.safetensors",
+            model="model.json",
+            history="history.tsv",
             run="run.json",
         ),
     params:
@@ -89,9 +89,9 @@ rule train_lm:
     output:
         multiext(
             f"{ROOT}/lm/{{corpus}}/{{lm}}/seed{{seed}}/",
-            "model.safetensors",
-            "model.json",
-            "history.tsv",
+            weights="model.safetensors",
+            model="model.json",
+            history="history.tsv",
             run="run.json",
         ),
     params:

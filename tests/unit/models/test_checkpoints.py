@@ -1,0 +1,143 @@
+import json
+
+import pytest
+import torch
+
+from secateur.errors import SecateurError
+from secateur.models import build_model, load_model, save_model
+
+TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
+CTC = {
+    "type": "ctc",
+    "features": 20,
+    "input": "stack",
+    "stack": 3,
+    "encoder": {
+        "type": "conformer",
+        "layers": 3,
+        "dim": 16,
+        "heads": 2,
+        "ffn": 32,
+        "dropout": 0.1,
+        "attention_dropout": 0.0,
+        "kernel": 5,
+    },
+    "intermediate_ctc": {"layers": [1, 2], "weight": 0.4},
+    "stochastic_depth": 0.3,
+}
+TRANSFORMER = CTC | {"encoder": CTC["encoder"] | {"type": "transformer"}}
+HYBRID = TRANSFORMER | {
+    "type": "hybrid",
+    "input": "conv2d",
+    "decoder": {"layers": 1, "heads": 2, "ffn": 32, "dropout": 0.1},
+    "ctc_weight": 0.3,
+    "label_smoothing": 0.1,
+}
+LM = {"type": "transformer_lm", "embedding": 8, "dim": 16, "heads": 2, "ffn": 32, "layers": 1, "dropout": 0.1}
+
+
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "speech": torch.randn(2, 40, 20, generator=generator),
+        "speech_lengths": torch.tensor([40, 31]),
+        "text": torch.tensor([[3, 2, 4], [5, 3, -1]]),
+        "text_lengths": torch.tensor([3, 2]),
+    }
+
+
+@pytest.mark.parametrize("config", [CTC, TRANSFORMER, HYBRID, LM], ids=["conformer", "transformer", "hybrid", "lm"])
+def test_a_checkpoint_rebuilds_its_model_exactly(tmp_path, config):
+    torch.manual_seed(1)
+    model = build_model(config, TOKENS).eval()
+    save_model(tmp_path, model, config, TOKENS)
+    loaded = load_model(tmp_path)
+    assert loaded.tokens == TOKENS
+    assert loaded.config == config
+    tensors = batch()
+    if config is LM:
+        tensors = {"text": tensors["text"].clamp(min=0), "text_lengths": tensors["text_lengths"]}
+    assert torch.equal(loaded.model(**tensors)[0], model(**tensors)[0])
+
+
+def test_intermediate_ctc_is_the_weighted_mean_of_the_layers_losses():
+    """loss = (1−w)·L_ctc + w·mean_k L_ctc^(k) (Lee & Watanabe 2021), each from the shared norm and head."""
+    torch.manual_seed(1)
+    model = build_model(TRANSFORMER, TOKENS).eval()
+    tensors = batch()
+    loss = model(**batch())[0]
+    hidden = {}
+    for number, layer in enumerate(model.encoder.encoders, 1):
+        layer.register_forward_hook(lambda _, __, output, number=number: hidden.__setitem__(number, output[0]))
+    _, lengths = model.encode(tensors["speech"], tensors["speech_lengths"])
+
+    def ctc(layer):
+        logits = model.ctc.ctc_lo(model.encoder.after_norm(hidden[layer])).log_softmax(-1).transpose(0, 1)
+        each = torch.nn.functional.ctc_loss(
+            logits, tensors["text"], lengths, tensors["text_lengths"], reduction="none", zero_infinity=True
+        )
+        return each.sum() / 2
+
+    torch.testing.assert_close(loss.squeeze(), 0.6 * ctc(3) + 0.4 * (ctc(1) + ctc(2)) / 2)
+
+
+def test_normalisation_stacking_and_padding():
+    model = build_model(CTC, TOKENS).eval()
+    model.frontend.mean.fill_(2.0)
+    model.frontend.std.fill_(4.0)
+    speech = torch.full((2, 5, 20), 10.0)
+    normalized, lengths = model.frontend(speech, torch.tensor([5, 4]))
+    assert torch.all(normalized[0] == 2.0)
+    assert torch.all(normalized[1, 4] == 0.0)
+    stacked, lengths = model.preencoder(normalized, lengths)
+    assert stacked.shape == (2, 2, 60)
+    assert lengths.tolist() == [2, 2]
+    assert torch.equal(stacked[0, 0], normalized[0, :3].reshape(-1))
+    assert torch.all(stacked[:, 1, 40:] == 0)
+
+
+def test_the_loss_is_computed_in_float32_under_autocast():
+    torch.manual_seed(1)
+    model = build_model(TRANSFORMER, TOKENS).eval()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = model(**batch())[0]
+    assert loss.dtype == torch.float32
+    assert loss != loss.bfloat16().float()
+
+
+def test_layers_carry_the_ramp_of_stochastic_depth():
+    model = build_model(TRANSFORMER, TOKENS)
+    assert [layer.stochastic_depth_rate for layer in model.encoder.encoders] == pytest.approx([0.1, 0.2, 0.3])
+
+
+def test_bad_checkpoints_are_refused(tmp_path):
+    model = build_model(CTC, TOKENS)
+    save_model(tmp_path, model, CTC, TOKENS)
+    weights = tmp_path / "model.safetensors"
+    whole = weights.read_bytes()
+
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SecateurError, match=r"model.safetensors: not a whole safetensors file"):
+        load_model(tmp_path)
+
+    weights.write_bytes(b"\x80\x04pickled")
+    with pytest.raises(SecateurError, match="not a whole safetensors file"):
+        load_model(tmp_path)
+
+    weights.write_bytes(whole)
+    description = json.loads((tmp_path / "model.json").read_text())
+    description["config"]["encoder"]["dim"] = 32
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    with pytest.raises(SecateurError, match=r"does not fit model.json"):
+        load_model(tmp_path)
+
+    description["format"] = 99
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    with pytest.raises(SecateurError, match="format 99"):
+        load_model(tmp_path)
+
+    with torch.no_grad():
+        model.ctc.ctc_lo.bias[0] = float("nan")
+    save_model(tmp_path, model, CTC, TOKENS)
+    with pytest.raises(SecateurError, match=r"ctc_lo.bias holds NaN"):
+        load_model(tmp_path)

@@ -1,0 +1,215 @@
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from secateur.data import Batch, BatchPlan
+from secateur.errors import SecateurError
+from secateur.training import Method, evaluate, learning_rate, train
+
+CPU = torch.device("cpu")
+OPTIONS = {
+    "steps": 12,
+    "accumulate": 1,
+    "learning_rate": 0.05,
+    "weight_decay": 0.01,
+    "warmup": 2,
+    "schedule": "linear",
+    "clip": 5.0,
+    "precision": "float32",
+    "evaluate_every": 4,
+    "average_best": 0,
+    "checkpoint_seconds": 0,
+}
+
+
+class Regression(torch.nn.Module):
+    """y = w·x with dropout, in the interface of the speech models; loss is the mean over utterances."""
+
+    def __init__(self, dropout: float = 0.3):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 1)
+        self.dropout = torch.nn.Dropout(dropout)
+
+    def forward(self, x, y):
+        loss = ((self.linear(self.dropout(x)).squeeze(1) - y) ** 2).mean()
+        return loss, {}, len(x)
+
+
+class Points:
+    """Twenty fixed points of a plane."""
+
+    def __init__(self):
+        generator = torch.Generator().manual_seed(0)
+        self.x = torch.randn(20, 3, generator=generator)
+        self.y = self.x @ torch.tensor([1.0, -2.0, 0.5])
+        self.lengths = {f"{index:02d}": 10 + index for index in range(20)}
+
+    def load(self, keys):
+        rows = [int(key) for key in keys]
+        return Batch(list(keys), ["en"] * len(keys), {"x": self.x[rows], "y": self.y[rows]})
+
+
+def run(folder: Path, methods=(), dropout=0.3, **changes):
+    torch.manual_seed(3)
+    model, points = Regression(dropout), Points()
+    plan = BatchPlan(points.lengths, 100, seed=7)
+    dev = (points, [sorted(points.lengths)[:10], sorted(points.lengths)[10:]])
+    history = train(model, points, plan.step, dev, OPTIONS | changes, 7, CPU, folder / "state", "same", methods)
+    return model, history
+
+
+def weights(model) -> bytes:
+    return b"".join(value.numpy().tobytes() for value in model.state_dict().values())
+
+
+def test_learning_rates_by_hand():
+    options = {"learning_rate": 1.0, "warmup": 4, "steps": 12}
+    rates = {name: [learning_rate(options | {"schedule": name}, step) for step in (0, 3, 7, 11)] for name in
+             ("noam", "linear", "cosine", "constant")}  # fmt: skip
+    assert rates["noam"] == pytest.approx([0.25, 1.0, math.sqrt(0.5), math.sqrt(1 / 3)])
+    assert rates["linear"] == pytest.approx([0.25, 1.0, 0.5, 0.0])
+    assert rates["cosine"] == pytest.approx([0.25, 1.0, 0.5, 0.0])
+    assert rates["constant"] == pytest.approx([0.25, 1.0, 1.0, 1.0])
+
+
+def test_noam_agrees_with_the_published_formula():
+    """lr = r·d^-0.5·min(s^-0.5, s·w^-1.5), Vaswani et al. 2017 eq. 3, with S2's r = 3, d = 256, w = 25 000."""
+    options = {"learning_rate": 3 * 256**-0.5 * 25000**-0.5, "warmup": 25000, "schedule": "noam", "steps": 10**6}
+    for step in (1, 100, 25000, 90000):
+        wanted = 3 * 256**-0.5 * min(step**-0.5, step * 25000**-1.5)
+        assert learning_rate(options, step - 1) == pytest.approx(wanted)
+
+
+class Killed(Exception):
+    pass
+
+
+class KillAt(Method):
+    def __init__(self, step):
+        self.step = step
+
+    def after_update(self, step, batch):
+        if step == self.step:
+            raise Killed
+
+
+class Counter(Method):
+    """Keeps a running sum, which must survive a restart."""
+
+    def __init__(self):
+        self.total = torch.zeros(1)
+
+    def after_update(self, step, batch):
+        self.total += step
+
+    def tensors(self):
+        return {"total": self.total}
+
+    def restore(self, tensors):
+        self.total = tensors["total"]
+
+
+@pytest.mark.parametrize("kill", [0, 3, 6, 10])
+@pytest.mark.parametrize("average", [0, 2])
+def test_killed_and_resumed_ends_with_the_same_bytes(tmp_path, kill, average):
+    counter = Counter()
+    whole, history = run(tmp_path / "whole", [counter], average_best=average)
+    with pytest.raises(Killed):
+        run(tmp_path / "cut", [Counter(), KillAt(kill)], average_best=average)
+    second = Counter()
+    resumed, resumed_history = run(tmp_path / "cut", [second, Method()], average_best=average)
+    assert weights(resumed) == weights(whole)
+    assert second.total == counter.total == sum(range(12))
+    untimed = [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+    assert untimed == [{key: value for key, value in row.items() if key != "seconds"} for row in resumed_history]
+    assert [row["step"] for row in history] == [4, 8, 12]
+
+
+def test_a_state_of_another_identity_is_not_resumed(tmp_path):
+    with pytest.raises(Killed):
+        run(tmp_path, [KillAt(8)])
+    points = Points()
+    seen = []
+
+    class Steps(Method):
+        def before_forward(self, step, batch):
+            seen.append(step)
+
+    plan = BatchPlan(points.lengths, 100, seed=7)
+    dev = (points, [sorted(points.lengths)])
+    train(Regression(), points, plan.step, dev, OPTIONS, 7, CPU, tmp_path / "state", "other", [Steps()])
+    assert seen == list(range(12))
+
+
+def test_accumulated_gradients_equal_those_of_the_whole_batch(tmp_path):
+    whole, _ = run(tmp_path / "1", dropout=0.0)
+    parts, _ = run(tmp_path / "3", dropout=0.0, accumulate=3)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(parts.state_dict()[name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_first_step_is_adamw_by_hand(tmp_path):
+    """After one step every weight moves by −lr·(sign(g) + decay·w): Adam's first update is the gradient's sign."""
+    torch.manual_seed(3)
+    start = Regression().linear.weight.detach().clone()
+    model, _ = run(tmp_path, steps=1, warmup=0, schedule="constant", dropout=0.0)
+    decayed = start * (1 - 0.05 * 0.01)
+    moved = (model.linear.weight - decayed).abs()
+    torch.testing.assert_close(moved, torch.full_like(moved, 0.05), rtol=1e-4, atol=1e-6)
+
+
+def test_the_model_is_the_mean_of_the_best_checkpoints(tmp_path):
+    kept = {}
+
+    class Keep(Method):
+        def start(self, model, optimizer):
+            self.model = model
+
+        def after_update(self, step, batch):
+            kept[step + 1] = {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    model, history = run(tmp_path, [Keep()], average_best=2)
+    best = sorted(history, key=lambda row: row["dev_loss"])[:2]
+    for name, value in model.state_dict().items():
+        mean = (kept[best[0]["step"]][name] + kept[best[1]["step"]][name]) / 2
+        torch.testing.assert_close(value, mean)
+
+
+def test_a_loss_that_is_not_finite_names_the_utterances(tmp_path):
+    torch.manual_seed(3)
+    points = Points()
+    points.y[4] = float("nan")
+    plan = BatchPlan(points.lengths, 10, seed=7)
+    dev = (points, [["00"]])
+    with pytest.raises(SecateurError, match=r"loss is nan at step \d+, on utterances 04;.*learning_rate"):
+        train(Regression(), points, plan.step, dev, OPTIONS | {"steps": 20}, 7, CPU, tmp_path / "s", "x")
+
+
+def test_dev_loss_weighs_every_utterance_alike():
+    model, points = Regression(0.0), Points()
+    autocast = torch.autocast("cpu", enabled=False)
+    uneven = evaluate(model, points, [["00"], [f"{index:02d}" for index in range(1, 20)]], CPU, autocast)
+    whole = evaluate(model, points, [sorted(points.lengths)], CPU, autocast)
+    assert uneven == pytest.approx(whole, rel=1e-5)
+
+
+def test_methods_are_called_in_order(tmp_path):
+    calls = []
+
+    class Spy(Method):
+        def start(self, model, optimizer):
+            calls.append("start")
+
+        def before_forward(self, step, batch):
+            calls.append("before_forward")
+
+        def after_backward(self, step, batch):
+            calls.append("after_backward")
+
+        def after_update(self, step, batch):
+            calls.append("after_update")
+
+    run(tmp_path, [Spy()], steps=2, accumulate=2)
+    assert calls == ["start", *(["before_forward"] * 2 + ["after_backward", "after_update"]) * 2]
