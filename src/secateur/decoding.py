@@ -166,7 +166,7 @@ def beam(
         raise SecateurError(
             f"search beam: beam is {beam}; it must be from 1 to {len(tokens) - 1}, the tokens besides blank"
         )
-    logging.getLogger("espnet").setLevel(logging.WARNING)  # it logs ten lines for every utterance
+    logging.getLogger("espnet").setLevel(logging.ERROR)  # it logs ten lines for every utterance
     lm_watch = Stopwatch(recognizer.device)
     if model.decoder is None:
         ctc_weight = 1.0

@@ -251,26 +251,28 @@ def test_lexicon_search_finds_an_obvious_path_with_a_repeated_last_letter():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_lexicon_search_agrees_with_the_best_of_all_paths(seed):
+@pytest.mark.parametrize(("lm_weight", "word_score"), [(0.8, 0.0), (2.0, 1.5), (0.5, -2.0)])
+def test_lexicon_search_agrees_with_the_best_of_all_paths(seed, lm_weight, word_score):
     generator = np.random.default_rng(seed)
     live = [BLANK, SPACE, A, B, C]
     logits = np.full((7, 7), NEVER, np.float32)
-    logits[:, live] = 2 * generator.standard_normal((7, 5))
+    logits[:, live] = generator.standard_normal((7, 5))
     logits[5:] = one_hot([BLANK, BLANK])  # five frames remain to enumerate
-    log_probabilities = torch.from_numpy(logits).log_softmax(-1).numpy()
+    log_probabilities = torch.from_numpy(logits).log_softmax(-1).tolist()
     ngram = Ngram.estimate(WORDS, 2)
     known = set(" ".join(WORDS).split())
     scores = {}
     for path in itertools.product(live, repeat=5):
         text = "".join(TOKENS[token] if token != SPACE else " " for token in collapse(path))
         words = text.split()
-        if words and known.issuperset(words):
-            acoustic = sum(log_probabilities[frame, token] for frame, token in enumerate(path))
+        if known.issuperset(words):
+            acoustic = sum(frame[token] for frame, token in zip(log_probabilities, path, strict=False))
             chain = ["<s>", *words, END]
             fusion = sum(ngram.log_probability(right, [left]) for left, right in itertools.pairwise(chain))
-            score = acoustic + 0.8 * fusion + 0.3 * len(words)
+            score = acoustic + lm_weight * fusion + word_score * len(words)
             scores[" ".join(words)] = max(score, scores.get(" ".join(words), -math.inf))
-    result = decode(recognizer(sentences=WORDS), {"x": logits}, lexicon_search())
+    search = lexicon_search(lm_weight=lm_weight, word_score=word_score)
+    result = decode(recognizer(sentences=WORDS), {"x": logits}, search)
     assert result["x"].hypothesis == max(scores, key=scores.get)
 
 

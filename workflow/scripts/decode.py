@@ -10,10 +10,10 @@ from secateur import devices
 from secateur.datadir import read_data_dir, read_table
 from secateur.decoding import Recognizer, decode
 from secateur.errors import SecateurError
-from secateur.files import write_tsv
-from secateur.jobs import job, json_argument
+from secateur.files import write_json, write_tsv
+from secateur.jobs import job, json_argument, threads
 from secateur.models import load_model
-from secateur.timing import PARTS
+from secateur.timing import PARTS, latency
 from secateur.tokens import SPACE, Tokenizer
 
 COLUMNS = ("utterance", "reference", "hypothesis", "duration_s", *PARTS)
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train-text", type=Path, nargs="*", default=[], help="Kaldi text files, for lexicon search")
     parser.add_argument("--tokens", type=Path, help="tokens.txt, for lexicon search over word pieces")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to decode")
-    parser.add_argument("--output", type=Path, required=True, help="folder for hypotheses.tsv")
+    parser.add_argument("--output", type=Path, required=True, help="folder for hypotheses.tsv and latency.json")
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
@@ -58,9 +58,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         for utterance in utterances
     ]
     write_tsv(arguments.output / "hypotheses.tsv", COLUMNS, rows)
-    record |= {
-        "device": str(device),
-        "batch": arguments.search.get("batch", 1),
+    conditions = {"device": str(device), "batch": arguments.search.get("batch", 1), "threads": threads()}
+    write_json(arguments.output / "latency.json", latency(rows) | conditions)
+    record |= conditions | {
         "utterances": len(utterances),
         "frames": sum(map(len, features.values())),
         "audio_s": round(sum(utterance.duration for utterance in utterances), 3),
@@ -84,6 +84,8 @@ def tokenizer(arguments: argparse.Namespace, tokens: list[str]) -> Tokenizer:
 def language_model(folder: Path, tokens: list[str], device: Any) -> Any:
     """The scorer of a language model over the same tokens."""
     loaded = load_model(folder, device)
+    if not hasattr(loaded.model, "lm"):
+        raise SecateurError(f"{folder}: holds a model of type {loaded.config['type']!r}, not a language model")
     if loaded.tokens != tokens:
         raise SecateurError(
             f"{folder}: has {len(loaded.tokens)} tokens that are not the acoustic model's; train it again"

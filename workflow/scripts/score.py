@@ -1,4 +1,4 @@
-"""Score decoded hypotheses: error rates with confidence intervals, counts per utterance, alignments, latency."""
+"""Score decoded hypotheses: error rates with confidence intervals, counts per utterance, alignments to read."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any
 from secateur.files import read_tsv, write_json, write_text, write_tsv
 from secateur.jobs import job
 from secateur.scoring import alignment_text, score, summary
-from secateur.timing import latency
 
 COLUMNS = ("utterance", "words", "errors", "characters", "character_errors")
 
@@ -15,10 +14,7 @@ COLUMNS = ("utterance", "words", "errors", "characters", "character_errors")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hypotheses", type=Path, required=True, help="hypotheses.tsv, as decode.py writes it")
     parser.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        help="folder for score.json, utterances.tsv and alignment.txt, and latency.json (times differ from run to run)",
+        "--output", type=Path, required=True, help="folder for score.json, utterances.tsv, alignment.txt"
     )
 
 
@@ -33,7 +29,6 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         [{column: getattr(item, column) for column in COLUMNS} for item in scores],
     )
     write_text(arguments.output / "alignment.txt", alignment_text(scores))
-    write_json(arguments.output / "latency.json", latency(rows))
     write_json(arguments.output / "score.json", summary(scores))
     record["utterances"] = len(scores)
 
