@@ -146,9 +146,7 @@ def reason(lines: list[str]) -> str:
     if "No space left on device" in text:
         return "the disk is full; free some space (PyTorch with CUDA takes about 8 GB) and run the same command again"
     if any(sign in text for sign in ("Temporary failure in name resolution", "NewConnectionError", "ReadTimeout")):
-        return (
-            "the package index cannot be reached; check the network or pip's settings, and run the same command again"
-        )
+        return "the package index cannot be reached; mend the network or pip's settings and run the same command again"
     errors = [line for line in lines if line.startswith("ERROR:")]
     return errors[-1].removeprefix("ERROR:").strip() if errors else "see what it said"
 

@@ -1,0 +1,204 @@
+"""The launcher, on a workflow of two rules: studies, locks, and what a killed run leaves behind."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from secateur.errors import SecateurError
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCHER = ROOT / "workflow" / "run.py"
+SNAKEFILE = """
+configfile: "config.yaml"
+
+page = f"results/{config['study']}/report/index.html"
+
+rule all:
+    input: page
+
+# Notes its process, then waits for the file `go`.
+rule job:
+    output: "results/{study}/job"
+    shell:
+        "echo $$ > started.part; mv started.part started; "
+        "until [ -e go ]; do sleep 0.05; done; {config[then]} {output}"
+
+rule report:
+    input: f"results/{config['study']}/job"
+    output: page
+    shell: "echo made > {output}"
+"""
+
+
+@pytest.fixture(scope="module")
+def launcher():
+    spec = importlib.util.spec_from_file_location("launcher", LAUNCHER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A workflow in a folder whose name has a space, with a default study and another one."""
+    folder = tmp_path / "a clone"
+    (folder / "workflow" / "studies").mkdir(parents=True)
+    (folder / "Snakefile").write_text(SNAKEFILE)
+    (folder / "config.yaml").write_text("study: default\nthen: touch\n")
+    (folder / "workflow" / "studies" / "other.yaml").write_text("study: another\nthen: touch\n")
+    (folder / "workflow" / "studies" / "bad.yaml").write_text("study: bad\nthen: false\n")
+    shutil.copytree(ROOT / "profiles" / "default", folder / "profiles" / "default")
+    return folder
+
+
+def launch(folder, *arguments, study="default"):
+    """Start the launcher."""
+    command = [sys.executable, LAUNCHER, "--directory", folder, "--study", study, "--cores", "1", "--", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finished(process):
+    """Wait for the launcher; its exit status and what it said."""
+    said, _ = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+def job_of(folder):
+    """Wait for the job to start; its process."""
+    return int(wait_for(lambda: (folder / "started").exists() and (folder / "started").read_text()))
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError("waited 30 s in vain")
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_study_runs_to_its_report_and_arguments_reach_snakemake(folder):
+    (folder / "go").touch()
+    report = folder / "results" / "another" / "report" / "index.html"
+
+    status, said = finished(launch(folder, "--dry-run", study="other"))
+    assert status == 0 and "This was a dry-run" in said and not report.exists()
+    assert "Report:" not in said and not (folder / ".snakemake" / "secateur.lock").exists()
+
+    status, said = finished(launch(folder, study="other"))
+    assert status == 0 and said.splitlines()[-1] == f"Report: {report}"
+    assert report.read_text() == "made\n" and not (folder / "results" / "default").exists()
+
+
+def test_a_failed_job_gives_a_status_and_no_report(folder):
+    (folder / "go").touch()
+    status, said = finished(launch(folder, study="bad"))
+    assert (
+        status == 1 and "Report:" not in said and said.splitlines()[-1].endswith("the same command goes on from here.")
+    )
+
+
+def test_one_run_at_a_time_and_an_interrupt_stops_its_job(folder):
+    first = launch(folder)
+    job = job_of(folder)
+    status, said = finished(launch(folder))
+    assert status == 1 and said.startswith("error: another run (process ") and said.count("\n") == 1
+
+    snakemake = int(said.partition("(process ")[2].partition(")")[0])
+    assert "snakemake" in Path(f"/proc/{snakemake}/cmdline").read_text()
+    first.send_signal(signal.SIGTERM)
+    status, said = finished(first)
+    assert status != 0 and not alive(job) and not alive(snakemake)
+
+    (folder / "go").touch()
+    status, said = finished(launch(folder))
+    assert status == 0 and "killed" not in said
+
+
+def test_a_run_that_was_killed_with_all_its_parents_is_mended_by_the_next(folder):
+    first = launch(folder)
+    job = job_of(folder)
+    snakemake = int((folder / ".snakemake" / "secateur.lock").read_text())
+    first.kill()
+    first.wait()
+    status, said = finished(launch(folder))
+    assert status == 1 and f"process {snakemake}" in said, "Snakemake lives on, and so does its lock"
+
+    os.kill(snakemake, signal.SIGKILL)
+    wait_for(lambda: not alive(snakemake))
+    assert alive(job) and any((folder / ".snakemake" / "locks").iterdir())
+    (folder / "started").unlink()
+    second = launch(folder)
+    assert job_of(folder) != job and not alive(job)
+    (folder / "go").touch()
+    status, said = finished(second)
+    assert status == 0 and "left behind" in said and "The run before was killed" in said
+    assert (folder / "results" / "default" / "report" / "index.html").exists()
+
+
+def test_jobs_do_not_outlive_a_killed_snakemake(folder):
+    run = launch(folder)
+    job = job_of(folder)
+    os.kill(int((folder / ".snakemake" / "secateur.lock").read_text()), signal.SIGKILL)
+    status, said = finished(run)
+    assert status == 128 + signal.SIGKILL and not alive(job) and "left behind" in said
+
+
+def test_a_lock_of_a_snakemake_started_by_hand_stays(folder, launcher):
+    lock = folder / ".snakemake" / "locks" / "0.output.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("results/default/job\n")
+    by_hand = subprocess.Popen(["snakemake", "60"], executable="/bin/sleep", cwd=folder)
+    try:
+        wait_for(Path(f"/proc/{by_hand.pid}/cmdline").read_text)  # empty for a moment after exec
+        with pytest.raises(SecateurError, match=rf"started by hand \(process {by_hand.pid}\)"):
+            launcher.unlock(["false"], folder)
+    finally:
+        by_hand.kill()
+        by_hand.wait()
+    assert lock.exists()
+
+
+def test_a_study_is_found_by_name_or_path(folder, launcher, monkeypatch):
+    monkeypatch.chdir(folder)
+    mine = folder / "mine.yaml"
+    mine.write_text("study: mine\n")
+    assert launcher.study_file(folder, "default") == folder / "config.yaml"
+    assert launcher.study_file(folder, "other") == folder / "workflow" / "studies" / "other.yaml"
+    assert launcher.study_file(folder, "mine.yaml") == mine == launcher.study_file(folder, str(mine))
+    with pytest.raises(SecateurError, match=r"'othr'.*known: default, bad, other;"):
+        launcher.study_file(folder, "othr")
+
+
+@pytest.mark.parametrize("text", ["seeds: [1]\n", "study: 3\n", "study:\n", "- study\n", "", "study: [\n"])
+def test_a_configuration_without_a_name_is_refused(text, tmp_path, launcher):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(SecateurError, match=r"mine\.yaml: "):
+        launcher.study_name(path)
+
+
+def test_cores_limit_this_machine_and_not_a_cluster(folder, launcher):
+    default, other = folder / "config.yaml", folder / "workflow" / "studies" / "other.yaml"
+
+    def arguments(configuration, cores, *given):
+        return launcher.snakemake_command(folder, configuration, cores, list(given))[3:]
+
+    assert arguments(default, None) == ["--cores", str(len(os.sched_getaffinity(0)))]
+    assert arguments(default, 3, "models") == ["--cores", "3", "models"]
+    assert arguments(default, None, "--profile=profiles/slurm") == ["--profile=profiles/slurm"]
+    assert arguments(other, 3, "models") == ["--cores", "3", "models", "--configfile", str(other)]

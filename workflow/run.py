@@ -1,0 +1,240 @@
+"""Run a study: `make results` in Python. What follows `--` goes to Snakemake.
+
+One run at a time may work in the folder, and it cleans up after one that was killed: jobs that still run are stopped,
+Snakemake's lock is taken away. Nobody needs to know of either.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from secateur.errors import SecateurError
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN = "SECATEUR_RUN"  # in the environment of Snakemake and its jobs: the folder that they work in
+SECONDS_TO_STOP = 10
+LOOKS_ONLY = {
+    *("-n", "--dry-run", "--dryrun", "--lint", "--list", "-l", "--list-rules", "--summary", "-D", "--detailed-summary"),
+    *("--dag", "--rulegraph", "--filegraph", "--report", "--unlock", "--version", "-v", "--help", "-h"),
+}
+BRINGS_CORES = ("-c", "--cores", "-j", "--jobs", "-e", "--executor", "--profile")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run Snakemake on a study; return its exit status (128 + n after a signal n)."""
+    options = parse(arguments)
+    try:
+        directory = options.directory.resolve()
+        configuration = study_file(directory, options.study)
+        name = study_name(configuration)
+        command = snakemake_command(directory, configuration, options.cores, options.snakemake)
+        if given(options.snakemake, LOOKS_ONLY):
+            return run(command, directory)
+        with only_run(directory) as lock:
+            stop_jobs_left_over(directory)
+            unlock(command, directory)
+            status = run(command, directory, lock)
+    except SecateurError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    report = directory / "results" / name / "report" / "index.html"
+    if status:
+        print("The study is not finished (see above); the same command goes on from here.", file=sys.stderr)
+    elif report.is_file():
+        print(f"Report: {report}")
+    return status
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line; `snakemake` holds what follows `--`."""
+    parser = argparse.ArgumentParser(
+        usage="run.py [--study STUDY] [--cores CORES] [--directory DIRECTORY] [-- ARGUMENT ...]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"Studies: {known(ROOT)}.",
+    )
+    parser.add_argument("--study", default="default", help="name of a study, or path of a configuration file (default)")
+    parser.add_argument("--cores", type=int, help="CPU cores to use at a time (all that this process may use)")
+    parser.add_argument("--directory", type=Path, default=ROOT, help="the folder with the Snakefile (this clone)")
+    parser.add_argument("snakemake", nargs="*", metavar="ARGUMENT", help="argument of Snakemake")
+    return parser.parse_args(arguments)
+
+
+def given(arguments: list[str], options: tuple[str, ...] | set[str]) -> bool:
+    """Whether one of `options` is among Snakemake's `arguments`."""
+    return any(argument.partition("=")[0] in options for argument in arguments)
+
+
+def known(directory: Path) -> str:
+    """The names of the studies, for messages."""
+    return ", ".join(["default", *sorted(path.stem for path in directory.glob("workflow/studies/*.yaml"))])
+
+
+def study_file(directory: Path, study: str) -> Path:
+    """The configuration file of a study, named or given by its path."""
+    candidates = [directory / "workflow" / "studies" / f"{study}.yaml", Path(study)]
+    if study == "default":
+        candidates.insert(0, directory / "config.yaml")
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.resolve()
+    raise SecateurError(
+        f"no study is named {study!r}, and no file either; known: {known(directory)}; "
+        "or give the path of a configuration file: make results STUDY=my/study.yaml"
+    )
+
+
+def study_name(configuration: Path) -> str:
+    """The name of a study: its results are in `results/{name}`."""
+    try:
+        content = yaml.safe_load(configuration.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise SecateurError(f"{configuration}: not valid YAML ({error})") from error
+    name = content.get("study") if isinstance(content, dict) else None
+    if not isinstance(name, str) or not name:
+        raise SecateurError(f"{configuration}: its key `study` is {name!r}; it must be the study's name: study: mine")
+    return name
+
+
+def snakemake_command(directory: Path, configuration: Path, cores: int | None, arguments: list[str]) -> list[str]:
+    """Snakemake's command line. On a cluster, whose profile says how many jobs may run, no limit of cores is added."""
+    command = [sys.executable, "-m", "snakemake"]
+    if cores or not given(arguments, BRINGS_CORES):
+        command += ["--cores", str(cores or len(os.sched_getaffinity(0)))]
+    command += arguments
+    if configuration != directory / "config.yaml":
+        command += ["--configfile", str(configuration)]  # last: it would take a target that follows for a second file
+    return command
+
+
+@contextlib.contextmanager
+def only_run(directory: Path) -> Iterator[int]:
+    """Hold the folder's lock and yield its file descriptor.
+
+    Snakemake inherits the descriptor (its jobs do not), so the lock is held exactly as long as the launcher or its
+    Snakemake lives, however they end: it is never stale.
+    """
+    path = directory / ".snakemake" / "secateur.lock"
+    path.parent.mkdir(exist_ok=True)
+    with open(path, "a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            pid = lock.read().strip()
+            raise SecateurError(
+                f"another run (process {pid}) works in {directory}; wait for it, or stop it: kill -INT {pid}"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield lock.fileno()
+
+
+def unlock(command: list[str], directory: Path) -> None:
+    """Take Snakemake's lock away after a run that was killed. Call it only with the folder's lock held."""
+    locks = directory / ".snakemake" / "locks"
+    if not locks.is_dir() or not any(locks.iterdir()):
+        return
+    for pid in processes():
+        words = read(pid, "cmdline").split("\0")[:3]
+        if working_folder(pid) == directory and any(Path(word).name == "snakemake" for word in words):
+            raise SecateurError(f"Snakemake was started by hand (process {pid}) and works in {directory}; wait for it")
+    print("The run before was killed; going on from where it was.", flush=True)
+    # What makes this fail (an error in the configuration, say) makes the run itself fail, too, and there it is shown.
+    subprocess.run([*command, "--unlock"], cwd=directory, env=environment(), capture_output=True)
+
+
+def stop_jobs_left_over(directory: Path) -> None:
+    """Stop the jobs on this machine that outlived a killed Snakemake. Call it only when no Snakemake runs here."""
+    tag = f"{RUN}={directory}"
+
+    def left_over() -> list[int]:
+        return [pid for pid in processes() if pid != os.getpid() and tag in read(pid, "environ").split("\0")]
+
+    if found := left_over():
+        print(f"Stopping {len(found)} processes that a killed run left behind.", flush=True)
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + SECONDS_TO_STOP
+        for pid in left_over():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal_number)
+        while left_over() and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+def processes() -> list[int]:
+    """The processes of this machine."""
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+
+
+def read(pid: int, file: str) -> str:
+    """A file under /proc; empty where it is another user's, or the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/{file}").read_bytes().decode(errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+def working_folder(pid: int) -> Path | None:
+    try:
+        return Path(os.readlink(f"/proc/{pid}/cwd"))
+    except OSError:
+        return None
+
+
+def environment() -> dict[str, str]:
+    """The environment of Snakemake: `python` is this interpreter."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+
+
+def run(command: list[str], directory: Path, lock: int | None = None) -> int:
+    """Run Snakemake to its end and return its exit status.
+
+    Snakemake waits for its jobs before it ends and does not stop them itself. So it leads a process group with them,
+    and whatever is meant to end this process (Ctrl-C, SIGTERM, a closed terminal) becomes one SIGINT to the group.
+    """
+    previous = {}
+    snakemake = None
+
+    def interrupt(number, frame):
+        if snakemake is None:
+            raise KeyboardInterrupt
+        if snakemake.returncode is None:
+            os.killpg(snakemake.pid, signal.SIGINT)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            previous[number] = signal.signal(number, interrupt)
+    try:
+        if lock is None:
+            snakemake = subprocess.Popen(command, cwd=directory, env=environment(), process_group=0)
+        else:
+            tagged = environment() | {RUN: str(directory)}
+            snakemake = subprocess.Popen(command, cwd=directory, env=tagged, pass_fds=[lock], process_group=0)
+            os.truncate(lock, 0)
+            os.write(lock, str(snakemake.pid).encode())
+        status = snakemake.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if status < 0:
+        if lock is not None:
+            stop_jobs_left_over(directory)
+        return 128 - status
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
