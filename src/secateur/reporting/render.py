@@ -1,0 +1,84 @@
+"""Grids as Markdown and as LaTeX."""
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from secateur.reporting.grid import Cell, Grid
+
+LONGEST_LINE = 40
+"""Longer texts are broken into lines in LaTeX, in characters."""
+LATEX_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "–": "--",
+    "\N{NO-BREAK SPACE}": "~",
+}
+
+
+def markdown(grids: Sequence[Grid]) -> str:
+    """All grids of a table as GitHub-flavoured Markdown, each with its title above and its caption below."""
+    return "\n".join(_markdown(grid) for grid in grids)
+
+
+def latex(grids: Sequence[Grid], name: str) -> str:
+    r"""All grids of a table as LaTeX floats (with the package booktabs), labelled `tab:{name}`, `tab:{name}-2`, …"""
+    return "\n".join(
+        _latex(grid, f"tab:{name}" + (f"-{number}" if number > 1 else "")) for number, grid in enumerate(grids, 1)
+    )
+
+
+def latex_escape(text: str) -> str:
+    """`text` with every character that LaTeX gives a meaning replaced by one that prints as it reads."""
+    return "".join(LATEX_ESCAPES.get(character, character) for character in text)
+
+
+def _markdown(grid: Grid) -> str:
+    def escape(text: str) -> str:
+        return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+
+    body = tabulate(
+        [[escape(str(cell)) for cell in row] for row in grid.rows],
+        headers=[escape(heading) for heading in grid.header],
+        tablefmt="pipe",
+        colalign=["left"] * grid.labels + ["right"] * (len(grid.header) - grid.labels),
+        disable_numparse=True,
+    )
+    return "\n\n".join(part for part in (f"### {escape(grid.title)}", body, escape(grid.caption)) if part) + "\n"
+
+
+def _latex(grid: Grid, tag: str) -> str:
+    def cell_text(cell: Cell) -> str:
+        if cell.value is None or not cell.uncertainty:
+            return latex_escape(str(cell))
+        return f"{latex_escape(cell.number)} {{\\scriptsize {latex_escape(cell.uncertainty)}}}"
+
+    longest = [max((len(str(row[place])) for row in grid.rows), default=0) for place in range(grid.labels)]
+    columns = "".join("l" if width <= LONGEST_LINE else r"p{0.3\linewidth}" for width in longest)
+    columns += "r" * (len(grid.header) - grid.labels)
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{latex_escape(f'{grid.title}. {grid.caption}'.strip())}}}",
+        rf"\label{{{tag}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(latex_escape(heading) for heading in grid.header) + r" \\",
+        r"\midrule",
+        *(" & ".join(cell_text(cell) for cell in row) + r" \\" for row in grid.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"

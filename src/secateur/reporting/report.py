@@ -1,0 +1,192 @@
+"""The report: one HTML page that holds its figures and its style, opens offline, and links each number to its source.
+
+It reads the tables, the figures and the configuration. The same files give the same bytes.
+"""
+
+import base64
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+import yaml
+from markupsafe import Markup
+
+from secateur.errors import SecateurError
+from secateur.files import write_text
+from secateur.reporting.figures import FIGURES
+from secateur.reporting.grid import Cell, Grid, combined, measure
+from secateur.reporting.page import STYLE, TEMPLATE
+from secateur.reporting.tables import TABLES, read_tables
+from secateur.reporting.views import Tables, averages, by_corpus, span, synthetic
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: the names of its tables and figures."""
+
+    id: str
+    title: str
+    tables: Sequence[str]
+    figures: Sequence[str]
+
+
+DATA = ("corpora", "sources", "dropped")
+SECTIONS = (
+    Section("accuracy", "Word error rates", ("wer",), ("wer",)),
+    Section("time", "Decoding time", ("latency",), ("latency", "tradeoff")),
+    Section("size", "Size", ("size",), ()),
+    Section("training", "Training", (), ("loss",)),
+)
+
+
+@dataclass(frozen=True)
+class Key:
+    """One of the large numbers at the top of the page."""
+
+    name: str
+    cell: Cell
+    unit: str
+    note: str
+
+
+def write_report(
+    config: Mapping[str, Any], tables: str | Path, figures: str | Path, output: str | Path, root: str | Path
+) -> None:
+    """Write the page to `output`. `root` is the study's folder, which the `source` columns are relative to.
+
+    Raises SecateurError naming the first table or figure that is missing.
+    """
+    rows = read_tables(tables)
+    upwards = Path(os.path.relpath(root, Path(output).parent)).as_posix()
+    environment = jinja2.Environment(autoescape=True, trim_blocks=False, undefined=jinja2.StrictUndefined)
+    environment.filters["link"] = lambda path: quote(f"{upwards}/{path}")
+    views = {table.name: _view(table, rows) for table in TABLES if table.view}
+    pictures = {figure.name: _picture(figure, Path(figures)) for figure in FIGURES}
+    page = environment.from_string(TEMPLATE).render(
+        title=config.get("report", {}).get("title") or f"Study {config['study']}",
+        study=config["study"],
+        style=Markup(STYLE),
+        newest=max((run["started"] for run in rows["runs"]), default="never"),
+        synthetic=[corpus for corpus in by_corpus(rows["corpora"]) if synthetic(rows, corpus)],
+        keys=keys(rows),
+        summary=summary(rows),
+        data=[views[name] for name in DATA],
+        sections=[
+            {
+                "id": section.id,
+                "title": section.title,
+                "tables": [views[name] for name in section.tables],
+                "figures": [pictures[name] for name in section.figures],
+            }
+            for section in SECTIONS
+        ],
+        tidy=[f"{table.name}.tsv" for table in TABLES],
+        figures=[f"{figure.name}.svg" for figure in FIGURES],
+        configuration=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100),
+    )
+    write_text(output, page.strip() + "\n")
+
+
+def keys(tables: Tables) -> list[Key]:
+    """The lowest average error rate, the lowest real-time factor, the speech and the training that it took."""
+    found = []
+    for corpus in by_corpus(tables["wer"]):
+        suffix = f", corpus {corpus}" if len(by_corpus(tables["wer"])) > 1 else ""
+        for table, column, name, unit in (
+            ("wer", "wer", "Lowest average word error rate", " %"),
+            ("latency", "rtf", "Lowest average real-time factor", ""),
+        ):
+            rows = [row for row in averages(tables[table]) if row["corpus"] == corpus]
+            cell, row = lowest(rows, column)
+            lm = f", LM {row['lm']}" if row["lm"] != "none" else ", no LM"
+            note = f"{row['model']} {row['method']}, {row['search']}{lm}, {row['split']} split"
+            found.append(Key(name + suffix, cell, unit, note))
+    train = [row for row in tables["corpora"] if row["split"] == "train"]
+    hours = Cell(sum(float(row["hours"]) for row in train), digits=2)
+    found.append(Key("Training speech", hours, " h", ", ".join(dict.fromkeys(row["language"] for row in train))))
+    trained = [run for run in tables["runs"] if run["stage"] in ("model", "lm")]
+    minutes = Cell(sum(float(run["seconds"]) for run in trained) / 60, digits=1)
+    found.append(Key("Training time", minutes, " min", f"{len(trained)} models, sum over all jobs"))
+    return found
+
+
+def lowest(rows: Sequence[Mapping[str, str]], column: str) -> tuple[Cell, Mapping[str, str]]:
+    """The system with the lowest value, its seeds combined, and the row of its first seed."""
+    systems: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
+    for row in rows:
+        axes = ("model", "method", "initialization", "scope", "sparsity_target", "language", "split", "search", "lm")
+        systems.setdefault(tuple(row[axis] for axis in axes), []).append(row)
+    digits = 1 if column == "wer" else None
+    cells = [
+        (combined([measure(row, column, digits, interval=True) for row in members]), members[0])
+        for members in systems.values()
+    ]
+    return min(cells, key=lambda pair: pair[0].value)
+
+
+def summary(tables: Tables) -> list[tuple[str, str]]:
+    """What was run: data, models, budget, hardware, versions, dates."""
+    runs = tables["runs"]
+    trained = [run for run in runs if run["stage"] == "model"]
+    lms = [run for run in runs if run["stage"] == "lm"]
+    decoded = [run for run in runs if run["stage"] == "decode"]
+    speech = []
+    for corpus, rows in by_corpus(tables["corpora"]).items():
+        kind = "SYNTHETIC speech" if synthetic(tables, corpus) else "recordings of people"
+        hours = sum(float(row["hours"]) for row in rows)
+        utterances = sum(int(row["utterances"]) for row in rows)
+        languages = ", ".join(dict.fromkeys(row["language"] for row in rows))
+        speech.append(f"{corpus}: {kind}, {languages}; {utterances:,} utterances, {hours:.2f} h with dev and test")
+    models = _joined(f"{run['model']} ({run['method']})" for run in trained)
+    facts = [
+        ("Data", "; ".join(speech)),
+        ("Models", f"{len(trained)} trained: {models}"),
+        ("Language models", f"{len(lms)} trained: {_joined(run['model'] for run in lms)}" if lms else "none"),
+        ("Decodings", f"{len(decoded)}, by {_joined(run['search'] for run in decoded)}"),
+        ("Budget", _budget(trained)),
+        ("Seeds", ", ".join(dict.fromkeys(run["seed"] for run in trained))),
+        ("Hardware", _joined(_machine(run) for run in runs)),
+        ("Git revision", _joined(run["git"] or "unknown" for run in runs)),
+        ("Versions", _joined(run["versions"] for run in runs)),
+        (
+            "Runs",
+            f"from {min(run['started'] for run in runs)} to {max(run['started'] for run in runs)}" if runs else "",
+        ),
+    ]
+    return [(name, text) for name, text in facts if text]
+
+
+def _budget(trained: Sequence[Mapping[str, str]]) -> str:
+    if not trained:
+        return ""
+    steps = [float(run["steps"]) for run in trained if run["steps"]]
+    seconds = span(float(run["seconds"]) for run in trained)
+    return (f"{span(steps)} training steps a model, " if steps else "") + f"{seconds} s measured for each"
+
+
+def _machine(run: Mapping[str, str]) -> str:
+    device = run["processor"] if run["device"] == "cpu" else f"{run['device']} beside {run['processor']}"
+    threads = f", {run['threads']} thread{'s' if run['threads'] != '1' else ''} a job" if run["threads"] else ""
+    return f"{device} ({run['host']}){threads}"
+
+
+def _joined(texts) -> str:
+    return "; ".join(dict.fromkeys(texts))
+
+
+def _view(table, rows: Tables) -> dict[str, Any]:
+    grids: list[Grid] = table.view(rows)
+    return {"name": table.name, "grids": grids, "files": table.files}
+
+
+def _picture(figure, folder: Path) -> dict[str, str]:
+    path = folder / f"{figure.name}.svg"
+    try:
+        data = base64.b64encode(path.read_bytes()).decode()
+    except FileNotFoundError as error:
+        raise SecateurError(f"{path}: no such file; draw the figures first (workflow/scripts/figures.py)") from error
+    return {"title": figure.title, "caption": figure.caption, "data": f"data:image/svg+xml;base64,{data}"}

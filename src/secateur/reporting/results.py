@@ -1,0 +1,75 @@
+"""The files of a study that tables are made of. Only what `secateur.study` enumerates is read; nothing is globbed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from secateur.errors import SecateurError
+from secateur.files import read_json, read_tsv
+from secateur.study import ModelRun, model_runs
+
+MODEL_AXES = (
+    *("corpus", "model", "method", "initialization", "mask_changes", "scope", "sparsity_target", "sparsity", "seed"),
+)
+EACH = "each"
+"""Scope of an average over monolingual models, each decoding its own language. No single model has this scope."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """A study's configuration and its folder of results. Paths are relative to that folder."""
+
+    config: Mapping[str, Any]
+    root: Path
+
+    def json(self, path: str, *keys: str) -> dict[str, Any]:
+        """Read a JSON object. Raises SecateurError naming the file if it is missing or lacks one of `keys`."""
+        value = read_json(self.root / path)
+        missing = [key for key in keys if key not in value]
+        if missing:
+            raise SecateurError(
+                f"{self.root / path}: the keys {missing} are missing, found {sorted(value)}; "
+                "the file is from another version: delete it and run again"
+            )
+        return value
+
+    def tsv(self, path: str, *columns: str) -> list[dict[str, str]]:
+        """Read a table. Raises SecateurError naming the file if it is missing or lacks one of `columns`."""
+        rows = read_tsv(self.root / path)
+        missing = [column for column in columns if rows and column not in rows[0]]
+        if missing:
+            raise SecateurError(
+                f"{self.root / path}: the columns {missing} are missing, found {list(rows[0])}; "
+                "the file is from another version: delete it and run again"
+            )
+        return rows
+
+    @property
+    def corpora(self) -> list[str]:
+        """The corpora that models of the study are trained on."""
+        return list(dict.fromkeys(run.corpus for run in model_runs(self.config)))
+
+    def sparsity(self, run: ModelRun) -> float:
+        """Measured fraction of prunable weights that are zero: 0 for a dense model, else from `size.json`."""
+        if run.method == "dense":
+            return 0.0
+        return self.json(f"{run.folder}/size.json", "sparsity")["sparsity"]
+
+    def axes(self, run: ModelRun) -> dict[str, Any]:
+        """The columns `MODEL_AXES` of a row about `run`."""
+        return {
+            "corpus": run.corpus,
+            "model": run.model,
+            "method": run.method,
+            "initialization": run.initialization,
+            "mask_changes": run.mask_changes,
+            "scope": run.scope,
+            "sparsity_target": run.sparsity,
+            "sparsity": self.sparsity(run),
+            "seed": run.seed,
+        }
+
+    def lm_of(self, search: str) -> str | None:
+        """Name of the language model that a search uses, or None."""
+        return self.config["searches"][search].get("lm")

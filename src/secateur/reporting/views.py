@@ -1,0 +1,183 @@
+"""How each table is shown in Markdown, LaTeX and the report: tidy tables in, grids out.
+
+A caption says on which corpus, whether its speech is synthetic, with which budget, and from how many seeds.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from secateur.reporting.grid import Cell, Grid, Row, figure, listing, measure, pivot
+
+Tables = Mapping[str, Sequence[Row]]
+
+MODEL_INDEX = ("model", "method", "initialization", "mask_changes", "sparsity_target", "scope")
+DECODING_INDEX = (*MODEL_INDEX, "split", "search", "lm")
+INTERVALS = "In brackets: 95 % bootstrap interval over utterances."
+AVERAGES = "avg is the unweighted mean over languages."
+
+
+def corpora(tables: Tables) -> list[Grid]:
+    columns = {"language": "Language", "split": "Split", "speakers": "Speakers", "utterances": "Utterances"}
+    columns |= {"hours": "Hours", "words": "Words", "types": "Word types"}
+    columns |= {"dropped": "Dropped", "resampled": "Resampled"}
+    numbers = {"utterances": 0, "hours": 2, "words": 0, "types": 0, "speakers": 0}
+    numbers |= {"dropped": 0, "resampled": 0}
+    return [
+        replace(
+            listing(f"Speech data, {named(tables, corpus)}", rows, columns, numbers), caption=_speech(tables, corpus)
+        )
+        for corpus, rows in by_corpus(tables["corpora"]).items()
+    ]
+
+
+def sources(tables: Tables) -> list[Grid]:
+    columns = {"corpus": "Corpus", "language": "Language", "name": "Name", "licence": "Licence"}
+    columns |= {"synthetic": "Synthetic", "credits": "Credits", "notes": "Notes"}
+    return [listing("Sources and licences", tables["sources"], columns, {})]
+
+
+def dropped(tables: Tables) -> list[Grid]:
+    columns = {"corpus": "Corpus", "language": "Language", "reason": "Reason", "utterances": "Utterances"}
+    return (
+        [listing("Left out of the corpora", tables["dropped"], columns, {"utterances": 0})] if tables["dropped"] else []
+    )
+
+
+def wer(tables: Tables) -> list[Grid]:
+    grids = []
+    for corpus, rows in by_corpus(tables["wer"]).items():
+        rows = [_monolingual_together(row) for row in rows]
+        words = pivot(
+            f"Word error rate (%), {named(tables, corpus)}",
+            rows,
+            DECODING_INDEX,
+            lambda row: [(row["language"], measure(row, "wer", 1, interval=True))],
+            keep=("model",),
+        )
+        characters = pivot(
+            f"Character error rate (%), {named(tables, corpus)}",
+            rows,
+            DECODING_INDEX,
+            lambda row: [(row["language"], measure(row, "cer", 1))],
+            keep=("model",),
+        )
+        bracketed = any(cell.low is not None for line in words.rows for cell in line)
+        grids.append(captioned(words, tables, corpus, rows, INTERVALS if bracketed else "", AVERAGES))
+        grids.append(captioned(characters, tables, corpus, rows, AVERAGES))
+    return grids
+
+
+def latency(tables: Tables) -> list[Grid]:
+    headings = {"encoder_s": "Encoder (ms)", "search_s": "Search (ms)", "lm_s": "LM (ms)", "total_s": "Total (ms)"}
+    headings |= {"p50_s": "p50 (ms)", "p95_s": "p95 (ms)", "rtf": "RTF"}
+    grids = []
+    for corpus, rows in by_corpus(tables["latency"]).items():
+        rows = averages(rows)
+
+        def cells(row: Row) -> list[tuple[str, Cell]]:
+            return [
+                (heading, measure(row, column, scale=1 if column == "rtf" else 1000))
+                for column, heading in headings.items()
+            ]
+
+        index = (*DECODING_INDEX, "batch", "threads", "device")
+        index = (*index, "language") if any(row["language"] != "avg" for row in rows) else index
+        grid = pivot(f"Decoding time, {named(tables, corpus)}", rows, index, cells, keep=("model", "search", "batch"))
+        notes = (
+            "Milliseconds per utterance, unweighted mean over languages.",
+            "p50, p95: percentiles over utterances. RTF: real-time factor.",
+        )
+        grids.append(captioned(grid, tables, corpus, rows, *notes))
+    return grids
+
+
+def size(tables: Tables) -> list[Grid]:
+    headings = {
+        "parameters": ("Parameters (M)", 1e-6),
+        "nonzero": ("Not zero (M)", 1e-6),
+        "bytes": ("File (MB)", 1e-6),
+        "macs_per_second": ("MMAC per s of speech", 1e-6),
+        "peak_memory": ("Peak memory (MB)", 1e-6),
+    }
+    grids = []
+    for corpus, rows in by_corpus(tables["size"]).items():
+
+        def cells(row: Row) -> list[tuple[str, Cell]]:
+            return [(heading, measure(row, column, scale=scale)) for column, (heading, scale) in headings.items()]
+
+        grid = pivot(f"Size of the models, {named(tables, corpus)}", rows, MODEL_INDEX, cells, keep=("model",))
+        grids.append(captioned(grid, tables, corpus, rows))
+    return grids
+
+
+def captioned(grid: Grid, tables: Tables, corpus: str, rows: Sequence[Row], *notes: str) -> Grid:
+    """`grid` with a caption: what all its lines share, the notes, the speech, the budget and the seeds."""
+    shared = ", ".join(f"{name.lower() if name != 'LM' else name} {value}" for name, value in grid.constant.items())
+    parts = [f"All lines: {shared}." if shared else "", *notes, _speech(tables, corpus), _budget(tables, corpus, rows)]
+    return replace(grid, caption=" ".join(part for part in parts if part))
+
+
+def averages(rows: Iterable[Row]) -> list[Row]:
+    """Rows of language `avg`, and the single languages of those models that have no average."""
+
+    def family(row: Row) -> tuple[str, ...]:
+        joined = _monolingual_together(row)
+        return tuple(joined[column] for column in (*DECODING_INDEX, "corpus", "seed"))
+
+    rows = list(rows)
+    averaged = {family(row) for row in rows if row["language"] == "avg"}
+    return [row for row in rows if row["language"] == "avg" or family(row) not in averaged]
+
+
+def by_corpus(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["corpus"], []).append(row)
+    return groups
+
+
+def synthetic(tables: Tables, corpus: str) -> bool:
+    """Whether any speech of the corpus was made by a machine."""
+    return any(row["synthetic"].lower() == "true" for row in tables["corpora"] if row["corpus"] == corpus)
+
+
+def named(tables: Tables, corpus: str) -> str:
+    """The corpus for a title; synthetic speech is called so."""
+    return f"corpus {corpus}" + (" (SYNTHETIC SPEECH)" if synthetic(tables, corpus) else "")
+
+
+def span(values: Iterable[float], digits: int | None = 0) -> str:
+    """`smallest–largest`, or the one value that all share."""
+    values = list(values)
+    low, high = figure(min(values), digits), figure(max(values), digits)
+    return low if low == high else f"{low}–{high}"
+
+
+def _monolingual_together(row: Row) -> Row:
+    """Monolingual models share one line: each column is the model of that language."""
+    return {**row, "scope": "each"} if row["scope"] == row["language"] else row
+
+
+def _speech(tables: Tables, corpus: str) -> str:
+    if synthetic(tables, corpus):
+        return f"Corpus {corpus} was spoken by a machine; the numbers say nothing about human speech."
+    return f"Corpus {corpus}: recordings of people."
+
+
+def _budget(tables: Tables, corpus: str, rows: Sequence[Row]) -> str:
+    """Training steps, measured seconds, processors and seeds of the models that `rows` are about."""
+    shown = {(row["model"], row["method"]) for row in rows}
+    trained = [
+        run
+        for run in tables["runs"]
+        if run["stage"] == "model" and run["corpus"] == corpus and (run["model"], run["method"]) in shown
+    ]
+    if not trained:
+        return ""
+    steps = [float(run["steps"]) for run in trained if run["steps"]]
+    seconds = span(float(run["seconds"]) for run in trained)
+    where = ", ".join(sorted({run["processor"] if run["device"] == "cpu" else run["device"] for run in trained}))
+    seeds = sorted({row["seed"] for row in rows}, key=int)
+    budget = f"Budget: {span(steps)} training steps a model, " if steps else "Budget: "
+    several = ": mean ± standard deviation over seeds" if len(seeds) > 1 else ""
+    return f"{budget}{seconds} s measured ({where}). Seeds: {len(seeds)} ({', '.join(seeds)}){several}."

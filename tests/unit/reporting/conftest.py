@@ -1,0 +1,151 @@
+"""A miniature study: two languages, two seeds, three searches, with made-up numbers that can be checked by hand."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from secateur.files import write_json, write_tsv
+from secateur.reporting.figures import write_figures
+from secateur.reporting.report import write_report
+from secateur.reporting.tables import write_tables
+from secateur.study import decodings, languages, lm_folder, model_runs
+
+CONFIG = {
+    "study": "tiny",
+    "corpora": {"talk_show": {"recipe": "espeak", "languages": ["en", "fr"]}},
+    "models": {"ctc": {"encoder": "transformer"}},
+    "searches": {
+        "greedy": {"type": "ctc_greedy"},
+        "beam": {"type": "beam"},
+        "beam_lm": {"type": "beam", "lm": "small"},
+    },
+    "language_models": {"small": {"units": 16}},
+    "dense": [{"corpus": "talk_show", "model": "ctc", "scopes": ["all", "each"]}],
+    "decode": {"splits": ["test"], "searches": ["greedy", "beam", "beam_lm"]},
+    "seeds": [0, 1],
+    "report": {"title": "A tiny study & its <numbers>"},
+}
+WORDS = (6, 4)
+"""Reference words of the two utterances of every test set."""
+
+
+def errors(language: str, search: str, seed: int) -> int:
+    """Errors in the first utterance; the second has one."""
+    return {"en": 1, "fr": 2}[language] + {"greedy": 2, "beam": 1, "beam_lm": 0}[search] + seed
+
+
+def build(root: Path, config: dict, synthetic: bool = True) -> Path:
+    """Write every file that the tables of `config` are made of."""
+    for corpus in config["corpora"]:
+        names = languages(config, corpus, "all")
+        counts = {
+            "hours": 0.5,
+            "words": 300,
+            "types": 40,
+            "speakers": 2,
+            "dropped": 3,
+            "resampled": 0,
+            "synthetic": synthetic,
+        }
+        write_tsv(
+            root / f"validation/{corpus}.tsv",
+            ("language", "split", "utterances", *counts),
+            [
+                {"language": language, "split": split, "utterances": size, **counts}
+                for language in names
+                for split, size in (("train", 100), ("dev", 10), ("test", 2))
+            ],
+        )
+        for language in names:
+            folder = root / f"data/{corpus}/{language}"
+            source = {"name": "Prompts & replies", "licence": "CC BY-SA 3.0", "credits": ["A. Voice", "B. Voice"]}
+            write_json(folder / "source.json", source | {"synthetic": synthetic, "version": "1"})
+            dropped = [("a", "too short"), ("b", "too short"), ("c", "no speech")]
+            write_tsv(
+                folder / "dropped.tsv",
+                ("utterance", "reason", "detail"),
+                [{"utterance": utterance, "reason": reason} for utterance, reason in dropped],
+            )
+    for run in model_runs(config):
+        training(root / run.folder, run.seed, steps=400)
+        size = {"parameters": 1250000, "nonzero": 1250000, "bytes": 5000000, "macs_per_second": 31.5e6}
+        write_json(root / run.folder / "size.json", size | {"peak_memory": 210e6})
+    for decoding in decodings(config):
+        folder, seed = root / decoding.folder, decoding.run.seed
+        first = errors(decoding.language, decoding.search, seed)
+        counts = {"errors": first + 1, "words": sum(WORDS), "utterances": 2}
+        rate = 100 * (first + 1) / sum(WORDS)
+        write_json(
+            folder / "score.json", counts | {"wer": rate, "wer_low": rate - 5, "wer_high": rate + 5, "cer": rate / 2}
+        )
+        write_tsv(
+            folder / "utterances.tsv",
+            ("utterance", "words", "errors"),
+            [
+                {"utterance": f"u{place}", "words": words, "errors": wrong}
+                for place, (words, wrong) in enumerate(zip(WORDS, (first, 1), strict=True))
+            ],
+        )
+        lm = 0.25 if decoding.search == "beam_lm" else 0.0
+        times = {"encoder_s": 0.05, "search_s": 0.2, "lm_s": lm, "total_s": 0.25 + lm, "p50_s": 0.2, "p95_s": 0.9}
+        rtf = {"en": 0.1, "fr": 0.3}[decoding.language] + lm
+        write_json(folder / "latency.json", times | {"rtf": rtf, "threads": 1, "batch": 1, "device": "cpu"})
+        write_json(folder / "run.json", record(seed, seconds=2.5))
+        if name := config["searches"][decoding.search].get("lm"):
+            lm_run = root / lm_folder(decoding.run.corpus, name, seed)
+            if not lm_run.exists():
+                training(lm_run, seed, steps=50)
+    return root
+
+
+def training(folder: Path, seed: int, steps: int) -> None:
+    write_json(folder / "run.json", record(seed, seconds=120.0 + seed, steps=steps))
+    write_tsv(
+        folder / "history.tsv",
+        ("step", "learning_rate", "train_loss", "dev_loss", "grad_norm", "utterances", "seconds"),
+        [
+            {"step": step, "train_loss": 400 / step + seed, "dev_loss": 500 / step if step % 20 == 0 else None}
+            for step in range(10, steps + 1, 10)
+        ],
+    )
+
+
+def record(seed: int, **facts) -> dict:
+    return {
+        "host": "bench",
+        "processor": "Model 9000",
+        "threads": 1,
+        "device": "cpu",
+        "git": "abc123",
+        "seed": seed,
+        "started": f"2024-05-0{seed + 1}T12:00:00Z",
+        "versions": {"python": "3.11.2", "torch": "2.13.0"},
+    } | facts
+
+
+@pytest.fixture
+def config() -> dict:
+    return CONFIG
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """The files that tables are made of; for tests that change them."""
+    return build(tmp_path / "tiny", CONFIG)
+
+
+@pytest.fixture(scope="package")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with tables, figures and report; to be read only."""
+    root = build(tmp_path_factory.mktemp("finished") / "tiny", CONFIG)
+    write_tables(CONFIG, root)
+    write_figures(root / "tables", root / "figures")
+    write_report(CONFIG, root / "tables", root / "figures", root / "report" / "index.html", root)
+    return root
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished study, to be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "tiny"))

@@ -1,0 +1,85 @@
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from secateur.files import read_tsv, write_tsv
+from secateur.reporting import plots
+from secateur.reporting.figures import FIGURES, write_figures
+from secateur.reporting.tables import TABLES, read_tables, write_tables
+
+CAPTIONS = Path(__file__).resolve().parents[3] / "workflow" / "report"
+
+
+@pytest.fixture
+def tables(finished: Path) -> Path:
+    return finished / "tables"
+
+
+def test_every_figure_is_an_svg_and_the_same_bytes_twice(finished, tmp_path):
+    write_figures(finished / "tables", tmp_path)
+    for figure in FIGURES:
+        drawn = (finished / "figures" / f"{figure.name}.svg").read_bytes()
+        assert ElementTree.fromstring(drawn).tag == "{http://www.w3.org/2000/svg}svg"
+        assert drawn == (tmp_path / f"{figure.name}.svg").read_bytes()
+        assert b"dc:date" not in drawn
+
+
+def test_wer_points_stand_where_the_table_says(tables):
+    drawing = plots.wer(read_tables(tables))
+    multilingual = drawing.axes[0]
+    assert multilingual.get_title(loc="center") == "ctc, multilingual"
+    assert [tick.get_text() for tick in multilingual.get_xticklabels()] == ["en", "fr", "avg"]
+    points = {
+        container.get_label(): container.lines[0].get_ydata()[0]
+        for container in multilingual.containers
+        if container.get_label() != "_"
+    }
+    assert points == pytest.approx({"greedy": 45.0, "beam": 35.0, "beam_lm (LM: small)": 25.0})  # en, mean of two seeds
+    below, above = multilingual.containers[0].lines[2][0].get_segments()[0][:, 1]
+    assert (below, above) == pytest.approx((45 - 50**0.5, 45 + 50**0.5))
+
+
+def test_latency_bars_add_up_to_the_real_time_factor(tables):
+    ax = plots.latency(read_tables(tables)).axes[0]
+    ends = {round(bar.get_x() + bar.get_width(), 9) for bar in ax.containers[-1]}
+    assert ends == {0.2, 0.45}
+    lm_widths = [round(bar.get_width(), 9) for bar in ax.containers[-1]]
+    assert lm_widths == [0.0, 0.0, 0.225] * 2  # half of the time is the language model's
+
+
+def test_a_study_with_little_in_it_still_gets_its_figures(study, config, tmp_path):
+    small = config | {
+        "decode": {"splits": ["test"], "searches": ["greedy"]},
+        "dense": [{"corpus": "talk_show", "model": "ctc", "scopes": ["en"]}],
+        "seeds": [0],
+    }
+    write_tables(small, study)
+    write_figures(study / "tables", tmp_path)
+    assert all((tmp_path / f"{figure.name}.svg").stat().st_size > 5000 for figure in FIGURES)
+
+
+def test_missing_data_is_said_in_the_picture(copy, tmp_path):
+    tables = copy / "tables"
+    for name in ("wer", "latency", "history"):
+        rows = read_tsv(tables / f"{name}.tsv")
+        write_tsv(tables / f"{name}.tsv", list(rows[0]), [])
+    for function in (plots.wer, plots.latency, plots.tradeoff, plots.loss):
+        with pytest.raises(plots.NothingToShow):
+            function(read_tables(tables))
+    write_figures(tables, tmp_path / "empty")
+    for figure in FIGURES:
+        assert ElementTree.parse(tmp_path / "empty" / f"{figure.name}.svg").getroot().get("height") == "43.2pt"
+
+
+def test_every_figure_has_its_function_and_its_caption_for_snakemake():
+    for figure in FIGURES:
+        assert callable(getattr(plots, figure.name))
+        caption = (CAPTIONS / "figures" / f"{figure.name}.rst").read_text(encoding="utf-8")
+        wanted = f"**{figure.title}.** {figure.caption}"
+        assert " ".join(caption.split()) == wanted, f"copy title and caption of FIGURES to {figure.name}.rst"
+
+
+def test_every_table_has_its_caption_for_snakemake():
+    for table in TABLES:
+        assert (CAPTIONS / "tables" / f"{table.name}.rst").read_text(encoding="utf-8").strip()

@@ -1,0 +1,122 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from secateur.errors import SecateurError
+from secateur.reporting.figures import FIGURES
+from secateur.reporting.report import write_report
+
+VOID = {"meta", "img", "link", "br", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that elements are closed in order, and collects attributes and texts."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not {"style", "script"} & set(self.open):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture
+def output(finished: Path) -> Path:
+    return finished / "report" / "index.html"
+
+
+def write(study: Path, config: dict) -> bytes:
+    output = study / "report" / "index.html"
+    write_report(config, study / "tables", study / "figures", output, study)
+    return output.read_bytes()
+
+
+def test_page_is_well_formed_and_loads_nothing(output):
+    page = Page(output.read_text(encoding="utf-8"))
+    assert page.all("html") == [{"lang": "en"}]
+    loads = [
+        value for _, attributes in page.elements for name, value in attributes.items() if name in ("src", "srcset")
+    ]
+    loads += [attributes["href"] for attributes in page.all("link")]
+    assert len(loads) == len(FIGURES) + 1
+    assert all(value.startswith("data:") for value in loads)
+    assert not page.all("script")
+    assert not re.search(r"url\(|@import", output.read_text(encoding="utf-8"))
+
+
+def test_every_link_leads_to_a_file_of_the_study(output):
+    page = Page(output.read_text(encoding="utf-8"))
+    identifiers = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    targets = [attributes["href"] for attributes in page.all("a")]
+    for target in targets:
+        assert target[1:] in identifiers if target[0] == "#" else (output.parent / target).is_file(), target
+    assert sum(target.endswith("score.json") for target in targets) >= 24
+    assert "../tables/wer.tex" in targets and "../figures/wer.svg" in targets
+
+
+def test_page_is_accessible(output):
+    page = Page(output.read_text(encoding="utf-8"))
+    assert all(len(attributes["alt"]) > 40 for attributes in page.all("img"))
+    assert all(attributes.get("scope") in ("col", "row") for attributes in page.all("th"))
+
+
+def test_page_says_what_was_run(output):
+    text = " ".join(Page(output.read_text(encoding="utf-8")).text.split())
+    for fact in (
+        "A tiny study & its <numbers>",
+        "Synthetic speech. Corpus talk_show was spoken by a machine",
+        "CC BY-SA 3.0",
+        "A. Voice; B. Voice",
+        "400 training steps a model, 120–121 s measured",
+        "Model 9000 (bench), 1 thread a job",
+        "abc123",
+        "torch 2.13.0",
+        "newest run 2024-05-02T12:00:00Z",
+        "recipe: espeak",
+    ):
+        assert fact in text, fact
+    # lowest average: beam_lm, seeds 25 % and 35 %
+    assert "Lowest average word error rate 30.0 % ± 7.1" in text
+    assert "Training speech 1.00 h" in text
+
+
+def test_recorded_speech_carries_no_warning(copy, config):
+    for name in ("corpora", "sources"):
+        path = copy / "tables" / f"{name}.tsv"
+        path.write_text(path.read_text(encoding="utf-8").replace("\ttrue", "\tfalse"), encoding="utf-8")
+    text = write(copy, config).decode()
+    assert "ynthetic speech" not in text and "SYNTHETIC" not in text
+    assert "recordings of people" in text
+
+
+def test_same_files_give_the_same_bytes(output, copy, config):
+    assert write(copy, config) == output.read_bytes()
+
+
+def test_a_label_changes_the_page(output, copy, config):
+    assert b"<h1>Another title</h1>" in write(copy, config | {"report": {"title": "Another title"}})
+
+
+def test_a_missing_figure_is_named(copy, config):
+    (copy / "figures" / "wer.svg").unlink()
+    with pytest.raises(SecateurError, match=r"figures/wer\.svg: no such file"):
+        write(copy, config)

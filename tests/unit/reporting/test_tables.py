@@ -1,0 +1,155 @@
+"""Tables of the miniature study against numbers computed by hand."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from secateur.errors import SecateurError
+from secateur.files import read_json, read_tsv, write_json
+from secateur.reporting.results import Results
+from secateur.reporting.tables import TABLES, read_tables, write_tables
+from secateur.study import decodings, model_runs
+
+
+@pytest.fixture(scope="module")
+def tables(finished: Path) -> dict:
+    return read_tables(finished / "tables")
+
+
+def only(rows: list[dict], **axes: str) -> dict:
+    found = [row for row in rows if all(row[axis] == value for axis, value in axes.items())]
+    assert len(found) == 1, (axes, found)
+    return found[0]
+
+
+def test_every_table_has_exactly_its_columns(tables, finished):
+    for table in TABLES:
+        header = (finished / "tables" / f"{table.name}.tsv").read_text().splitlines()[0]
+        assert tuple(header.split("\t")) == tuple(table.columns)
+        assert all((finished / "tables" / name).is_file() for name in table.files)
+    assert ",".join(next(table for table in TABLES if table.name == "wer").columns) == (
+        "corpus,model,method,initialization,mask_changes,scope,sparsity_target,sparsity,seed,language,split,search,lm,"
+        "wer,wer_low,wer_high,cer,utterances,words,source"
+    )
+
+
+def test_wer_has_one_row_per_decoding_and_per_average(tables, config):
+    single = [row for row in tables["wer"] if row["language"] != "avg"]
+    assert len(single) == len(list(decodings(config))) == 24
+    # 2 seeds x 3 searches x (the multilingual model, the monolingual ones together)
+    assert len(tables["wer"]) - len(single) == 12
+
+
+def test_wer_row_is_copied_from_its_source(tables, finished):
+    row = only(tables["wer"], scope="all", seed="1", language="fr", search="beam_lm")
+    # fr 2 + beam_lm 0 + seed 1 = 3 errors in the first utterance, 1 in the second, of 10 words
+    assert (row["wer"], row["wer_low"], row["wer_high"], row["cer"]) == ("40.0", "35.0", "45.0", "20.0")
+    assert (row["lm"], row["sparsity"], row["method"], row["words"]) == ("small", "0.0", "dense", "10")
+    assert read_json(finished / row["source"])["wer"] == 40.0
+
+
+@pytest.mark.parametrize("scope", ["all", "each"])
+def test_average_over_languages(tables, finished, scope):
+    row = only(tables["wer"], scope=scope, seed="0", language="avg", search="greedy")
+    # en 3 + 1 errors, fr 4 + 1 errors, of 10 words each
+    assert float(row["wer"]) == pytest.approx((40 + 50) / 2)
+    assert float(row["cer"]) == pytest.approx((20 + 25) / 2)
+    assert (row["utterances"], row["words"]) == ("4", "20")
+    assert float(row["wer_low"]) < 45 < float(row["wer_high"])
+    sources = row["source"].split(" ")
+    assert [read_tsv(finished / source)[0]["errors"] for source in sources] == ["3", "4"]
+
+
+def test_latency_average_is_the_mean_over_languages(tables):
+    row = only(tables["latency"], scope="all", seed="0", language="avg", search="beam_lm")
+    assert float(row["rtf"]) == pytest.approx((0.1 + 0.3) / 2 + 0.25)
+    assert (float(row["total_s"]), float(row["lm_s"])) == (0.5, 0.25)
+    assert (row["threads"], row["batch"], row["device"]) == ("1", "1", "cpu")
+
+
+def test_size_history_and_runs_cover_every_training(tables, config):
+    assert len(tables["size"]) == len(list(model_runs(config))) == 6
+    assert {row["source"] for row in tables["history"] if row["stage"] == "model"} == {
+        f"{run.folder}/history.tsv" for run in model_runs(config)
+    }
+    lms = [row for row in tables["runs"] if row["stage"] == "lm"]
+    assert [(row["model"], row["seed"], row["steps"]) for row in lms] == [("small", "0", "50"), ("small", "1", "50")]
+    assert only(tables["runs"], stage="model", scope="en", seed="1")["seconds"] == "121.0"
+    assert sum(row["stage"] == "decode" for row in tables["runs"]) == 24
+
+
+def test_dropped_are_counted_by_reason(tables):
+    assert only(tables["dropped"], language="en", reason="too short")["utterances"] == "2"
+    assert only(tables["dropped"], language="en", reason="no speech")["utterances"] == "1"
+
+
+def test_every_source_exists(tables, finished):
+    for name, rows in tables.items():
+        for row in rows:
+            for source in row["source"].split(" "):
+                assert (finished / source).is_file(), (name, source)
+
+
+def test_measured_sparsity_comes_from_the_size_file(study, config):
+    run = replace(next(model_runs(config)), method="imp", sparsity=0.7)
+    write_json(study / run.folder / "size.json", {"sparsity": 0.69})
+    axes = Results(config, study).axes(run)
+    assert (axes["sparsity_target"], axes["sparsity"], axes["method"]) == (0.7, 0.69, "imp")
+
+
+@pytest.mark.parametrize("name", ["score.json", "latency.json", "utterances.tsv", "size.json", "history.tsv"])
+def test_a_missing_file_is_named(study, config, name):
+    missing = next(path for path in sorted(study.rglob(name)) if "/lm/" not in str(path))
+    missing.unlink()
+    with pytest.raises(SecateurError, match=re.escape(str(missing))):
+        write_tables(config, study)
+
+
+def test_a_missing_key_is_named_with_its_file(study, config):
+    score = next(iter(sorted(study.rglob("score.json"))))
+    write_json(score, {"wer": 1.0})
+    with pytest.raises(SecateurError, match=r"score\.json: the keys \['wer_low'"):
+        write_tables(config, study)
+
+
+def test_a_file_that_the_study_does_not_enumerate_is_ignored(study, config):
+    before = write_tables(config, study)
+    stray = study / "models/talk_show/ctc/all/dense/s000/seed9/decode/test/en/greedy"
+    write_json(stray / "score.json", {"wer": 0.0})
+    assert write_tables(config, study) == before
+
+
+def test_markdown_shows_mean_and_deviation_over_seeds(tables, finished):
+    text = (finished / "tables/wer.md").read_text()
+    # multilingual, greedy: en 40 and 50, fr 50 and 60, avg 45 and 55; standard deviation 10 / sqrt(2)
+    assert re.search(
+        r"\| all languages +\| greedy +\| none +\| +45\.0 ± 7\.1 \| +55\.0 ± 7\.1 \| +50\.0 ± 7\.1 \|", text
+    )
+    assert "SYNTHETIC SPEECH" in text
+    assert "400 training steps a model, 120–121 s measured (Model 9000). Seeds: 2 (0, 1): mean ± standard" in text
+
+
+def test_markdown_shows_the_interval_of_a_single_seed(study, config):
+    write_tables(config | {"seeds": [0]}, study)
+    text = (study / "tables/wer.md").read_text()
+    assert re.search(r"\| each language alone +\| beam +\| none +\| +30\.0 \[25\.0, 35\.0\] \|", text)
+    assert "Seeds: 1 (0)." in text and "±" not in text
+
+
+def test_latex_is_escaped(tables, finished):
+    sources, wer = ((finished / f"tables/{name}.tex").read_text() for name in ("sources", "wer"))
+    assert r"Prompts \& replies" in sources
+    assert r"corpus talk\_show" in wer and r"beam\_lm" in wer and r"45.0 {\scriptsize $\pm$ 7.1}" in wer
+    assert not re.search(r"(?<!\\)_", wer), "an underscore that LaTeX would take for a subscript"
+    body = wer.split(r"\midrule")[1].split(r"\bottomrule")[0]
+    assert {line.count(" & ") for line in body.strip().splitlines()} == {6}  # 7 columns
+    assert wer.count(r"\begin{tabular}") == wer.count(r"\end{tabular}") == 2
+
+
+def test_tables_are_the_same_bytes_twice(study, config):
+    write_tables(config, study)
+    first = {path.name: path.read_bytes() for path in (study / "tables").iterdir()}
+    write_tables(config, study)
+    assert first == {path.name: path.read_bytes() for path in (study / "tables").iterdir()}
