@@ -58,7 +58,10 @@ summary { cursor: pointer; color: var(--link); }
   a { color: inherit; }
   figure, tr, .key, dl.summary { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
-  .scroll, pre { overflow: visible; white-space: pre-wrap; }
+  .scroll, pre { overflow: visible; }
+  pre { white-space: pre-wrap; }
+  table { font-size: 8pt; }
+  th, td, thead th { white-space: normal; padding: .2rem .35rem; }
 }
 """
 
@@ -140,6 +143,9 @@ TEMPLATE = """
 <a href="#configuration">Configuration and files</a></nav>
 </header>
 <main>
+{%- if notes %}
+<p>{{ notes }}</p>
+{%- endif %}
 {%- if synthetic %}
 <div class="warning" role="note"><strong>Synthetic speech.</strong> Corpus {{ synthetic | join(", ") }} was spoken by a
 machine, not by people. Its error rates show that the pipeline works; they say nothing about human speech.</div>

@@ -69,6 +69,7 @@ def write_report(
     page = environment.from_string(TEMPLATE).render(
         title=config.get("report", {}).get("title") or f"Study {config['study']}",
         study=config["study"],
+        notes=config.get("report", {}).get("notes", ""),
         style=Markup(STYLE),
         newest=max((run["started"] for run in rows["runs"]), default="never"),
         synthetic=[corpus for corpus in by_corpus(rows["corpora"]) if synthetic(rows, corpus)],

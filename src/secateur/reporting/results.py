@@ -71,5 +71,12 @@ class Results:
         }
 
     def lm_of(self, search: str) -> str | None:
-        """Name of the language model that a search uses, or None."""
+        """Name of the neural language model that a search uses, or None."""
         return self.config["searches"][search].get("lm")
+
+    def lm_label(self, search: str) -> str:
+        """What tables call the language model of a search: its name, `2-gram` for a lexicon search, or `none`."""
+        options = self.config["searches"][search]
+        if options["type"] == "lexicon":
+            return f"{options['order']}-gram"
+        return self.lm_of(search) or "none"

@@ -204,7 +204,7 @@ def decoding_axes(results: Results, decoding: Decoding) -> Row:
         "language": decoding.language,
         "split": decoding.split,
         "search": decoding.search,
-        "lm": results.lm_of(decoding.search) or "none",
+        "lm": results.lm_label(decoding.search),
     }
 
 

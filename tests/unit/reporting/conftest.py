@@ -24,7 +24,7 @@ CONFIG = {
     "dense": [{"corpus": "talk_show", "model": "ctc", "scopes": ["all", "each"]}],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam", "beam_lm"]},
     "seeds": [0, 1],
-    "report": {"title": "A tiny study & its <numbers>"},
+    "report": {"title": "A tiny study & its <numbers>", "notes": "Written for the tests."},
 }
 WORDS = (6, 4)
 """Reference words of the two utterances of every test set."""

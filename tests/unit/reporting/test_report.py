@@ -83,6 +83,7 @@ def test_page_says_what_was_run(output):
     text = " ".join(Page(output.read_text(encoding="utf-8")).text.split())
     for fact in (
         "A tiny study & its <numbers>",
+        "Written for the tests.",
         "Synthetic speech. Corpus talk_show was spoken by a machine",
         "CC BY-SA 3.0",
         "A. Voice; B. Voice",

@@ -99,6 +99,18 @@ def test_measured_sparsity_comes_from_the_size_file(study, config):
     assert (axes["sparsity_target"], axes["sparsity"], axes["method"]) == (0.7, 0.69, "imp")
 
 
+def test_language_models_are_named(config, study):
+    searches = config["searches"] | {"words": {"type": "lexicon", "order": 3}}
+    results = Results(config | {"searches": searches}, study)
+    assert [results.lm_label(search) for search in searches] == ["none", "none", "small", "3-gram"]
+
+
+def test_a_corpus_that_no_model_is_trained_on_is_left_out(config, study):
+    unused = config["corpora"] | {"unused": {"recipe": "espeak", "languages": ["nl"]}}
+    tables = write_tables(config | {"corpora": unused}, study)
+    assert {row["corpus"] for name in ("corpora", "sources", "dropped") for row in tables[name]} == {"talk_show"}
+
+
 @pytest.mark.parametrize("name", ["score.json", "latency.json", "utterances.tsv", "size.json", "history.tsv"])
 def test_a_missing_file_is_named(study, config, name):
     missing = next(path for path in sorted(study.rglob(name)) if "/lm/" not in str(path))
