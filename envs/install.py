@@ -148,7 +148,7 @@ def reason(lines: list[str]) -> str:
     if any(sign in text for sign in ("Temporary failure in name resolution", "NewConnectionError", "ReadTimeout")):
         return "the package index cannot be reached; mend the network or pip's settings and run the same command again"
     errors = [line for line in lines if line.startswith("ERROR:")]
-    return errors[-1].removeprefix("ERROR:").strip() if errors else "see what it said"
+    return errors[0].removeprefix("ERROR:").strip() if errors else "see what it said"
 
 
 def fail(message: str) -> None:
