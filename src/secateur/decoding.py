@@ -110,6 +110,12 @@ def decode(recognizer: Recognizer, features: Mapping[str, np.ndarray], search: M
     return function(recognizer, features, **options)
 
 
+def batch_size(search: Mapping[str, Any]) -> int:
+    """How many utterances an entry of the configuration's searches decodes together."""
+    batch = inspect.signature(SEARCHES[search["type"]]).parameters.get("batch")
+    return 1 if batch is None else search.get("batch", batch.default)
+
+
 def ctc_greedy(recognizer: Recognizer, features: Mapping[str, np.ndarray], batch: int = 16) -> dict[str, Result]:
     """Best path of CTC (Graves et al. 2006, section 3.2): the likeliest token of each frame, repetitions merged.
 

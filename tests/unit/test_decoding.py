@@ -336,6 +336,12 @@ def test_lexicon_search_with_word_pieces(path, expected):
     assert result["x"].hypothesis == expected
 
 
+def test_batch_size_is_that_of_the_search():
+    assert decoding.batch_size({"type": "ctc_greedy", "batch": 3}) == 3
+    assert decoding.batch_size({"type": "ctc_greedy"}) == 16
+    assert decoding.batch_size({"type": "beam", "beam": 5}) == 1
+
+
 def test_nothing_to_decode():
     assert decode(recognizer(), {}, {"type": "ctc_greedy"}) == {}
 

@@ -8,7 +8,7 @@ import kaldiio
 
 from secateur import devices
 from secateur.datadir import read_data_dir, read_table
-from secateur.decoding import Recognizer, decode
+from secateur.decoding import Recognizer, batch_size, decode
 from secateur.errors import SecateurError
 from secateur.files import write_json, write_tsv
 from secateur.jobs import job, json_argument, threads
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         for utterance in utterances
     ]
     write_tsv(arguments.output / "hypotheses.tsv", COLUMNS, rows)
-    conditions = {"device": str(device), "batch": arguments.search.get("batch", 1), "threads": threads()}
+    conditions = {"device": str(device), "batch": batch_size(arguments.search), "threads": threads()}
     write_json(arguments.output / "latency.json", latency(rows) | conditions)
     record |= conditions | {
         "utterances": len(utterances),
