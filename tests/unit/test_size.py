@@ -1,7 +1,10 @@
 """Counts against hand-computed numbers."""
 
+import itertools
+
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from secateur.models import build_model
 from secateur.size import PeakMemory, encoding_cost, parameter_counts
@@ -93,3 +96,17 @@ def test_costs_are_the_same_every_time():
     torch.manual_seed(0)
     first = encoding_cost(build_model(CONFIG, TOKENS).eval(), 20)
     assert first == encoding_cost(build_model(CONFIG, TOKENS).eval(), 20)
+
+
+@torch.no_grad()
+def test_peak_memory_agrees_with_torchs_profiler():
+    model = build_model(CONFIG, TOKENS).eval()
+    speech, lengths = torch.randn(1, 200, 20), torch.tensor([200])
+    model.encode(speech, lengths)
+    with PeakMemory() as memory:
+        model.encode(speech, lengths)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        model.encode(speech, lengths)
+    changes = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    alive = itertools.accumulate(event.nbytes() for event in sorted(changes, key=lambda event: event.start_ns()))
+    assert memory.peak == max(alive)

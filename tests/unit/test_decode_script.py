@@ -1,0 +1,122 @@
+"""The decoding and scoring scripts on a tiny model: the files that they exchange, and what they refuse."""
+
+import importlib.util
+import json
+from argparse import Namespace
+from pathlib import Path
+
+import kaldiio
+import numpy as np
+import pytest
+import torch
+
+from secateur.datadir import Utterance, write_data_dir
+from secateur.errors import SecateurError
+from secateur.files import read_tsv
+from secateur.models import build_model, save_model
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
+PIECES = ["<blank>", "<unk>", "▁a", "b", "▁c", "a", "<sos/eos>"]
+SIZES = {"layers": 1, "heads": 2, "ffn": 16, "dropout": 0.1}
+ACOUSTIC = {
+    "type": "ctc",
+    "features": 20,
+    "input": "stack",
+    "stack": 4,
+    "encoder": {"type": "transformer", "dim": 16, "attention_dropout": 0.0, "kernel": 5, **SIZES},
+    "intermediate_ctc": {"layers": [], "weight": 0.0},
+    "stochastic_depth": 0.0,
+    "label_smoothing": 0.0,
+}
+LM = {"type": "transformer_lm", "embedding": 8, "dim": 16, **SIZES}
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(f"script_{name}", SCRIPTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Models, data and features of three utterances, which the archive holds in another order."""
+    torch.manual_seed(0)
+    for name, config, tokens in [("model", ACOUSTIC, TOKENS), ("pieces", ACOUSTIC, PIECES), ("lm", LM, TOKENS)]:
+        save_model(tmp_path / name, build_model(config, tokens), config, tokens)
+    texts = {"u1": "a b", "u2": "c", "u3": "ab ab"}
+    utterances = [Utterance(name, f"{name}.wav", text, "s", "en", 0.5) for name, text in texts.items()]
+    write_data_dir(tmp_path / "data", utterances)
+    (tmp_path / "features").mkdir()
+    generator = np.random.default_rng(0)
+    with kaldiio.WriteHelper(f"ark,scp:{tmp_path}/features/feats.ark,{tmp_path}/features/feats.scp") as writer:
+        for name, frames in [("u3", 48), ("u1", 30), ("u2", 41)]:
+            writer(name, generator.standard_normal((frames, 20), np.float32))
+    return tmp_path
+
+
+def decode(folder, search, model="model", **more):
+    given = {"lm": None, "train_text": [], "tokens": None, "features": folder / "features"} | more
+    arguments = Namespace(
+        model=folder / model, data=folder / "data", search=search, device="cpu", output=folder / "out", **given
+    )
+    record = {}
+    script("decode").run(arguments, record)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("search", "more"),
+    [
+        ({"type": "ctc_greedy", "batch": 2}, ()),
+        ({"type": "beam", "beam": 3, "lm": "lm"}, ("lm",)),
+        ({"type": "lexicon", "order": 2}, ("train_text",)),
+    ],
+)
+def test_hypotheses_scores_and_times(folder, search, more):
+    given = {"lm": folder / "lm", "train_text": [folder / "data" / "text"]}
+    record = decode(folder, search, **{name: given[name] for name in more})
+    assert (record["utterances"], record["frames"], record["batch"]) == (3, 119, search.get("batch", 1))
+    rows = read_tsv(folder / "out" / "hypotheses.tsv")
+    assert [(row["utterance"], row["reference"]) for row in rows] == [("u1", "a b"), ("u2", "c"), ("u3", "ab ab")]
+    latency = json.loads((folder / "out" / "latency.json").read_text())
+    assert latency["rtf"] == pytest.approx(3 * latency["total_s"] / 1.5)
+    assert (latency["lm_s"] > 0) == (search["type"] != "ctc_greedy")
+    assert latency["device"] == "cpu"
+
+    script("score").run(Namespace(hypotheses=folder / "out" / "hypotheses.tsv", output=folder / "out"), {})
+    scores = json.loads((folder / "out" / "score.json").read_text())
+    counts = read_tsv(folder / "out" / "utterances.tsv")
+    assert scores["words"] == sum(int(row["words"]) for row in counts) == 5
+    assert scores["errors"] == sum(int(row["errors"]) for row in counts)
+    assert scores["wer"] == pytest.approx(20 * scores["errors"])
+    assert "utterances without an error" in (folder / "out" / "alignment.txt").read_text()
+
+
+def test_size(folder):
+    script("size").run(Namespace(model=folder / "model", output=folder / "size.json"), {})
+    size = json.loads((folder / "size.json").read_text())
+    assert size["bytes"] == (folder / "model" / "model.safetensors").stat().st_size > 4 * size["parameters"]
+
+
+def test_missing_features_are_named(folder):
+    scp = folder / "features" / "feats.scp"
+    scp.write_text("".join(line for line in scp.read_text().splitlines(True) if not line.startswith("u2")))
+    with pytest.raises(SecateurError, match="no features of 'u2'"):
+        decode(folder, {"type": "ctc_greedy"})
+
+
+@pytest.mark.parametrize(
+    ("search", "model", "more", "message"),
+    [
+        ({"type": "beam", "lm": "x"}, "model", {"lm": "model"}, "type 'ctc', not a language model"),
+        ({"type": "beam", "lm": "x"}, "pieces", {"lm": "lm"}, "tokens that are not the acoustic model's"),
+        ({"type": "lexicon"}, "pieces", {}, "needs --tokens"),
+        ({"type": "ctc_greedy"}, "pieces", {"tokens": "tokens.txt"}, "not the token list of"),
+    ],
+)
+def test_what_does_not_fit_is_refused(folder, search, model, more, message):
+    (folder / "tokens.txt").write_text("\n".join(TOKENS) + "\n")
+    with pytest.raises(SecateurError, match=message):
+        decode(folder, search, model, **{name: folder / value for name, value in more.items()})
