@@ -1,8 +1,8 @@
 """Anybody's Kaldi data directories: `wav.scp` with paths, `text`, `utt2spk`, optional `segments` and `utt2lang`.
 
-A split is the folder `{root}/{language}/{name}` or, if there is none, `{root}/{name}`, from which `utt2lang` picks the
-utterances of the language; without `utt2lang` it takes all. Paths in `wav.scp` are relative to the working directory, as
-in Kaldi.
+A split is the folder `{root}/{language}/{name}` or, if there is none, `{root}/{name}`, from which `utt2lang` picks
+the utterances of the language; without `utt2lang` it takes all. Paths in `wav.scp` are relative to the working
+directory, as in Kaldi.
 
 Options: `root`; `splits`, from the split's name here to the folder's name (train, dev and test must be among them);
 `normalise` (false takes transcripts as they are).

@@ -8,9 +8,9 @@ from secateur.errors import SecateurError
 APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ‛´`′＇", "'"))
 ORDINALS = {
     "en": "st|nd|rd|th",
-    "es": "[ºª°]|er|[rtv]?[oa]|m[oa]",
+    "es": "[ºª]|er|[dmrtv][oa]",
     "fr": "ers?|[eè]re|re|[eè]mes?|es?",
-    "it": "[ºª°]",
+    "it": "[ºª]",
     "nl": "ste|de|e",
 }
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -37,11 +37,14 @@ def _is_letter(character: str) -> bool:
 def _spell_numbers(text: str, language: str) -> str:
     ordinal = ORDINALS.get(language)
     pattern = re.compile(rf"({NUMBER.pattern})(?:({ordinal})(?!\w))?" if ordinal else rf"({NUMBER.pattern})()")
-    return pattern.sub(lambda match: f" {_spell(match[1], language, bool(match[2]))} ", text)
+    return pattern.sub(lambda match: f" {_spell(match[1], language, match[2] or '')} ", text)
 
 
-def _spell(digits: str, language: str, ordinal: bool) -> str:
-    """Spell one number. `1,000` and `28.8` are read as the language writes them; `007` and `1.2.3` digit by digit."""
+def _spell(digits: str, language: str, ordinal: str) -> str:
+    """Spell one number, an ordinal if it has an ending such as `th`.
+
+    `1,000` and `28.8` are read as the language writes them; `007` and `1.2.3` digit by digit.
+    """
     from num2words import num2words
 
     thousands = "," if language == "en" else r"\."
@@ -51,7 +54,8 @@ def _spell(digits: str, language: str, ordinal: bool) -> str:
     leading_zero = len(parts[0]) > 1 and int(parts[0][0]) == 0
     try:
         if len(parts) == 1 and not leading_zero and len(digits) <= 15:
-            return num2words(int(digits), to="ordinal" if ordinal else "cardinal", lang=language)
+            words = num2words(int(digits), to="ordinal" if ordinal else "cardinal", lang=language)
+            return _feminine(words) if ordinal.endswith(("a", "ª", "re")) else words
         if len(parts) == 2 and not leading_zero and len(digits) <= 15:
             return num2words(f"{int(parts[0])}.{parts[1]}", lang=language)
         return " ".join(num2words(int(digit), lang=language) for part in parts for digit in part)
@@ -60,3 +64,8 @@ def _spell(digits: str, language: str, ordinal: bool) -> str:
             f"transcript number {digits!r}: numbers cannot be spelled out in language {language!r}; "
             "write them as words in the transcripts"
         ) from error
+
+
+def _feminine(ordinal: str) -> str:
+    """`premier` → `première`, `segundo` → `segunda`: num2words knows the masculine only."""
+    return "première" if ordinal == "premier" else re.sub("o$", "a", ordinal)

@@ -1,0 +1,91 @@
+import hashlib
+import tarfile
+
+import numpy as np
+import pytest
+import soundfile
+
+from secateur.corpora import librispeech
+from secateur.errors import SecateurError
+
+PARTS = ("train-clean-100", "train-clean-360", "dev-clean", "dev-other", "test-clean", "test-other")
+
+
+def make_librispeech(root):
+    """The official layout: LibriSpeech/{part}/{speaker}/{chapter}/ with FLAC files and one transcript file."""
+    for number, part in enumerate(PARTS):
+        speaker, chapter = 100 + number, 7000 + number
+        folder = root / "LibriSpeech" / part / str(speaker) / str(chapter)
+        folder.mkdir(parents=True)
+        lines = []
+        for index, text in enumerate(("HE HOPED THERE WOULD BE STEW", "DON'T STOP")):
+            key = f"{speaker}-{chapter}-{index:04d}"
+            soundfile.write(folder / f"{key}.flac", np.zeros(8000 * (index + 2)), 16000)
+            lines.append(f"{key} {text}\n")
+        (folder / f"{speaker}-{chapter}.trans.txt").write_text("".join(lines))
+    return root
+
+
+def run(options, cache):
+    librispeech.fetch(options, "en", cache)
+    return librispeech.prepare(options, "en", cache)
+
+
+@pytest.mark.parametrize("below", ["", "LibriSpeech"])
+def test_official_layout(tmp_path, below):
+    options = {"recipe": "librispeech", "root": str(make_librispeech(tmp_path / "root") / below)}
+    prepared = run(options, tmp_path / "cache")
+    assert list(prepared.splits) == librispeech.splits(options) == ["train", "dev", "test-clean", "test-other"]
+    first = prepared.splits["train"][0]
+    assert (first.id, first.text, first.speaker, first.duration) == (
+        "100-7000-0000",
+        "he hoped there would be stew",
+        "100",
+        1.0,
+    )
+    assert first.audio.endswith("train-clean-100/100/7000/100-7000-0000.flac")
+    assert [u.text for u in prepared.splits["test-other"]] == ["he hoped there would be stew", "don't stop"]
+    assert {u.speaker for u in prepared.splits["dev"]} == {"102", "103"}
+
+
+def test_parts_are_configurable(tmp_path):
+    options = {
+        "root": str(make_librispeech(tmp_path)),
+        "train": ["train-clean-100", "train-clean-360"],
+        "dev": ["dev-other"],
+        "test": ["test-clean"],
+    }
+    prepared = run(options, tmp_path / "cache")
+    assert {name: len(members) for name, members in prepared.splits.items()} == {"train": 4, "dev": 2, "test-clean": 2}
+
+
+def test_a_missing_part_is_named(tmp_path):
+    options = {"root": str(make_librispeech(tmp_path)), "train": ["train-other-500"]}
+    with pytest.raises(SecateurError, match="no folder train-other-500"):
+        librispeech.fetch(options, "en", tmp_path / "cache")
+    with pytest.raises(SecateurError, match="neither root nor url"):
+        librispeech.fetch({}, "en", tmp_path / "cache")
+    with pytest.raises(SecateurError, match="'fr'"):
+        librispeech.fetch(options, "fr", tmp_path / "cache")
+
+
+def test_download(tmp_path, server):
+    root = make_librispeech(tmp_path / "source")
+    options = {
+        "url": f"{server.url}/12/{{part}}.tar.gz",
+        "train": ["train-clean-100"],
+        "dev": ["dev-clean"],
+        "test": ["test-clean"],
+        "checksum": {},
+    }
+    for part in ("train-clean-100", "dev-clean", "test-clean"):
+        with tarfile.open(tmp_path / f"{part}.tar.gz", "w:gz") as tar:
+            tar.add(root / "LibriSpeech" / part, f"LibriSpeech/{part}")
+        body = (tmp_path / f"{part}.tar.gz").read_bytes()
+        server.files[f"/12/{part}.tar.gz"] = body
+        options["checksum"][f"{part}.tar.gz"] = hashlib.md5(body).hexdigest()
+    prepared = run(options, tmp_path / "cache")
+    assert [u.text for u in prepared.splits["test-clean"]] == ["he hoped there would be stew", "don't stop"]
+    assert set(prepared.source["archives"]) == {"train-clean-100", "dev-clean", "test-clean"}
+    run(options, tmp_path / "cache")
+    assert len(server.requests) == 3
