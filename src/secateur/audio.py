@@ -33,7 +33,7 @@ def info(path: str | Path) -> tuple[int, int]:
             raise _unreadable(path, error) from error
         frames, rate = header.frames, header.samplerate
     if frames == 0:
-        raise SecateurError(f"{path}: the recording is empty; remove its utterances or fetch the file again")
+        raise SecateurError(f"{path}: the recording is empty; fetch it again or exclude its utterances")
     return frames, rate
 
 
@@ -96,4 +96,4 @@ def _log_resampling(source_rate: int, rate: int) -> None:
 def _unreadable(path: Path, why: object) -> SecateurError:
     if not path.exists():
         return SecateurError(f"{path}: no such recording; fetch it again or mend the path")
-    return SecateurError(f"{path}: cannot be read as audio ({why}); fetch it again or remove its utterances")
+    return SecateurError(f"{path}: cannot be read as audio ({why}); fetch it again or exclude its utterances")

@@ -90,6 +90,9 @@ def read_split(
         if languages is not None and _of(languages, folder / "utt2lang", key) != language:
             continue
         speaker = _of(speakers, folder / "utt2spk", key)
+        if key in options.get("exclude", ()):
+            dropped.append(Dropped(key, "excluded", raw))
+            continue
         text = normalise(raw, language) if options.get("normalise", True) else " ".join(raw.split())
         if not text:
             dropped.append(Dropped(key, "no transcript", raw))

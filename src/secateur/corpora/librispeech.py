@@ -58,6 +58,9 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
         prepared[split] = []
         for part in parts:
             for key, raw, path in transcripts(Path(fetched["folders"][part])):
+                if key in options.get("exclude", ()):
+                    dropped.append(Dropped(key, "excluded", raw))
+                    continue
                 text = normalise(raw, language)
                 if not text:
                     dropped.append(Dropped(key, "no transcript", raw))

@@ -70,6 +70,9 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
         for key, raw in _rows(folder / split / "transcripts.txt", 2):
             if split == "train" and wanted is not None and key not in wanted:
                 continue
+            if key in options.get("exclude", ()):
+                dropped.append(Dropped(key, "excluded", raw))
+                continue
             text = normalise(raw, language)
             if not text:
                 dropped.append(Dropped(key, "no transcript", raw))

@@ -1,0 +1,183 @@
+"""The interface of the recipes, the scripts and the schema."""
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from secateur import corpora
+from secateur.corpora import Dropped, Prepared, asterisk, espeak, kaldi, librispeech, mls, recipe, write_prepared
+from secateur.datadir import Utterance, read_data_dir
+from secateur.errors import SecateurError
+from secateur.files import read_json, read_tsv
+
+PROJECT = Path(__file__).parents[3]
+SCHEMA = yaml.safe_load((PROJECT / "workflow/schemas/corpora.schema.yaml").read_text(encoding="utf-8"))
+SCHEMA["$ref"] = "#/$defs/corpus"
+
+
+@pytest.mark.parametrize("name", corpora.RECIPES)
+def test_every_recipe_has_the_interface(name):
+    module = recipe(name)
+    assert list(inspect.signature(module.fetch).parameters) == ["options", "language", "cache"]
+    assert list(inspect.signature(module.prepare).parameters) == ["options", "language", "cache"]
+    assert module.splits({})[:2] == ["train", "dev"] and len(module.splits({})) >= 3
+
+
+def test_an_unknown_recipe():
+    with pytest.raises(SecateurError, match=r"'timit' is not known; choose one of asterisk"):
+        recipe("timit")
+
+
+def utterance(key):
+    return Utterance(key, f"{key}.wav", "a b", "s", "en", 1.0)
+
+
+def test_write_prepared(tmp_path):
+    prepared = Prepared(
+        {"train": [utterance("a")], "dev": [utterance("b")]}, [Dropped("c", "not speech", "(x)")], {"name": "n"}
+    )
+    write_prepared(tmp_path, prepared)
+    assert [u.id for split in ("train", "dev") for u in read_data_dir(tmp_path / split)] == ["a", "b"]
+    assert read_tsv(tmp_path / "dropped.tsv") == [{"utterance": "c", "reason": "not speech", "detail": "(x)"}]
+    assert read_json(tmp_path / "source.json") == {"name": "n"}
+    with pytest.raises(SecateurError, match="'a' is in both train and dev"):
+        write_prepared(tmp_path, Prepared({"train": [utterance("a")], "dev": [utterance("a")]}))
+    with pytest.raises(SecateurError, match="dev: no utterances"):
+        write_prepared(tmp_path, Prepared({"train": [utterance("a")], "dev": []}))
+
+
+def script(name, *arguments):
+    return subprocess.run(
+        [sys.executable, PROJECT / "workflow/scripts" / f"{name}.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_scripts_from_nothing_to_a_summary(tmp_path):
+    options = json.dumps({"recipe": "espeak", "utterances": {"train": 40, "dev": 2, "test": 3}, "exclude": ["none"]})
+    common = ("--options", options, "--language", "nl", "--cache", tmp_path / "cache")
+    record = tmp_path / "cache/nl/fetched.json"
+    assert script("fetch_corpus", *common, "--output", record).returncode == 0
+    data = tmp_path / "data"
+    answer = script("prepare_corpus", *common, "--output", data / "nl", "--run-json", tmp_path / "run.json")
+    assert answer.returncode == 0, answer.stderr
+    assert read_json(tmp_path / "run.json")["utterances"] == {"train": 40, "dev": 2, "test": 3}
+    letters = sorted({letter for u in read_data_dir(data / "nl/train") for letter in u.text} - {" "})
+    tokens = tmp_path / "tokens.txt"
+    tokens.write_text("\n".join(["<blank>", "<unk>", "<space>", *letters, "<sos/eos>"]) + "\n", encoding="utf-8")
+    validate = ("--data", data, "--languages", "nl", "--splits", "train", "dev", "test", "--tokens", tokens)
+    answer = script("validate_corpus", *validate, "--output", tmp_path / "espeak.tsv")
+    assert answer.returncode == 0, answer.stderr
+    rows = read_tsv(tmp_path / "espeak.tsv")
+    assert [(row["split"], row["utterances"], row["synthetic"]) for row in rows] == [
+        ("train", "40", "true"),
+        ("dev", "2", "true"),
+        ("test", "3", "true"),
+    ]
+    Path(read_data_dir(data / "nl/train")[0].audio).write_bytes(b"")
+    answer = script("validate_corpus", *validate, "--output", tmp_path / "again.tsv")
+    assert answer.returncode == 1 and answer.stderr.startswith("error: the data cannot be trained on:\nunreadable")
+    assert not (tmp_path / "again.tsv").exists()
+
+
+def test_the_record_has_its_place(tmp_path):
+    common = ("--options", '{"recipe": "espeak"}', "--language", "nl", "--cache", tmp_path)
+    answer = script("fetch_corpus", *common, "--output", tmp_path / "elsewhere.json")
+    assert answer.returncode == 1 and f"{tmp_path}/nl/fetched.json" in answer.stderr
+
+
+GOOD = [
+    {"recipe": "asterisk", "languages": ["en", "ru"], "root": None, "dev_utterances": 10},
+    {"recipe": "espeak", "languages": ["nl"], "utterances": {"train": 5}, "voices": ["f1"], "seed": 3},
+    {
+        "recipe": "kaldi",
+        "languages": ["de"],
+        "root": "x",
+        "splits": {"train": "a", "dev": "b", "test": "c", "more": "d"},
+    },
+    {"recipe": "librispeech", "languages": ["en"], "root": "x", "train": ["train-clean-100", "train-other-500"]},
+    {"recipe": "mls", "languages": ["fr", "pl"], "url": "http://localhost/{language}.tar.gz", "subset": "9h"},
+    {
+        "recipe": "mls",
+        "languages": ["fr"],
+        "root": "x",
+        "exclude": ["10_200_000001"],
+        "checksum": {"a.tar.gz": "0" * 32},
+    },
+]
+BAD = [
+    {"languages": ["en"]},
+    {"recipe": "timit", "languages": ["en"]},
+    {"recipe": "asterisk", "languages": []},
+    {"recipe": "asterisk", "languages": ["nl"]},
+    {"recipe": "asterisk", "languages": ["en", "en"]},
+    {"recipe": "asterisk", "languages": ["en"], "voices": ["f1"]},
+    {"recipe": "asterisk", "languages": ["en"], "test_utterances": 0},
+    {"recipe": "espeak", "languages": ["ru"]},
+    {"recipe": "espeak", "languages": ["en"], "utterances": {"trian": 5}},
+    {"recipe": "kaldi", "languages": ["de"]},
+    {"recipe": "kaldi", "languages": ["de"], "root": "x", "splits": {"train": "a", "dev": "b"}},
+    {
+        "recipe": "kaldi",
+        "languages": ["de"],
+        "root": "x",
+        "splits": {"train": "a", "dev": "b", "test": "c", "A/b": "d"},
+    },
+    {"recipe": "librispeech", "languages": ["fr"], "root": "x"},
+    {"recipe": "librispeech", "languages": ["en"], "root": "x", "train": ["train-clean"]},
+    {"recipe": "mls", "languages": ["fr"], "root": "x", "subset": "5h"},
+    {"recipe": "mls", "languages": ["fr"], "root": "x", "checksum": {"a.tar.gz": "short"}},
+]
+
+
+@pytest.mark.parametrize("entry", GOOD)
+def test_schema_accepts(entry):
+    jsonschema.validate(entry, SCHEMA, jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize("entry", BAD)
+def test_schema_rejects(entry):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(entry, SCHEMA, jsonschema.Draft202012Validator)
+
+
+def keys(name):
+    """Properties of a recipe in the schema."""
+    for part in SCHEMA["$defs"]["corpus"]["allOf"]:
+        if part["if"]["properties"]["recipe"]["const"] == name:
+            return part["then"]["properties"]
+    raise AssertionError(f"no {name} in the schema")
+
+
+def test_schema_and_recipes_agree():
+    assert SCHEMA["$defs"]["corpus"]["properties"]["recipe"]["enum"] == list(corpora.RECIPES)
+    assert keys("asterisk")["languages"]["items"]["enum"] == sorted(asterisk.CREDITS)
+    assert keys("asterisk")["max_seconds"]["default"] == asterisk.MAX_SECONDS
+    assert keys("espeak")["languages"]["items"]["enum"] == sorted(espeak.GRAMMARS)
+    assert keys("espeak")["voices"]["default"] == list(espeak.VOICES)
+    sizes = keys("espeak")["utterances"]["properties"]
+    assert {split: size["default"] for split, size in sizes.items()} == espeak.UTTERANCES
+    assert list(keys("kaldi")["splits"]["default"]) == kaldi.splits({})
+    parts = keys("librispeech")
+    assert [parts[name]["default"] for name in ("train", "dev", "test")] == [
+        list(librispeech.TRAIN),
+        list(librispeech.DEV),
+        list(librispeech.TEST),
+    ]
+    assert keys("mls")["languages"]["items"]["enum"] == sorted(mls.LANGUAGES)
+    assert keys("mls")["subset"]["enum"] == list(mls.SUBSETS)
+
+
+def test_every_key_is_described():
+    for name in corpora.RECIPES:
+        for key, schema in keys(name).items():
+            target = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else {}
+            general = SCHEMA["$defs"]["corpus"]["properties"].get(key, {})
+            assert "description" in schema or "description" in target or "description" in general, f"{name}.{key}"
