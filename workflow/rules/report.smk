@@ -39,7 +39,11 @@ rule tables:
     input:
         measurements,
     output:
-        report(TABLE_FILES, category="Tables", caption="../report/tables.rst"),
+        [
+            report(f"{ROOT}/tables/{name}", category="Tables", caption=f"../report/tables/{table.name}.rst")
+            for table in TABLES
+            for name in table.files
+        ],
     params:
         arguments=command("tables", study={key: value for key, value in config.items() if key != "report"}, root=ROOT),
     log:
@@ -52,7 +56,10 @@ rule figures:
     input:
         TABLE_FILES,
     output:
-        report(FIGURE_FILES, category="Figures", caption="../report/figures.rst"),
+        [
+            report(file, category="Figures", caption=f"../report/figures/{figure.name}.rst")
+            for figure, file in zip(FIGURES, FIGURE_FILES, strict=True)
+        ],
     params:
         arguments=command("figures", tables=f"{ROOT}/tables", output=f"{ROOT}/figures"),
     log:
@@ -66,7 +73,7 @@ rule report:
         TABLE_FILES,
         FIGURE_FILES,
     output:
-        REPORT,
+        report(REPORT, category="Report", caption="../report/report.rst"),
     params:
         arguments=command("report", config=config, root=ROOT),
     log:

@@ -1,0 +1,209 @@
+"""The smoke study from end to end, and what runs again after which change."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SMOKE = "results/smoke"
+STUDY = "workflow/studies/smoke.yaml"
+MODEL = f"{SMOKE}/models/espeak/ctc/all/dense/s000/seed1"
+
+
+def environment(clone: Path) -> dict[str, str]:
+    """The clone's own package comes first, whatever this interpreter has installed."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PYTHONPATH": str(clone / "src"), "PATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def launch(clone: Path, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "workflow/run.py", "--study", "smoke", "--cores", "2", "--", *arguments]
+    answer = subprocess.run(command, cwd=clone, env=environment(clone), capture_output=True, text=True, **options)
+    assert not check or answer.returncode == 0, answer.stdout + answer.stderr
+    return answer
+
+
+def planned(clone: Path, *arguments: str) -> dict[str, int]:
+    """How many jobs of each rule a dry run announces, but for `all`."""
+    answer = launch(clone, "-n", *arguments)
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", answer.stdout + answer.stderr, re.MULTILINE))
+    return {rule: int(count) for rule, count in jobs.items() if rule not in ("all", "total")}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """A copy of the tree, in a folder whose name has a space, with the smoke study finished."""
+    folder = tmp_path_factory.mktemp("a clone") / "secateur"
+    files = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+    ).stdout.decode()
+    for name in filter(None, files.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    answer = launch(folder)
+    assert f"Report: {folder / SMOKE / 'report/index.html'}" in answer.stdout
+    return folder
+
+
+def read_tsv(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t"))
+
+
+def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
+    rows = read_tsv(clone / SMOKE / "tables" / "wer.tsv")
+    searches = {"greedy", "beam", "beam-lm", "lexicon"}
+    single = {(row["model"], row["scope"], row["language"], row["search"]) for row in rows if row["language"] != "avg"}
+    assert single == {
+        (model, scope, language, search)
+        for model, scopes in (("ctc", ("all", "en", "fr")), ("hybrid", ("all",)))
+        for scope in scopes
+        for language in (("en", "fr") if scope == "all" else (scope,))
+        for search in searches
+    }
+    for row in rows:
+        if row["language"] == "avg":
+            continue
+        score = json.loads((clone / SMOKE / row["source"]).read_text())
+        assert float(row["wer"]) == score["wer"]
+        assert float(row["wer_low"]) <= float(row["wer"]) <= float(row["wer_high"])
+        assert row["lm"] == {"beam-lm": "char-lm", "lexicon": "2-gram"}.get(row["search"], "none")
+    for table in ("corpora", "latency", "size"):
+        assert read_tsv(clone / SMOKE / "tables" / f"{table}.tsv")
+
+
+def test_every_run_is_recorded(clone):
+    record = json.loads((clone / MODEL / "run.json").read_text())
+    assert record["steps"] == 20
+    assert record["seed"] == 1
+    assert record["threads"] == 1
+    assert record["seconds"] > 0
+    assert re.fullmatch("[0-9a-f]{16}", record["arguments"]["code"])
+    assert not (clone / MODEL / "resume").exists()
+
+
+@pytest.fixture
+def edited(clone):
+    """Edit a file of the clone; the old content comes back afterwards."""
+    before: dict[Path, str] = {}
+
+    def edit(name: str, old: str, new: str) -> None:
+        path = clone / name
+        before.setdefault(path, path.read_text())
+        assert old in before[path]
+        path.write_text(before[path].replace(old, new, 1))
+
+    yield edit
+    for path, text in before.items():
+        path.write_text(text)
+
+
+def test_nothing_changed_nothing_to_do(clone):
+    assert planned(clone) == {}
+
+
+def test_touched_files_run_nothing(clone):
+    for path in (clone / SMOKE / "data").rglob("text"):
+        path.touch()
+    for path in (clone / SMOKE / "tokens").rglob("tokens.txt"):
+        path.touch()
+    assert planned(clone) == {}
+
+
+def test_a_decoding_key_reruns_decoding_scores_and_report(clone, edited):
+    # The beam search is run by 4 models, of which 2 know two languages.
+    edited(STUDY, "  beam: {beam: 2}", "  beam: {beam: 3}")
+    assert planned(clone) == {"decode": 6, "score": 6, "tables": 1, "figures": 1, "report": 1}
+
+
+def test_the_learning_rate_reruns_training_and_what_depends_on_it(clone, edited):
+    edited(STUDY, "acoustic: {", "acoustic: {learning_rate: 0.001, ")
+    assert planned(clone) == {
+        "train": 4, "size": 4, "decode": 24, "score": 24, "tables": 1, "figures": 1, "report": 1
+    }  # fmt: skip
+
+
+def test_the_language_model_reruns_only_what_uses_it(clone, edited):
+    edited(STUDY, "char-lm: {", "char-lm: {dropout: 0.2, ")
+    assert planned(clone) == {"train_lm": 1, "decode": 6, "score": 6, "tables": 1, "figures": 1, "report": 1}
+
+
+def test_a_label_of_the_report_reruns_only_the_report(clone):
+    assert planned(clone, "--config", "report={title: Another title}") == {"report": 1}
+
+
+def test_an_edited_algorithm_reruns_its_stage_and_what_follows(clone, edited):
+    edited("src/secateur/models/transformer_lm.py", 'head=config["heads"]', 'head=config["heads"] * 1')
+    assert planned(clone) == {"train_lm": 1, "decode": 6, "score": 6, "tables": 1, "figures": 1, "report": 1}
+
+
+def test_an_edited_search_reruns_decoding(clone, edited):
+    edited("src/secateur/decoding.py", "best = model.ctc.argmax", "best = +model.ctc.argmax")
+    assert planned(clone) == {"decode": 24, "score": 24, "tables": 1, "figures": 1, "report": 1}
+
+
+def test_an_edited_corpus_reruns_only_that_corpus(clone, edited):
+    edited("src/secateur/corpora/asterisk.py", "MIN_SECONDS = 0.2", "MIN_SECONDS = 0.25")
+    assert planned(clone) == {}
+
+
+def test_comments_docstrings_and_layout_rerun_nothing(clone, edited):
+    edited("src/secateur/training.py", "import json", "# A comment.\nimport json")
+    edited("src/secateur/decoding.py", '"""', '"""Other words. ')
+    edited("workflow/scripts/train.py", '"""Train', '"""Please train')
+    assert planned(clone) == {}
+
+
+def test_a_wrong_key_is_one_clear_message(clone):
+    answer = launch(clone, "-n", "--config", "decode={search: [greedy]}", check=False)
+    assert answer.returncode != 0
+    output = answer.stdout + answer.stderr
+    assert "decode.search: unknown key (did you mean 'searches'?); allowed: searches, splits" in output
+    assert "Traceback" not in output
+
+
+def test_killed_in_training_the_next_run_resumes_and_ends_with_the_same_bytes(clone, edited):
+    """SIGKILL of everything in the middle of training; then the same command again, and nothing else."""
+    edited(STUDY, "acoustic: {steps: 20", "acoustic: {checkpoint_seconds: 0, steps: 150")
+    folder = clone / SMOKE / "models/espeak/ctc/en/dense/s000/seed1"
+    target = str(folder.relative_to(clone) / "model.safetensors")
+    launch(clone, target)
+    whole = (folder / "model.safetensors").read_bytes()
+    shutil.rmtree(folder)
+    command = [sys.executable, "workflow/run.py", "--study", "smoke", "--cores", "2", "--", target]
+    process = subprocess.Popen(
+        command, cwd=clone, env=environment(clone), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    state = folder / "resume" / "state.safetensors"
+    deadline = time.monotonic() + 120
+    while not state.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.3)
+    kill_tree(process.pid)
+    process.wait()
+    assert not (folder / "model.safetensors").exists()
+    launch(clone, target)
+    log = (clone / "logs/smoke/models/espeak/ctc/en/dense/s000/seed1.log").read_text()
+    assert re.search(r"resumed at step [1-9]\d*", log), log
+    assert (folder / "model.safetensors").read_bytes() == whole
+
+
+def kill_tree(pid: int) -> None:
+    """SIGKILL a process and all its descendants, the parents first so that none is replaced."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    below = children.read_text().split() if children.exists() else []
+    os.kill(pid, signal.SIGKILL)
+    for child in below:
+        kill_tree(int(child))
