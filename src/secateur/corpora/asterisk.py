@@ -227,20 +227,21 @@ def _archive(folder: Path, package: str) -> Path | None:
 
 
 def _download(packages: list[str], folder: Path, language: str) -> None:
-    """Download with apt into `folder`, through package lists of our own where the system has none."""
+    """Download with apt into `folder`, through package lists of our own where the system has none, or old ones."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".apt-") as private:
-        sandbox = ["-q", "-o", "APT::Sandbox::User=root"]
-        own_lists = [*sandbox, "-o", f"Dir::State::Lists={Path(private).resolve()}/lists"]
-        own_lists += ["-o", f"Dir::Cache={Path(private).resolve()}/cache"]
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as target:
-            try:
-                _apt([*sandbox, "download", *packages], Path(target), language)
-            except SecateurError:
-                _apt([*own_lists, "update"], Path(target), language)
-                _apt([*own_lists, "download", *packages], Path(target), language)
-            for archive in Path(target).glob("*.deb"):
-                archive.replace(folder / archive.name)
+        base = Path(private).resolve()
+        for needed in ("lists/partial", "cache/archives/partial", "download"):
+            (base / needed).mkdir(parents=True)
+        common = ["-q", "-o", "APT::Sandbox::User=root"]  # else apt, as root, warns that _apt cannot write here
+        own_lists = [*common, "-o", f"Dir::State::Lists={base}/lists", "-o", f"Dir::Cache={base}/cache"]
+        try:
+            _apt([*common, "download", *packages], base / "download", language)
+        except SecateurError:
+            _apt([*own_lists, "update"], base / "download", language)
+            _apt([*own_lists, "download", *packages], base / "download", language)
+        for archive in (base / "download").glob("*.deb"):
+            archive.replace(folder / archive.name)
 
 
 def _apt(arguments: list[str], folder: Path, language: str) -> None:

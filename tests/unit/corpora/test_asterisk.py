@@ -176,7 +176,7 @@ def test_download_with_the_lists_of_the_system(tmp_path, packages, monkeypatch):
 
 def test_download_without_lists_updates_private_ones(tmp_path, packages, monkeypatch):
     body = f"""case "$*" in
-    *Lists*update) exit 0;;
+    *Lists*update) lists=${{5#*Lists=}}; test -d "$lists/partial";;
     *Lists*download*) cp {packages}/*.deb .;;
     *) echo "E: Unable to locate package" >&2; exit 100;;
     esac"""
