@@ -29,9 +29,9 @@ lint: venv ## check style: ruff, snakefmt, snakemake --lint
 bench: venv ## run the benchmarks
 	@for benchmark in benchmarks/*.py; do $(IN_VENV) python "$$benchmark" $(ARGS) || exit 1; done
 
-# The interpreter of an existing .venv comes first: what `make test PYTHON=python3.12` made, the next `make test` keeps.
+# The interpreter of a finished .venv comes first: what `make test PYTHON=python3.12` made, the next `make test` keeps.
 venv: ## make or mend .venv (the others do it by themselves)
-	@for python in $(if $(PYTHON),"$(PYTHON)",.venv/bin/python python3.11 python3.12 python3.13 python3); do \
+	@for python in $(if $(PYTHON),"$(PYTHON)",$(if $(wildcard .venv/.installed),.venv/bin/python) python3.11 python3.12 python3.13 python3); do \
 	    if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then exec "$$python" envs/install.py; fi; \
 	done; \
 	found=$$("$(or $(PYTHON),python3)" --version 2>/dev/null) || found='does not run'; \

@@ -46,9 +46,9 @@ def main() -> None:
             return
         started = time.monotonic()
         print(f"Setting up .venv with Python {wanted['python']} (log: .venv/install.log)", flush=True)
+        NOTE.unlink(missing_ok=True)
         if {**noted, "requirements": ""} != {**wanted, "requirements": ""}:
             make_venv()
-        NOTE.unlink(missing_ok=True)
         for number, (name, arguments) in enumerate(STEPS.items(), start=1):
             print(f"  {number}/{len(STEPS)} {name}", flush=True)
             pip_install(name, arguments)
@@ -100,7 +100,7 @@ def make_venv() -> None:
         LOG.write_bytes(error.output or b"")
         fail(f"Python {version} could not make .venv (see .venv/install.log): apt-get install python{version}-venv")
     except OSError as error:
-        fail(f"{VENV}: {error.strerror}: mend the folder's permissions")
+        fail(f"{error.filename or VENV}: {error.strerror}: mend the folder's permissions")
 
 
 def check_disk(folder: Path, gigabytes: float, remedy: str) -> None:

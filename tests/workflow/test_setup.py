@@ -260,6 +260,7 @@ def test_a_venv_is_made_kept_mended_and_renewed(project):
     (project / "wait").unlink()
     leftover = project / ".venv" / "leftover"
     leftover.touch()
+    assert ".venv/bin/python" not in run("make", "--dry-run", "venv", cwd=project).stdout, "it may lack its pyvenv.cfg"
 
     result = make_venv(project)
     assert result.returncode == 0 and "Setting up .venv" in result.stdout and not leftover.exists()
