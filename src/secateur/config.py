@@ -37,8 +37,8 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     """What no schema can say: names that refer to nothing, and impossible combinations."""
 
     def unknown(where: str, name: str, section: str, allowed) -> str:
-        allowed = list(allowed)
-        return f"{where}: {name!r} is not in {section}{_hint(name, allowed)}; allowed: {', '.join(allowed) or 'nothing'}"
+        names = ", ".join(allowed) or "nothing"
+        return f"{where}: {name!r} is not in {section}{_hint(name, allowed)}; allowed: {names}"
 
     for name, model in config["models"].items():
         where, encoder = f"models.{name}", model["encoder"]
@@ -157,11 +157,10 @@ def _known_properties(schema: Mapping[str, Any], instance: Any) -> list[str]:
     """Names of the properties that `schema` and the alternatives that apply to `instance` define."""
     names = list(schema.get("properties", {}))
     for part in schema.get("allOf", []):
-        condition = part.get("if")
-        if condition is not None:
-            names += _known_properties(part["then"], instance) if Draft202012Validator(condition).is_valid(instance) else []
-        else:
+        if "if" not in part:
             names += _known_properties(part, instance)
+        elif Draft202012Validator(part["if"]).is_valid(instance):
+            names += _known_properties(part["then"], instance)
     return names
 
 

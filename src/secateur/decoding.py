@@ -22,11 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 from espnet.nets.batch_beam_search import BatchBeamSearch
-from espnet.nets.pytorch_backend.transformer.subsampling import Conv2dSubsampling
 from espnet.nets.scorer_interface import BatchScorerInterface
 from espnet.nets.scorers.ctc import CTCPrefixScorer
 from espnet.nets.scorers.length_bonus import LengthBonus
-from espnet2.asr.encoder.conformer_encoder import ConvolutionModule
 from tqdm import tqdm
 
 from secateur.errors import SecateurError
@@ -273,49 +271,11 @@ SEARCHES: dict[str, Callable[..., dict[str, Result]]] = {"ctc_greedy": ctc_greed
 
 
 def encode(model: torch.nn.Module, speech: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Encode padded features (B, T, F) of `lengths` (B,): output (B, T', D) and its lengths (B,), on their device.
-
-    What comes out for an utterance does not depend on the others in the batch. ESPnet's own encoders leak padding in
-    two places, which hooks close here: `conv2d` subsampling counts outputs computed partly from padding as valid, and
-    the Conformer's depthwise convolution reads the padding after the last frame.
-    """
-    handles, valid = [], lengths
-
-    def note_lengths(_, arguments):
-        nonlocal valid
-        valid = arguments[1]
-
-    def drop_padded_outputs(_, __, output):
-        nonlocal valid
-        hidden, _ = output
-        valid = ((valid - 1) // 2 - 1) // 2
-        return hidden, (torch.arange(_time(hidden), device=valid.device) < valid[:, None])[:, None]
-
-    def zero_padding(_, arguments):
-        (hidden,) = arguments  # (B, D, T')
-        padded = torch.arange(hidden.shape[-1], device=valid.device) >= valid[:, None]
-        return (hidden.masked_fill(padded[:, None], 0.0),)
-
-    if len(lengths) > 1:
-        handles.append(model.encoder.register_forward_pre_hook(note_lengths))
-        for module in model.encoder.modules():
-            if isinstance(module, Conv2dSubsampling):
-                handles.append(module.register_forward_hook(drop_padded_outputs))
-            elif isinstance(module, ConvolutionModule):
-                handles.append(module.depthwise_conv.register_forward_pre_hook(zero_padding))
-    try:
-        encoder_out, encoder_lengths = model.encode(speech, lengths)
-    finally:
-        for handle in handles:
-            handle.remove()
+    """Encode padded features (B, T, F) of `lengths` (B,): output (B, T', D) and its lengths (B,), on their device."""
+    encoder_out, encoder_lengths = model.encode(speech, lengths)
     if isinstance(encoder_out, tuple):  # with the outputs of intermediate layers
         encoder_out = encoder_out[0]
     return encoder_out, encoder_lengths
-
-
-def _time(hidden: torch.Tensor | tuple[torch.Tensor, torch.Tensor]) -> int:
-    """Frames of (B, T', D), or of such a tensor with its positional encoding."""
-    return (hidden[0] if isinstance(hidden, tuple) else hidden).shape[1]
 
 
 def _padded(features: Mapping[str, np.ndarray], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -36,7 +36,7 @@ def log_mel(samples: np.ndarray, bins: int = 80) -> np.ndarray:
 
 
 def change_speed(samples: np.ndarray, speed: float) -> np.ndarray:
-    """Play `samples` `speed` times as fast, by resampling: tempo and pitch change, as Kaldi's speed perturbation does."""
+    """Play `samples` `speed` times as fast by resampling: tempo and pitch change, as in Kaldi's speed perturbation."""
     if speed == 1.0:
         return samples
     import soxr

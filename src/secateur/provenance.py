@@ -68,7 +68,7 @@ def _parsed(file: Path) -> tuple[str, frozenset[str], frozenset[str]]:
 
 @cache
 def _module_files(module: str) -> tuple[Path, ...]:
-    """Source files that importing `module` runs: its own and those of the packages around it; none if it is no module."""
+    """Source files that importing `module` runs: its own and those of the packages around it; none for other names."""
     parts = module.split(".")
     files = []
     for depth in range(1, len(parts) + 1):

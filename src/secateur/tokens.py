@@ -1,6 +1,6 @@
 """Token lists: characters, or SentencePiece byte-pair pieces, in ESPnet's order.
 
-A token list has `<blank>` first (CTC's and the RNN-T's blank is index 0), then `<unk>`, the units, and `<sos/eos>` last.
+A token list has `<blank>` first (the blank of CTC and RNN-T is index 0), then `<unk>`, the units, and `<sos/eos>` last.
 Characters write a space as `<space>`; pieces write it as a leading `▁`.
 """
 

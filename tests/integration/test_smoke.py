@@ -43,9 +43,8 @@ def planned(clone: Path, *arguments: str) -> dict[str, int]:
 def clone(tmp_path_factory) -> Path:
     """A copy of the tree, in a folder whose name has a space, with the smoke study finished."""
     folder = tmp_path_factory.mktemp("a clone") / "secateur"
-    files = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
-    ).stdout.decode()
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    files = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
     for name in filter(None, files.split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

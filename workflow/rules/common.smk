@@ -1,6 +1,7 @@
 # What all rules share: the checked configuration, wildcard constraints, paths, and command lines as parameters.
 import json
 import shlex
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
@@ -8,6 +9,8 @@ from secateur import config as configuration
 from secateur import corpora, study
 from secateur.errors import SecateurError
 from secateur.provenance import fingerprint
+from secateur.reporting.figures import FIGURES
+from secateur.reporting.tables import TABLES
 
 try:
     config = configuration.complete(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
@@ -21,8 +24,9 @@ MODEL_TAIL = "models/{corpus}/{model}/{scope}/{method}/{level}/seed{seed}"
 MODEL = f"{ROOT}/{MODEL_TAIL}"
 DECODING_TAIL = f"{MODEL_TAIL}/decode/{{split}}/{{language}}/{{search}}"
 DECODING = f"{ROOT}/{DECODING_TAIL}"
+TABLE_FILES = [f"{ROOT}/tables/{name}" for table in TABLES for name in table.files]
+FIGURE_FILES = [f"{ROOT}/figures/{figure.name}.svg" for figure in FIGURES]
 REPORT = f"{ROOT}/report/index.html"
-
 
 # Counts GPUs only where jobs ask for one; which one is secateur.devices' business.
 GPU = 1 if config["device"] == "cuda" else 0
@@ -47,23 +51,21 @@ def command(script, modules=(), **options):
     One string because Snakemake compares the parameters of a rule as an unordered set of values, in which a swap goes
     unnoticed. Values other than strings, numbers and lists of them are written as JSON with sorted keys.
     """
+    source = Path(workflow.basedir, "workflow", "scripts", f"{script}.py")
     words = []
     for name, value in options.items():
-        words.append("--" + name.replace("_", "-"))
+        words.append(f"--{name.replace('_', '-')}")
         if isinstance(value, dict):
             words.append(json.dumps(value, sort_keys=True))
         elif isinstance(value, list):
             words += map(str, value)
         else:
             words.append(str(value))
-    words += ["--code", fingerprint(workflow.basedir + f"/workflow/scripts/{script}.py", tuple(modules))]
+    words += ["--code", fingerprint(source, tuple(modules))]
     return shlex.join(words)
 
 
-def subsampling(model):
-    """Frames per encoder output of a model."""
-    entry = config["models"][model]
-    return entry["stack"] if entry["input"] == "stack" else 4
+# --- data
 
 
 def used_corpora():
@@ -75,13 +77,156 @@ def splits(corpus):
     return corpora.recipe(options["recipe"]).splits(options)
 
 
+def corpus_command(script, corpus, **options):
+    """Arguments of a script that runs a recipe: the corpus' entry of the configuration, but for its languages."""
+    entry = {key: value for key, value in config["corpora"][corpus].items() if key != "languages"}
+    return command(script, [f"secateur.corpora.{entry['recipe']}"], options=entry, cache=f"data/{corpus}", **options)
+
+
+def data_files(corpus, language, split):
+    """The files of a data directory that every recipe writes."""
+    folder = f"{ROOT}/data/{corpus}/{language}/{split}"
+    return [f"{folder}/{name}" for name in ("wav.scp", "text", "utt2spk", "utt2lang", "utt2dur")]
+
+
+def training_text(corpus):
+    return [f"{ROOT}/data/{corpus}/{language}/train/text" for language in config["corpora"][corpus]["languages"]]
+
+
 def validation(corpus):
     return f"{ROOT}/validation/{corpus}.tsv"
+
+
+def feature_files(corpus, language, split):
+    folder = f"{ROOT}/features/{corpus}/{language}/{split}"
+    return [f"{folder}/{name}" for name in ("feats.ark", "feats.scp", "utt2num_frames", "cmvn.json")]
+
+
+# --- models
 
 
 def model_file(run):
     return f"{ROOT}/{run.folder}/model.safetensors"
 
 
+def training_inputs(wildcards):
+    """Features, transcripts and tokens of a run's languages; the validation report, so that bad data stops it first."""
+    corpus = wildcards.corpus
+    files = [f"{ROOT}/tokens/{corpus}/tokens.txt", validation(corpus)]
+    for language in study.languages(config, corpus, wildcards.scope):
+        for split in ("train", "dev"):
+            files += feature_files(corpus, language, split) + data_files(corpus, language, split)
+    return files
+
+
+def subsampling(model):
+    """Frames per encoder output of a model."""
+    entry = config["models"][model]
+    return entry["stack"] if entry["input"] == "stack" else 4
+
+
+def model_config(name):
+    """What rebuilds the model `name`: its entry of the configuration, with the width of its input."""
+    entry = {key: value for key, value in config["models"][name].items() if key != "training"}
+    return entry | {"features": config["features"]["mel_bins"]}
+
+
+def model_module(name):
+    return f"secateur.models.{config['models'][name]['type']}"
+
+
+def lm_config(name):
+    """What rebuilds the language model `name`."""
+    return {key: value for key, value in config["language_models"][name].items() if key not in ("training", "text")}
+
+
+def lm_module(name):
+    return f"secateur.models.{config['language_models'][name]['type']}"
+
+
+def lm_text(wildcards):
+    """What a language model is trained on: its own text file, or the training text of all languages of the corpus."""
+    text = config["language_models"][wildcards.lm]["text"]
+    return [text] if text else training_text(wildcards.corpus)
+
+
+def dev_text(wildcards):
+    return [
+        f"{ROOT}/data/{wildcards.corpus}/{one}/dev/text" for one in config["corpora"][wildcards.corpus]["languages"]
+    ]
+
+
+# --- decoding
+
+
 def score_file(decoding):
     return f"{ROOT}/{decoding.folder}/score.json"
+
+
+def decoding_inputs(wildcards):
+    search = config["searches"][wildcards.search]
+    model = MODEL.format(**wildcards)
+    inputs = {
+        "model": [f"{model}/model.safetensors", f"{model}/model.json"],
+        "features": feature_files(wildcards.corpus, wildcards.language, wildcards.split),
+        "data": data_files(wildcards.corpus, wildcards.language, wildcards.split),
+    }
+    if search.get("lm"):
+        folder = f"{ROOT}/{study.lm_folder(wildcards.corpus, search['lm'], wildcards.seed)}"
+        inputs["lm"] = [f"{folder}/model.safetensors", f"{folder}/model.json"]
+    if search["type"] == "lexicon":
+        inputs["text"] = training_text(wildcards.corpus)
+    return inputs
+
+
+def decoding_arguments(wildcards):
+    search = config["searches"][wildcards.search]
+    modules, options = [model_module(wildcards.model)], {}
+    if search.get("lm"):
+        modules.append(lm_module(search["lm"]))
+        options["lm"] = f"{ROOT}/{study.lm_folder(wildcards.corpus, search['lm'], wildcards.seed)}"
+    if search["type"] == "lexicon":
+        options["train_text"] = training_text(wildcards.corpus)
+    tail = f"{wildcards.corpus}/{wildcards.language}/{wildcards.split}"
+    return command(
+        "decode",
+        modules,
+        model=MODEL.format(**wildcards),
+        search=search,
+        data=f"{ROOT}/data/{tail}",
+        features=f"{ROOT}/features/{tail}",
+        device=config["device"],
+        **options,
+    )
+
+
+# --- report
+
+
+def language_models_used():
+    """(corpus, language model, seed) of everything that the study's searches need."""
+    return sorted(
+        {
+            (decoding.run.corpus, config["searches"][decoding.search]["lm"], decoding.run.seed)
+            for decoding in study.decodings(config)
+            if config["searches"][decoding.search].get("lm")
+        }
+    )
+
+
+def measurements(wildcards):
+    """Every file that the tables read."""
+    files = [validation(corpus) for corpus in used_corpora()]
+    for corpus in used_corpora():
+        for language in config["corpora"][corpus]["languages"]:
+            folder = f"{ROOT}/data/{corpus}/{language}"
+            files += [f"{folder}/source.json", f"{folder}/dropped.tsv", f"{folder}/run.json"]
+    for run in study.model_runs(config):
+        files += [f"{ROOT}/{run.folder}/{name}" for name in ("size.json", "history.tsv", "run.json")]
+    for decoding in study.decodings(config):
+        folder = f"{ROOT}/{decoding.folder}"
+        files += [f"{folder}/{name}" for name in ("score.json", "utterances.tsv", "latency.json", "run.json")]
+    for corpus, lm, seed in language_models_used():
+        folder = f"{ROOT}/{study.lm_folder(corpus, lm, seed)}"
+        files += [f"{folder}/history.tsv", f"{folder}/run.json"]
+    return files

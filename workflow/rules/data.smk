@@ -1,31 +1,15 @@
 # From a corpus to features and tokens: fetch → prepare → features; prepare → tokens → validate.
 
 
-def corpus_command(script, corpus, **options):
-    """Arguments of a script that runs a recipe: the corpus' entry of the configuration, but for its languages."""
-    entry = {key: value for key, value in config["corpora"][corpus].items() if key != "languages"}
-    return command(
-        script, [f"secateur.corpora.{entry['recipe']}"], options=entry, cache=f"data/{corpus}", **options
-    )
-
-
-def data_files(corpus, language, split):
-    """The files of a data directory that every recipe writes."""
-    folder = f"{ROOT}/data/{corpus}/{language}/{split}"
-    return [f"{folder}/{name}" for name in ("wav.scp", "text", "utt2spk", "utt2lang", "utt2dur")]
-
-
-def training_text(corpus):
-    return [f"{ROOT}/data/{corpus}/{language}/train/text" for language in config["corpora"][corpus]["languages"]]
-
-
 rule fetch:
     output:
         "data/{corpus}/{language}/fetched.json",
-    params:
-        arguments=lambda wildcards: corpus_command("fetch_corpus", wildcards.corpus, language=wildcards.language),
     log:
         f"{LOGS}/fetch/{{corpus}}/{{language}}.log",
+    conda:
+        "../../envs/train.yaml"
+    params:
+        arguments=lambda wildcards: corpus_command("fetch_corpus", wildcards.corpus, language=wildcards.language),
     shell:
         "python workflow/scripts/fetch_corpus.py {params.arguments} --output {output} &> {log}"
 
@@ -43,6 +27,12 @@ for corpus in config["corpora"]:
             f"{ROOT}/data/{corpus}/{{language}}/dropped.tsv",
             f"{ROOT}/data/{corpus}/{{language}}/source.json",
             run=f"{ROOT}/data/{corpus}/{{language}}/run.json",
+        log:
+            f"{LOGS}/prepare/{corpus}/{{language}}.log",
+        benchmark:
+            f"{BENCHMARKS}/prepare/{corpus}/{{language}}.tsv"
+        conda:
+            "../../envs/train.yaml"
         params:
             arguments=lambda wildcards, corpus=corpus: corpus_command(
                 "prepare_corpus",
@@ -50,10 +40,6 @@ for corpus in config["corpora"]:
                 language=wildcards.language,
                 output=f"{ROOT}/data/{corpus}/{wildcards.language}",
             ),
-        log:
-            f"{LOGS}/prepare/{corpus}/{{language}}.log",
-        benchmark:
-            f"{BENCHMARKS}/prepare/{corpus}/{{language}}.tsv"
         shell:
             "python workflow/scripts/prepare_corpus.py {params.arguments} --run-json {output.run} &> {log}"
 
@@ -63,10 +49,12 @@ rule tokens:
         text=lambda wildcards: training_text(wildcards.corpus),
     output:
         f"{ROOT}/tokens/{{corpus}}/tokens.txt",
-    params:
-        arguments=lambda wildcards: command("tokens", type=config["tokens"]["type"], size=config["tokens"]["size"]),
     log:
         f"{LOGS}/tokens/{{corpus}}.log",
+    conda:
+        "../../envs/train.yaml"
+    params:
+        arguments=lambda wildcards: command("tokens", type=config["tokens"]["type"], size=config["tokens"]["size"]),
     shell:
         "python workflow/scripts/tokens.py {params.arguments} --text {input.text} --output {output} &> {log}"
 
@@ -82,16 +70,20 @@ rule validate:
         tokens=rules.tokens.output,
     output:
         f"{ROOT}/validation/{{corpus}}.tsv",
+    log:
+        f"{LOGS}/validate/{{corpus}}.log",
+    conda:
+        "../../envs/train.yaml"
     params:
         arguments=lambda wildcards: command(
             "validate_corpus",
             data=f"{ROOT}/data/{wildcards.corpus}",
             languages=config["corpora"][wildcards.corpus]["languages"],
             splits=splits(wildcards.corpus),
-            subsampling=max(subsampling(run.model) for run in study.model_runs(config) if run.corpus == wildcards.corpus),
+            subsampling=max(
+                subsampling(run.model) for run in study.model_runs(config) if run.corpus == wildcards.corpus
+            ),
         ),
-    log:
-        f"{LOGS}/validate/{{corpus}}.log",
     shell:
         "python workflow/scripts/validate_corpus.py {params.arguments} --tokens {input.tokens} --output {output} &> {log}"
 
@@ -108,6 +100,12 @@ rule features:
             cmvn="cmvn.json",
             run="run.json",
         ),
+    log:
+        f"{LOGS}/features/{{corpus}}/{{language}}/{{split}}.log",
+    benchmark:
+        f"{BENCHMARKS}/features/{{corpus}}/{{language}}/{{split}}.tsv"
+    conda:
+        "../../envs/train.yaml"
     params:
         arguments=lambda wildcards: command(
             "features",
@@ -116,9 +114,5 @@ rule features:
             speeds=config["features"]["speeds"] if wildcards.split == "train" else [1.0],
             output=f"{ROOT}/features/{wildcards.corpus}/{wildcards.language}/{wildcards.split}",
         ),
-    log:
-        f"{LOGS}/features/{{corpus}}/{{language}}/{{split}}.log",
-    benchmark:
-        f"{BENCHMARKS}/features/{{corpus}}/{{language}}/{{split}}.tsv"
     shell:
         "python workflow/scripts/features.py {params.arguments} --run-json {output.run} &> {log}"

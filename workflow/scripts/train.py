@@ -62,9 +62,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     state = arguments.output / "resume"
     everything = json.dumps([arguments.model, options, arguments.languages, arguments.seed, arguments.identity])
     identity = hashlib.sha256(everything.encode()).hexdigest()
-    history = train(
-        model, training, plan.step, (dev, dev_batches), options, arguments.seed, device, state, identity
-    )
+    history = train(model, training, plan.step, (dev, dev_batches), options, arguments.seed, device, state, identity)
     save_model(arguments.output, model, arguments.model, tokenizer.tokens)
     write_history(arguments.output / "history.tsv", history)
     shutil.rmtree(state)

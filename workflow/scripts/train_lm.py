@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=json_argument, required=True, help="JSON: an entry of `language_models`")
     parser.add_argument("--training", type=json_argument, required=True, help="JSON: an entry of `training`")
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="training text")
-    parser.add_argument("--format", default="kaldi", choices=["kaldi", "plain"], help="training text with ids or without")
+    parser.add_argument("--format", default="kaldi", choices=["kaldi", "plain"], help="of the training text")
     parser.add_argument("--dev", type=Path, nargs="+", required=True, help="Kaldi `text` files for the dev loss")
     parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
     parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")

@@ -10,6 +10,7 @@ To add a type, write `secateur/models/{type}.py` with `build(config, tokens) -> 
 """
 
 import importlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from secateur.errors import SecateurError
 from secateur.files import read_json, write_json, written_aside
 
 FORMAT = 1
+
+# ESPnet's choice of words, in every process and on every machine; nothing that a user could act on.
+warnings.filterwarnings("ignore", message=".*torch.cuda.amp.autocast", category=FutureWarning)
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,15 @@ Configuration (see `workflow/schemas/config.schema.yaml` for defaults):
 from typing import Any
 
 import torch
+from espnet.nets.pytorch_backend.conformer.convolution import ConvolutionModule
+from espnet.nets.pytorch_backend.nets_utils import make_pad_mask
+from espnet.nets.pytorch_backend.transformer.subsampling import Conv2dSubsampling
 from espnet2.asr.ctc import CTC
 from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
 from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
 from espnet2.asr.espnet_model import ESPnetASRModel
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from espnet2.asr.preencoder.abs_preencoder import AbsPreEncoder
-from espnet.nets.pytorch_backend.nets_utils import make_pad_mask
 
 
 class Float32CTC(CTC):
@@ -61,6 +63,48 @@ class Stack(AbsPreEncoder):
         missing = -feats.shape[1] % self.factor
         feats = torch.nn.functional.pad(feats, (0, 0, 0, missing))
         return feats.reshape(len(feats), -1, self.output_size()), -(-lengths // self.factor)
+
+
+class FrameNorm(torch.nn.LayerNorm):
+    """Layer normalisation of every frame of (B, D, T).
+
+    It stands in for the batch normalisation of ESPnet's Conformer, which makes an utterance depend on the others in its
+    batch and on their padding, and a step on how its batch is split.
+    """
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return super().forward(hidden.transpose(1, 2)).transpose(1, 2)
+
+
+class PaddingGuard:
+    """Hooks that make an encoder's output for an utterance independent of the others in the batch.
+
+    ESPnet's encoders leak padding in two places: `conv2d` subsampling counts outputs computed partly from padding as
+    valid, and the Conformer's depthwise convolution reads the padding after the last frame.
+    """
+
+    def __init__(self, encoder: torch.nn.Module):
+        self.lengths = torch.zeros(0)
+        encoder.register_forward_pre_hook(self._note_lengths)
+        for module in encoder.modules():
+            if isinstance(module, Conv2dSubsampling):
+                module.register_forward_hook(self._drop_padded_outputs)
+            elif isinstance(module, ConvolutionModule):
+                module.depthwise_conv.register_forward_pre_hook(self._zero_padding)
+
+    def _note_lengths(self, _, arguments):
+        self.lengths = arguments[1]
+
+    def _drop_padded_outputs(self, _, __, output):
+        hidden = output[0][0] if isinstance(output[0], tuple) else output[0]
+        self.lengths = ((self.lengths - 1) // 2 - 1) // 2
+        valid = torch.arange(hidden.shape[1], device=hidden.device) < self.lengths.to(hidden.device)[:, None]
+        return output[0], valid[:, None]
+
+    def _zero_padding(self, _, arguments):
+        hidden = arguments[0]
+        padded = torch.arange(hidden.shape[2], device=hidden.device) >= self.lengths.to(hidden.device)[:, None]
+        return (hidden.masked_fill(padded[:, None], 0.0),)
 
 
 def build(config: dict[str, Any], tokens: list[str], **parts: Any) -> ESPnetASRModel:
@@ -110,9 +154,12 @@ def build_encoder(config: dict[str, Any], width: int) -> TransformerEncoder | Co
         encoder = ConformerEncoder(
             **common, macaron_style=True, rel_pos_type="latest", cnn_module_kernel=options["kernel"]
         )
+        for layer in encoder.encoders:
+            layer.conv_module.norm = FrameNorm(options["dim"])
     else:
         encoder = TransformerEncoder(**common)
     for number, layer in enumerate(encoder.encoders, 1):
         # ESPnet's own constructors take a flat rate at most; its layers read this attribute.
         layer.stochastic_depth_rate = config["stochastic_depth"] * number / options["layers"]
+    PaddingGuard(encoder)
     return encoder

@@ -141,3 +141,29 @@ def test_bad_checkpoints_are_refused(tmp_path):
     save_model(tmp_path, model, CTC, TOKENS)
     with pytest.raises(SecateurError, match=r"ctc_lo.bias holds NaN"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("config", [CTC, TRANSFORMER, HYBRID], ids=["conformer", "transformer", "conv2d"])
+@pytest.mark.parametrize("training", [False, True])
+def test_an_utterance_does_not_depend_on_the_others_in_its_batch(config, training):
+    """Nor on its padding: the loss of a batch is the mean of the losses of its utterances."""
+    torch.manual_seed(1)
+    model = build_model(config, TOKENS)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    for layer in model.encoder.encoders:
+        layer.stochastic_depth_rate = 0.0
+    model.train(training)
+    tensors = batch()
+    together = model(**batch())[0]
+    alone = [
+        model(
+            tensors["speech"][i : i + 1, :frames],
+            tensors["speech_lengths"][i : i + 1],
+            tensors["text"][i : i + 1, :tokens].clone(),
+            tensors["text_lengths"][i : i + 1],
+        )[0]
+        for i, (frames, tokens) in enumerate(zip((40, 31), (3, 2), strict=True))
+    ]
+    torch.testing.assert_close(together, sum(alone) / 2)
