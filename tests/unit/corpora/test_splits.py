@@ -35,7 +35,7 @@ def test_closed_disjoint_and_complete(texts, dev, test):
     transcripts = [{utterance.text for utterance in split} for split in chosen.values()]
     assert not (transcripts[0] & transcripts[1] or transcripts[0] & transcripts[2] or transcripts[1] & transcripts[2])
     assert all(len(u.text.split()) >= MINIMUM_WORDS for name in ("dev", "test") for u in chosen[name])
-    assert len(chosen["dev"]) + len(chosen["test"]) <= dev + test
+    assert len(chosen["dev"]) + len(chosen["test"]) <= dev + test and len(chosen["test"]) <= test
 
 
 def plenty(number):
