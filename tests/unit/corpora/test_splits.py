@@ -77,3 +77,10 @@ def test_an_empty_set_is_an_error():
 
 def test_nothing_wanted():
     assert closed_vocabulary(plenty(8), 0, 0)["train"] == plenty(8)
+
+
+def test_a_group_that_does_not_fit_into_test_goes_to_dev():
+    # every transcript occurs twice, so test cannot have exactly three
+    members = utterances(["a b c", "a c b", "b a c", "b c a", "c a b", "c b a"] * 2)
+    chosen = closed_vocabulary(members, dev=3, test=3)
+    assert {name: len(split) for name, split in chosen.items()} == {"train": 6, "dev": 4, "test": 2}
