@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from secateur import corpora
 from secateur.errors import SecateurError
 
 
@@ -72,7 +73,11 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         if entry["corpus"] not in config["corpora"]:
             yield unknown(f"{where}.corpus", entry["corpus"], "corpora", config["corpora"])
             continue
-        languages = config["corpora"][entry["corpus"]]["languages"]
+        corpus = config["corpora"][entry["corpus"]]
+        languages, splits = corpus["languages"], corpora.recipe(corpus["recipe"]).splits(corpus)
+        for split in config["decode"]["splits"]:
+            if split not in splits:
+                yield unknown("decode.splits", split, f"the splits of corpora.{entry['corpus']}", splits)
         for scope in entry["scopes"]:
             for language in [] if scope in ("all", "each") else scope.split("-"):
                 if language not in languages:

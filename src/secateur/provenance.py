@@ -56,7 +56,7 @@ def _parsed(file: Path) -> tuple[str, frozenset[str], frozenset[str]]:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body[0] = ast.Pass()
+                node.body = node.body[1:] or [ast.Pass()]
             continue
         for name in names:
             if name.split(".")[0] == "secateur":

@@ -1,0 +1,105 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from secateur.config import complete
+from secateur.errors import SecateurError
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def merged(base: dict, over: dict) -> dict:
+    """As Snakemake lays a study over config.yaml: mappings are merged, everything else replaced."""
+    result = copy.deepcopy(base)
+    for key, value in over.items():
+        nested = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if nested else value
+    return result
+
+
+@pytest.mark.parametrize("study", sorted((ROOT / "workflow" / "studies").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_is_valid_and_named_like_its_file(study):
+    config = complete(merged(DEFAULT, yaml.safe_load(study.read_text())), SCHEMA)
+    assert config["study"] == study.stem
+
+
+def test_defaults_are_filled_in_at_every_depth():
+    config = complete(DEFAULT, SCHEMA)
+    assert config["training"]["acoustic"]["specaug"]["frequency_masks"] == 2
+    assert config["models"]["ctc"]["encoder"]["attention_dropout"] == 0.0
+    assert config["corpora"]["asterisk"]["test_utterances"] == 100
+    assert config["searches"]["beam"]["length_bonus"] == 0.0
+    assert "length_bonus" not in DEFAULT["searches"]["beam"], "the caller's configuration must stay as it is"
+
+
+MISTAKES = {
+    "unknown key": ({"seed": 1}, "seed: unknown key (did you mean 'seeds'?); allowed: "),
+    "unknown key below": (
+        {"features": {"bins": 80}},
+        "features.bins: unknown key (did you mean 'mel_bins'?); allowed: mel_bins, speeds",
+    ),
+    "unknown key of a corpus": (
+        {"corpora": {"asterisk": {"langages": []}}},
+        "corpora.asterisk.langages: unknown key (did you mean 'languages'?)",
+    ),
+    "key of another recipe": ({"corpora": {"asterisk": {"voices": ["f1"]}}}, "corpora.asterisk.voices: unknown key"),
+    "wrong type": ({"seeds": 3}, "seeds: 3 is of the wrong type; allowed: array"),
+    "wrong type below": (
+        {"training": {"acoustic": {"steps": "many"}}},
+        "training.acoustic.steps: 'many' is of the wrong type; allowed: integer",
+    ),
+    "out of range": ({"models": {"ctc": {"stochastic_depth": 1.0}}}, "models.ctc.stochastic_depth: 1.0; allowed: < 1"),
+    "too small": ({"features": {"mel_bins": 4}}, "features.mel_bins: 4; allowed: ≥ 10"),
+    "not one of": (
+        {"training": {"acoustic": {"schedule": "cosin"}}},
+        "training.acoustic.schedule: 'cosin' (did you mean 'cosine'?); allowed: noam, linear, cosine, constant",
+    ),
+    "bad name": ({"study": "My study"}, "study: 'My study'; allowed: lower-case letters, digits and inner hyphens"),
+    "unknown recipe": ({"corpora": {"asterisk": {"recipe": "asterix"}}}, "corpora.asterisk.recipe: 'asterix' (did you"),
+    "language that the recipe lacks": ({"corpora": {"asterisk": {"languages": ["en", "nl"]}}}, "'nl'"),
+    "scope that the corpus lacks": (
+        {"dense": [{"corpus": "asterisk", "model": "ctc", "scopes": ["it"]}]},
+        "dense[0].scopes: 'it' is not in corpora.asterisk.languages; allowed: en, fr",
+    ),
+    "no such model": (
+        {"dense": [{"corpus": "asterisk", "model": "ctcc"}]},
+        "dense[0].model: 'ctcc' is not in models (did you mean 'ctc'?); allowed: ctc",
+    ),
+    "no such corpus": ({"dense": [{"corpus": "mls", "model": "ctc"}]}, "dense[0].corpus: 'mls' is not in corpora"),
+    "no such training": ({"models": {"ctc": {"training": "x"}}}, "models.ctc.training: 'x' is not in training"),
+    "no such search": ({"decode": {"searches": ["gredy"]}}, "decode.searches: 'gredy' is not in searches (did you"),
+    "no such split": (
+        {"decode": {"splits": ["tests"]}},
+        "decode.splits: 'tests' is not in the splits of corpora.asterisk (did you mean 'test'?)",
+    ),
+    "no such language model": ({"searches": {"beam-lm": {"lm": "big"}}}, "searches.beam-lm.lm: 'big' is not in"),
+    "unknown search": ({"searches": {"beam": {"type": "bean"}}}, "searches.beam: type 'bean' is unknown (did you mean"),
+    "key of another search": ({"searches": {"greedy": {"beam": 5}}}, "searches.greedy.beam: unknown key"),
+    "intermediate layer beyond the encoder": (
+        {"models": {"ctc": {"intermediate_ctc": {"layers": [2, 9]}}}},
+        "models.ctc.intermediate_ctc.layers: 9 is not below the encoder's last layer; allowed: 1 to ",
+    ),
+    "heads that do not divide": ({"models": {"ctc": {"encoder": {"heads": 5}}}}, "models.ctc.encoder.heads: 5 heads"),
+    "even kernel": ({"models": {"ctc": {"encoder": {"kernel": 8}}}}, "models.ctc.encoder.kernel: 8 is even"),
+    "heads of the language model": ({"language_models": {"char-lm": {"heads": 7}}}, "language_models.char-lm.heads: 7"),
+    "speeds without 1": ({"features": {"speeds": [0.9]}}, "features.speeds: [0.9]"),
+    "missing": ({"models": {"new": {"type": "ctc", "training": "acoustic"}}}, "models.new.encoder: missing"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line_with_path_value_and_what_is_allowed(change, message):
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, change), SCHEMA)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1, str(caught.value)
+
+
+def test_all_mistakes_are_reported_at_once():
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, {"seeds": 3, "features": {"bins": 80}}), SCHEMA)
+    assert len(str(caught.value).splitlines()) == 2
