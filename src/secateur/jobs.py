@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def describe(arguments: argparse.Namespace, started: float) -> dict[str, Any]:
         "processor": _processor(),
         "threads": threads(),
         "device": "cpu",
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds"),
         "seconds": round(time.time() - started, 3),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
         "peak_memory_bytes": usage.ru_maxrss * 1024,

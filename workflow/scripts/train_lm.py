@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     write_history(arguments.output / "history.tsv", history)
     shutil.rmtree(state)
     record |= {"seed": arguments.seed, "device": str(device), "steps": options["steps"]}
+    record["seconds"] = history[-1]["seconds"]  # of all the pieces of a run that was killed and went on
 
 
 if __name__ == "__main__":

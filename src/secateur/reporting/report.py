@@ -71,7 +71,7 @@ def write_report(
         study=config["study"],
         notes=config.get("report", {}).get("notes", ""),
         style=Markup(STYLE),
-        newest=max((run["started"] for run in rows["runs"]), default="never"),
+        newest=max((_moment(run["started"]) for run in rows["runs"]), default="never"),
         synthetic=[corpus for corpus in by_corpus(rows["corpora"]) if synthetic(rows, corpus)],
         keys=keys(rows),
         summary=summary(rows),
@@ -143,6 +143,7 @@ def summary(tables: Tables) -> list[tuple[str, str]]:
         languages = ", ".join(dict.fromkeys(row["language"] for row in rows))
         speech.append(f"{corpus}: {kind}, {languages}; {utterances:,} utterances, {hours:.2f} h with dev and test")
     models = _joined(f"{run['model']} ({run['method']})" for run in trained)
+    moments = [_moment(run["started"]) for run in runs]
     facts = [
         ("Data", "; ".join(speech)),
         ("Models", f"{len(trained)} trained: {models}"),
@@ -155,7 +156,7 @@ def summary(tables: Tables) -> list[tuple[str, str]]:
         ("Versions", _joined(run["versions"] for run in runs)),
         (
             "Runs",
-            f"from {min(run['started'] for run in runs)} to {max(run['started'] for run in runs)}" if runs else "",
+            f"from {min(moments)} to {max(moments)}" if moments else "",
         ),
     ]
     return [(name, text) for name, text in facts if text]
@@ -191,3 +192,8 @@ def _picture(figure, folder: Path) -> dict[str, str]:
     except FileNotFoundError as error:
         raise SecateurError(f"{path}: no such file; draw the figures first (workflow/scripts/figures.py)") from error
     return {"title": figure.title, "caption": figure.caption, "data": f"data:image/svg+xml;base64,{data}"}
+
+
+def _moment(started: str) -> str:
+    """The `started` of a run.json, to the minute."""
+    return f"{started[:16].replace('T', ' ')} UTC"
