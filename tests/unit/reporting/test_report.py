@@ -91,7 +91,7 @@ def test_page_says_what_was_run(output):
         "Model 9000 (bench), 1 thread a job",
         "abc123",
         "torch 2.13.0",
-        "newest run 2024-05-02T12:00:00Z",
+        "newest run 2024-05-02 12:00 UTC",
         "recipe: espeak",
     ):
         assert fact in text, fact
