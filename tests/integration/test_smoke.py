@@ -171,6 +171,37 @@ def test_a_wrong_key_is_one_clear_message(clone):
     assert "Traceback" not in output
 
 
+def test_a_strangers_data_directory_runs_by_configuration_alone(clone):
+    """Kaldi data directories with nothing but wav.scp, text and utt2spk, and a study that lies outside the clone."""
+    folder = clone.parent / "stranger's"
+    for language in ("en", "fr"):
+        for split in ("train", "dev", "test"):
+            source, target = clone / SMOKE / "data/espeak" / language / split, folder / "data" / language / split
+            target.mkdir(parents=True)
+            for name in ("text", "utt2spk"):
+                shutil.copy(source / name, target)
+            lines = [line.split(maxsplit=1) for line in (source / "wav.scp").read_text().splitlines()]
+            (target / "wav.scp").write_text("".join(f"{key} {clone / path}\n" for key, path in lines))
+    (folder / "mine.yaml").write_text(f"""
+study: mine
+corpora:
+  mine: {{recipe: kaldi, languages: [en, fr], root: "{folder / "data"}"}}
+models:
+  ctc: {{encoder: {{layers: 2, dim: 32, heads: 2, ffn: 64}}, intermediate_ctc: {{layers: [1]}}}}
+training:
+  acoustic: {{steps: 5, warmup: 2, evaluate_every: 5}}
+dense: [{{corpus: mine, model: ctc}}]
+decode: {{searches: [greedy]}}
+""")
+    command = [sys.executable, "workflow/run.py", "--study", str(folder / "mine.yaml"), "--cores", "2"]
+    answer = subprocess.run(command, cwd=clone, env=environment(clone), capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    rows = read_tsv(clone / "results/mine/tables/wer.tsv")
+    assert {row["language"] for row in rows} == {"en", "fr", "avg"}
+    corpora = read_tsv(clone / "results/mine/tables/corpora.tsv")
+    assert {row["utterances"] for row in corpora if row["split"] == "train"} == {"30"}
+
+
 def test_killed_in_training_the_next_run_resumes_and_ends_with_the_same_bytes(clone, edited):
     """SIGKILL of everything in the middle of training; then the same command again, and nothing else."""
     edited(STUDY, "acoustic: {steps: 20", "acoustic: {checkpoint_seconds: 0, steps: 150")
