@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from secateur.errors import SecateurError
 from secateur.files import read_json, write_json, written_aside
+from secateur.models.dropout import use_fast_dropout
 
 FORMAT = 1
 
@@ -40,7 +41,9 @@ class Loaded:
 
 def build_model(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Module:
     """Build a freshly initialised model. Its randomness comes from torch's global generator: seed that first."""
-    return importlib.import_module(f"{__name__}.{config['type']}").build(dict(config), list(tokens))
+    model = importlib.import_module(f"{__name__}.{config['type']}").build(dict(config), list(tokens))
+    use_fast_dropout(model)
+    return model
 
 
 def save_model(folder: str | Path, model: torch.nn.Module, config: Mapping[str, Any], tokens: Sequence[str]) -> None:

@@ -1,0 +1,200 @@
+"""RNN transducers (Graves 2012): an encoder, an LSTM over the labels so far (the predictor), and a joiner of both.
+
+Configuration (see `workflow/schemas/config.schema.yaml` for defaults):
+    features: number of mel bins F.
+    input, stack: as for `secateur.models.ctc`; an Emformer needs `stack`.
+    encoder: {type: emformer, layers, dim, heads, ffn, dropout, attention_dropout, segment, left_context, right_context,
+        memory, positions}, the contexts in frames after stacking (`secateur.models.emformer`): it streams; or a
+        transformer or conformer as in `secateur.models.ctc`, which hears the whole utterance first.
+    predictor: {embedding, dim, layers, dropout}: an embedding, and LSTM layers.
+    joiner: {dim}: logits = W·tanh(encoder + predictor), both first projected to this width (Graves et al. 2013).
+    ctc_weight: w; loss = L_rnnt + w·L_ctc, with a CTC head on the encoder that is used in training only; 0 for none.
+"""
+
+import math
+from typing import Any
+
+import torch
+
+from secateur.errors import SecateurError
+from secateur.models.ctc import Float32CTC, Normalize, Stack, build_encoder
+from secateur.models.emformer import Emformer
+from secateur.models.rnnt_loss import rnnt_loss
+
+FRAME_SECONDS = 0.01
+LSTMState = tuple[torch.Tensor, torch.Tensor]
+
+
+class Predictor(torch.nn.Module):
+    """An LSTM language model without its output layer. The blank, which is never its input, begins a sentence."""
+
+    def __init__(self, vocabulary: int, options: dict[str, Any]):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(vocabulary, options["embedding"])
+        self.norm = torch.nn.LayerNorm(options["embedding"])
+        self.input_dropout = torch.nn.Dropout(options["dropout"])
+        self.lstm = torch.nn.LSTM(
+            options["embedding"],
+            options["dim"],
+            options["layers"],
+            batch_first=True,
+            dropout=options["dropout"] if options["layers"] > 1 else 0.0,
+        )
+        self.output_dropout = torch.nn.Dropout(options["dropout"])
+
+    def forward(self, labels: torch.Tensor, state: LSTMState | None = None) -> tuple[torch.Tensor, LSTMState]:
+        """Read labels (B, U) on from `state`: output (B, U, D) and the state after them, two of (layers, B, D)."""
+        hidden, state = self.lstm(self.input_dropout(self.norm(self.embedding(labels))), state)
+        return self.output_dropout(hidden), state
+
+
+class Joiner(torch.nn.Module):
+    """Scores every label at every frame after every prefix."""
+
+    def __init__(self, encoder_dim: int, predictor_dim: int, dim: int, vocabulary: int):
+        super().__init__()
+        self.encoder = torch.nn.Linear(encoder_dim, dim)
+        self.predictor = torch.nn.Linear(predictor_dim, dim, bias=False)
+        self.output = torch.nn.Linear(dim, vocabulary)
+
+    def forward(self, encoder_out: torch.Tensor, predictor_out: torch.Tensor) -> torch.Tensor:
+        """Logits (B, T, U, V) of encoder output (B, T, D) and predictor output (B, U, D')."""
+        return self.join(self.encoder(encoder_out)[:, :, None], self.predictor(predictor_out)[:, None])
+
+    def join(self, frame: torch.Tensor, prefix: torch.Tensor) -> torch.Tensor:
+        """Logits (…, V) of a frame and a prefix that are projected already (…, J); their shapes are broadcast."""
+        return self.output(torch.tanh(frame + prefix))
+
+
+class Transducer(torch.nn.Module):
+    """The model; its interface is that of ESPnet's `ESPnetASRModel`, whose own transducer needs a CUDA library."""
+
+    def __init__(self, config: dict[str, Any], tokens: list[str]):
+        super().__init__()
+        bins, options = config["features"], config["encoder"]
+        self.token_list, self.blank_id = tokens, 0
+        self.sos = self.eos = len(tokens) - 1
+        self.frontend = Normalize(bins)
+        self.specaug = None
+        self.preencoder = Stack(bins, config["stack"]) if config["input"] == "stack" else None
+        width = self.preencoder.output_size() if self.preencoder else bins
+        if options["type"] == "emformer":
+            if self.preencoder is None:
+                raise SecateurError(f"input is {config['input']!r}; an emformer encoder needs input: stack")
+            self.encoder = Emformer(width, options)
+        else:
+            self.encoder = build_encoder(config | {"intermediate_ctc": {"layers": []}}, width)
+        self.decoder = None
+        self.predictor = Predictor(len(tokens), config["predictor"])
+        self.joiner = Joiner(
+            self.encoder.output_size(), config["predictor"]["dim"], config["joiner"]["dim"], len(tokens)
+        )
+        self.ctc_weight = config["ctc_weight"]
+        self.ctc = Float32CTC(len(tokens), self.encoder.output_size()) if self.ctc_weight else None
+
+    @property
+    def algorithmic_latency(self) -> float:
+        """Seconds of audio that must follow the beginning of a frame before it can be decoded on any machine.
+
+        A streaming encoder waits for a segment to be complete, and then for its look-ahead: (segment + right context) ·
+        stack · 10 ms for the first frame of a segment; the last one waits for a segment less. Infinite for an encoder
+        that hears the whole utterance first.
+        """
+        if not isinstance(self.encoder, Emformer):
+            return math.inf
+        return self.encoder.latency * self.preencoder.factor * FRAME_SECONDS
+
+    def encode(self, speech: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode features (B, T, F) of `lengths` (B,): (B, T', D) and its lengths (B,)."""
+        feats, lengths = self.frontend(speech[:, : lengths.max()], lengths)
+        if self.specaug is not None and self.training:
+            feats, lengths = self.specaug(feats, lengths)
+        if self.preencoder is not None:
+            feats, lengths = self.preencoder(feats, lengths)
+        encoder_out, lengths, _ = self.encoder(feats, lengths)
+        return encoder_out, lengths
+
+    def forward(
+        self, speech: torch.Tensor, speech_lengths: torch.Tensor, text: torch.Tensor, text_lengths: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], int]:
+        """Mean loss over the utterances, statistics, and the number of utterances.
+
+        Args: features (B, T, F) and lengths (B,), token ids (B, U), padded with anything, and lengths (B,).
+        """
+        encoder_out, encoder_lengths = self.encode(speech, speech_lengths)
+        text = text[:, : text_lengths.max()]
+        loss = self.transducer_losses(encoder_out, encoder_lengths, text, text_lengths).mean()
+        statistics = {"loss_transducer": loss.detach()}
+        if self.ctc is not None:
+            ctc = self.ctc(encoder_out, encoder_lengths, text, text_lengths)
+            statistics["loss_ctc"] = ctc.detach()
+            loss = loss + self.ctc_weight * ctc
+        statistics["loss"] = loss.detach()
+        return loss, statistics, len(speech)
+
+    def transducer_losses(
+        self, encoder_out: torch.Tensor, encoder_lengths: torch.Tensor, text: torch.Tensor, text_lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """−ln P(text | speech) of each utterance (B,), from encoder output (B, T', D)."""
+        valid = torch.arange(text.shape[1], device=text.device) < text_lengths[:, None]
+        text = text.masked_fill(~valid, self.blank_id)
+        predictor_out, _ = self.predictor(torch.nn.functional.pad(text, (1, 0), value=self.blank_id))
+        # bfloat16 logits would round the loss to three digits, as with CTC.
+        with torch.autocast(encoder_out.device.type, enabled=False):
+            logits = self.joiner(encoder_out.float(), predictor_out.float())
+            return rnnt_loss(logits, text, encoder_lengths, text_lengths, self.blank_id, reuse_logits=True)
+
+    def stream(self) -> "EncoderStream":
+        """Begin to encode an utterance while it is being spoken."""
+        return EncoderStream(self)
+
+
+class EncoderStream:
+    """The encoder of a streaming model in evaluation mode, fed with features as they arrive, for one utterance.
+
+    All output together is what `Transducer.encode` makes of the whole utterance. Raises SecateurError when the encoder
+    cannot stream.
+    """
+
+    def __init__(self, model: Transducer):
+        if not isinstance(model.encoder, Emformer):
+            name = type(model.encoder).__name__
+            raise SecateurError(f"the encoder, {name}, hears whole utterances; only an emformer encoder can stream")
+        self._model = model
+        self._step = model.encoder.segment * model.preencoder.factor
+        self._chunk = model.encoder.latency * model.preencoder.factor
+        self._frames = model.frontend.mean.new_zeros(0, model.frontend.output_size())
+        self._state = None
+
+    def accept(self, features: torch.Tensor) -> torch.Tensor:
+        """Take the next features (T, F), any number; returns the output that they complete (1, T', D), T' from 0."""
+        self._frames = torch.cat([self._frames, features])
+        outputs = [self._none()]
+        while len(self._frames) >= self._chunk:
+            outputs.append(self._encode())
+        return torch.cat(outputs, dim=1)
+
+    def finish(self) -> torch.Tensor:
+        """The rest of the output (1, T', D): no more features will come."""
+        outputs = [self._none()]
+        while len(self._frames):
+            outputs.append(self._encode())
+        return torch.cat(outputs, dim=1)
+
+    def _none(self) -> torch.Tensor:
+        return self._frames.new_zeros(1, 0, self._model.encoder.output_size())
+
+    def _encode(self) -> torch.Tensor:
+        model = self._model
+        chunk = self._frames[None, : self._chunk]
+        length = torch.tensor([chunk.shape[1]], device=chunk.device)
+        feats, length = model.preencoder(*model.frontend(chunk, length))
+        feats = torch.nn.functional.pad(feats, (0, 0, 0, model.encoder.latency - feats.shape[1]))
+        output, length, self._state = model.encoder.infer(feats, length, self._state)
+        self._frames = self._frames[self._step :]
+        return output[:, : int(length)]
+
+
+def build(config: dict[str, Any], tokens: list[str]) -> Transducer:
+    """Build the model that `config` describes; see the module's docstring."""
+    return Transducer(config, tokens)
