@@ -28,7 +28,7 @@ def complete(config: Mapping[str, Any], schema: str | Path) -> dict[str, Any]:
     errors = list(_validator(Path(schema)).iter_errors(config))
     if errors:
         raise SecateurError("\n".join(sorted({_explain(error) for error in map(_deepest, errors)})))
-    problems = list(_contradictions(config))
+    problems = list(dict.fromkeys(_contradictions(config)))
     if problems:
         raise SecateurError("\n".join(problems))
     return config
