@@ -6,6 +6,7 @@ not depend on how it was split. Every random choice of a step is seeded by (seed
 tensors and the step number is needed, and a resumed run ends with the same bytes as an uninterrupted one.
 """
 
+import hashlib
 import json
 import logging
 import math
@@ -224,6 +225,14 @@ def evaluate(
         count += len(keys)
     model.train(training)
     return total / count
+
+
+def identity(values: Any, files: Sequence[Path]) -> str:
+    """A hash of what a run computes and from what: JSON-able `values`, and the contents of small `files`."""
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

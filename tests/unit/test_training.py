@@ -6,7 +6,7 @@ import torch
 
 from secateur.data import Batch, BatchPlan
 from secateur.errors import SecateurError
-from secateur.training import Method, evaluate, learning_rate, train
+from secateur.training import Method, evaluate, identity, learning_rate, train
 
 CPU = torch.device("cpu")
 OPTIONS = {
@@ -213,3 +213,15 @@ def test_methods_are_called_in_order(tmp_path):
 
     run(tmp_path, [Spy()], steps=2, accumulate=2)
     assert calls == ["start", *(["before_forward"] * 2 + ["after_backward", "after_update"]) * 2]
+
+
+def test_identity_changes_with_every_value_and_file(tmp_path):
+    (tmp_path / "a").write_text("x")
+    (tmp_path / "b").write_text("y")
+    files = [tmp_path / "a", tmp_path / "b"]
+    first = identity({"steps": 3, "rate": 0.1}, files)
+    assert identity({"rate": 0.1, "steps": 3}, files) == first
+    assert identity({"steps": 4, "rate": 0.1}, files) != first
+    assert identity({"steps": 3, "rate": 0.1}, files[::-1]) != first
+    (tmp_path / "b").write_text("z")
+    assert identity({"steps": 3, "rate": 0.1}, files) != first

@@ -1,8 +1,6 @@
 """Train a dense acoustic model on one or several languages of a corpus."""
 
 import argparse
-import hashlib
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from secateur.jobs import job, json_argument
 from secateur.models import build_model, save_model
 from secateur.models.specaug import specaug
 from secateur.tokens import Tokenizer
-from secateur.training import train, write_history
+from secateur.training import identity, train, write_history
 
 FRAMES_PER_SECOND = 100
 
@@ -31,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
     parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to train")
-    parser.add_argument("--identity", default="", help="what this run is; a saved state of another one is not resumed")
     parser.add_argument("--output", type=Path, required=True, help="folder of the model")
 
 
@@ -60,9 +57,12 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     model.specaug = specaug(options["specaug"])
 
     state = arguments.output / "resume"
-    everything = json.dumps([arguments.model, options, arguments.languages, arguments.seed, arguments.identity])
-    identity = hashlib.sha256(everything.encode()).hexdigest()
-    history = train(model, training, plan.step, (dev, dev_batches), options, arguments.seed, device, state, identity)
+    inputs = [arguments.tokens]
+    for features, data in [*folders("train"), *folders("dev")]:
+        inputs += [features / "cmvn.json", data / "text"]
+    values = [arguments.model, options, arguments.languages, arguments.speeds, arguments.seed, arguments.code]
+    me = identity(values, inputs)
+    history = train(model, training, plan.step, (dev, dev_batches), options, arguments.seed, device, state, me)
     save_model(arguments.output, model, arguments.model, tokenizer.tokens)
     write_history(arguments.output / "history.tsv", history)
     shutil.rmtree(state)

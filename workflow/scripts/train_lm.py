@@ -1,8 +1,6 @@
 """Train a neural language model on text."""
 
 import argparse
-import hashlib
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from secateur.datadir import read_table
 from secateur.jobs import job, json_argument
 from secateur.models import build_model, save_model
 from secateur.tokens import Tokenizer
-from secateur.training import train, write_history
+from secateur.training import identity, train, write_history
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,9 +45,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     torch.manual_seed(arguments.seed)
     model = build_model(arguments.model, tokenizer.tokens)
     state = arguments.output / "resume"
-    everything = json.dumps([arguments.model, options, arguments.seed, arguments.code])
-    identity = hashlib.sha256(everything.encode()).hexdigest()
-    history = train(model, training, plan.step, (dev, dev_batches), options, arguments.seed, device, state, identity)
+    values = [arguments.model, options, arguments.seed, arguments.code]
+    me = identity(values, [arguments.tokens, *arguments.train, *arguments.dev])
+    history = train(model, training, plan.step, (dev, dev_batches), options, arguments.seed, device, state, me)
     save_model(arguments.output, model, arguments.model, tokenizer.tokens)
     write_history(arguments.output / "history.tsv", history)
     shutil.rmtree(state)
