@@ -20,6 +20,7 @@ def options(seed):
         "right_context": rng.choice([0, 1, 2, 6]),
         "memory": rng.choice([0, 0, 1, 2, 5]),
         "positions": rng.random() < 0.5,
+        "convolution": rng.choice([0, 0, 1, 4, 9]),
     }
 
 
@@ -40,13 +41,31 @@ def attend(attention, query, keys, values, distances=None):
         scores = []
         for index, key in enumerate(keys):
             score = (attention.linear_q(query)[part] @ key[part]) / math.sqrt(attention.d_k)
-            if attention.bias is not None and distances is not None and distances[index] is not None:
-                middle = attention.bias.shape[1] - attention.reach
-                score = score + attention.bias[head, distances[index] + middle]
+            if attention.distance_bias is not None and distances is not None and distances[index] is not None:
+                middle = attention.distance_bias.shape[1] - attention.reach
+                score = score + attention.distance_bias[head, distances[index] + middle]
             scores.append(score)
         weights = torch.stack(scores).softmax(0)
         heads.append(sum(weight * value[part] for weight, value in zip(weights, values, strict=True)))
     return attention.linear_out(torch.cat(heads))
+
+
+def convolve(module, before, frames, count):
+    """Outputs for `frames`, of which the first `count` are the segment's, and all that was read up to its end."""
+    inputs = []
+    for frame in frames:
+        values, gates = module.pointwise_in(module.norm_input(frame)).chunk(2)
+        inputs.append(values * gates.sigmoid())
+    everything = before + inputs
+    outputs = []
+    for place in range(len(before), len(everything)):
+        total = 0.0
+        for age, weight in enumerate(reversed(module.depthwise)):
+            if place >= age:
+                total = total + weight * everything[place - age]
+        hidden = module.norm(total)
+        outputs.append(module.pointwise_out(hidden * hidden.sigmoid()))
+    return outputs, before + inputs[:count]
 
 
 def reference(encoder, utterance):
@@ -54,17 +73,19 @@ def reference(encoder, utterance):
     size, left, right, memory_size = encoder.segment, encoder.left, encoder.right, encoder.memory
     frames = encoder.embed(utterance)
     starts = range(0, len(frames), size)
-    segments = [frames[start : start + size] for start in starts]
-    rights = [frames[start + size : start + size + right] for start in starts]
-    memories = [segment.mean(0) for segment in segments]
+    segments = [list(frames[start : start + size]) for start in starts]
+    rights = [list(frames[start + size : start + size + right]) for start in starts]
+    memories = [torch.stack(segment).mean(0) for segment in segments]
     for layer in encoder.encoders:
         attention = layer.attention
         # The largest distance, from which the bias is counted, is that of the last key and the first query.
         attention.reach = size + right
         history = []  # (position, key, value) of the segments so far
+        convolutions = []  # what the convolution has read of them
         new_segments, new_rights, new_memories = [], [], []
         for i, start in enumerate(starts):
-            segment, look_ahead = layer.norm_attention(segments[i]), layer.norm_attention(rights[i])
+            segment = [layer.norm_attention(frame) for frame in segments[i]]
+            look_ahead = [layer.norm_attention(frame) for frame in rights[i]]
             own = [(start + j, attention.linear_k(frame), attention.linear_v(frame)) for j, frame in enumerate(segment)]
             ahead = [
                 (start + size + j, attention.linear_k(frame), attention.linear_v(frame))
@@ -80,29 +101,24 @@ def reference(encoder, utterance):
                 distances = [None if place is None or position is None else place - position for place, _, _ in seen]
                 return attend(attention, vector, [key for _, key, _ in seen], [value for *_, value in seen], distances)
 
-            def finish(before, attended, layer=layer):
-                hidden = before + attended
-                return layer.norm_output(hidden + layer.feed_forward(layer.norm_feed_forward(hidden)))
-
-            new_segments.append(
-                torch.stack(
-                    [finish(segments[i][j], run(frame, start + j, bank + near)) for j, frame in enumerate(segment)]
+            attended = [
+                before + run(frame, start + j, bank + near)
+                for j, (before, frame) in enumerate(
+                    zip([*segments[i], *rights[i]], [*segment, *look_ahead], strict=True)
                 )
-            )
-            new_rights.append(
-                torch.stack(
-                    [
-                        finish(rights[i][j], run(frame, start + size + j, bank + near))
-                        for j, frame in enumerate(look_ahead)
-                    ]
-                )
-                if len(look_ahead)
-                else rights[i]
-            )
-            new_memories.append(torch.tanh(run(segment.mean(0), None, near)))
+            ]
+            if layer.convolution is not None:
+                convolved, convolutions = convolve(layer.convolution, convolutions, attended, len(segment))
+                attended = [frame + output for frame, output in zip(attended, convolved, strict=True)]
+            finished = [
+                layer.norm_output(frame + layer.feed_forward(layer.norm_feed_forward(frame))) for frame in attended
+            ]
+            new_segments.append(finished[: len(segment)])
+            new_rights.append(finished[len(segment) :])
+            new_memories.append(torch.tanh(run(layer.norm_attention(torch.stack(segments[i])).mean(0), None, near)))
             history += own
         segments, rights, memories = new_segments, new_rights, new_memories
-    return torch.cat(segments)
+    return torch.stack([frame for segment in segments for frame in segment])
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -40,6 +40,7 @@ def transducer(tokens=6, seed=0, sharpness=4.0):
         "right_context": 1,
         "memory": 0,
         "positions": False,
+        "convolution": 0,
     }
     config = {
         "type": "rnnt",

@@ -13,8 +13,10 @@ one vector for each of the M segments before it. Each layer works as in section 
 
 All segments of an utterance form one batch of blocks of S + R frames, so training is linear in the utterance's length,
 and decoding chunk by chunk is the same computation with one block at a time and the left context out of a cache.
-The paper leaves out: positions. Attention with `positions` knows how far apart two frames are, by a learned bias per
-head and distance (as in Raffel et al. 2020, without their bins); without it, only what is inside the window.
+
+Two keys go beyond the paper; without them a layer is the paper's, and knows no order within what it sees:
+- `positions`: a learned bias of attention per head and distance (as in Raffel et al. 2020, without their bins).
+- `convolution`: the Conformer's module after attention (Gulati et al. 2020), looking back only, over so many frames.
 """
 
 import math
@@ -28,11 +30,15 @@ from espnet2.asr.encoder.abs_encoder import AbsEncoder
 
 @dataclass(frozen=True)
 class LayerState:
-    """What a layer keeps of the segments so far: keys and values (B, L, h·d_k) and memory vectors (B, M, D)."""
+    """What a layer keeps of the segments so far.
+
+    Attributes: keys and values (B, L, h·d_k), memory vectors (B, M, D), the convolution's input (B, K − 1, D) or None.
+    """
 
     key: torch.Tensor
     value: torch.Tensor
     memory: torch.Tensor
+    convolution: torch.Tensor | None
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class Attention(torch.nn.Module):
         self.linear_k = torch.nn.Linear(dim, dim)
         self.linear_v = torch.nn.Linear(dim, dim)
         self.linear_out = torch.nn.Linear(dim, dim)
-        self.bias = torch.nn.Parameter(torch.zeros(heads, distances)) if distances else None
+        self.distance_bias = torch.nn.Parameter(torch.zeros(heads, distances)) if distances else None
         self.dropout = dropout
 
     def forward(
@@ -84,14 +90,44 @@ class Attention(torch.nn.Module):
 
         query, key, value = split(self.linear_q(query)), split(key), split(value)
         mask = mask.flatten(0, 1).to(query.dtype)
-        if self.bias is not None:
+        if self.distance_bias is not None:
             rows, columns = distances.shape
-            bias = self.bias[:, distances].to(query.dtype)
+            bias = self.distance_bias[:, distances].to(query.dtype)
             mask = mask + torch.nn.functional.pad(bias, (key.shape[2] - columns, 0, 0, queries - rows))
         # For blocks this small, plain products train a third faster than the fused kernel.
         scores = query @ key.transpose(2, 3) / math.sqrt(self.d_k) + mask
         hidden = torch.dropout(scores.softmax(dim=-1).to(value.dtype), self.dropout, self.training) @ value
         return self.linear_out(hidden.transpose(1, 2).reshape(batch, blocks, queries, -1))
+
+
+class Convolution(torch.nn.Module):
+    """The Conformer's convolution module over the last `kernel` frames, with LayerNorm for its batch normalisation."""
+
+    def __init__(self, dim: int, kernel: int):
+        super().__init__()
+        self.context = kernel - 1
+        self.norm_input = torch.nn.LayerNorm(dim)
+        self.pointwise_in = torch.nn.Linear(dim, 2 * dim)
+        self.depthwise = torch.nn.Parameter(torch.empty(kernel, dim).uniform_(-(kernel**-0.5), kernel**-0.5))
+        self.norm = torch.nn.LayerNorm(dim)
+        self.pointwise_out = torch.nn.Linear(dim, dim)
+
+    def forward(
+        self, blocks: torch.Tensor, segment: int, before: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Convolve blocks (B, N, S + R, D), given S and the K − 1 frames before them (B, K − 1, D), None for zeros.
+
+        Returns the output (B, N, S + R, D), and what is `before` the next blocks.
+        """
+        hidden = torch.nn.functional.glu(self.pointwise_in(self.norm_input(blocks)), dim=-1)
+        if before is None:
+            before = hidden.new_zeros(len(blocks), self.context, hidden.shape[-1])
+        frames = torch.cat([before, hidden[:, :, :segment].flatten(1, 2)], dim=1)
+        hidden = torch.cat([_before(frames, self.context, segment), hidden], dim=2)
+        length = blocks.shape[2]
+        # A sum of products: grouped convolutions in bfloat16 are very slow on CPUs.
+        hidden = sum(hidden[:, :, place : place + length] * weight for place, weight in enumerate(self.depthwise))
+        return self.pointwise_out(torch.nn.functional.silu(self.norm(hidden))), _last(frames, self.context)
 
 
 class EmformerLayer(torch.nn.Module):
@@ -108,6 +144,7 @@ class EmformerLayer(torch.nn.Module):
         self.norm_attention = torch.nn.LayerNorm(dim)
         self.norm_feed_forward = torch.nn.LayerNorm(dim)
         self.norm_output = torch.nn.LayerNorm(dim)
+        self.convolution = Convolution(dim, options["convolution"]) if options["convolution"] else None
         self.dropout = torch.nn.Dropout(dropout)
         # Deep stacks train more steadily when the upper layers' attention starts smaller.
         for linear in (self.attention.linear_q, self.attention.linear_k, self.attention.linear_v):
@@ -144,6 +181,7 @@ class EmformerLayer(torch.nn.Module):
                 key.new_zeros(batch, self.left, key.shape[-1]),
                 value.new_zeros(batch, self.left, value.shape[-1]),
                 memory.new_zeros(batch, self.memory, memory.shape[-1]),
+                None,
             )
         bank = torch.cat([state.memory, memory], dim=1)
         keys = torch.cat([state.key, key[:, :, : self.segment].flatten(1, 2)], dim=1)
@@ -160,8 +198,12 @@ class EmformerLayer(torch.nn.Module):
             memory = torch.tanh(output[:, :, -1])
             output = output[:, :, :-1]
         blocks = blocks + self.dropout(output)
+        convolved = None
+        if self.convolution is not None:
+            output, convolved = self.convolution(blocks, self.segment, state.convolution)
+            blocks = blocks + self.dropout(output)
         blocks = blocks + self.dropout(self.feed_forward(self.norm_feed_forward(blocks)))
-        state = LayerState(_last(keys, self.left), _last(values, self.left), _last(bank, self.memory))
+        state = LayerState(_last(keys, self.left), _last(values, self.left), _last(bank, self.memory), convolved)
         return self.norm_output(blocks), memory, state
 
 
@@ -171,7 +213,8 @@ class Emformer(AbsEncoder):
     Args:
         input_size: width of a (stacked) input frame.
         options: layers, dim, heads, ffn, dropout, attention_dropout, segment, left_context, right_context (all three in
-            input frames), memory (vectors; 0 for none), positions (true for a bias by distance).
+            input frames), memory (vectors; 0 for none), positions (true for a bias by distance), convolution (frames; 0
+            for none).
     """
 
     def __init__(self, input_size: int, options: dict[str, Any]):

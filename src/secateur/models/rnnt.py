@@ -4,8 +4,8 @@ Configuration (see `workflow/schemas/config.schema.yaml` for defaults):
     features: number of mel bins F.
     input, stack: as for `secateur.models.ctc`; an Emformer needs `stack`.
     encoder: {type: emformer, layers, dim, heads, ffn, dropout, attention_dropout, segment, left_context, right_context,
-        memory, positions}, the contexts in frames after stacking (`secateur.models.emformer`): it streams; or a
-        transformer or conformer as in `secateur.models.ctc`, which hears the whole utterance first.
+        memory, positions, convolution}, the contexts in frames after stacking (`secateur.models.emformer`): it streams;
+        or a transformer or conformer as in `secateur.models.ctc`, which hears the whole utterance first.
     predictor: {embedding, dim, layers, dropout}: an embedding, and LSTM layers.
     joiner: {dim}: logits = W·tanh(encoder + predictor), both first projected to this width (Graves et al. 2013).
     ctc_weight: w; loss = L_rnnt + w·L_ctc, with a CTC head on the encoder that is used in training only; 0 for none.

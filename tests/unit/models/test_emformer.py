@@ -19,6 +19,7 @@ OPTIONS = {
     "right_context": 2,
     "memory": 2,
     "positions": True,
+    "convolution": 3,
 }
 
 
@@ -54,6 +55,7 @@ def test_streaming_gives_what_training_gives(seed):
         "right_context": rng.randint(0, 7),
         "memory": rng.choice([0, 1, 3, 9]),
         "positions": rng.random() < 0.5,
+        "convolution": rng.choice([0, 1, 2, 5, 12]),
         "layers": rng.randint(1, 3),
     }
     encoder = emformer(seed, **sizes)
@@ -94,19 +96,25 @@ def reach(encoder, frames=40, frame=19):
 def test_look_ahead_does_not_grow_with_layers():
     """Frame 19 is the last of segment 16…19: it may see two frames of look-ahead, whatever the depth."""
     for layers in (1, 3):
-        assert max(reach(emformer(layers=layers, memory=0))) == 21
+        assert max(reach(emformer(layers=layers, memory=0, convolution=0))) == 21
 
 
 def test_left_context_grows_with_layers():
-    assert min(reach(emformer(layers=1, memory=0))) == 16 - 6
+    assert min(reach(emformer(layers=1, memory=0, convolution=0))) == 16 - 6
     # The frame 10 of the layer below belongs to the segment 8…11, which sees 6 frames before 8.
-    assert min(reach(emformer(layers=2, memory=0))) == 8 - 6
+    assert min(reach(emformer(layers=2, memory=0, convolution=0))) == 8 - 6
 
 
 def test_memory_reaches_further_back():
     """Two memory vectors stand for the segments 8…11 and 12…15; with no left context nothing else is seen."""
-    assert reach(emformer(layers=1, left_context=0)) == list(range(8, 22))
-    assert reach(emformer(layers=1, left_context=0, memory=0)) == list(range(16, 22))
+    assert reach(emformer(layers=1, left_context=0, convolution=0)) == list(range(8, 22))
+    assert reach(emformer(layers=1, left_context=0, memory=0, convolution=0)) == list(range(16, 22))
+
+
+def test_convolution_looks_back_only():
+    """With nothing else to see, frame 19 depends on the 3 last frames, whatever their segments."""
+    encoder = emformer(layers=1, left_context=0, right_context=0, memory=0, segment=1)
+    assert reach(encoder) == [17, 18, 19]
 
 
 def test_positions_tell_apart_what_is_else_the_same():
@@ -114,7 +122,7 @@ def test_positions_tell_apart_what_is_else_the_same():
     features = torch.randn(1, 6, 5, dtype=torch.float64)
     swapped = features[:, [0, 1, 3, 2, 4, 5]]
     for positions in (False, True):
-        encoder = emformer(memory=0, positions=positions)
+        encoder = emformer(memory=0, positions=positions, convolution=0)
         first, second = (encoder(x, torch.tensor([6]))[0][0, 0] for x in (features, swapped))
         assert torch.allclose(first, second) != positions
 
