@@ -153,7 +153,7 @@ class EncoderStream:
     """The encoder of a streaming model in evaluation mode, fed with features as they arrive, for one utterance.
 
     All output together is what `Transducer.encode` makes of the whole utterance. Raises SecateurError when the encoder
-    cannot stream.
+    cannot stream. `step` is the number of feature frames from one segment to the next.
     """
 
     def __init__(self, model: Transducer):
@@ -161,7 +161,7 @@ class EncoderStream:
             name = type(model.encoder).__name__
             raise SecateurError(f"the encoder, {name}, hears whole utterances; only an emformer encoder can stream")
         self._model = model
-        self._step = model.encoder.segment * model.preencoder.factor
+        self.step = model.encoder.segment * model.preencoder.factor
         self._chunk = model.encoder.latency * model.preencoder.factor
         self._frames = model.frontend.mean.new_zeros(0, model.frontend.output_size())
         self._state = None
@@ -191,7 +191,7 @@ class EncoderStream:
         feats, length = model.preencoder(*model.frontend(chunk, length))
         feats = torch.nn.functional.pad(feats, (0, 0, 0, model.encoder.latency - feats.shape[1]))
         output, length, self._state = model.encoder.infer(feats, length, self._state)
-        self._frames = self._frames[self._step :]
+        self._frames = self._frames[self.step :]
         return output[:, : int(length)]
 
 
