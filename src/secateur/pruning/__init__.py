@@ -1,0 +1,1 @@
+"""Unstructured pruning: masks, rankings, and the methods that train with them."""
