@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,6 +56,10 @@ class Method:
 
     def after_update(self, step: int, batch: Batch) -> None:
         """After the optimizer has changed the weights."""
+
+    def evaluating(self, batch: Batch) -> AbstractContextManager:
+        """A context in which the model is as it is to be evaluated on `batch` (dev data)."""
+        return nullcontext()
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What must be saved to resume."""
@@ -178,7 +183,7 @@ def train(
             bar.update()
             since = run.step - (rows[-1]["step"] if rows else 0)
             if run.step % options["evaluate_every"] == 0 or run.step == steps:
-                dev_loss = evaluate(model, *dev, device, autocast)
+                dev_loss = evaluate(model, *dev, device, autocast, methods)
                 rows.append(
                     {
                         "step": run.step,
@@ -212,6 +217,7 @@ def evaluate(
     batches: Sequence[Sequence[str]],
     device: torch.device,
     autocast: torch.autocast,
+    methods: Sequence[Method] = (),
 ) -> float:
     """Mean loss over the utterances of `batches`, in evaluation mode; the model's mode is restored."""
     training = model.training
@@ -219,7 +225,10 @@ def evaluate(
     total, count = 0.0, 0
     for keys in batches:
         batch = examples.load(keys)
-        with autocast:
+        with ExitStack() as stack:
+            for method in methods:
+                stack.enter_context(method.evaluating(batch))
+            stack.enter_context(autocast)
             loss, _, _ = model(**{name: tensor.to(device) for name, tensor in batch.tensors.items()})
         total += loss.item() * len(keys)
         count += len(keys)

@@ -1,0 +1,26 @@
+"""Training under a mask that does not change: IMP, LTH and LAP within a level, and the controls.
+
+Weights outside the mask start at zero and get no gradient, so AdamW's moments of them stay zero, and with them the
+update and the weight decay: the weights stay exactly zero without being touched.
+"""
+
+import torch
+
+from secateur.data import Batch
+from secateur.pruning.mask import Mask
+from secateur.training import Method
+
+
+class FixedMask(Method):
+    """Train m ⊙ θ; the weights outside `mask` are zero before, during and after."""
+
+    def __init__(self, mask: Mask):
+        self.mask = mask
+
+    def start(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self.mask.apply_(model)
+        self._parameters = [model.get_parameter(name) for name in self.mask]
+        self._kept = [bits.to(p.device, p.dtype) for bits, p in zip(self.mask.values(), self._parameters, strict=True)]
+
+    def after_backward(self, step: int, batch: Batch) -> None:
+        torch._foreach_mul_([parameter.grad for parameter in self._parameters], self._kept)

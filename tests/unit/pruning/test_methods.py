@@ -1,0 +1,324 @@
+"""Masks in training: fixed, adaptive, pathways, dynamic pathways; small enough to be worked out by hand."""
+
+import pytest
+import torch
+
+from secateur.data import Batch
+from secateur.errors import SecateurError
+from secateur.pruning.adaptive import AdaptiveMask
+from secateur.pruning.dynamic import DynamicPathways
+from secateur.pruning.fixed import FixedMask
+from secateur.pruning.mask import Mask
+from secateur.pruning.pathways import Pathways
+from secateur.pruning.ranking import magnitude_mask
+from secateur.training import Method, train
+
+CPU = torch.device("cpu")
+OPTIONS = {
+    "steps": 12,
+    "accumulate": 2,
+    "learning_rate": 0.05,
+    "weight_decay": 0.1,
+    "warmup": 0,
+    "schedule": "constant",
+    "clip": 100.0,
+    "precision": "float32",
+    "evaluate_every": 5,
+    "average_best": 0,
+    "checkpoint_seconds": 0,
+}
+LANGUAGES = ("en", "fr", "it")
+
+
+class Model(torch.nn.Module):
+    """y = v·tanh(W x): W (4 × 5) is masked, v is not."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.inner = torch.nn.Linear(5, 4, bias=False)
+        self.outer = torch.nn.Linear(4, 1)
+
+    def forward(self, x, y):
+        return ((self.outer(torch.tanh(self.inner(x))).squeeze(1) - y) ** 2).mean(), {}, len(x)
+
+
+class Points:
+    """Twelve points for each language; the target is another function of x in every language."""
+
+    def __init__(self):
+        generator = torch.Generator().manual_seed(0)
+        self.x = torch.randn(36, 5, generator=generator)
+        self.y = (self.x * torch.randn(3, 5, generator=generator).repeat_interleave(12, 0)).sum(1)
+
+    def load(self, keys):
+        rows = [int(key) for key in keys]
+        return Batch(list(keys), [LANGUAGES[row // 12] for row in rows], {"x": self.x[rows], "y": self.y[rows]})
+
+
+def plan(step):
+    """Languages take turns; six of the twelve points at a time."""
+    start = 12 * (step % 3) + 6 * (step // 3 % 2)
+    return [str(index) for index in range(start, start + 6)]
+
+
+DEV = [[str(index) for index in range(start, start + 12)] for start in (0, 12, 24)]
+
+
+def run(folder, method, *others, **changes):
+    model = Model()
+    points = Points()
+    train(model, points, plan, (points, DEV), OPTIONS | changes, 1, CPU, folder, "same", [method, *others])
+    return model
+
+
+def bits(*values: int) -> Mask:
+    return Mask.of({"inner.weight": torch.tensor(values, dtype=torch.bool).view(4, 5)})
+
+
+def random_mask(seed: int, sparsity: float = 0.5) -> Mask:
+    return Mask.random({"inner.weight": torch.zeros(4, 5)}, sparsity, seed)
+
+
+class Watch(Method):
+    """Keep the weights and moments of every step."""
+
+    def start(self, model, optimizer):
+        self.weight, self.optimizer = model.inner.weight, optimizer
+        self.seen = [self.snapshot()]
+        self.languages = []
+
+    def snapshot(self):
+        state = self.optimizer.state.get(self.weight, {})
+        zeros = torch.zeros_like(self.weight)
+        return [self.weight.detach().clone(), *(state.get(key, zeros).clone() for key in ("exp_avg", "exp_avg_sq"))]
+
+    def after_update(self, step, batch):
+        self.languages.append(batch.languages[0])
+        self.seen.append(self.snapshot())
+
+
+def test_weights_outside_a_fixed_mask_are_zero_throughout(tmp_path):
+    mask, watch = random_mask(1), Watch()
+    run(tmp_path, FixedMask(mask), watch)
+    kept = mask["inner.weight"]
+    for weight, *moments in watch.seen:
+        assert torch.all(weight[~kept] == 0)
+        assert all(torch.all(moment[~kept] == 0) for moment in moments)
+    assert torch.all(watch.seen[-1][0][kept] != watch.seen[0][0][kept])
+
+
+def test_pruned_weights_regrow_under_adaptation_and_the_last_one_is_exact(tmp_path):
+    mask, watch = random_mask(1), Watch()
+    method = AdaptiveMask(mask, 0.5, every=5, steps=12)
+    model = run(tmp_path, method, watch)
+    outside = ~mask["inner.weight"]
+    assert torch.all(watch.seen[0][0][outside] == 0)
+    assert torch.all(watch.seen[4][0][outside] != 0), "soft: they are trained before the first adaptation"
+    for step in (5, 10, 12):
+        assert int((watch.seen[step][0] != 0).sum()) == 10
+    assert [row[0] for row in method.log] == [5, 10, 12]
+    assert all(row[1] == 10 and row[2] == row[3] for row in method.log)
+    assert sum(row[3] for row in method.log) > 0
+    method.mask.check(model)
+    assert method.mask.kept == 10
+    assert method.mask != mask
+
+
+def test_an_adaptation_keeps_the_largest_magnitudes(tmp_path):
+    watch = Watch()
+    method = AdaptiveMask(random_mask(1), 0.5, every=100, steps=12)
+    before = {}
+
+    class Before(Method):
+        def start(self, model, optimizer):
+            self.model = model
+
+        def after_update(self, step, batch):
+            before["weight"] = self.model.inner.weight.detach().clone()
+
+    run(tmp_path, Before(), method, watch)
+    assert method.mask == magnitude_mask({"inner.weight": before["weight"]}, 0.5)
+    zeroed = watch.seen[-1]
+    assert all(torch.all(tensor[~method.mask["inner.weight"]] == 0) for tensor in zeroed), "moments are cleared, too"
+
+
+def test_straight_through_runs_the_masked_weights_and_trains_all(tmp_path):
+    """One step by hand: Adam's first update is the sign of the gradient at m ⊙ θ, for every weight."""
+    mask = random_mask(2)
+    start = Model()
+    masked = Model()
+    mask.apply_({"inner.weight": masked.inner.weight.detach()})
+    points = Points()
+    masked(**points.load(plan(0)).tensors)[0].backward()
+    watch = Watch()
+    method = AdaptiveMask(mask, 0.5, every=100, steps=2, soft="straight_through")
+    model = run(tmp_path, method, watch, steps=2)
+    kept = torch.where(mask["inner.weight"], start.inner.weight.detach(), torch.tensor(0.0))
+    expected = kept * (1 - 0.05 * 0.1) - 0.05 * masked.inner.weight.grad.sign()
+    torch.testing.assert_close(watch.seen[1][0], expected, rtol=1e-4, atol=1e-6)
+    method.mask.check(model)
+
+
+def test_a_pathways_step_by_hand(tmp_path):
+    """Inside the mask: decay and the sign of the gradient at m_z ⊙ θ. Outside: the same bytes."""
+    mask = random_mask(4)
+    reference = Model()
+    start = reference.inner.weight.detach().clone()
+    mask.apply_({"inner.weight": reference.inner.weight.detach()})
+    reference(**Points().load(plan(0)).tensors)[0].backward()
+    inside = mask["inner.weight"]
+    expected = torch.where(inside, start * (1 - 0.05 * 0.1) - 0.05 * reference.inner.weight.grad.sign(), start)
+    watch = Watch()
+    run(tmp_path, Pathways({"en": mask, "fr": mask, "it": mask}, steps=99), watch, steps=1)
+    torch.testing.assert_close(watch.seen[1][0], expected, rtol=1e-4, atol=1e-6)
+    assert torch.equal(watch.seen[1][0][~inside], start[~inside])
+
+
+def test_a_batch_changes_nothing_that_is_outside_its_languages_mask(tmp_path):
+    """Not the weights, not their moments: neither by gradient nor by momentum nor by decay."""
+    masks = {language: random_mask(seed, 0.7) for seed, language in enumerate(LANGUAGES)}
+    watch = Watch()
+    model = run(tmp_path, Pathways(masks, steps=12), watch)
+    for language, before, after in list(zip(watch.languages, watch.seen[:-1], watch.seen[1:], strict=True))[:-1]:
+        inside = masks[language]["inner.weight"]
+        for old, new in zip(before, after, strict=True):
+            assert not torch.any((old != new) & ~inside)
+        assert torch.all((before[0] != after[0])[inside])
+    # The last step also sets to zero what is in no mask.
+    nobody = ~(masks["en"] | masks["fr"] | masks["it"])
+    assert nobody.kept > 0
+    (~nobody).check(model)
+
+
+def test_a_batch_of_mixed_languages_is_refused(tmp_path):
+    mask = random_mask(0)
+    points = Points()
+    with pytest.raises(SecateurError, match=r"mixes languages \(en, fr\)"):
+        train(
+            Model(), points, lambda step: ["1", "13"], (points, DEV), OPTIONS | {"accumulate": 1}, 1, CPU, tmp_path, "x",
+            [Pathways({"en": mask, "fr": mask}, 12)],
+        )  # fmt: skip
+    with pytest.raises(SecateurError, match="'it' has no mask; there are masks of en, fr"):
+        run(tmp_path, Pathways({"en": mask, "fr": mask}, 12))
+
+
+def toy() -> DynamicPathways:
+    """Three languages and eight weights.
+
+    weight    0    1    2    3    4    5    6    7
+    θ        .9   .8   .1   .7   .2   .6   .3   .5
+    en        x    x    x    x
+    fr                  x    x    x    x
+    it        x              x         x
+    free: 6 and 7 belong to nobody.
+    """
+    theta = torch.tensor([0.9, 0.8, 0.1, 0.7, 0.2, 0.6, 0.3, 0.5])
+    rows = {"en": [0, 1, 2, 3], "fr": [2, 3, 4, 5], "it": [0, 3, 5]}
+    masks = {}
+    for language, members in rows.items():
+        mask = torch.zeros(8, dtype=torch.bool)
+        mask[members] = True
+        masks[language] = Mask.of({"w": mask})
+    method = DynamicPathways(masks, levels=[0.5, 0.625], interval=10, every=2)
+    method._weights = {"w": theta}
+    method._parameters = [theta]
+    method._optimizer = torch.optim.AdamW([torch.nn.Parameter(theta)])
+    method.clear_moments = False
+    return method
+
+
+def members(mask: Mask) -> list[int]:
+    return mask["w"].nonzero().flatten().tolist()
+
+
+def test_unions_and_free_zones_of_three_languages_by_hand():
+    method = toy()
+    # free zone of en: not in fr or it = {1, 6, 7}; of fr: not in en or it = {4, 6, 7}; of it: {6, 7}
+    assert members(method.region("en")) == [0, 1, 2, 3, 6, 7]
+    assert members(method.region("fr")) == [2, 3, 4, 5, 6, 7]
+    assert members(method.region("it")) == [0, 3, 5, 6, 7]
+
+
+def test_an_adaptation_of_three_languages_by_hand():
+    method = toy()
+    # fr at 50 %: of {2: .1, 3: .7, 4: .2, 5: .6, 6: .3, 7: .5} the largest four are 3, 5, 7, 6. 2 and 4 leave fr:
+    # 2 is held by en and keeps its value, 4 is nobody's and becomes zero.
+    method._adapt(0, "fr", 0.5)
+    assert members(method.masks["fr"]) == [3, 5, 6, 7]
+    assert method._weights["w"].tolist() == pytest.approx([0.9, 0.8, 0.1, 0.7, 0.0, 0.6, 0.3, 0.5])
+    assert method.log == [(1, "fr", 0.5, 4, 2, 2)]
+    # en at 62.5 % keeps three of {0: .9, 1: .8, 2: .1, 3: .7, 4: 0}; 6 and 7 are fr's now. 2 leaves en and is nobody's.
+    assert members(method.region("en")) == [0, 1, 2, 3, 4]
+    method._adapt(1, "en", 0.625)
+    assert members(method.masks["en"]) == [0, 1, 3]
+    assert method._weights["w"].tolist() == pytest.approx([0.9, 0.8, 0.0, 0.7, 0.0, 0.6, 0.3, 0.5])
+    # it at 62.5 % keeps three of {0: .9, 2: 0, 3: .7, 4: 0, 5: .6}: its own. Nothing changes.
+    method._adapt(2, "it", 0.625)
+    assert members(method.masks["it"]) == [0, 3, 5]
+    assert method.log[-1] == (3, "it", 0.625, 3, 0, 0)
+
+
+def test_what_a_language_grows_in_the_free_zone_is_there_for_the_next():
+    method = toy()
+    method._weights["w"][6] = 0.95  # grown by a batch of en, which has not adapted since
+    method._adapt(0, "it", 0.625)
+    assert members(method.masks["it"]) == [0, 3, 6]
+    assert 6 not in members(method.region("en"))
+    assert method._weights["w"][5] == pytest.approx(0.6), "it left 5, but fr holds it"
+
+
+@pytest.mark.parametrize("kill", [1, 4, 6, 9])
+@pytest.mark.parametrize("kind", ["adaptive", "straight_through", "pathways", "dynamic"])
+def test_killed_within_an_interval_and_resumed_ends_with_the_same_bytes(tmp_path, kind, kill):
+    def make():
+        masks = {language: random_mask(seed, 0.3) for seed, language in enumerate(LANGUAGES)}
+        match kind:
+            case "adaptive":
+                return AdaptiveMask(random_mask(5), 0.5, every=3, steps=12)
+            case "straight_through":
+                return AdaptiveMask(random_mask(5), 0.5, every=3, steps=12, soft="straight_through")
+            case "pathways":
+                return Pathways(masks, steps=12)
+            case "dynamic":
+                return DynamicPathways(masks, levels=[0.3, 0.6], interval=6, every=2)
+
+    class Kill(Method):
+        def after_update(self, step, batch):
+            if step == kill:
+                raise KeyboardInterrupt
+
+    whole_method, resumed_method = make(), make()
+    whole = run(tmp_path / "whole", whole_method)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", make(), Kill())
+    resumed = run(tmp_path / "cut", resumed_method, Method())
+    for name, value in whole.state_dict().items():
+        assert value.numpy().tobytes() == resumed.state_dict()[name].numpy().tobytes(), name
+    if kind == "pathways":
+        return
+    assert whole_method.log == resumed_method.log
+    if kind == "dynamic":
+        assert whole_method.masks == resumed_method.masks
+    else:
+        assert whole_method.mask == resumed_method.mask
+
+
+def test_dynamic_pathways_step_up_for_all_languages_and_end_exactly(tmp_path):
+    masks = {language: random_mask(seed, 0.3) for seed, language in enumerate(LANGUAGES)}
+    method, watch = DynamicPathways(masks, levels=[0.3, 0.6], interval=6, every=2), Watch()
+    model = run(tmp_path, method, watch)
+    assert [mask.kept for mask in method.masks.values()] == [8, 8, 8]
+    # languages take turns, so each has its 2nd step at steps 4, 5, 6; at 6 the level ends and all step up
+    assert [(step, language, sparsity) for step, language, sparsity, *_ in method.log] == [
+        (4, "en", 0.3), (5, "fr", 0.3), (6, "en", 0.6), (6, "fr", 0.6), (6, "it", 0.6),
+        (10, "en", 0.6), (11, "fr", 0.6), (12, "en", 0.6), (12, "fr", 0.6), (12, "it", 0.6),
+    ]  # fmt: skip
+    together = method.masks["en"] | method.masks["fr"] | method.masks["it"]
+    together.check(model)
+    # A batch of z trains nothing that only another language holds.
+    for step in (0, 1, 2):
+        others = [masks[language] for language in LANGUAGES if language != watch.languages[step]]
+        foreign = ~masks[watch.languages[step]] & (others[0] | others[1])
+        before, after = watch.seen[step][0], watch.seen[step + 1][0]
+        assert torch.equal(before[foreign["inner.weight"]], after[foreign["inner.weight"]])
