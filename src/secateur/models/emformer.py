@@ -154,7 +154,6 @@ class EmformerLayer(torch.nn.Module):
         self,
         blocks: torch.Tensor,
         memory: torch.Tensor,
-        valid: torch.Tensor,
         mask: torch.Tensor,
         distances: torch.Tensor,
         state: LayerState | None,
@@ -164,7 +163,6 @@ class EmformerLayer(torch.nn.Module):
         Args:
             blocks: segments with their right contexts (B, N, S + R, D).
             memory: memory vectors of these segments from the layer below (B, N, D).
-            valid: which frames of the blocks are not padding (B, N, S + R).
             mask, distances: as for `Attention`, keys being memory, left context and block.
             state: that of the segments before, None at the beginning.
 
@@ -173,7 +171,7 @@ class EmformerLayer(torch.nn.Module):
         hidden = self.norm_attention(blocks)
         query = hidden
         if self.memory:
-            query = torch.cat([hidden, _mean(hidden[:, :, : self.segment], valid[:, :, : self.segment])], dim=2)
+            query = torch.cat([hidden, hidden[:, :, : self.segment].mean(dim=2, keepdim=True)], dim=2)
         key, value = self.attention.linear_k(hidden), self.attention.linear_v(hidden)
         if state is None:
             batch = len(blocks)
@@ -279,11 +277,12 @@ class Emformer(AbsEncoder):
         """Run all layers over blocks (B, N, S + R, D); returns the segments (B, N, S, D) and the state after them."""
         first = state.segments if state else 0
         mask = self._mask(valid, first)
-        memory = _mean(blocks[:, :, : self.segment], valid[:, :, : self.segment])[:, :, 0]
+        # Padding spoils only the mean of an utterance's last segment, which no other segment sees.
+        memory = blocks[:, :, : self.segment].mean(dim=2)
         states = []
         for number, layer in enumerate(self.encoders):
             before = state.layers[number] if state else None
-            blocks, memory, after = layer(blocks, memory, valid, mask, self.distances, before)
+            blocks, memory, after = layer(blocks, memory, mask, self.distances, before)
             states.append(after)
         return blocks[:, :, : self.segment], State(first + blocks.shape[1], states)
 
@@ -315,9 +314,3 @@ def _before(sequence: torch.Tensor, size: int, step: int) -> torch.Tensor:
 def _last(sequence: torch.Tensor, size: int) -> torch.Tensor:
     """The last `size` elements of (B, T, D); `size` may be 0."""
     return sequence[:, sequence.shape[1] - size :]
-
-
-def _mean(frames: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """Mean over the valid frames of (B, N, S, D), as (B, N, 1, D); zero where there are none."""
-    total = frames.masked_fill(~valid[..., None], 0.0).sum(dim=2, keepdim=True)
-    return total / valid.sum(dim=2, keepdim=True).clamp(min=1)[..., None]

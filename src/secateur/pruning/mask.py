@@ -26,6 +26,7 @@ from secateur.files import written_aside
 from secateur.models import load_tensors
 
 FORMAT = 1
+MASK_FILE = "mask.safetensors"
 
 PARTS = ("encoder", "predictor", "decoder")
 ENDS = re.compile(r"\.(embed|output_layer)\.")
@@ -85,6 +86,11 @@ def _matches(names: Iterable[str], expressions: Sequence[str], key: str) -> set[
             )
         matches |= found
     return matches
+
+
+def mask_file(language: str) -> str:
+    """Name of a language's mask beside a model that has one for each."""
+    return f"mask-{language}.safetensors"
 
 
 def weights(model: Weights, names: Iterable[str] | None = None) -> dict[str, torch.Tensor]:

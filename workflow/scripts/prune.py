@@ -1,0 +1,72 @@
+"""Prune a model to a sparsity and train what is left, under a mask that is fixed or adapts: one level of a schedule.
+
+The mask keeps the largest weights of --ranked, or as many weights drawn at random; training starts from the weights of
+--start. IMP: both are the level before. LTH: --start is the dense model, so the survivors are rewound to it.
+Sparsity 0 is fine-tuning.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from secateur import acoustic
+from secateur.files import write_tsv
+from secateur.jobs import job
+from secateur.models import load_model
+from secateur.pruning import adaptive
+from secateur.pruning.fixed import FixedMask
+from secateur.pruning.mask import MASK_FILE, Mask, prunable, weights
+from secateur.pruning.ranking import magnitude_mask
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--start", type=Path, required=True, help="model whose weights training starts from")
+    parser.add_argument("--ranked", type=Path, help="model whose weights are ranked (that of --start)")
+    parser.add_argument("--within", type=Path, help="mask that the new one must be nested in")
+    parser.add_argument("--sparsity", type=float, required=True, help="share of the prunable weights to remove")
+    parser.add_argument("--ranking", default="global", choices=["global", "layerwise"], help="what is ranked together")
+    parser.add_argument("--random", action="store_true", help="draw the mask at random instead (a control)")
+    parser.add_argument("--adapt-every", type=int, help="let the mask adapt every so many steps; default: it is fixed")
+    parser.add_argument("--soft", default="regrow", choices=["regrow", "straight_through"], help="between adaptations")
+    parser.add_argument("--keep-moments", action="store_true", help="keep the optimiser's moments of pruned weights")
+    parser.add_argument("--include", nargs="*", default=[], help="regular expressions: weights that are prunable, too")
+    parser.add_argument("--exclude", nargs="*", default=[], help="regular expressions: weights that are not prunable")
+    acoustic.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    material = acoustic.Material(arguments)
+    start = load_model(arguments.start)
+    ranked = load_model(arguments.ranked or arguments.start).model
+    candidates = weights(ranked, prunable(ranked, arguments.include, arguments.exclude))
+    if arguments.random:
+        mask = Mask.random(candidates, arguments.sparsity, arguments.seed)
+    else:
+        within = Mask.load(arguments.within, candidates) if arguments.within else None
+        mask = magnitude_mask(candidates, arguments.sparsity, arguments.ranking, within)
+    if arguments.adapt_every:
+        method = adaptive.AdaptiveMask(
+            mask,
+            arguments.sparsity,
+            arguments.adapt_every,
+            arguments.training["steps"],
+            arguments.ranking,
+            arguments.soft,
+            not arguments.keep_moments,
+        )
+    else:
+        method = FixedMask(mask)
+    inputs = [arguments.start / "model.safetensors"]
+    inputs += [arguments.ranked / "model.safetensors"] if arguments.ranked else []
+    inputs += [arguments.within] if arguments.within else []
+    acoustic.fit(arguments, record, material, start.model, start.config, [method], inputs)
+    method.mask.check(start.model)
+    method.mask.save(arguments.output / MASK_FILE)
+    if arguments.adapt_every:
+        rows = [dict(zip(adaptive.LOG_COLUMNS, row, strict=True)) for row in method.log]
+        write_tsv(arguments.output / "adaptations.tsv", adaptive.LOG_COLUMNS, rows)
+    record |= {"sparsity": method.mask.sparsity, "prunable": method.mask.total}
+
+
+if __name__ == "__main__":
+    job(__doc__, add_arguments, run)
