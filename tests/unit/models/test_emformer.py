@@ -169,10 +169,10 @@ def test_every_parameter_is_trained():
         assert parameter.grad.any() or name.endswith("linear_k.bias")
 
 
-@pytest.mark.parametrize("memory", [0, 2])
-def test_training_with_padding_has_finite_gradients(memory):
-    """Blocks of nothing but padding see nothing; their softmax must not spoil the gradient."""
-    encoder = emformer(memory=memory).train()
+@pytest.mark.parametrize("context", [{}, {"memory": 0, "left_context": 0}], ids=["something", "nothing"])
+def test_training_with_padding_has_finite_gradients(context):
+    """Blocks of nothing but padding may see nothing; their softmax must not spoil the gradient."""
+    encoder = emformer(**context).train()
     output, _, _ = encoder(torch.randn(2, 21, 5, dtype=torch.float64), torch.tensor([21, 2]))
     output[1, :2].sum().backward()
     assert all(parameter.grad is None or parameter.grad.isfinite().all() for parameter in encoder.parameters())
