@@ -85,6 +85,49 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     for search in config["decode"]["searches"]:
         if search not in config["searches"]:
             yield unknown("decode.searches", search, "searches", config["searches"])
+    for name, schedule in config["pruning"].items():
+        where, levels = f"pruning.{name}", schedule["levels"]
+        if levels != sorted(levels):
+            yield f"{where}.levels: {levels} does not rise; allowed: sparsities in rising order"
+        if schedule["training"] not in config["training"]:
+            yield unknown(f"{where}.training", schedule["training"], "training", config["training"])
+            continue
+        training = config["training"][schedule["training"]]
+        if schedule["adapt_every"] >= training["steps"]:
+            yield (
+                f"{where}.adapt_every: {schedule['adapt_every']}; allowed: less than the steps of a level, "
+                f"training.{schedule['training']}.steps = {training['steps']}"
+            )
+        if training["average_best"]:
+            yield (
+                f"training.{schedule['training']}.average_best: {training['average_best']}; allowed: 0, because "
+                f"{where} uses it: the mean of checkpoints with different masks has no mask"
+            )
+    models = [(entry["corpus"], entry["model"]) for entry in config["prune"]]
+    for index, entry in enumerate(config["prune"]):
+        where = f"prune[{index}]"
+        if models.index((entry["corpus"], entry["model"])) != index:
+            yield f"{where}: a second entry for model {entry['model']!r} of {entry['corpus']!r}; allowed: one"
+        dense = {"corpus": entry["corpus"], "model": entry["model"]}
+        if not any(dense.items() <= other.items() and "all" in other["scopes"] for other in config["dense"]):
+            yield f"{where}.model: {entry['model']!r} is not in `dense` with scope `all`; pruning starts from that model"
+            continue
+        if entry["schedule"] not in config["pruning"]:
+            yield unknown(f"{where}.schedule", entry["schedule"], "pruning", config["pruning"])
+            continue
+        for search in entry["searches"]:
+            if search not in config["searches"]:
+                yield unknown(f"{where}.searches", search, "searches", config["searches"])
+        languages = config["corpora"][entry["corpus"]]["languages"]
+        levels = config["pruning"][entry["schedule"]]["levels"]
+        for number, pathways in enumerate(entry["pathways"]):
+            below = f"{where}.pathways[{number}]"
+            for language in pathways["languages"]:
+                if language not in languages:
+                    yield unknown(f"{below}.languages", language, f"corpora.{entry['corpus']}.languages", languages)
+            for _, sparsity in pathways["start"]:
+                if sparsity not in levels:
+                    yield f"{below}.start: {sparsity} is no level of pruning.{entry['schedule']}; allowed: {levels}"
 
 
 def _validator(schema: Path) -> Draft202012Validator:

@@ -7,9 +7,13 @@ The path of a result is its provenance, in the order in which the axes begin to 
 `models/{corpus}/{model}/{scope}/{method}/s{permille}/seed{seed}/decode/{split}/{language}/{search}`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+LEVEL_BY_LEVEL = ("imp", "lth", "lap", "imp-adaptive", "lth-adaptive")
+ONCE = ("one-shot", "random")
+DENSE_CONTROLS = ("finetune", "longer")
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class ModelRun:
     @property
     def folder(self) -> str:
         """Folder of the run, relative to the study's results."""
-        level = f"s{round(self.sparsity * 1000):03d}"
+        level = level_name(self.sparsity)
         return f"models/{self.corpus}/{self.model}/{self.scope}/{self.method}/{level}/seed{self.seed}"
 
 
@@ -56,21 +60,68 @@ class Decoding:
         return f"{self.run.folder}/decode/{self.split}/{self.language}/{self.search}"
 
 
+def level_name(sparsity: float) -> str:
+    """How a sparsity stands in a path: three digits of per mille, `s700`."""
+    return f"s{round(sparsity * 1000):03d}"
+
+
 def languages(config: Mapping[str, Any], corpus: str, scope: str) -> list[str]:
     """The languages of a scope of a corpus, in the order of the configuration."""
     known = config["corpora"][corpus]["languages"]
     return list(known) if scope == "all" else [language for language in known if language in scope.split("-")]
 
 
+def scope_of(config: Mapping[str, Any], corpus: str, chosen: Collection[str]) -> str:
+    """The scope of some languages of a corpus: `all` if these are all."""
+    known = config["corpora"][corpus]["languages"]
+    return "all" if set(chosen) == set(known) else "-".join(name for name in known if name in chosen)
+
+
 def model_runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
-    """Every model that the study's tables have a row for."""
+    """Every model that the study's tables have a row for, each once."""
+    runs: dict[ModelRun, None] = {}
     for entry in config["dense"]:
         corpus = entry["corpus"]
         for scope in entry["scopes"]:
-            names = config["corpora"][corpus]["languages"] if scope == "each" else [scope]
-            for name in names:
+            for name in config["corpora"][corpus]["languages"] if scope == "each" else [scope]:
                 for seed in config["seeds"]:
-                    yield ModelRun(corpus, entry["model"], name, seed)
+                    runs[ModelRun(corpus, entry["model"], name, seed)] = None
+    for entry in config["prune"]:
+        for seed in config["seeds"]:
+            runs |= dict.fromkeys(pruned_runs(config, entry, seed))
+    yield from runs
+
+
+def pruned_runs(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) -> Iterator[ModelRun]:
+    """The pruned models of one entry of `prune`: every level of its methods, and its pathways at the target."""
+    levels = config["pruning"][entry["schedule"]]["levels"]
+    for method in entry["methods"]:
+        scopes = ["all"] if method == "lap" else config["corpora"][entry["corpus"]]["languages"]
+        for scope in scopes:
+            for sparsity in levels if method in LEVEL_BY_LEVEL else levels[-1:] if method in ONCE else [0.0]:
+                yield ModelRun(
+                    corpus=entry["corpus"],
+                    model=entry["model"],
+                    scope=scope,
+                    seed=seed,
+                    method=method,
+                    sparsity=sparsity,
+                    initialization="dense",
+                    mask_changes=method.endswith("-adaptive") if sparsity else None,
+                )
+    for pathways in entry["pathways"]:
+        for masks, sparsity in pathways["start"]:
+            kind = "dynamic" if pathways["dynamic"] else "pathways"
+            yield ModelRun(
+                corpus=entry["corpus"],
+                model=entry["model"],
+                scope=scope_of(config, entry["corpus"], pathways["languages"]),
+                seed=seed,
+                method=f"{kind}-{masks}-{level_name(sparsity)}",
+                sparsity=levels[-1],
+                initialization=f"{masks.upper()}-{sparsity:.0%}",
+                mask_changes=pathways["dynamic"],
+            )
 
 
 def decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
@@ -83,8 +134,15 @@ def decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
 
 
 def searches(config: Mapping[str, Any], run: ModelRun) -> list[str]:
-    """Names of the searches that a model is decoded with."""
-    return list(config["decode"]["searches"])
+    """Names of the searches that a model is decoded with: pruned models may have fewer."""
+    if run.method == "dense":
+        return list(config["decode"]["searches"])
+    return list(prune_entry(config, run.corpus, run.model)["searches"])
+
+
+def prune_entry(config: Mapping[str, Any], corpus: str, model: str) -> Mapping[str, Any]:
+    """The entry of `prune` that a model of a corpus belongs to; there is at most one."""
+    return next(entry for entry in config["prune"] if (entry["corpus"], entry["model"]) == (corpus, model))
 
 
 def lm_folder(corpus: str, lm: str, seed: int) -> str:

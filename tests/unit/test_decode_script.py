@@ -57,7 +57,7 @@ def folder(tmp_path):
 
 
 def decode(folder, search, model="model", **more):
-    given = {"lm": None, "train_text": [], "tokens": None, "features": folder / "features"} | more
+    given = {"lm": None, "train_text": [], "mask": None, "tokens": None, "features": folder / "features"} | more
     arguments = Namespace(
         model=folder / model, data=folder / "data", search=search, device="cpu", output=folder / "out", **given
     )
@@ -95,8 +95,7 @@ def test_hypotheses_scores_and_times(folder, search, more):
 
 
 def test_size(folder):
-    script("size").run(Namespace(model=folder / "model", output=folder / "size.json"), {})
-    size = json.loads((folder / "size.json").read_text())
+    size = script("sizes").cost(folder / "model")
     assert size["bytes"] == (folder / "model" / "model.safetensors").stat().st_size > 4 * size["parameters"]
 
 

@@ -4,6 +4,7 @@ CONFIG = {
     "seeds": [1, 2],
     "corpora": {"mls": {"languages": ["en", "fr", "nl"]}},
     "dense": [{"corpus": "mls", "model": "big", "scopes": ["all", "each", "fr-nl"]}],
+    "prune": [],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam"]},
 }
 

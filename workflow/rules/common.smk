@@ -27,6 +27,8 @@ DECODING = f"{ROOT}/{DECODING_TAIL}"
 TABLE_FILES = [f"{ROOT}/tables/{name}" for table in TABLES for name in table.files]
 FIGURE_FILES = [f"{ROOT}/figures/{figure.name}.svg" for figure in FIGURES]
 REPORT = f"{ROOT}/report/index.html"
+# What decides which rows the tables have.
+STUDY = {key: value for key, value in config.items() if key != "report"}
 
 # Counts GPUs only where jobs ask for one; which one is secateur.devices' business.
 GPU = 1 if config["device"] == "cuda" else 0
@@ -55,6 +57,8 @@ def command(script, modules=(), **options):
     words = []
     for name, value in options.items():
         words.append(f"--{name.replace('_', '-')}")
+        if value is True:
+            continue
         if isinstance(value, dict):
             words.append(json.dumps(value, sort_keys=True))
         elif isinstance(value, list):
@@ -156,6 +160,142 @@ def dev_text(wildcards):
     ]
 
 
+# --- pruning
+
+
+def model_folder(wildcards, scope=None, method="dense", sparsity=0.0):
+    """Folder of another run of the same corpus, model and seed."""
+    run = study.ModelRun(
+        wildcards.corpus, wildcards.model, scope or wildcards.scope, int(wildcards.seed), method, sparsity
+    )
+    return f"{ROOT}/{run.folder}"
+
+
+def schedule(wildcards):
+    """The pruning schedule of a model."""
+    return config["pruning"][study.prune_entry(config, wildcards.corpus, wildcards.model)["schedule"]]
+
+
+def level_before(wildcards):
+    """(method, sparsity) of what a level is ranked by: the level before, or one level's steps without pruning."""
+    levels = schedule(wildcards)["levels"]
+    names = [study.level_name(level) for level in levels]
+    index = names.index(wildcards.level)
+    if index == 0 or wildcards.method in study.ONCE:
+        return "finetune", 0.0
+    return wildcards.method, levels[index - 1]
+
+
+def prune_sources(wildcards):
+    """Folders that a pruned run starts from, ranks, and whose mask it stays within; None where there is none."""
+    dense = model_folder(wildcards, scope="all")
+    if wildcards.method in study.DENSE_CONTROLS:
+        return {"start": dense, "ranked": dense, "within": None}
+    before = model_folder(wildcards, wildcards.scope, *level_before(wildcards))
+    return {
+        "start": dense if wildcards.method.startswith("lth") else before,
+        "ranked": before,
+        "within": before if wildcards.method in ("imp", "lth", "lap") else None,
+    }
+
+
+def prune_inputs(wildcards):
+    sources = prune_sources(wildcards)
+    files = [f"{sources[key]}/{name}" for key in ("start", "ranked") for name in ("model.safetensors", "model.json")]
+    if sources["within"]:
+        files.append(f"{sources['within']}/masks")
+    return list(dict.fromkeys(files)) + training_inputs(wildcards)
+
+
+def prune_training(wildcards, levels=1):
+    """The training recipe of a pruned model, with the steps of so many levels."""
+    recipe = config["training"][schedule(wildcards)["training"]]
+    return recipe | {"steps": recipe["steps"] * levels}
+
+
+def training_arguments(wildcards):
+    """The options that every job has which trains an acoustic model, but for the recipe."""
+    return dict(
+        data=f"{ROOT}/data/{wildcards.corpus}",
+        features=f"{ROOT}/features/{wildcards.corpus}",
+        speeds=config["features"]["speeds"],
+        languages=study.languages(config, wildcards.corpus, wildcards.scope),
+        tokens=f"{ROOT}/tokens/{wildcards.corpus}/tokens.txt",
+        seed=wildcards.seed,
+        device=config["device"],
+    )
+
+
+def prune_arguments(wildcards):
+    options, sources = schedule(wildcards), prune_sources(wildcards)
+    sparsity = int(wildcards.level[1:]) / 1000
+    extra = dict(start=sources["start"], ranked=sources["ranked"], **config["prunable"])
+    if sources["within"]:
+        extra["within"] = f"{sources['within']}/masks/all.safetensors"
+    if wildcards.method.endswith("-adaptive"):
+        extra |= {"adapt_every": options["adapt_every"], "soft": options["soft"]}
+        extra |= {"keep_moments": True} if options["keep_moments"] else {}
+    if wildcards.method == "random":
+        extra["random"] = True
+    levels = len(options["levels"]) + 1 if wildcards.method == "longer" else 1
+    return command(
+        "prune",
+        [model_module(wildcards.model)],
+        sparsity=sparsity,
+        ranking=options["ranking"],
+        training=prune_training(wildcards, levels),
+        **extra,
+        **training_arguments(wildcards),
+    )
+
+
+def pathways_source(wildcards):
+    """Kind of masks and sparsity that a pathways method starts from, from its name."""
+    _, masks, level = wildcards.method.split("-")
+    return masks, int(level[1:]) / 1000
+
+
+def pathways_masks(wildcards):
+    masks, sparsity = pathways_source(wildcards)
+    languages = study.languages(config, wildcards.corpus, wildcards.scope)
+    scopes = ["all" if masks == "lap" else language for language in languages]
+    return [f"{model_folder(wildcards, scope, masks, sparsity)}/masks" for scope in scopes]
+
+
+def pathways_inputs(wildcards):
+    dense = model_folder(wildcards, scope="all")
+    files = [f"{dense}/model.safetensors", f"{dense}/model.json", *pathways_masks(wildcards)]
+    return list(dict.fromkeys(files)) + training_inputs(wildcards)
+
+
+def pathways_arguments(wildcards):
+    options = schedule(wildcards)
+    extra, levels = {}, 1
+    if wildcards.method.startswith("dynamic"):
+        _, sparsity = pathways_source(wildcards)
+        rest = [level for level in options["levels"] if level >= sparsity]
+        levels = len(rest)
+        steps = config["training"][options["training"]]["steps"]
+        extra = {"levels": rest, "interval": steps, "adapt_every": options["adapt_every"]}
+        extra |= {"keep_moments": True} if options["keep_moments"] else {}
+    return command(
+        "pathways",
+        [model_module(wildcards.model)],
+        start=model_folder(wildcards, scope="all"),
+        masks=[f"{folder}/all.safetensors" for folder in pathways_masks(wildcards)],
+        ranking=options["ranking"],
+        training=prune_training(wildcards, levels),
+        **extra,
+        **training_arguments(wildcards),
+    )
+
+
+def mask_folder(wildcards):
+    """The masks of a model; nothing for a dense one."""
+    dense = wildcards.method in ("dense", *study.DENSE_CONTROLS)
+    return [] if dense else [f"{MODEL.format(**wildcards)}/masks"]
+
+
 # --- decoding
 
 
@@ -168,6 +308,7 @@ def decoding_inputs(wildcards):
     model = MODEL.format(**wildcards)
     inputs = {
         "model": [f"{model}/model.safetensors", f"{model}/model.json"],
+        "masks": mask_folder(wildcards),
         "features": feature_files(wildcards.corpus, wildcards.language, wildcards.split),
         "data": data_files(wildcards.corpus, wildcards.language, wildcards.split),
     }
@@ -176,6 +317,7 @@ def decoding_inputs(wildcards):
         inputs["lm"] = [f"{folder}/model.safetensors", f"{folder}/model.json"]
     if search["type"] == "lexicon":
         inputs["text"] = training_text(wildcards.corpus)
+        inputs["tokens"] = f"{ROOT}/tokens/{wildcards.corpus}/tokens.txt"
     return inputs
 
 
@@ -187,6 +329,10 @@ def decoding_arguments(wildcards):
         options["lm"] = f"{ROOT}/{study.lm_folder(wildcards.corpus, search['lm'], wildcards.seed)}"
     if search["type"] == "lexicon":
         options["train_text"] = training_text(wildcards.corpus)
+        options["tokens"] = f"{ROOT}/tokens/{wildcards.corpus}/tokens.txt"
+    for folder in mask_folder(wildcards):
+        shared = not wildcards.method.startswith(("pathways", "dynamic"))
+        options["mask"] = f"{folder}/{'all' if shared else wildcards.language}.safetensors"
     tail = f"{wildcards.corpus}/{wildcards.language}/{wildcards.split}"
     return command(
         "decode",
@@ -221,8 +367,9 @@ def measurements(wildcards):
         for language in config["corpora"][corpus]["languages"]:
             folder = f"{ROOT}/data/{corpus}/{language}"
             files += [f"{folder}/source.json", f"{folder}/dropped.tsv", f"{folder}/run.json"]
+    files.append(f"{ROOT}/sizes.json")
     for run in study.model_runs(config):
-        files += [f"{ROOT}/{run.folder}/{name}" for name in ("size.json", "history.tsv", "run.json")]
+        files += [f"{ROOT}/{run.folder}/{name}" for name in ("history.tsv", "run.json")]
     for decoding in study.decodings(config):
         folder = f"{ROOT}/{decoding.folder}"
         files += [f"{folder}/{name}" for name in ("score.json", "utterances.tsv", "latency.json", "run.json")]

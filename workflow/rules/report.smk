@@ -1,4 +1,28 @@
 # From scores to tables, figures and the page.
+rule sizes:
+    input:
+        [
+            f"{ROOT}/{run.folder}/{name}"
+            for run in study.model_runs(config)
+            for name in ("model.safetensors", "model.json", *(["masks"] if run.mask_changes is not None else []))
+        ],
+    output:
+        f"{ROOT}/sizes.json",
+    log:
+        f"{LOGS}/sizes.log",
+    conda:
+        "../../envs/train.yaml"
+    params:
+        arguments=command(
+            "sizes",
+            sorted({model_module(run.model) for run in study.model_runs(config)}),
+            study=STUDY,
+            root=ROOT,
+        ),
+    shell:
+        "python workflow/scripts/sizes.py {params.arguments} --output {output} &> {log}"
+
+
 rule tables:
     input:
         measurements,
@@ -13,7 +37,7 @@ rule tables:
     conda:
         "../../envs/report.yaml"
     params:
-        arguments=command("tables", study={key: value for key, value in config.items() if key != "report"}, root=ROOT),
+        arguments=command("tables", study=STUDY, root=ROOT),
     shell:
         "python workflow/scripts/tables.py {params.arguments} &> {log}"
 

@@ -73,19 +73,3 @@ rule train_lm:
     shell:
         "python workflow/scripts/train_lm.py {params.arguments} --tokens {input.tokens} --train {input.train}"
         " --dev {input.dev} --output $(dirname {output.run}) --run-json {output.run} &> {log}"
-
-
-rule size:
-    input:
-        f"{MODEL}/model.safetensors",
-        f"{MODEL}/model.json",
-    output:
-        f"{MODEL}/size.json",
-    log:
-        f"{LOGS}/{MODEL_TAIL}/size.log",
-    conda:
-        "../../envs/train.yaml"
-    params:
-        arguments=lambda wildcards: command("size", [model_module(wildcards.model)]),
-    shell:
-        "python workflow/scripts/size.py {params.arguments} --model $(dirname {output}) --output {output} &> {log}"

@@ -13,6 +13,7 @@ from secateur.errors import SecateurError
 from secateur.files import write_json, write_tsv
 from secateur.jobs import job, json_argument, threads
 from secateur.models import load_model
+from secateur.pruning.mask import Mask
 from secateur.timing import PARTS, latency
 from secateur.tokens import SPACE, Tokenizer
 
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", type=Path, required=True, help="folder with its feats.scp")
     parser.add_argument("--search", type=json_argument, required=True, help="JSON: an entry of `searches`")
     parser.add_argument("--lm", type=Path, help="folder of the language model that the search names")
+    parser.add_argument("--mask", type=Path, help="mask to decode the model with, e.g. that of the language")
     parser.add_argument("--train-text", type=Path, nargs="*", default=[], help="Kaldi text files, for lexicon search")
     parser.add_argument("--tokens", type=Path, help="tokens.txt, for lexicon search over word pieces")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to decode")
@@ -34,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     device = devices.pick(arguments.device)
     loaded = load_model(arguments.model, device)
+    if arguments.mask:
+        Mask.load(arguments.mask).to(device).apply_(loaded.model)
     recognizer = Recognizer(
         model=loaded.model,
         tokenizer=tokenizer(arguments, loaded.tokens),

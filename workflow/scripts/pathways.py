@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     acoustic.fit(arguments, record, material, start.model, start.config, [method], inputs)
     union(method.masks.values()).check(start.model)
     for language, mask in method.masks.items():
-        mask.save(arguments.output / mask_file(language))
+        mask.save(mask_file(arguments.output, language))
     if arguments.levels:
         rows = [dict(zip(dynamic.LOG_COLUMNS, row, strict=True)) for row in method.log]
         write_tsv(arguments.output / "adaptations.tsv", dynamic.LOG_COLUMNS, rows)

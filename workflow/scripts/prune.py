@@ -15,7 +15,7 @@ from secateur.jobs import job
 from secateur.models import load_model
 from secateur.pruning import adaptive
 from secateur.pruning.fixed import FixedMask
-from secateur.pruning.mask import MASK_FILE, Mask, prunable, weights
+from secateur.pruning.mask import Mask, mask_file, prunable, weights
 from secateur.pruning.ranking import magnitude_mask
 
 
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     inputs += [arguments.within] if arguments.within else []
     acoustic.fit(arguments, record, material, start.model, start.config, [method], inputs)
     method.mask.check(start.model)
-    method.mask.save(arguments.output / MASK_FILE)
+    method.mask.save(mask_file(arguments.output))
     if arguments.adapt_every:
         rows = [dict(zip(adaptive.LOG_COLUMNS, row, strict=True)) for row in method.log]
         write_tsv(arguments.output / "adaptations.tsv", adaptive.LOG_COLUMNS, rows)

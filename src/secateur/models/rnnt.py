@@ -63,7 +63,7 @@ class Joiner(torch.nn.Module):
 
     def join(self, frame: torch.Tensor, prefix: torch.Tensor) -> torch.Tensor:
         """Logits (…, V) of a frame and a prefix that are projected already (…, J); their shapes are broadcast."""
-        return self.output(torch.tanh(frame + prefix))
+        return self.output((frame + prefix).tanh_())  # in place: in training this is the largest tensor
 
 
 class Transducer(torch.nn.Module):

@@ -26,7 +26,7 @@ from secateur.files import written_aside
 from secateur.models import load_tensors
 
 FORMAT = 1
-MASK_FILE = "mask.safetensors"
+ONE_FOR_ALL = "all"
 
 PARTS = ("encoder", "predictor", "decoder")
 ENDS = re.compile(r"\.(embed|output_layer)\.")
@@ -88,9 +88,14 @@ def _matches(names: Iterable[str], expressions: Sequence[str], key: str) -> set[
     return matches
 
 
-def mask_file(language: str) -> str:
-    """Name of a language's mask beside a model that has one for each."""
-    return f"mask-{language}.safetensors"
+def mask_folder(model: Path) -> Path:
+    """Where the masks of a model lie beside it."""
+    return Path(model) / "masks"
+
+
+def mask_file(model: Path, name: str = ONE_FOR_ALL) -> Path:
+    """Where a mask lies beside its model: that of a language, or the one for all."""
+    return mask_folder(model) / f"{name}.safetensors"
 
 
 def weights(model: Weights, names: Iterable[str] | None = None) -> dict[str, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from secateur.study import ModelRun, model_runs
 MODEL_AXES = (
     *("corpus", "model", "method", "initialization", "mask_changes", "scope", "sparsity_target", "sparsity", "seed"),
 )
+SIZES_FILE = "sizes.json"
 EACH = "each"
 """Scope of an average over monolingual models, each decoding its own language. No single model has this scope."""
 
@@ -51,10 +53,22 @@ class Results:
         return list(dict.fromkeys(run.corpus for run in model_runs(self.config)))
 
     def sparsity(self, run: ModelRun) -> float:
-        """Measured fraction of prunable weights that are zero: 0 for a dense model, else from `size.json`."""
-        if run.method == "dense":
-            return 0.0
-        return self.json(f"{run.folder}/size.json", "sparsity")["sparsity"]
+        """Measured fraction of prunable weights that are zero: 0 for a dense model, else from `sizes.json`."""
+        return 0.0 if run.method == "dense" else self.size(run, "sparsity")["sparsity"]
+
+    def size(self, run: ModelRun, *keys: str) -> dict[str, Any]:
+        """The entry of a model in `sizes.json`. Raises SecateurError if the model or one of `keys` is missing."""
+        entry = self._sizes.get(run.folder, {})
+        missing = [key for key in keys if key not in entry]
+        if missing:
+            raise SecateurError(
+                f"{self.root / SIZES_FILE}: {missing} of {run.folder} is missing; delete it and run again"
+            )
+        return entry
+
+    @cached_property
+    def _sizes(self) -> dict[str, Any]:
+        return self.json(SIZES_FILE)
 
     def axes(self, run: ModelRun) -> dict[str, Any]:
         """The columns `MODEL_AXES` of a row about `run`."""

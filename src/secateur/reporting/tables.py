@@ -16,7 +16,7 @@ from secateur.files import read_tsv, write_text, write_tsv
 from secateur.reporting import views
 from secateur.reporting.grid import Grid
 from secateur.reporting.render import latex, markdown
-from secateur.reporting.results import EACH, MODEL_AXES, Results
+from secateur.reporting.results import EACH, MODEL_AXES, SIZES_FILE, Results
 from secateur.scoring import average_error_rate
 from secateur.study import Decoding, ModelRun, decodings, languages, lm_folder, model_runs
 
@@ -136,9 +136,8 @@ def latency(results: Results) -> Iterator[Row]:
 def size(results: Results) -> Iterator[Row]:
     """Parameters, those that are not zero, bytes on disk, arithmetic per second of speech, peak memory in bytes."""
     for run in model_runs(results.config):
-        source = f"{run.folder}/size.json"
-        sizes = results.json(source, *SIZES)
-        yield {**results.axes(run), **{column: sizes[column] for column in SIZES}, "source": source}
+        sizes = results.size(run, *SIZES)
+        yield {**results.axes(run), **{column: sizes[column] for column in SIZES}, "source": SIZES_FILE}
 
 
 def history(results: Results) -> Iterator[Row]:

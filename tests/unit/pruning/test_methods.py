@@ -194,11 +194,10 @@ def test_a_batch_changes_nothing_that_is_outside_its_languages_mask(tmp_path):
 def test_a_batch_of_mixed_languages_is_refused(tmp_path):
     mask = random_mask(0)
     points = Points()
+    options, mixed = OPTIONS | {"accumulate": 1}, lambda step: ["1", "13"]
+    pathways = [Pathways({"en": mask, "fr": mask}, 12)]
     with pytest.raises(SecateurError, match=r"mixes languages \(en, fr\)"):
-        train(
-            Model(), points, lambda step: ["1", "13"], (points, DEV), OPTIONS | {"accumulate": 1}, 1, CPU, tmp_path, "x",
-            [Pathways({"en": mask, "fr": mask}, 12)],
-        )  # fmt: skip
+        train(Model(), points, mixed, (points, DEV), options, 1, CPU, tmp_path, "x", pathways)
     with pytest.raises(SecateurError, match="'it' has no mask; there are masks of en, fr"):
         run(tmp_path, Pathways({"en": mask, "fr": mask}, 12))
 

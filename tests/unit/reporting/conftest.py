@@ -21,6 +21,7 @@ CONFIG = {
         "beam_lm": {"type": "beam", "lm": "small"},
     },
     "language_models": {"small": {"units": 16}},
+    "prune": [],
     "dense": [{"corpus": "talk_show", "model": "ctc", "scopes": ["all", "each"]}],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam", "beam_lm"]},
     "seeds": [0, 1],
@@ -67,10 +68,16 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
                 ("utterance", "reason", "detail"),
                 [{"utterance": utterance, "reason": reason} for utterance, reason in dropped],
             )
+    size = {
+        "parameters": 1250000,
+        "nonzero": 1250000,
+        "bytes": 5000000,
+        "macs_per_second": 31.5e6,
+        "peak_memory": 210e6,
+    }
+    write_json(root / "sizes.json", {run.folder: size for run in model_runs(config)})
     for run in model_runs(config):
         training(root / run.folder, run.seed, steps=400)
-        size = {"parameters": 1250000, "nonzero": 1250000, "bytes": 5000000, "macs_per_second": 31.5e6}
-        write_json(root / run.folder / "size.json", size | {"peak_memory": 210e6})
     for decoding in decodings(config):
         folder, seed = root / decoding.folder, decoding.run.seed
         first = errors(decoding.language, decoding.search, seed)

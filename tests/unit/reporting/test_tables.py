@@ -94,7 +94,7 @@ def test_every_source_exists(tables, finished):
 
 def test_measured_sparsity_comes_from_the_size_file(study, config):
     run = replace(next(model_runs(config)), method="imp", sparsity=0.7)
-    write_json(study / run.folder / "size.json", {"sparsity": 0.69})
+    write_json(study / "sizes.json", {run.folder: {"sparsity": 0.69}})
     axes = Results(config, study).axes(run)
     assert (axes["sparsity_target"], axes["sparsity"], axes["method"]) == (0.7, 0.69, "imp")
 
@@ -111,7 +111,7 @@ def test_a_corpus_that_no_model_is_trained_on_is_left_out(config, study):
     assert {row["corpus"] for name in ("corpora", "sources", "dropped") for row in tables[name]} == {"talk_show"}
 
 
-@pytest.mark.parametrize("name", ["score.json", "latency.json", "utterances.tsv", "size.json", "history.tsv"])
+@pytest.mark.parametrize("name", ["score.json", "latency.json", "utterances.tsv", "sizes.json", "history.tsv"])
 def test_a_missing_file_is_named(study, config, name):
     missing = next(path for path in sorted(study.rglob(name)) if "/lm/" not in str(path))
     missing.unlink()

@@ -1,0 +1,53 @@
+# Pruned models: one job a level, and pathways over the masks of levels.
+
+
+rule prune:
+    input:
+        prune_inputs,
+    output:
+        weights=f"{MODEL}/model.safetensors",
+        model=f"{MODEL}/model.json",
+        history=f"{MODEL}/history.tsv",
+        masks=directory(f"{MODEL}/masks"),
+        run=f"{MODEL}/run.json",
+    log:
+        f"{LOGS}/{MODEL_TAIL}.log",
+    benchmark:
+        f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
+    wildcard_constraints:
+        method="imp|lth|lap|imp-adaptive|lth-adaptive|one-shot|random|finetune|longer",
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        gpu=GPU,
+    params:
+        arguments=prune_arguments,
+    shell:
+        "python workflow/scripts/prune.py {params.arguments} --output $(dirname {output.run}) --run-json {output.run}"
+        " &> {log}"
+
+
+rule pathways:
+    input:
+        pathways_inputs,
+    output:
+        weights=f"{MODEL}/model.safetensors",
+        model=f"{MODEL}/model.json",
+        history=f"{MODEL}/history.tsv",
+        masks=directory(f"{MODEL}/masks"),
+        run=f"{MODEL}/run.json",
+    log:
+        f"{LOGS}/{MODEL_TAIL}.log",
+    benchmark:
+        f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
+    wildcard_constraints:
+        method="(pathways|dynamic)-(imp|lth|lap)-s[0-9]+",
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        gpu=GPU,
+    params:
+        arguments=pathways_arguments,
+    shell:
+        "python workflow/scripts/pathways.py {params.arguments} --output $(dirname {output.run}) --run-json {output.run}"
+        " &> {log}"

@@ -1,0 +1,45 @@
+"""Measure what the models of a study cost: parameters, bytes on disk, arithmetic per second of audio, memory.
+
+One process for all models: loading torch takes longer than measuring a model.
+"""
+
+import argparse
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from tqdm import tqdm
+
+from secateur.files import write_json
+from secateur.jobs import job, json_argument
+from secateur.models import load_model
+from secateur.pruning.mask import Mask, mask_folder
+from secateur.size import size
+from secateur.study import model_runs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--study", type=json_argument, required=True, help="the study's configuration: JSON or @FILE")
+    parser.add_argument("--root", type=Path, required=True, help="the study's folder")
+    parser.add_argument("--output", type=Path, required=True, help="sizes.json to write")
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    folders = [run.folder for run in model_runs(arguments.study)]
+    results = {folder: cost(arguments.root / folder) for folder in tqdm(folders, desc="sizes", disable=None)}
+    write_json(arguments.output, results)
+
+
+def cost(folder: Path) -> dict[str, float]:
+    """The size of one model; of a pruned one also the share of its prunable weights that its masks remove."""
+    loaded = load_model(folder)
+    result = size(loaded.model, loaded.config["features"]) | {"bytes": (folder / "model.safetensors").stat().st_size}
+    masks = sorted(mask_folder(folder).glob("*.safetensors"))
+    if masks:
+        result["sparsity"] = fmean(Mask.load(file).sparsity for file in masks)
+        result["mask_bytes"] = sum(file.stat().st_size for file in masks)
+    return result
+
+
+if __name__ == "__main__":
+    job(__doc__, add_arguments, run)
