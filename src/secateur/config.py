@@ -110,7 +110,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where}: a second entry for model {entry['model']!r} of {entry['corpus']!r}; allowed: one"
         dense = {"corpus": entry["corpus"], "model": entry["model"]}
         if not any(dense.items() <= other.items() and "all" in other["scopes"] for other in config["dense"]):
-            yield f"{where}.model: {entry['model']!r} is not in `dense` with scope `all`; pruning starts from that model"
+            yield f"{where}.model: {entry['model']!r} is not in `dense` with scope `all`; pruning starts from it"
             continue
         if entry["schedule"] not in config["pruning"]:
             yield unknown(f"{where}.schedule", entry["schedule"], "pruning", config["pruning"])
