@@ -37,6 +37,7 @@ class Section:
 DATA = ("corpora", "sources", "dropped")
 SECTIONS = (
     Section("accuracy", "Word error rates", ("wer",), ("wer",)),
+    Section("pathways", "Masks and pathways, beside the published figures", ("table1", "table2", "table3"), ()),
     Section("time", "Decoding time", ("latency",), ("latency", "tradeoff")),
     Section("size", "Size", ("size",), ()),
     Section("training", "Training", (), ("loss",)),
@@ -80,10 +81,11 @@ def write_report(
             {
                 "id": section.id,
                 "title": section.title,
-                "tables": [views[name] for name in section.tables],
+                "tables": [views[name] for name in section.tables if views[name]["grids"]],
                 "figures": [pictures[name] for name in section.figures],
             }
             for section in SECTIONS
+            if section.figures or any(views[name]["grids"] for name in section.tables)
         ],
         tidy=[f"{table.name}.tsv" for table in TABLES],
         figures=[f"{figure.name}.svg" for figure in FIGURES],

@@ -8,12 +8,13 @@ the files it was made from, separated by spaces.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from secateur.files import read_tsv, write_text, write_tsv
-from secateur.reporting import views
+from secateur.reporting import multilingual, published, views
 from secateur.reporting.grid import Grid
 from secateur.reporting.render import latex, markdown
 from secateur.reporting.results import EACH, MODEL_AXES, SIZES_FILE, Results
@@ -39,13 +40,18 @@ RECORDED = ("steps", "seconds", "started", "host", "processor", "threads", "devi
 class Table:
     """One tidy table: its columns, the function that makes its rows, and the one that arranges them for reading.
 
-    A table without a view is for figures and machines only: it has no Markdown and no LaTeX.
+    Columns that depend on the study are a function of its configuration. A table without a view is for figures and
+    machines only: it has no Markdown and no LaTeX.
     """
 
     name: str
-    columns: Sequence[str]
+    columns: Sequence[str] | Callable[[Mapping[str, Any]], Sequence[str]]
     rows: Callable[[Results], Iterable[Row]]
     view: Callable[[views.Tables], list[Grid]] | None = None
+
+    def header(self, config: Mapping[str, Any]) -> Sequence[str]:
+        """The columns in a study."""
+        return self.columns(config) if callable(self.columns) else self.columns
 
     @property
     def files(self) -> list[str]:
@@ -168,6 +174,19 @@ TABLES = (
     Table("wer", (*DECODING_AXES, *SCORES, "source"), wer, views.wer),
     Table("latency", (*DECODING_AXES, *TIMES, "threads", "batch", "device", "source"), latency, views.latency),
     Table("size", (*MODEL_AXES, *SIZES, "source"), size, views.size),
+    *(
+        Table(
+            name,
+            lambda config: multilingual.columns(multilingual.codes(config)),
+            partial(multilingual.rows, lines=lines, figures=figures, few=name == "table2"),
+            partial(multilingual.view, name, title),
+        )
+        for name, title, lines, figures in (
+            ("table1", "Pruning a multilingual model", multilingual.TABLE1, published.S3_TABLE1),
+            ("table2", "Pathways of some languages", multilingual.TABLE2, published.S3_TABLE2),
+            ("table3", "Pathways of all languages", multilingual.TABLE3, published.S3_TABLE3),
+        )
+    ),
     Table("history", ("stage", *MODEL_AXES, *LOSSES, "source"), history),
     Table("runs", ("stage", *DECODING_AXES, *RECORDED, "source"), runs),
 )
@@ -181,7 +200,7 @@ def write_tables(config: Mapping[str, Any], root: str | Path) -> dict[str, list[
     results = Results(config, Path(root))
     rows = {table.name: list(table.rows(results)) for table in TABLES}
     for table in TABLES:
-        write_tsv(results.root / "tables" / f"{table.name}.tsv", table.columns, rows[table.name])
+        write_tsv(results.root / "tables" / f"{table.name}.tsv", table.header(config), rows[table.name])
     tables = read_tables(results.root / "tables")
     for table in TABLES:
         if table.view:

@@ -24,10 +24,10 @@ def only(rows: list[dict], **axes: str) -> dict:
     return found[0]
 
 
-def test_every_table_has_exactly_its_columns(tables, finished):
+def test_every_table_has_exactly_its_columns(tables, finished, config):
     for table in TABLES:
         header = (finished / "tables" / f"{table.name}.tsv").read_text().splitlines()[0]
-        assert tuple(header.split("\t")) == tuple(table.columns)
+        assert tuple(header.split("\t")) == tuple(table.header(config))
         assert all((finished / "tables" / name).is_file() for name in table.files)
     assert ",".join(next(table for table in TABLES if table.name == "wer").columns) == (
         "corpus,model,method,initialization,mask_changes,scope,sparsity_target,sparsity,seed,language,split,search,lm,"
