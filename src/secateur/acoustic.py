@@ -1,7 +1,6 @@
 """What all jobs that train an acoustic model share: their arguments, their data, and saving the result."""
 
 import argparse
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ import torch
 from secateur import devices
 from secateur.data import BatchPlan, SpeechExamples
 from secateur.jobs import json_argument
-from secateur.models import save_model
 from secateur.models.specaug import specaug
 from secateur.tokens import Tokenizer
-from secateur.training import Method, identity, train, write_history
+from secateur.training import STATE, Method, finish, identity, train
 
 FRAMES_PER_SECOND = 100
 
@@ -52,7 +50,9 @@ class Material:
         self.examples = SpeechExamples(folders("train"), self.tokenizer, arguments.speeds)
         budget = int(arguments.training["batch_seconds"] * FRAMES_PER_SECOND)
         groups = self.examples.languages if monolingual else None
-        self.plan = BatchPlan(self.examples.lengths, budget, arguments.seed, groups, self.examples.variants)
+        # The slowest copy of an utterance is the longest.
+        lengths = {name: round(length / min(arguments.speeds)) for name, length in self.examples.lengths.items()}
+        self.plan = BatchPlan(lengths, budget, arguments.seed, groups, self.examples.variants)
         self.dev = SpeechExamples(folders("dev"), self.tokenizer)
         self.dev_batches = BatchPlan(self.dev.lengths, budget, 0, self.dev.languages if monolingual else None).epoch(0)
         self.files = [arguments.tokens]
@@ -78,7 +78,6 @@ def fit(
     options, device = arguments.training, devices.pick(arguments.device)
     model.specaug = specaug(options["specaug"])
     values = {name: str(value) for name, value in vars(arguments).items() if name not in ("output", "run_json")}
-    state = arguments.output / "resume"
     history = train(
         model,
         material.examples,
@@ -87,12 +86,8 @@ def fit(
         options,
         arguments.seed,
         device,
-        state,
+        arguments.output / STATE,
         identity(values, [*material.files, *inputs]),
         methods,
     )
-    save_model(arguments.output, model, config, material.tokenizer.tokens)
-    write_history(arguments.output / "history.tsv", history)
-    shutil.rmtree(state)
-    record |= {"seed": arguments.seed, "device": str(device), "steps": options["steps"]}
-    record["seconds"] = history[-1]["seconds"]  # of all the pieces of a run that was killed and went on
+    finish(arguments, record, model, config, material.tokenizer.tokens, history)

@@ -18,13 +18,14 @@ def pick(requested: str = "auto") -> torch.device:
 
 
 def autocast_dtype(device: torch.device, precision: str) -> torch.dtype | None:
-    """The dtype to autocast to for `precision` (`auto`, `float32`, `bfloat16`, `float16`); None for float32.
+    """The dtype to autocast to for `precision` (`auto`, `float32`, `bfloat16`); None for float32.
 
     `auto` takes bfloat16 where the hardware multiplies it natively (AVX512-BF16 or AMX on a CPU), else float32.
     """
     if precision == "auto":
         if device.type == "cuda":
-            precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
-            precision = "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
-    return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+            native = torch.cpu._is_avx512_bf16_supported()
+        precision = "bfloat16" if native else "float32"
+    return {"float32": None, "bfloat16": torch.bfloat16}[precision]

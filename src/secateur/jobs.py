@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 from secateur.errors import SecateurError
 from secateur.files import write_json
 
+LEFT_OVER = "left_over"
 RECORDED_PACKAGES = ("torch", "espnet", "numpy", "kaldiio", "jiwer", "snakemake", "transformers")
 
 
@@ -29,7 +31,8 @@ def job(
 ) -> None:
     """Run a script: parse its arguments, call `run(arguments, record)` and write `record` to `--run-json`.
 
-    `run` adds what only it knows (seed, device, steps) to `record`; time, memory, versions and host are added here.
+    `run` adds what only it knows (seed, device, steps) to `record`; time, memory, versions and host are added here. A
+    folder under the key LEFT_OVER is deleted when all is written: what a killed job would have needed to go on.
     A SecateurError becomes one line on standard error and exit status 1; any other exception keeps its traceback.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -42,8 +45,11 @@ def job(
     started = time.time()
     try:
         run(arguments, record)
+        left_over = record.pop(LEFT_OVER, None)
         if arguments.run_json:
             write_json(arguments.run_json, describe(arguments, started) | record)
+        if left_over:
+            shutil.rmtree(left_over)
     except SecateurError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

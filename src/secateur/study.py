@@ -124,6 +124,13 @@ def pruned_runs(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) 
             )
 
 
+def shape(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that decides which models there are, and nothing else."""
+    corpora = {name: {"languages": corpus["languages"]} for name, corpus in config["corpora"].items()}
+    pruning = {name: {"levels": schedule["levels"]} for name, schedule in config["pruning"].items()}
+    return {key: config[key] for key in ("seeds", "dense", "prune")} | {"corpora": corpora, "pruning": pruning}
+
+
 def decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
     """Every decoding that the study's tables have a row for."""
     for run in model_runs(config):

@@ -1,11 +1,13 @@
 """One step-based training loop for every method.
 
-A step is one global batch: `batches.step(n)` names its utterances, which are split into micro-batches for gradient
-accumulation and over the ranks of a distributed job. Losses are means over utterances, so the gradient of a step does
-not depend on how it was split. Every random choice of a step is seeded by (seed, step): to resume, nothing but the
-tensors and the step number is needed, and a resumed run ends with the same bytes as an uninterrupted one.
+A step is one global batch: `plan(n)` names its utterances, which may be split into micro-batches to save memory. A
+model answers with a mean loss and what it is the mean of (utterances, or tokens for a language model); weighted by
+that, the gradient of a step does not depend on how it was split. Every random choice of a step is seeded by (seed,
+step): to resume, nothing but the tensors and the step number is needed, and a resumed run ends with the same bytes as
+an uninterrupted one.
 """
 
+import argparse
 import hashlib
 import json
 import logging
@@ -28,8 +30,12 @@ from secateur.data import Batch
 from secateur.devices import autocast_dtype
 from secateur.errors import SecateurError
 from secateur.files import write_tsv, written_aside
-from secateur.models import load_tensors, save_tensors
+from secateur.jobs import LEFT_OVER
+from secateur.models import load_tensors, save_model, save_tensors
 
+REMEDY = "look at these, or lower learning_rate, lengthen warmup, or set precision: float32"
+STATE = "resume"
+"""Folder of a run's saved state, beside what it is to become."""
 HISTORY_COLUMNS = ("step", "learning_rate", "train_loss", "dev_loss", "grad_norm", "utterances", "seconds")
 
 
@@ -122,19 +128,19 @@ def train(
         dev: development data and its batches; the dev loss is the mean over utterances.
         options: an entry of `training` in the configuration.
         state: folder in which the run saves itself; `identity` names what is trained with what, and a state of
-            another identity is ignored. Delete the folder when the result is safe.
+            another identity, device or precision is ignored. Delete the folder when the result is safe.
         methods: take part in every step, in this order.
 
     With `average_best` k > 0 the model ends as the mean of its k best evaluated checkpoints by dev loss, else as its
-    last step left it. Raises SecateurError when a loss is not finite, naming the utterances.
+    last step left it. Raises SecateurError when a loss or gradient is not finite, naming the utterances.
     """
     model.to(device)
     optimizer = make_optimizer(model, options)
-    run = _State(state, identity)
+    dtype = autocast_dtype(device, options["precision"])
+    run = _State(state, f"{identity} {device.type} {dtype}")
     run.restore(model, optimizer, methods)
     for method in methods:
         method.start(model, optimizer)
-    dtype = autocast_dtype(device, options["precision"])
     autocast = torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
     rows, steps = run.history, options["steps"]
     losses, count, norm = run.losses, run.count, 0.0
@@ -150,35 +156,33 @@ def train(
         for step in range(run.step, steps):
             batches = [future.result() for future in pending]
             pending = read(step + 1) if step + 1 < steps else []
-            total = sum(len(batch.utterances) for batch in batches)
             _seed_everything(seed, step)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(options, step)
             optimizer.zero_grad(set_to_none=True)
+            summed, total = 0.0, 0
             for batch in batches:
                 for method in methods:
                     method.before_forward(step, batch)
                 with autocast:
-                    loss, _, _ = model(**{name: tensor.to(device) for name, tensor in batch.tensors.items()})
-                share = len(batch.utterances) / total
-                value = loss.item()
-                if not math.isfinite(value):
-                    raise SecateurError(
-                        f"the loss is {value} at step {step + 1}, on utterances {', '.join(batch.utterances[:20])}; "
-                        "look at these, or lower learning_rate, lengthen warmup, or set precision: float32"
-                    )
-                (loss * share).backward()
-                losses += value * share
+                    loss, _, weight = model(**{name: tensor.to(device) for name, tensor in batch.tensors.items()})
+                weight, value = int(weight), _finite(loss.item(), batch, f"at step {step + 1}")
+                # The total weight is known only after the last micro-batch: sum first, divide then.
+                (loss if len(batches) == 1 else loss * weight).backward()
+                summed, total = summed + value * weight, total + weight
+            if len(batches) > 1:
+                torch._foreach_div_([p.grad for p in model.parameters() if p.grad is not None], total)
+            losses += summed / total
             for method in methods:
                 method.after_backward(step, batches[-1])
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options["clip"]).item()
-            if math.isfinite(norm):
-                optimizer.step()
-            else:
-                logging.warning("step %d: the gradient is not finite; the step is skipped", step + 1)
+            if not math.isfinite(norm):
+                names = ", ".join(name for batch in batches for name in batch.utterances[:20])
+                raise SecateurError(f"the gradient is not finite at step {step + 1}, on utterances {names}; {REMEDY}")
+            optimizer.step()
             for method in methods:
                 method.after_update(step, batches[-1])
-            count += total
+            count += sum(len(batch.utterances) for batch in batches)
             run.step = step + 1
             bar.update()
             since = run.step - (rows[-1]["step"] if rows else 0)
@@ -219,7 +223,10 @@ def evaluate(
     autocast: torch.autocast,
     methods: Sequence[Method] = (),
 ) -> float:
-    """Mean loss over the utterances of `batches`, in evaluation mode; the model's mode is restored."""
+    """Mean loss over `batches`, each by the model's own weight, in evaluation mode; the model's mode is restored.
+
+    Raises SecateurError when a loss is not finite, naming the utterances.
+    """
     training = model.training
     model.eval()
     total, count = 0.0, 0
@@ -229,9 +236,9 @@ def evaluate(
             for method in methods:
                 stack.enter_context(method.evaluating(batch))
             stack.enter_context(autocast)
-            loss, _, _ = model(**{name: tensor.to(device) for name, tensor in batch.tensors.items()})
-        total += loss.item() * len(keys)
-        count += len(keys)
+            loss, _, weight = model(**{name: tensor.to(device) for name, tensor in batch.tensors.items()})
+        total += _finite(loss.item(), batch, "of the dev set") * int(weight)
+        count += int(weight)
     model.train(training)
     return total / count
 
@@ -244,9 +251,26 @@ def identity(values: Any, files: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write the history that `train` returned as `history.tsv`."""
-    write_tsv(path, HISTORY_COLUMNS, rows)
+def finish(
+    arguments: argparse.Namespace,
+    record: dict[str, Any],
+    model: torch.nn.Module,
+    config: Mapping[str, Any],
+    tokens: Sequence[str],
+    history: Sequence[Mapping[str, Any]],
+) -> None:
+    """Save a trained model and its history in `arguments.output`, and note what the job's record needs."""
+    save_model(arguments.output, model, config, tokens)
+    write_tsv(arguments.output / "history.tsv", HISTORY_COLUMNS, history)
+    device = next(model.parameters()).device
+    record |= {
+        "seed": arguments.seed,
+        "device": str(device),
+        "precision": str(autocast_dtype(device, arguments.training["precision"]) or torch.float32),
+        "steps": arguments.training["steps"],
+        "seconds": history[-1]["seconds"],  # of all the pieces of a run that was killed and went on
+        LEFT_OVER: arguments.output / STATE,
+    }
 
 
 class _State:
@@ -346,6 +370,12 @@ class _State:
         for file in self.folder.glob("best-*.safetensors"):
             if file not in kept:
                 file.unlink()
+
+
+def _finite(loss: float, batch: Batch, where: str) -> float:
+    if math.isfinite(loss):
+        return loss
+    raise SecateurError(f"the loss is {loss} {where}, on utterances {', '.join(batch.utterances[:20])}; {REMEDY}")
 
 
 def _split(keys: list[str], parts: int) -> list[list[str]]:

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from secateur.models import load_tensors
+from secateur.pruning.mask import Mask, kept, mask_file
+from secateur.pruning.pathways import union
+
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = "results/smoke"
 STUDY = "workflow/studies/smoke.yaml"
@@ -62,8 +66,8 @@ def read_tsv(path: Path) -> list[dict[str, str]]:
 def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
     rows = read_tsv(clone / SMOKE / "tables" / "wer.tsv")
     searches = {"greedy", "beam", "beam-lm", "lexicon"}
-    single = {(row["model"], row["scope"], row["language"], row["search"]) for row in rows if row["language"] != "avg"}
-    assert single == {
+    dense = [row for row in rows if row["method"] == "dense" and row["language"] != "avg"]
+    assert {(row["model"], row["scope"], row["language"], row["search"]) for row in dense} == {
         (model, scope, language, search)
         for model, scopes in (("ctc", ("all", "en", "fr")), ("hybrid", ("all",)))
         for scope in scopes
@@ -77,8 +81,27 @@ def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
         assert float(row["wer"]) == score["wer"]
         assert float(row["wer_low"]) <= float(row["wer"]) <= float(row["wer_high"])
         assert row["lm"] == {"beam-lm": "char-lm", "lexicon": "2-gram"}.get(row["search"], "none")
-    for table in ("corpora", "latency", "size"):
-        assert read_tsv(clone / SMOKE / "tables" / f"{table}.tsv")
+    pruned = {(row["method"], row["sparsity_target"]) for row in rows if row["method"] != "dense"}
+    assert pruned == {
+        ("lap", "0.5"), ("lap", "0.7"), ("lth-adaptive", "0.5"), ("lth-adaptive", "0.7"), ("random", "0.7"),
+        ("longer", "0.0"), ("pathways-lap-s700", "0.7"), ("dynamic-lap-s500", "0.7"),
+    }  # fmt: skip
+    for row in rows:
+        assert float(row["sparsity"]) == pytest.approx(float(row["sparsity_target"]), abs=1e-4)
+    for table in ("corpora", "latency", "size", "table1", "table2", "table3"):
+        assert (table == "table3") != bool(read_tsv(clone / SMOKE / "tables" / f"{table}.tsv"))
+
+
+def test_pruned_weights_are_zero_where_their_mask_says_so(clone):
+    """Exactly, in the files that are decoded, for every kind of mask."""
+    for folder in (clone / SMOKE / "models/espeak/ctc").glob("*/*/s*/seed1"):
+        masks = [Mask.load(file) for file in sorted((folder / "masks").glob("*.safetensors"))]
+        if masks:
+            union(masks).check(load_tensors(folder / "model.safetensors"))
+            permille = int(folder.parent.name[1:])
+            assert {mask.kept for mask in masks} == {kept(masks[0].total, permille / 1000)}
+    lap = clone / SMOKE / "models/espeak/ctc/all/lap"
+    assert Mask.load(mask_file(lap / "s700/seed1")) <= Mask.load(mask_file(lap / "s500/seed1"))
 
 
 def test_every_run_is_recorded(clone):
@@ -128,7 +151,8 @@ def test_a_decoding_key_reruns_decoding_scores_and_report(clone, edited):
 def test_the_learning_rate_reruns_training_and_what_depends_on_it(clone, edited):
     edited(STUDY, "acoustic: {", "acoustic: {learning_rate: 0.001, ")
     assert planned(clone) == {
-        "train": 4, "size": 4, "decode": 24, "score": 24, "tables": 1, "figures": 1, "report": 1
+        "train": 4, "prune": 13, "pathways": 2, "sizes": 1, "decode": 40, "score": 40,
+        "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
 
@@ -146,9 +170,24 @@ def test_an_edited_algorithm_reruns_its_stage_and_what_follows(clone, edited):
     assert planned(clone) == {"train_lm": 1, "decode": 6, "score": 6, "tables": 1, "figures": 1, "report": 1}
 
 
+def test_an_edited_pruning_method_reruns_only_its_models(clone, edited):
+    edited("src/secateur/pruning/dynamic.py", "self.done[language] += 1", "self.done[language] += 1 + 0")
+    assert planned(clone) == {
+        "pathways": 2, "sizes": 1, "decode": 4, "score": 4, "tables": 1, "figures": 1, "report": 1
+    }  # fmt: skip
+
+
+def test_how_often_masks_adapt_reruns_only_adaptive_models(clone, edited):
+    # Four levels of lth-adaptive, two of each language, and one dynamic pathways model of two languages.
+    edited(STUDY, "adapt_every: 2", "adapt_every: 3")
+    assert planned(clone) == {
+        "prune": 4, "pathways": 1, "sizes": 1, "decode": 6, "score": 6, "tables": 1, "figures": 1, "report": 1
+    }  # fmt: skip
+
+
 def test_an_edited_search_reruns_decoding(clone, edited):
     edited("src/secateur/decoding.py", "best = model.ctc.argmax", "best = +model.ctc.argmax")
-    assert planned(clone) == {"decode": 24, "score": 24, "tables": 1, "figures": 1, "report": 1}
+    assert planned(clone) == {"decode": 40, "score": 40, "tables": 1, "figures": 1, "report": 1}
 
 
 def test_an_edited_corpus_reruns_only_that_corpus(clone, edited):

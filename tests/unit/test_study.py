@@ -1,4 +1,4 @@
-from secateur.study import Decoding, ModelRun, decodings, languages, lm_folder, model_runs
+from secateur.study import Decoding, ModelRun, decodings, languages, lm_folder, model_runs, shape
 
 CONFIG = {
     "seeds": [1, 2],
@@ -31,3 +31,9 @@ def test_sparsity_is_three_digits_of_per_mille_in_the_path():
     assert Decoding(run, "test", "fr", "beam").folder == run.folder + "/decode/test/fr/beam"
     assert ModelRun("mls", "big", "fr", 3, method="imp", sparsity=0.0625).folder.endswith("s062/seed3")
     assert lm_folder("mls", "char-lm", 2) == "lm/mls/char-lm/seed2"
+
+
+def test_the_shape_of_a_study_decides_its_models():
+    config = CONFIG | {"pruning": {"p": {"levels": [0.5], "training": "x"}}, "searches": {"greedy": {}}}
+    assert list(model_runs(shape(config))) == list(model_runs(config))
+    assert shape(config) == shape(config | {"decode": {}, "searches": {}})

@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from secateur.data import Batch, BatchPlan
+from secateur.data import Batch, BatchPlan, TextExamples
 from secateur.errors import SecateurError
+from secateur.models import build_model
+from secateur.tokens import Tokenizer, train_characters
 from secateur.training import Method, evaluate, identity, learning_rate, train
 
 CPU = torch.device("cpu")
@@ -225,3 +227,50 @@ def test_identity_changes_with_every_value_and_file(tmp_path):
     assert identity({"steps": 3, "rate": 0.1}, files[::-1]) != first
     (tmp_path / "b").write_text("z")
     assert identity({"steps": 3, "rate": 0.1}, files) != first
+
+
+LM = {"type": "transformer_lm", "embedding": 8, "dim": 16, "heads": 2, "ffn": 32, "layers": 1, "dropout": 0.0}
+
+
+def test_a_language_models_loss_is_the_mean_over_tokens_however_it_is_batched(tmp_path):
+    """Sentences of very different lengths: a mean over utterances would be another number, and another gradient."""
+    tokens = train_characters(["abc"])
+    examples = TextExamples(["a", "abcabcabcabc", "b c", "cabbage"], Tokenizer(tokens))
+    names = sorted(examples.lengths)
+    torch.manual_seed(0)
+    model = build_model(LM, tokens)
+    autocast = torch.autocast("cpu", enabled=False)
+    whole = evaluate(model, examples, [names], CPU, autocast)
+    assert evaluate(model, examples, [[name] for name in names], CPU, autocast) == pytest.approx(whole, rel=1e-5)
+    total = sum(len("".join(text)) + 1 for text in ("a", "abcabcabcabc", "b c", "cabbage"))
+    by_hand = sum(model(**examples.load([name]).tensors)[0].item() * examples.lengths[name] for name in names) / total
+    assert whole == pytest.approx(by_hand, rel=1e-5)
+    trained = []
+    for accumulate in (1, 3):
+        torch.manual_seed(0)
+        model = build_model(LM, tokens)
+        options = OPTIONS | {"steps": 3, "accumulate": accumulate}
+        folder = tmp_path / str(accumulate)
+        train(model, examples, lambda step: names, (examples, [names]), options, 1, CPU, folder, "lm")
+        trained.append(model.state_dict())
+    for name, value in trained[0].items():
+        torch.testing.assert_close(trained[1][name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_dev_loss_or_gradient_that_is_not_finite_stops_the_run(tmp_path):
+    points = Points()
+    points.y[4] = float("inf")
+    training, dev = ["00", "01"], (points, [["02", "04"]])
+    with pytest.raises(SecateurError, match=r"loss is inf of the dev set, on utterances 02, 04; look at these"):
+        train(Regression(), Points(), lambda step: training, dev, OPTIONS, 7, CPU, tmp_path / "dev", "x")
+
+    class Poison(Method):
+        def after_backward(self, step, batch):
+            self.weight.grad[0, 0] = float("nan")
+
+        def start(self, model, optimizer):
+            self.weight = model.linear.weight
+
+    good = (Points(), [["02"]])
+    with pytest.raises(SecateurError, match=r"gradient is not finite at step 1, on utterances 00, 01; look at these"):
+        train(Regression(), Points(), lambda step: training, good, OPTIONS, 7, CPU, tmp_path / "g", "x", [Poison()])

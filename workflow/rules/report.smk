@@ -16,7 +16,7 @@ rule sizes:
         arguments=command(
             "sizes",
             sorted({model_module(run.model) for run in study.model_runs(config)}),
-            study=STUDY,
+            study=study.shape(config),
             root=ROOT,
         ),
     shell:

@@ -1,7 +1,6 @@
 """Train a neural language model on text."""
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,9 @@ from secateur import devices
 from secateur.data import BatchPlan, TextExamples
 from secateur.datadir import read_table
 from secateur.jobs import job, json_argument
-from secateur.models import build_model, save_model
+from secateur.models import build_model
 from secateur.tokens import Tokenizer
-from secateur.training import identity, train, write_history
+from secateur.training import STATE, finish, identity, train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,15 +43,11 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     dev_batches = BatchPlan(dev.lengths, options["batch_tokens"], 0).epoch(0)
     torch.manual_seed(arguments.seed)
     model = build_model(arguments.model, tokenizer.tokens)
-    state = arguments.output / "resume"
+    state = arguments.output / STATE
     values = [arguments.model, options, arguments.seed, arguments.code]
     me = identity(values, [arguments.tokens, *arguments.train, *arguments.dev])
     history = train(model, training, plan.step, (dev, dev_batches), options, arguments.seed, device, state, me)
-    save_model(arguments.output, model, arguments.model, tokenizer.tokens)
-    write_history(arguments.output / "history.tsv", history)
-    shutil.rmtree(state)
-    record |= {"seed": arguments.seed, "device": str(device), "steps": options["steps"]}
-    record["seconds"] = history[-1]["seconds"]  # of all the pieces of a run that was killed and went on
+    finish(arguments, record, model, arguments.model, tokenizer.tokens, history)
 
 
 if __name__ == "__main__":

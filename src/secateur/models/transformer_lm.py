@@ -19,5 +19,7 @@ def build(config: dict[str, Any], tokens: list[str]) -> ESPnetLanguageModel:
         unit=config["ffn"],
         layer=config["layers"],
         dropout_rate=config["dropout"],
+        positional_dropout_rate=config["dropout"],
+        attention_dropout_rate=config["dropout"],
     )
     return ESPnetLanguageModel(lm=lm, vocab_size=len(tokens))
