@@ -105,9 +105,40 @@ def test_the_loss_is_computed_in_float32_under_autocast():
     assert loss != loss.bfloat16().float()
 
 
-def test_layers_carry_the_ramp_of_stochastic_depth():
+def test_layers_are_skipped_at_the_rates_of_the_ramp():
+    """p_l = p_max·l/N (Lee, Kang & Watanabe 2021), counted over forward passes in training; never in evaluation."""
+    torch.manual_seed(1)
     model = build_model(TRANSFORMER, TOKENS)
-    assert [layer.stochastic_depth_rate for layer in model.encoder.encoders] == pytest.approx([0.1, 0.2, 0.3])
+    calls = [0, 0, 0]
+    for index, layer in enumerate(model.encoder.encoders):
+
+        def count(*_, index=index):
+            calls[index] += 1
+
+        layer.feed_forward.register_forward_pre_hook(count)
+    passes, tensors = 400, batch()
+    with torch.no_grad():
+        for _ in range(passes):
+            model.train().encode(tensors["speech"], tensors["speech_lengths"])
+        for called, rate in zip(calls, (0.1, 0.2, 0.3), strict=True):
+            assert 1 - called / passes == pytest.approx(rate, abs=4 * (rate * (1 - rate) / passes) ** 0.5)
+        calls[:] = [0, 0, 0]
+        for _ in range(20):
+            model.eval().encode(tensors["speech"], tensors["speech_lengths"])
+    assert calls == [20, 20, 20]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_kept_layer_is_scaled_in_training_only(training):
+    model = build_model(TRANSFORMER | {"encoder": TRANSFORMER["encoder"] | {"dropout": 0.0}}, TOKENS)
+    layer = model.encoder.encoders[2].train(training)
+    hidden, mask = torch.randn(1, 6, 16), torch.ones(1, 1, 6, dtype=torch.bool)
+    torch.manual_seed(0)  # the first draw is 0.496: the layer, skipped at 0.3, is kept
+    output, _ = layer(hidden, mask)
+    scale = 1 / (1 - 0.3) if training else 1.0
+    normed = layer.norm1(hidden)
+    middle = hidden + scale * layer.self_attn(normed, normed, normed, mask)
+    torch.testing.assert_close(output, middle + scale * layer.feed_forward(layer.norm2(middle)))
 
 
 def test_bad_checkpoints_are_refused(tmp_path):
