@@ -1,18 +1,22 @@
 """Corpora: one recipe per file behind one small interface that yields Kaldi-style data directories.
 
-A recipe is a module with three functions; `options` is the corpus' entry of the configuration and `cache` a folder
-that all studies share:
+A recipe is a module with these functions; `options` is the corpus' entry of the configuration with all its keys (the
+schema's defaults are filled in, and are nowhere else), and `cache` a folder that all studies share:
 
 - `fetch(options, language, cache)` checks that the material is there, or downloads it, and records where it is, its
-  versions and checksums in `fetched_record(cache, language)`. Doing it again changes nothing.
+  versions and checksums in `fetched_record(cache, language)`. Doing it again changes nothing. `FETCH_OPTIONS` names the
+  keys that it reads.
+- `inputs(options, language)`, which a recipe may leave out, lists the files of the user's that may be edited, as far as
+  they exist and are cheap to find. `fetch` puts their checksums into its record, so an edit runs all that follows.
 - `splits(options)` names the splits, without touching a file.
-- `prepare(options, language, cache)` returns a `Prepared`.
+- `prepare(options, language, cache)` returns a `Prepared`. It knows nothing of `exclude`.
 
 A new corpus is one new file, its name in `RECIPES`, and its keys in `workflow/schemas/corpora.schema.yaml`.
 """
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +27,17 @@ from secateur.errors import SecateurError
 from secateur.files import write_json, write_tsv
 
 RECIPES = ("asterisk", "espeak", "kaldi", "librispeech", "mls")
+SHOWN = 10
+
+
+class Options(dict):
+    """A corpus' entry of the configuration; a key that is missing, which happens only by hand, is a SecateurError."""
+
+    def __missing__(self, key: str) -> Any:
+        raise SecateurError(
+            f"--options: key {key!r} is missing; give every key of the recipe {self.get('recipe')!r}: "
+            "workflow/schemas/corpora.schema.yaml has them, with the values that a study would use"
+        )
 
 
 @dataclass(frozen=True)
@@ -42,11 +57,13 @@ class Prepared:
         splits: utterances of every split that the recipe's `splits` names.
         dropped: what was left out, and why.
         source: name, description, licence, credits, synthetic (bool), and whatever identifies the material.
+        broken: what cannot be used and has to be mended or excluded; `detail` says what is wrong.
     """
 
     splits: Mapping[str, list[Utterance]]
     dropped: list[Dropped] = field(default_factory=list)
     source: Mapping[str, Any] = field(default_factory=dict)
+    broken: list[Dropped] = field(default_factory=list)
 
 
 def recipe(name: str) -> ModuleType:
@@ -54,6 +71,47 @@ def recipe(name: str) -> ModuleType:
     if name not in RECIPES:
         raise SecateurError(f"recipe {name!r} is not known; choose one of {', '.join(RECIPES)}")
     return importlib.import_module(f"secateur.corpora.{name}")
+
+
+def splits(options: Mapping[str, Any]) -> list[str]:
+    """Names of the splits of a corpus."""
+    return recipe(options["recipe"]).splits(options)
+
+
+def fetch_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a corpus' entry that fetching reads: studies that differ elsewhere share what was fetched."""
+    return {key: options[key] for key in ("recipe", *recipe(options["recipe"]).FETCH_OPTIONS)}
+
+
+def inputs(options: Mapping[str, Any], language: str) -> list[str]:
+    """Existing files of the user's that a corpus is read from; none for a recipe that cannot tell."""
+    module = recipe(options["recipe"])
+    return module.inputs(options, language) if hasattr(module, "inputs") else []
+
+
+def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
+    """Run the recipe, leave out what `exclude` names, and refuse what is broken.
+
+    Raises SecateurError naming up to `SHOWN` of the broken utterances, with their files.
+    """
+    prepared = exclude(recipe(options["recipe"]).prepare(options, language, cache), options["exclude"])
+    if prepared.broken:
+        shown = [f"  {entry.utterance}: {entry.detail}" for entry in prepared.broken[:SHOWN]]
+        more = len(prepared.broken) - SHOWN
+        raise SecateurError(
+            f"{language}: {len(prepared.broken)} utterances cannot be used; mend them, or add their ids to "
+            "corpora.<name>.exclude:\n" + "\n".join(shown) + (f"\n  and {more} more" if more > 0 else "")
+        )
+    return prepared
+
+
+@contextmanager
+def noted(broken: list[Dropped], utterance: str) -> Iterator[None]:
+    """Add the utterance to `broken` if the block raises SecateurError, and go on after the block."""
+    try:
+        yield
+    except SecateurError as error:
+        broken.append(Dropped(utterance, "broken", str(error)))
 
 
 def fetched_record(cache: Path, language: str) -> Path:
@@ -71,16 +129,20 @@ def check_language(options: Mapping[str, Any], language: str, known: Iterable[st
 
 
 def exclude(prepared: Prepared, ids: Iterable[str]) -> Prepared:
-    """Leave out the utterances with these ids (the configuration's `exclude`); ids of other languages do nothing."""
+    """Leave out the utterances with these ids, broken or not; ids of other languages do nothing."""
     unwanted = set(ids)
-    gone = [utterance for members in prepared.splits.values() for utterance in members if utterance.id in unwanted]
+    gone = [
+        *((utterance.id, utterance.text) for members in prepared.splits.values() for utterance in members),
+        *((entry.utterance, entry.detail) for entry in prepared.broken),
+    ]
     return replace(
         prepared,
         splits={
             split: [utterance for utterance in members if utterance.id not in unwanted]
             for split, members in prepared.splits.items()
         },
-        dropped=[*prepared.dropped, *(Dropped(utterance.id, "excluded", utterance.text) for utterance in gone)],
+        dropped=[*prepared.dropped, *(Dropped(key, "excluded", detail) for key, detail in gone if key in unwanted)],
+        broken=[entry for entry in prepared.broken if entry.utterance not in unwanted],
     )
 
 

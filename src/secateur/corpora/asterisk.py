@@ -42,8 +42,8 @@ SOUNDS = re.compile(r"silence/|(beep|beeperr|(a|de)scending-2tone|confbridge-(jo
 KNOWN_MISTAKES = {"fr": {"digits/h-80": "the transcript is that of digits/h-70"}}
 KEYS = {"en": {"*": "star", "#": "pound"}, "fr": {"*": "étoile", "#": "dièse"}}
 
+FETCH_OPTIONS = ("root",)
 MIN_SECONDS = 0.2
-MAX_SECONDS = 45.0
 RATE_RANGE = (0.45, 1.55)  # characters per second of a line of text, relative to the language's median
 RATE_CHARACTERS = 20
 
@@ -66,7 +66,7 @@ def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
     """
     check_language(options, language, CREDITS)
     folder = Path(cache) / language
-    root = Path(options["root"]) if options.get("root") else None
+    root = Path(options["root"]) if options["root"] else None
     packages = [f"asterisk-core-sounds-{language}", f"asterisk-core-sounds-{language}-g722"]
     if root and not root.is_dir():
         raise SecateurError(f"{root}: no such folder, but corpora.<name>.root names it; {_ways_out(language)}")
@@ -123,12 +123,12 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
         seconds = path.stat().st_size / audio.G722_BYTES_PER_SECOND
         if seconds < MIN_SECONDS:
             dropped.append(Dropped(name, f"shorter than {MIN_SECONDS} s", f"{seconds:.3f} s: {raw}"))
-        elif seconds > options.get("max_seconds", MAX_SECONDS):
+        elif seconds > options["max_seconds"]:
             dropped.append(Dropped(name, "longer than max_seconds", f"{seconds:.1f} s: {raw}"))
         else:
             utterances.append(Utterance(name, str(path), text, speaker, language, seconds))
     utterances, misfits = drop_misfits(utterances)
-    chosen = closed_vocabulary(utterances, options.get("dev_utterances", 40), options.get("test_utterances", 100))
+    chosen = closed_vocabulary(utterances, options["dev_utterances"], options["test_utterances"])
     licence, voice = CREDITS[language]
     source = {
         "name": "Asterisk core sounds",

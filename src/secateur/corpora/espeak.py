@@ -26,9 +26,8 @@ from secateur.datadir import Utterance
 from secateur.errors import SecateurError
 from secateur.files import read_json, write_json, written_aside
 
+FETCH_OPTIONS = ("voices",)
 RATE = 16000
-VOICES = ("f1", "f2", "f5", "m1", "m3", "m7")
-UTTERANCES: Mapping[str, int] = {"train": 600, "dev": 40, "test": 100}
 WORDS_PER_MINUTE = (100, 135)
 ATTEMPTS = 200  # derivations tried per sentence wanted, before giving up on finding new ones
 
@@ -47,7 +46,7 @@ def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
     import espeakng_loader
 
     known = {path.name for path in (Path(espeakng_loader.get_data_path()) / "voices" / "!v").iterdir()}
-    for voice in options.get("voices", VOICES):
+    for voice in options["voices"]:
         if voice not in known:
             raise SecateurError(
                 f"voices: {voice!r} is not a variant of espeak-ng; choose from {', '.join(sorted(known))}"
@@ -65,11 +64,10 @@ def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
 def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
     """Derive the sentences and speak them; recordings that the cache holds already are not spoken again."""
     fetched = read_json(fetched_record(cache, language))
-    voices = list(options.get("voices", VOICES))
-    seed = options.get("seed", 0)
+    voices, seed = options["voices"], options["seed"]
     generator = random.Random(f"{language} {seed} voices")
     prepared: dict[str, list[Utterance]] = {}
-    for split, texts in sentences(language, {**UTTERANCES, **options.get("utterances", {})}, seed).items():
+    for split, texts in sentences(language, options["utterances"], seed).items():
         prepared[split] = []
         for number, text in enumerate(texts):
             voice, speed = generator.choice(voices), generator.randint(*WORDS_PER_MINUTE)

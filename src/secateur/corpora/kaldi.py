@@ -4,29 +4,38 @@ A split is the folder `{root}/{language}/{name}` or, if there is none, `{root}/{
 the utterances of the language; without `utt2lang` it takes all. Paths in `wav.scp` are relative to the working
 directory, as in Kaldi.
 
+The tables are watched: an edit is read again. Recordings are not, there may be millions.
+
 Options: `root`; `splits`, from the split's name here to the folder's name (train, dev and test must be among them);
 `normalise` (false takes transcripts as they are).
 """
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from secateur import audio
-from secateur.corpora import Dropped, Prepared, fetched_record
+from secateur.corpora import Dropped, Prepared, fetched_record, noted
+from secateur.corpora.download import file_hash
 from secateur.corpora.text import normalise
 from secateur.datadir import Utterance, parse_segment, read_table
 from secateur.errors import SecateurError
 from secateur.files import read_json, write_json
 
+FETCH_OPTIONS = ("root", "splits")
 TABLES = ("wav.scp", "segments", "text", "utt2spk", "utt2lang")
 REQUIRED = ("train", "dev", "test")
 
 
 def splits(options: Mapping[str, Any]) -> list[str]:
     """Names of the splits: train, dev, test and whatever else `splits` names."""
-    return list(_folders(options))
+    return list(options["splits"])
+
+
+def inputs(options: Mapping[str, Any], language: str) -> list[str]:
+    """The tables of all splits."""
+    folders = [folder for split in splits(options) if (folder := _find(options, language, split))]
+    return [str(folder / name) for folder in folders for name in TABLES if (folder / name).is_file()]
 
 
 def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
@@ -39,10 +48,7 @@ def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
                 raise SecateurError(f"{folder / name}: no such file; a data directory needs it")
         _recordings(folder)
         present = [folder / name for name in TABLES if (folder / name).is_file()]
-        found[split] = {
-            "folder": str(folder),
-            "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in present},
-        }
+        found[split] = {"folder": str(folder), "sha256": {path.name: file_hash(path, "sha256") for path in present}}
     write_json(fetched_record(cache, language), found)
 
 
