@@ -8,7 +8,7 @@ The path of a result is its provenance, in the order in which the axes begin to 
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 LEVEL_BY_LEVEL = ("imp", "lth", "lap", "imp-adaptive", "lth-adaptive")
@@ -122,6 +122,66 @@ def pruned_runs(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) 
                 initialization=f"{masks.upper()}-{sparsity:.0%}",
                 mask_changes=pathways["dynamic"],
             )
+
+
+@dataclass(frozen=True)
+class Parents:
+    """What a pruned model is made from.
+
+    Attributes:
+        start: model whose weights training starts from.
+        ranked: model whose weights are ranked for the mask; None for pathways.
+        nested: whether the mask stays within that of `ranked`.
+        masks: for pathways, the model that each language's mask comes from.
+        levels: how many levels' steps it is trained for.
+    """
+
+    start: ModelRun
+    ranked: ModelRun | None = None
+    nested: bool = False
+    masks: Mapping[str, ModelRun] = field(default_factory=dict)
+    levels: int = 1
+
+
+def parents(config: Mapping[str, Any], run: ModelRun) -> Parents | None:
+    """What a model is made from; None for a dense one, which is made from data alone."""
+    if run.method == "dense":
+        return None
+
+    def other(scope: str, method: str, sparsity: float) -> ModelRun:
+        return ModelRun(run.corpus, run.model, scope, run.seed, method, sparsity)
+
+    levels = config["pruning"][prune_entry(config, run.corpus, run.model)["schedule"]]["levels"]
+    dense = other("all", "dense", 0.0)
+    if run.method in DENSE_CONTROLS:
+        return Parents(dense, dense, levels=len(levels) + 1 if run.method == "longer" else 1)
+    kind, _, start = run.method.partition("-")
+    if kind in ("pathways", "dynamic"):
+        masks, _, level = start.partition("-s")
+        sparsity = int(level) / 1000
+        scopes = {name: "all" if masks == "lap" else name for name in languages(config, run.corpus, run.scope)}
+        return Parents(
+            dense,
+            masks={name: other(scope, masks, sparsity) for name, scope in scopes.items()},
+            levels=sum(level >= sparsity for level in levels) if kind == "dynamic" else 1,
+        )
+    index = [level_name(level) for level in levels].index(level_name(run.sparsity))
+    if index == 0 or run.method in ONCE:
+        before = other(run.scope, "finetune", 0.0)
+    else:
+        before = other(run.scope, run.method, levels[index - 1])
+    return Parents(dense if kind == "lth" else before, before, nested=run.method in ("imp", "lth", "lap"))
+
+
+def ancestors(config: Mapping[str, Any], run: ModelRun) -> dict[str, ModelRun]:
+    """A model and all that it is made from, by folder."""
+    found = {run.folder: run}
+    made_from = parents(config, run)
+    if made_from:
+        for parent in (made_from.start, made_from.ranked, *made_from.masks.values()):
+            if parent is not None:
+                found |= ancestors(config, parent)
+    return found
 
 
 def shape(config: Mapping[str, Any]) -> dict[str, Any]:

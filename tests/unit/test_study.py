@@ -1,4 +1,14 @@
-from secateur.study import Decoding, ModelRun, decodings, languages, lm_folder, model_runs, shape
+from secateur.study import (
+    Decoding,
+    ModelRun,
+    ancestors,
+    decodings,
+    languages,
+    lm_folder,
+    model_runs,
+    parents,
+    shape,
+)
 
 CONFIG = {
     "seeds": [1, 2],
@@ -37,3 +47,86 @@ def test_the_shape_of_a_study_decides_its_models():
     config = CONFIG | {"pruning": {"p": {"levels": [0.5], "training": "x"}}, "searches": {"greedy": {}}}
     assert list(model_runs(shape(config))) == list(model_runs(config))
     assert shape(config) == shape(config | {"decode": {}, "searches": {}})
+
+
+PRUNED = CONFIG | {
+    "seeds": [1],
+    "pruning": {"p": {"levels": [0.2, 0.5, 0.7]}},
+    "prune": [
+        {
+            "corpus": "mls",
+            "model": "big",
+            "schedule": "p",
+            "methods": ["imp", "lth", "lap", "lth-adaptive", "random", "longer"],
+            "pathways": [
+                {"languages": ["nl", "fr"], "dynamic": True, "start": [["lth", 0.5], ["lap", 0.2]]},
+                {"languages": ["en", "fr", "nl"], "dynamic": False, "start": [["imp", 0.7]]},
+            ],
+            "searches": ["greedy"],
+        }
+    ],
+}
+
+
+def made_from(scope, method, sparsity):
+    return parents(PRUNED, ModelRun("mls", "big", scope, 1, method, sparsity))
+
+
+def folders(*runs):
+    return [run.folder.removeprefix("models/mls/big/").removesuffix("/seed1") for run in runs]
+
+
+def test_a_level_is_made_from_the_one_before():
+    imp = made_from("fr", "imp", 0.5)
+    assert folders(imp.start, imp.ranked) == ["fr/imp/s200", "fr/imp/s200"]
+    assert imp.nested
+    first = made_from("fr", "imp", 0.2)
+    assert folders(first.start, first.ranked) == ["fr/finetune/s000", "fr/finetune/s000"]
+    finetune = made_from("fr", "finetune", 0.0)
+    assert folders(finetune.start) == ["all/dense/s000"]
+
+
+def test_lth_is_rewound_to_the_dense_weights():
+    lth = made_from("fr", "lth", 0.7)
+    assert folders(lth.start, lth.ranked) == ["all/dense/s000", "fr/lth/s500"]
+    adaptive = made_from("fr", "lth-adaptive", 0.7)
+    assert folders(adaptive.start, adaptive.ranked) == ["all/dense/s000", "fr/lth-adaptive/s500"]
+    assert lth.nested
+    assert not adaptive.nested
+
+
+def test_controls():
+    assert folders(made_from("fr", "random", 0.7).start) == ["fr/finetune/s000"]
+    assert made_from("fr", "longer", 0.0).levels == 4
+    assert made_from("all", "dense", 0.0) is None
+
+
+def test_pathways_take_their_masks_from_each_language_or_from_all():
+    dynamic = made_from("fr-nl", "dynamic-lth-s500", 0.7)
+    assert folders(dynamic.start) == ["all/dense/s000"]
+    assert dict(zip(dynamic.masks, folders(*dynamic.masks.values()), strict=True)) == {
+        "fr": "fr/lth/s500", "nl": "nl/lth/s500"
+    }  # fmt: skip
+    assert dynamic.levels == 2
+    lap = made_from("fr-nl", "dynamic-lap-s200", 0.7)
+    assert folders(*lap.masks.values()) == ["all/lap/s200"] * 2
+    assert lap.levels == 3
+    assert made_from("all", "pathways-imp-s700", 0.7).levels == 1
+
+
+def test_all_that_a_model_is_made_from():
+    run = ModelRun("mls", "big", "fr-nl", 1, "dynamic-lth-s500", 0.7)
+    assert sorted(folders(*ancestors(PRUNED, run).values())) == [
+        "all/dense/s000", "fr-nl/dynamic-lth-s500/s700", "fr/finetune/s000", "fr/lth/s200", "fr/lth/s500",
+        "nl/finetune/s000", "nl/lth/s200", "nl/lth/s500",
+    ]  # fmt: skip
+
+
+def test_every_pruned_run_is_enumerated_once_and_decoded_in_its_languages():
+    runs = [run for run in model_runs(PRUNED) if run.method != "dense"]
+    assert len(runs) == len(set(runs)) == 3 * 3 + 3 * 3 + 3 + 3 * 3 + 3 + 3 + 2 + 1
+    assert {run.initialization for run in runs} == {"dense", "LTH-50%", "LAP-20%", "IMP-70%"}
+    assert {run.scope for run in runs if run.method.startswith("dynamic")} == {"fr-nl"}
+    assert {run.scope for run in runs if run.method == "pathways-imp-s700"} == {"all"}
+    pruned = [decoding for decoding in decodings(PRUNED) if decoding.run.method == "dynamic-lth-s500"]
+    assert [(decoding.language, decoding.search) for decoding in pruned] == [("fr", "greedy"), ("nl", "greedy")]

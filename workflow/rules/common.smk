@@ -163,12 +163,12 @@ def dev_text(wildcards):
 # --- pruning
 
 
-def model_folder(wildcards, scope=None, method="dense", sparsity=0.0):
-    """Folder of another run of the same corpus, model and seed."""
-    run = study.ModelRun(
-        wildcards.corpus, wildcards.model, scope or wildcards.scope, int(wildcards.seed), method, sparsity
+def run_of(wildcards):
+    """The run that the wildcards of a rule name."""
+    sparsity = int(wildcards.level[1:]) / 1000
+    return study.ModelRun(
+        wildcards.corpus, wildcards.model, wildcards.scope, int(wildcards.seed), wildcards.method, sparsity
     )
-    return f"{ROOT}/{run.folder}"
 
 
 def schedule(wildcards):
@@ -176,41 +176,15 @@ def schedule(wildcards):
     return config["pruning"][study.prune_entry(config, wildcards.corpus, wildcards.model)["schedule"]]
 
 
-def level_before(wildcards):
-    """(method, sparsity) of what a level is ranked by: the level before, or one level's steps without pruning."""
-    levels = schedule(wildcards)["levels"]
-    names = [study.level_name(level) for level in levels]
-    index = names.index(wildcards.level)
-    if index == 0 or wildcards.method in study.ONCE:
-        return "finetune", 0.0
-    return wildcards.method, levels[index - 1]
-
-
-def prune_sources(wildcards):
-    """Folders that a pruned run starts from, ranks, and whose mask it stays within; None where there is none."""
-    dense = model_folder(wildcards, scope="all")
-    if wildcards.method in study.DENSE_CONTROLS:
-        return {"start": dense, "ranked": dense, "within": None}
-    before = model_folder(wildcards, wildcards.scope, *level_before(wildcards))
-    return {
-        "start": dense if wildcards.method.startswith("lth") else before,
-        "ranked": before,
-        "within": before if wildcards.method in ("imp", "lth", "lap") else None,
-    }
-
-
-def prune_inputs(wildcards):
-    sources = prune_sources(wildcards)
-    files = [f"{sources[key]}/{name}" for key in ("start", "ranked") for name in ("model.safetensors", "model.json")]
-    if sources["within"]:
-        files.append(f"{sources['within']}/masks")
+def parent_files(wildcards):
+    """The checkpoints and masks that a pruned model is made from, and its data."""
+    parents = study.parents(config, run_of(wildcards))
+    files = []
+    for run in filter(None, (parents.start, parents.ranked)):
+        files += [f"{ROOT}/{run.folder}/model.safetensors", f"{ROOT}/{run.folder}/model.json"]
+    nested = [parents.ranked] if parents.nested else []
+    files += [f"{ROOT}/{run.folder}/masks" for run in (*nested, *parents.masks.values())]
     return list(dict.fromkeys(files)) + training_inputs(wildcards)
-
-
-def prune_training(wildcards, levels=1):
-    """The training recipe of a pruned model, with the steps of so many levels."""
-    recipe = config["training"][schedule(wildcards)["training"]]
-    return recipe | {"steps": recipe["steps"] * levels}
 
 
 def training_arguments(wildcards):
@@ -226,65 +200,52 @@ def training_arguments(wildcards):
     )
 
 
+def retraining(wildcards):
+    """The training recipe of a pruned model, with the steps of all its levels; and the steps of one."""
+    recipe = config["training"][schedule(wildcards)["training"]]
+    levels = study.parents(config, run_of(wildcards)).levels
+    return recipe | {"steps": recipe["steps"] * levels}, recipe["steps"]
+
+
 def prune_arguments(wildcards):
-    options, sources = schedule(wildcards), prune_sources(wildcards)
-    sparsity = int(wildcards.level[1:]) / 1000
-    extra = dict(start=sources["start"], ranked=sources["ranked"], **config["prunable"])
-    if sources["within"]:
-        extra["within"] = f"{sources['within']}/masks/all.safetensors"
-    if wildcards.method.endswith("-adaptive"):
+    options, run = schedule(wildcards), run_of(wildcards)
+    parents = study.parents(config, run)
+    extra = dict(config["prunable"])
+    if parents.nested:
+        extra["within"] = f"{ROOT}/{parents.ranked.folder}/masks/all.safetensors"
+    if run.method.endswith("-adaptive"):
         extra |= {"adapt_every": options["adapt_every"], "soft": options["soft"]}
         extra |= {"keep_moments": True} if options["keep_moments"] else {}
-    if wildcards.method == "random":
+    if run.method == "random":
         extra["random"] = True
-    levels = len(options["levels"]) + 1 if wildcards.method == "longer" else 1
     return command(
         "prune",
-        [model_module(wildcards.model)],
-        sparsity=sparsity,
+        [model_module(run.model)],
+        start=f"{ROOT}/{parents.start.folder}",
+        ranked=f"{ROOT}/{parents.ranked.folder}",
+        sparsity=run.sparsity,
         ranking=options["ranking"],
-        training=prune_training(wildcards, levels),
+        training=retraining(wildcards)[0],
         **extra,
         **training_arguments(wildcards),
     )
 
 
-def pathways_source(wildcards):
-    """Kind of masks and sparsity that a pathways method starts from, from its name."""
-    _, masks, level = wildcards.method.split("-")
-    return masks, int(level[1:]) / 1000
-
-
-def pathways_masks(wildcards):
-    masks, sparsity = pathways_source(wildcards)
-    languages = study.languages(config, wildcards.corpus, wildcards.scope)
-    scopes = ["all" if masks == "lap" else language for language in languages]
-    return [f"{model_folder(wildcards, scope, masks, sparsity)}/masks" for scope in scopes]
-
-
-def pathways_inputs(wildcards):
-    dense = model_folder(wildcards, scope="all")
-    files = [f"{dense}/model.safetensors", f"{dense}/model.json", *pathways_masks(wildcards)]
-    return list(dict.fromkeys(files)) + training_inputs(wildcards)
-
-
 def pathways_arguments(wildcards):
-    options = schedule(wildcards)
-    extra, levels = {}, 1
-    if wildcards.method.startswith("dynamic"):
-        _, sparsity = pathways_source(wildcards)
-        rest = [level for level in options["levels"] if level >= sparsity]
-        levels = len(rest)
-        steps = config["training"][options["training"]]["steps"]
-        extra = {"levels": rest, "interval": steps, "adapt_every": options["adapt_every"]}
+    options, run = schedule(wildcards), run_of(wildcards)
+    parents, (recipe, interval) = study.parents(config, run), retraining(wildcards)
+    extra = {}
+    if run.method.startswith("dynamic"):
+        levels = options["levels"][-parents.levels :]
+        extra = {"levels": levels, "interval": interval, "adapt_every": options["adapt_every"]}
         extra |= {"keep_moments": True} if options["keep_moments"] else {}
     return command(
         "pathways",
-        [model_module(wildcards.model)],
-        start=model_folder(wildcards, scope="all"),
-        masks=[f"{folder}/all.safetensors" for folder in pathways_masks(wildcards)],
+        [model_module(run.model)],
+        start=f"{ROOT}/{parents.start.folder}",
+        masks=[f"{ROOT}/{parent.folder}/masks/all.safetensors" for parent in parents.masks.values()],
         ranking=options["ranking"],
-        training=prune_training(wildcards, levels),
+        training=recipe,
         **extra,
         **training_arguments(wildcards),
     )

@@ -3,7 +3,7 @@
 
 rule prune:
     input:
-        prune_inputs,
+        parent_files,
     output:
         weights=f"{MODEL}/model.safetensors",
         model=f"{MODEL}/model.json",
@@ -29,7 +29,7 @@ rule prune:
 
 rule pathways:
     input:
-        pathways_inputs,
+        parent_files,
     output:
         weights=f"{MODEL}/model.safetensors",
         model=f"{MODEL}/model.json",
