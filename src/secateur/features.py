@@ -11,12 +11,12 @@ from pathlib import Path
 import kaldi_native_fbank
 import kaldiio
 import numpy as np
-from tqdm import tqdm
 
 from secateur import audio
 from secateur.datadir import Utterance, read_data_dir
 from secateur.errors import SecateurError
 from secateur.files import read_json, write_json, write_text, written_aside
+from secateur.jobs import progress
 
 SAMPLE_RATE = 16000
 
@@ -75,8 +75,7 @@ def extract(data: Path, output: Path, bins: int = 80, speeds: Sequence[float] = 
     index: list[str] = []
     archive = output / "feats.ark"
     with written_aside(archive) as aside, open(aside, "wb") as stream:
-        bar = tqdm(_ordered(compute, utterances, workers), total=len(utterances), desc="features", disable=None)
-        for matrices in bar:
+        for matrices in progress(_ordered(compute, utterances, workers), len(utterances), "features"):
             for speed, key, matrix in matrices:
                 offset = stream.tell() + len(key.encode()) + 1
                 kaldiio.save_ark(stream, {key: matrix})

@@ -11,15 +11,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from tqdm import tqdm
 
 from secateur.errors import SecateurError
 from secateur.files import write_json
 
+Item = TypeVar("Item")
+SECONDS_BETWEEN_LINES = 30
 LEFT_OVER = "left_over"
 RECORDED_PACKAGES = ("torch", "espnet", "numpy", "kaldiio", "jiwer", "snakemake", "transformers")
 
@@ -66,12 +70,26 @@ def describe(arguments: argparse.Namespace, started: float) -> dict[str, Any]:
         "host": socket.gethostname(),
         "processor": _processor(),
         "threads": threads(),
+        "load": round(os.getloadavg()[0], 2),
         "device": "cpu",
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds"),
         "seconds": round(time.time() - started, 3),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
         "peak_memory_bytes": usage.ru_maxrss * 1024,
     }
+
+
+def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """Pass `items` on and show how far they are: a bar on a terminal, else a log line every half minute."""
+    if sys.stderr.isatty():
+        yield from tqdm(items, total=total, desc=what)
+        return
+    shown = time.monotonic()
+    for count, item in enumerate(items, 1):
+        yield item
+        if time.monotonic() - shown > SECONDS_BETWEEN_LINES:
+            shown = time.monotonic()
+            logging.info("%s: %d of %d", what, count, total)
 
 
 def threads() -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from secateur import files
+from secateur import files, jobs
 from secateur.errors import SecateurError
 from secateur.files import read_json, read_tsv, write_json, write_text, write_tsv, written_aside
 from secateur.jobs import json_argument
@@ -97,3 +97,11 @@ def test_a_job_records_its_run_and_prints_one_line_for_a_users_error(tmp_path):
     assert answer.returncode == 1
     assert answer.stderr == "error: file.wav: broken; replace it\n"
     assert not Path(record).exists()
+
+
+def test_progress_is_logged_where_there_is_no_terminal(monkeypatch, caplog):
+    clock = iter(range(0, 1000, 20))
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: next(clock))
+    with caplog.at_level("INFO"):
+        assert list(jobs.progress(iter("abcdefg"), 7, "letters")) == list("abcdefg")
+    assert [record.getMessage() for record in caplog.records] == ["letters: 2 of 7", "letters: 4 of 7", "letters: 6 of 7"]
