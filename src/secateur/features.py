@@ -4,8 +4,9 @@ Features follow Kaldi's `compute-fbank-feats` (25 ms windows, 10 ms shift, pre-e
 kaldi-native-fbank, without dither so that the same audio always gives the same bytes.
 """
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import kaldi_native_fbank
@@ -54,22 +55,13 @@ def extract(data: Path, output: Path, bins: int = 80, speeds: Sequence[float] = 
 
     With several `speeds` every utterance is there once per speed, its id prefixed by `speed_prefix`; the statistics in
     `cmvn.json` (count, sum, sum_square per bin) are of the original speed.
-    Memory does not grow with the corpus: utterances stream from a few worker threads to the archive.
+    Memory does not grow with the corpus: utterances stream from the worker processes to the archive.
     """
     utterances = read_data_dir(data)
     if not utterances:
         raise SecateurError(f"{data}: no utterances; check the corpus' dropped.tsv for the reasons")
 
-    def compute(utterance: Utterance) -> list[tuple[float, str, np.ndarray]]:
-        samples = audio.read(utterance.audio, utterance.start, utterance.end, SAMPLE_RATE)
-        features = []
-        for speed in speeds:
-            matrix = log_mel(change_speed(samples, speed), bins)
-            if len(matrix) == 0:
-                raise SecateurError(f"{utterance.id}: shorter than one 25 ms window; drop it from {data}")
-            features.append((speed, speed_prefix(speed) + utterance.id, matrix))
-        return features
-
+    compute = partial(_copies, bins=bins, speeds=speeds)
     count, total, squares = 0, np.zeros(bins), np.zeros(bins)
     frames: list[str] = []
     index: list[str] = []
@@ -89,9 +81,24 @@ def extract(data: Path, output: Path, bins: int = 80, speeds: Sequence[float] = 
     write_json(output / "cmvn.json", {"count": count, "sum": total.tolist(), "sum_square": squares.tolist()})
 
 
-def _ordered(function, items: Sequence, workers: int) -> Iterator:
-    """Map `function` over `items` in order with a bounded number of results in flight."""
-    with ThreadPoolExecutor(workers) as pool:
+def _copies(utterance: Utterance, bins: int, speeds: Sequence[float]) -> list[tuple[float, str, np.ndarray]]:
+    """(speed, key, features) of an utterance at every speed."""
+    samples = audio.read(utterance.audio, utterance.start, utterance.end, SAMPLE_RATE)
+    copies = []
+    for speed in speeds:
+        matrix = log_mel(change_speed(samples, speed), bins)
+        if len(matrix) == 0:
+            raise SecateurError(f"{utterance.id}: shorter than one 25 ms window at speed {speed:g}; exclude it")
+        copies.append((speed, speed_prefix(speed) + utterance.id, matrix))
+    return copies
+
+
+def _ordered(function: Callable, items: Sequence, workers: int) -> Iterator:
+    """Map `function` over `items` in order, in processes, with a bounded number of results in flight."""
+    if workers == 1:
+        yield from map(function, items)
+        return
+    with ProcessPoolExecutor(workers) as pool:
         window = []
         for item in items:
             window.append(pool.submit(function, item))

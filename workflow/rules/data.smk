@@ -106,6 +106,7 @@ rule features:
         f"{BENCHMARKS}/features/{{corpus}}/{{language}}/{{split}}.tsv"
     conda:
         "../../envs/train.yaml"
+    threads: 4
     params:
         arguments=lambda wildcards: command(
             "features",
