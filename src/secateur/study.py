@@ -173,6 +173,15 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents | None:
     return Parents(dense if kind == "lth" else before, before, nested=run.method in ("imp", "lth", "lap"))
 
 
+def steps(config: Mapping[str, Any], run: ModelRun) -> int:
+    """Optimiser steps that the job which makes a model runs."""
+    made_from = parents(config, run)
+    if made_from is None:
+        return config["training"][config["models"][run.model]["training"]]["steps"]
+    schedule = config["pruning"][prune_entry(config, run.corpus, run.model)["schedule"]]
+    return config["training"][schedule["training"]]["steps"] * made_from.levels
+
+
 def ancestors(config: Mapping[str, Any], run: ModelRun) -> dict[str, ModelRun]:
     """A model and all that it is made from, by folder."""
     found = {run.folder: run}

@@ -77,14 +77,23 @@ def used_corpora():
 
 
 def splits(corpus):
-    options = config["corpora"][corpus]
-    return corpora.recipe(options["recipe"]).splits(options)
+    return corpora.splits(config["corpora"][corpus])
 
 
-def corpus_command(script, corpus, **options):
-    """Arguments of a script that runs a recipe: the corpus' entry of the configuration, but for its languages."""
-    entry = {key: value for key, value in config["corpora"][corpus].items() if key != "languages"}
+def corpus_command(script, corpus, entry, **options):
+    """Arguments of a script that runs a recipe on `entry`, (a part of) the corpus' entry of the configuration."""
     return command(script, [f"secateur.corpora.{entry['recipe']}"], options=entry, cache=f"data/{corpus}", **options)
+
+
+def fetch_arguments(wildcards):
+    entry = corpora.fetch_options(config["corpora"][wildcards.corpus])
+    return corpus_command("fetch_corpus", wildcards.corpus, entry, language=wildcards.language)
+
+
+def prepare_arguments(corpus, language):
+    entry = {key: value for key, value in config["corpora"][corpus].items() if key != "languages"}
+    output = f"{ROOT}/data/{corpus}/{language}"
+    return corpus_command("prepare_corpus", corpus, entry, language=language, output=output)
 
 
 def data_files(corpus, language, split):
@@ -95,6 +104,18 @@ def data_files(corpus, language, split):
 
 def training_text(corpus):
     return [f"{ROOT}/data/{corpus}/{language}/train/text" for language in config["corpora"][corpus]["languages"]]
+
+
+def tokens_files(corpus):
+    """The token list, first, and what else it needs."""
+    pieces = ["bpe.model"] if config["tokens"]["type"] == "bpe" else []
+    return [f"{ROOT}/tokens/{corpus}/{name}" for name in ("tokens.txt", *pieces)]
+
+
+def input_layers(corpus):
+    """The input layers of the models that a corpus is for, as `validate_corpus.py` names them."""
+    used = [config["models"][run.model] for run in study.model_runs(config) if run.corpus == corpus]
+    return sorted({f"stack:{entry['stack']}" if entry["input"] == "stack" else entry["input"] for entry in used})
 
 
 def validation(corpus):
@@ -116,17 +137,11 @@ def model_file(run):
 def training_inputs(wildcards):
     """Features, transcripts and tokens of a run's languages; the validation report, so that bad data stops it first."""
     corpus = wildcards.corpus
-    files = [f"{ROOT}/tokens/{corpus}/tokens.txt", validation(corpus)]
+    files = [*tokens_files(corpus), validation(corpus)]
     for language in study.languages(config, corpus, wildcards.scope):
         for split in ("train", "dev"):
             files += feature_files(corpus, language, split) + data_files(corpus, language, split)
     return files
-
-
-def subsampling(model):
-    """Frames per encoder output of a model."""
-    entry = config["models"][model]
-    return entry["stack"] if entry["input"] == "stack" else 4
 
 
 def model_config(name):
@@ -149,9 +164,15 @@ def lm_module(name):
 
 
 def lm_text(wildcards):
-    """What a language model is trained on: its own text file, or the training text of all languages of the corpus."""
+    """What a language model is trained on: its own text files, or the training text of all languages of the corpus."""
     text = config["language_models"][wildcards.lm]["text"]
-    return [text] if text else training_text(wildcards.corpus)
+    return list(text.values()) if text else training_text(wildcards.corpus)
+
+
+def lm_text_languages(wildcards):
+    """Says which language a language model's own text files are in."""
+    text = config["language_models"][wildcards.lm]["text"]
+    return {"text_languages": list(text)} if text else {}
 
 
 def dev_text(wildcards):
@@ -194,7 +215,7 @@ def training_arguments(wildcards):
         features=f"{ROOT}/features/{wildcards.corpus}",
         speeds=config["features"]["speeds"],
         languages=study.languages(config, wildcards.corpus, wildcards.scope),
-        tokens=f"{ROOT}/tokens/{wildcards.corpus}/tokens.txt",
+        tokens=tokens_files(wildcards.corpus)[0],
         seed=wildcards.seed,
         device=config["device"],
     )
@@ -278,7 +299,7 @@ def decoding_inputs(wildcards):
         inputs["lm"] = [f"{folder}/model.safetensors", f"{folder}/model.json"]
     if search["type"] == "lexicon":
         inputs["text"] = training_text(wildcards.corpus)
-        inputs["tokens"] = f"{ROOT}/tokens/{wildcards.corpus}/tokens.txt"
+        inputs["tokens"] = tokens_files(wildcards.corpus)
     return inputs
 
 
@@ -290,7 +311,7 @@ def decoding_arguments(wildcards):
         options["lm"] = f"{ROOT}/{study.lm_folder(wildcards.corpus, search['lm'], wildcards.seed)}"
     if search["type"] == "lexicon":
         options["train_text"] = training_text(wildcards.corpus)
-        options["tokens"] = f"{ROOT}/tokens/{wildcards.corpus}/tokens.txt"
+        options["tokens"] = tokens_files(wildcards.corpus)[0]
     for folder in mask_folder(wildcards):
         shared = not wildcards.method.startswith(("pathways", "dynamic"))
         options["mask"] = f"{folder}/{'all' if shared else wildcards.language}.safetensors"
@@ -328,7 +349,7 @@ def measurements(wildcards):
         for language in config["corpora"][corpus]["languages"]:
             folder = f"{ROOT}/data/{corpus}/{language}"
             files += [f"{folder}/source.json", f"{folder}/dropped.tsv", f"{folder}/run.json"]
-    files.append(f"{ROOT}/sizes.json")
+    files += [f"{ROOT}/sizes.json", f"{ROOT}/masks.json"]
     for run in study.model_runs(config):
         files += [f"{ROOT}/{run.folder}/{name}" for name in ("history.tsv", "run.json")]
     for decoding in study.decodings(config):

@@ -23,6 +23,21 @@ rule sizes:
         "python workflow/scripts/sizes.py {params.arguments} --output {output} &> {log}"
 
 
+rule masks:
+    input:
+        [f"{ROOT}/{run.folder}/masks" for run in study.model_runs(config) if run.mask_changes is not None],
+    output:
+        f"{ROOT}/masks.json",
+    log:
+        f"{LOGS}/masks.log",
+    conda:
+        "../../envs/train.yaml"
+    params:
+        arguments=command("masks", study=study.shape(config), root=ROOT),
+    shell:
+        "python workflow/scripts/masks.py {params.arguments} --output {output} &> {log}"
+
+
 rule tables:
     input:
         measurements,

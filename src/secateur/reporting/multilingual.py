@@ -10,10 +10,10 @@ from statistics import fmean
 from typing import Any
 
 from secateur.reporting import published, views
-from secateur.reporting.grid import Cell, Grid, Row, combined, measure
+from secateur.reporting.grid import Cell, Grid, Row, combined, listing, measure
 from secateur.reporting.results import Results
 from secateur.scoring import average_error_rate
-from secateur.study import Decoding, ModelRun, languages, model_runs, scope_of
+from secateur.study import Decoding, ModelRun, ancestors, languages, model_runs, scope_of, steps
 
 AXES = ("corpus", "base", "split", "search", "seed")
 COLUMNS = ("stage", "model", "initialization", "mask_changes", "sparsity", "training")
@@ -83,8 +83,18 @@ def rows(
     results: Results, lines: Sequence[Line], figures: Mapping[str, Mapping[str, float]], few: bool
 ) -> Iterator[Row]:
     """The rows of one table; `few` picks the pathways of some languages (table 2), else those of all."""
-    config = results.config
-    known = set(model_runs(config))
+    for entry, seed, line, _, runs in _found(results.config, lines, few):
+        base, search = next(iter(runs.values())).model, entry["searches"][0]
+        for split in results.config["decode"]["splits"]:
+            axes = {"corpus": entry["corpus"], "base": base, "split": split, "search": search, "seed": seed}
+            yield axes | _row(results, line, runs, split, search, figures.get(line.key, {}))
+
+
+def _found(
+    config: Mapping[str, Any], lines: Sequence[Line], few: bool
+) -> Iterator[tuple[Mapping[str, Any], int, Line, str, dict[str, ModelRun]]]:
+    """(entry of `prune`, seed, line, scope, models by language) of every row whose models the study has."""
+    known = {run.folder: run for run in model_runs(config)}
     for entry in config["prune"]:
         corpus = entry["corpus"]
         every = config["corpora"][corpus]["languages"]
@@ -93,28 +103,18 @@ def rows(
         target = config["pruning"][entry["schedule"]]["levels"][-1]
         for seed in config["seeds"]:
             for line in lines:
+                base = entry["reference"] if line.key == "reference" else entry["model"]
+                sparsity = target if line.pruned else 0.0
                 for scope in scopes if line.scope == "pathways" else [line.scope]:
-                    base = entry["reference"] if line.key == "reference" else entry["model"]
                     wanted = every if scope in ("all", "each") else languages(config, corpus, scope)
                     runs = {}
                     for code in wanted:
                         place = code if line.scope == "each" else scope
-                        run = _find(known, corpus, base, place, seed, line.method, target if line.pruned else 0.0)
-                        if run:
-                            runs[code] = run
+                        folder = ModelRun(corpus, base, place, seed, line.method, sparsity).folder
+                        if folder in known:
+                            runs[code] = known[folder]
                     if len(runs) == len(wanted):
-                        for split in config["decode"]["splits"]:
-                            search = entry["searches"][0]
-                            axes = {"corpus": corpus, "base": base, "split": split, "search": search, "seed": seed}
-                            yield axes | _row(results, line, runs, split, search, figures.get(line.key, {}))
-
-
-def _find(known: set[ModelRun], corpus, model, scope, seed, method, sparsity) -> ModelRun | None:
-    wanted = (corpus, model, scope, seed, method, sparsity)
-    for run in known:
-        if (run.corpus, run.model, run.scope, run.seed, run.method, run.sparsity) == wanted:
-            return run
-    return None
+                        yield entry, seed, line, scope, runs
 
 
 def _row(
@@ -147,6 +147,50 @@ def _row(
     return row | {"source": " ".join(sources)}
 
 
+OVERLAP_COLUMNS = (
+    *("corpus", "model", "seed", "method", "level", "level_b", "language_a", "language_b", "iou"),
+    "source",
+)
+MATRIX_COLUMNS = ("corpus", "model", "seed", "method", "level", "language", "matrix", "sparsity", "source")
+BUDGET_COLUMNS = ("corpus", "base", "seed", "rows", "steps_run", "steps_alone", "share")
+MASKS_FILE = "masks.json"
+
+
+def overlaps(results: Results) -> Iterator[Row]:
+    """Intersection over union of masks: between languages at one level, and between levels of one language."""
+    for row in results.json(MASKS_FILE, "overlaps")["overlaps"]:
+        yield row | {"source": MASKS_FILE}
+
+
+def matrices(results: Results) -> Iterator[Row]:
+    """The sparsity of every matrix under every mask."""
+    for row in results.json(MASKS_FILE, "matrices")["matrices"]:
+        yield row | {"source": MASKS_FILE}
+
+
+def budget(results: Results) -> Iterator[Row]:
+    """Training steps that the tables' rows cost together, and what they would cost if each were trained alone.
+
+    Alone, a row trains everything that its models are made from; together, each model is trained once.
+    """
+    groups: dict[tuple, dict[tuple, list[ModelRun]]] = {}
+    for few, lines in ((False, TABLE1), (True, TABLE2), (False, TABLE3)):
+        for entry, seed, line, scope, runs in _found(results.config, lines, few):
+            members = groups.setdefault((entry["corpus"], entry["model"], seed), {})
+            members[line.key, scope] = list(runs.values())
+    for (corpus, base, seed), members in groups.items():
+        alone, together = 0, {}
+        for runs in members.values():
+            needed = {}
+            for run in runs:
+                needed |= ancestors(results.config, run)
+            alone += sum(steps(results.config, run) for run in needed.values())
+            together |= needed
+        total = sum(steps(results.config, run) for run in together.values())
+        row = {"corpus": corpus, "base": base, "seed": seed, "rows": len(members)}
+        yield row | {"steps_run": total, "steps_alone": alone, "share": total / alone}
+
+
 def view(name: str, title: str, tables: views.Tables) -> list[Grid]:
     """Measured word error rates, and the published average; one grid per corpus and model."""
     grids = []
@@ -173,6 +217,15 @@ def view(name: str, title: str, tables: views.Tables) -> list[Grid]:
         runs = [{**row, "model": row["base"], "method": method} for row in members for method in _methods(tables)]
         grids.append(views.captioned(replace(grid), tables, corpus, runs, *notes))
     return grids
+
+
+def budget_view(tables: views.Tables) -> list[Grid]:
+    """How much work the tables' rows share."""
+    columns = {"corpus": "Corpus", "base": "Architecture", "seed": "Seed", "rows": "Rows"}
+    columns |= {"steps_run": "Steps run", "steps_alone": "Steps, each row alone", "share": "Share"}
+    numbers = {"rows": 0, "steps_run": 0, "steps_alone": 0, "share": 2}
+    rows = [{**row, "source": ""} for row in tables["budget"]]
+    return [listing("Training that the rows of tables 1 to 3 share", rows, columns, numbers)] if rows else []
 
 
 def _codes(members: Sequence[Row]) -> list[str]:

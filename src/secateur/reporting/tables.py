@@ -187,6 +187,9 @@ TABLES = (
             ("table3", "Pathways of all languages", multilingual.TABLE3, published.S3_TABLE3),
         )
     ),
+    Table("masks", multilingual.OVERLAP_COLUMNS, multilingual.overlaps),
+    Table("matrices", multilingual.MATRIX_COLUMNS, multilingual.matrices),
+    Table("budget", multilingual.BUDGET_COLUMNS, multilingual.budget, multilingual.budget_view),
     Table("history", ("stage", *MODEL_AXES, *LOSSES, "source"), history),
     Table("runs", ("stage", *DECODING_AXES, *RECORDED, "source"), runs),
 )

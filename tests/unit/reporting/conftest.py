@@ -75,6 +75,7 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
         "macs_per_second": 31.5e6,
         "peak_memory": 210e6,
     }
+    write_json(root / "masks.json", {"overlaps": [], "matrices": []})
     write_json(root / "sizes.json", {run.folder: size for run in model_runs(config)})
     for run in model_runs(config):
         training(root / run.folder, run.seed, steps=400)
