@@ -104,8 +104,5 @@ def test_progress_is_logged_where_there_is_no_terminal(monkeypatch, caplog):
     monkeypatch.setattr(jobs.time, "monotonic", lambda: next(clock))
     with caplog.at_level("INFO"):
         assert list(jobs.progress(iter("abcdefg"), 7, "letters")) == list("abcdefg")
-    assert [record.getMessage() for record in caplog.records] == [
-        "letters: 2 of 7",
-        "letters: 4 of 7",
-        "letters: 6 of 7",
-    ]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["letters: 2 of 7", "letters: 4 of 7", "letters: 6 of 7"]

@@ -147,11 +147,9 @@ def _row(
     return row | {"source": " ".join(sources)}
 
 
-OVERLAP_COLUMNS = (
-    *("corpus", "model", "seed", "method", "level", "level_b", "language_a", "language_b", "iou"),
-    "source",
-)
-MATRIX_COLUMNS = ("corpus", "model", "seed", "method", "level", "language", "matrix", "sparsity", "source")
+MASK_AXES = ("corpus", "model", "seed", "method", "level")
+OVERLAP_COLUMNS = (*MASK_AXES, "level_b", "language_a", "language_b", "iou", "source")
+MATRIX_COLUMNS = (*MASK_AXES, "language", "matrix", "sparsity", "source")
 BUDGET_COLUMNS = ("corpus", "base", "seed", "rows", "steps_run", "steps_alone", "share")
 MASKS_FILE = "masks.json"
 

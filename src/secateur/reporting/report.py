@@ -37,9 +37,7 @@ class Section:
 DATA = ("corpora", "sources", "dropped")
 SECTIONS = (
     Section("accuracy", "Word error rates", ("wer",), ("wer",)),
-    Section(
-        "pathways", "Masks and pathways, beside the published figures", ("table1", "table2", "table3", "budget"), ()
-    ),
+    Section("pathways", "Masks and pathways", ("table1", "table2", "table3", "budget"), ()),
     Section("time", "Decoding time", ("latency",), ("latency", "tradeoff")),
     Section("size", "Size", ("size",), ()),
     Section("training", "Training", (), ("loss",)),
