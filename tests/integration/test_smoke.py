@@ -186,7 +186,8 @@ def test_how_often_masks_adapt_reruns_only_adaptive_models(clone, edited):
     # Four levels of lth-adaptive, two of each language, and one dynamic pathways model of two languages.
     edited(STUDY, "adapt_every: 2", "adapt_every: 3")
     assert planned(clone) == {
-        "prune": 4, "pathways": 1, "sizes": 1, "masks": 1, "decode": 6, "score": 6, "tables": 1, "figures": 1, "report": 1
+        "prune": 4, "pathways": 1, "sizes": 1, "masks": 1, "decode": 6, "score": 6,
+        "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
 
