@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from secateur.models.rnnt_loss import rnnt_loss, torchaudio_loss
+from secateur.models.rnnt_loss import lattice_loss, rnnt_loss, step_log_probs, torchaudio_loss
 
 LENGTHS = [(7, 4), (1, 0), (1, 3), (9, 0), (5, 5)]  # (frames, labels)
 
@@ -116,6 +116,18 @@ def test_gradient_agrees_with_finite_differences():
         return rnnt_loss(logits, targets, frames, labels) * weights
 
     assert torch.autograd.gradcheck(weighted, logits.requires_grad_())
+
+
+@pytest.mark.parametrize("blank", [0, 5])
+def test_loss_and_gradient_in_parts_are_those_of_the_whole(blank):
+    logits, targets, frames, labels = problem(blank=blank, seed=2)
+    losses, gradient = loss_and_gradient(logits, targets, frames, labels, blank)
+    logits.requires_grad_()
+    parts = [step_log_probs(part, targets, blank) for part in logits.split(4, dim=1)]
+    steps = [torch.cat(part, dim=1) for part in zip(*parts, strict=True)]
+    in_parts = lattice_loss(*steps, frames, labels)
+    torch.testing.assert_close(in_parts, losses, rtol=0, atol=1e-12)
+    torch.testing.assert_close(torch.autograd.grad(in_parts.sum(), logits)[0], gradient, rtol=0, atol=1e-12)
 
 
 def test_float32_is_close_to_float64_on_long_utterances():

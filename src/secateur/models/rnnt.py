@@ -15,13 +15,15 @@ import math
 from typing import Any
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from secateur.errors import SecateurError
 from secateur.models.ctc import Float32CTC, Normalize, Stack, build_encoder
 from secateur.models.emformer import Emformer
-from secateur.models.rnnt_loss import rnnt_loss
+from secateur.models.rnnt_loss import lattice_loss, rnnt_loss, step_log_probs
 
 FRAME_SECONDS = 0.01
+LARGEST_JOINT = {"cpu": 2**25, "cuda": 2**29}  # numbers in a tensor over all frames and prefixes of a batch
 LSTMState = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -141,8 +143,24 @@ class Transducer(torch.nn.Module):
         predictor_out, _ = self.predictor(torch.nn.functional.pad(text, (1, 0), value=self.blank_id))
         # bfloat16 logits would round the loss to three digits, as with CTC.
         with torch.autocast(encoder_out.device.type, enabled=False):
-            logits = self.joiner(encoder_out.float(), predictor_out.float())
-            return rnnt_loss(logits, text, encoder_lengths, text_lengths, self.blank_id, reuse_logits=True)
+            frames = self.joiner.encoder(encoder_out.float())[:, :, None]
+            prefixes = self.joiner.predictor(predictor_out.float())[:, None]
+            width = max(frames.shape[-1], len(self.token_list))
+            parts = -(-len(text) * frames.shape[1] * prefixes.shape[2] * width // LARGEST_JOINT[frames.device.type])
+            if parts <= 1:
+                logits = self.joiner.join(frames, prefixes)
+                return rnnt_loss(logits, text, encoder_lengths, text_lengths, self.blank_id, reuse_logits=True)
+
+            def steps(frames: torch.Tensor, prefixes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+                return step_log_probs(self.joiner.join(frames, prefixes), text, self.blank_id)
+
+            # Long utterances would take gigabytes: join some frames at a time, and again for the gradient.
+            parts = [
+                checkpoint(steps, part, prefixes, use_reentrant=False, preserve_rng_state=False)
+                for part in frames.chunk(parts, dim=1)
+            ]
+            log_blank, log_label = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
+            return lattice_loss(log_blank, log_label, encoder_lengths, text_lengths)
 
     def stream(self) -> "EncoderStream":
         """Begin to encode an utterance while it is being spoken."""

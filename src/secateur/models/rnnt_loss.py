@@ -71,42 +71,82 @@ def _installed_kernel() -> Callable[..., torch.Tensor] | None:
     return kernel
 
 
+def step_log_probs(logits: torch.Tensor, targets: torch.Tensor, blank: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """ln P of the blank and of the next label at every node, (B, T, U + 1) each; −inf after the last label.
+
+    Arguments as for `rnnt_loss`; T may be a part of the frames.
+    """
+    labels = targets[:, None, :, None].expand(-1, logits.shape[1], -1, 1)
+    normalizer = torch.logsumexp(logits, dim=-1)
+    log_label = logits[:, :, :-1].gather(3, labels)[..., 0] - normalizer[:, :, :-1]
+    return logits[..., blank] - normalizer, torch.nn.functional.pad(log_label, (0, 1), value=_NEVER)
+
+
+def lattice_loss(
+    log_blank: torch.Tensor, log_label: torch.Tensor, logit_lengths: torch.Tensor, target_lengths: torch.Tensor
+) -> torch.Tensor:
+    """−ln P(y|x) of each utterance (B,) from what `step_log_probs` gives.
+
+    For lattices whose logits are too large to keep: they can be made, a part of the frames at a time, twice.
+    """
+    return _LatticeLoss.apply(log_blank, log_label, logit_lengths, target_lengths)
+
+
+class _LatticeLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, log_blank, log_label, logit_lengths, target_lengths):
+        likelihood, *steps = _forward_backward(log_blank, log_label, logit_lengths, target_lengths)
+        ctx.save_for_backward(*steps)
+        return -likelihood.to(log_blank.dtype)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, scale):
+        through_blank, through_label = (steps * -scale[:, None, None] for steps in ctx.saved_tensors)
+        return through_blank, through_label, None, None
+
+
 class _RNNTLoss(torch.autograd.Function):
     """Keeps one tensor of the size of the logits: they themselves, over which the gradient may be written."""
 
     @staticmethod
     def forward(ctx, logits, targets, logit_lengths, target_lengths, blank, reuse_logits):
-        labels = targets[:, None, :, None].expand(-1, logits.shape[1], -1, 1)
-        normalizer = torch.logsumexp(logits, dim=-1)
-        log_blank = (logits[..., blank] - normalizer).double()
-        log_label = (logits[:, :, :-1].gather(3, labels)[..., 0] - normalizer[:, :, :-1]).double()
-        log_label = torch.nn.functional.pad(log_label, (0, 1), value=_NEVER)
-        alpha, beta = _alpha_beta(log_blank, log_label, logit_lengths, target_lengths)
-        likelihood = beta[:, 0, 0]
-        if logits.requires_grad:
-            # P(step taken | y): from α at its beginning, its probability, and β at its end (Graves 2012, eq. 20).
-            start = alpha - likelihood[:, None, None]
-            end = torch.nn.functional.pad(beta, (0, 1, 0, 1), value=_NEVER)
-            batch = torch.arange(len(logits), device=logits.device)
-            end[batch, logit_lengths, target_lengths] = 0.0
-            through_blank = (start + log_blank + end[:, 1:, :-1]).exp().to(logits.dtype)
-            through_label = (start + log_label + end[:, :-1, 1:]).exp().to(logits.dtype)
-            ctx.save_for_backward(logits, normalizer, labels, through_blank, through_label)
+        log_blank, log_label = step_log_probs(logits, targets, blank)
+        likelihood, *steps = _forward_backward(log_blank, log_label, logit_lengths, target_lengths)
+        # The normaliser is what the blank's logit has lost.
+        ctx.save_for_backward(logits, logits[..., blank] - log_blank, targets, *steps)
         ctx.blank, ctx.reuse_logits = blank, reuse_logits
         return -likelihood.to(logits.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, scale):
-        logits, normalizer, labels, through_blank, through_label = ctx.saved_tensors
-        through_blank = through_blank * scale[:, None, None]
-        through_label = through_label * scale[:, None, None]
+        logits, normalizer, targets, *steps = ctx.saved_tensors
+        through_blank, through_label = (taken * scale[:, None, None] for taken in steps)
         # d(−ln P)/d logit_v = softmax_v · P(through the node) − P(through the node by v)
         gradient = torch.sub(logits, normalizer[..., None], out=logits if ctx.reuse_logits else None)
         gradient.exp_().mul_((through_blank + through_label)[..., None])
         gradient[..., ctx.blank] -= through_blank
+        labels = targets[:, None, :, None].expand(-1, logits.shape[1], -1, 1)
         gradient[:, :, :-1].scatter_add_(3, labels, -through_label[:, :, :-1, None])
         return gradient, None, None, None, None, None
+
+
+def _forward_backward(
+    log_blank: torch.Tensor, log_label: torch.Tensor, frames: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """ln P(y|x) (B,), and P(blank taken at a node | y) and P(label taken there | y), (B, T, U + 1) each."""
+    dtype = log_blank.dtype
+    log_blank, log_label = log_blank.double(), log_label.double()
+    alpha, beta = _alpha_beta(log_blank, log_label, frames, labels)
+    likelihood = beta[:, 0, 0]
+    # From α where a step begins, its probability, and β where it ends (Graves 2012, eq. 20).
+    start = alpha - likelihood[:, None, None]
+    end = torch.nn.functional.pad(beta, (0, 1, 0, 1), value=_NEVER)
+    end[torch.arange(len(end), device=end.device), frames, labels] = 0.0
+    through_blank = (start + log_blank + end[:, 1:, :-1]).exp()
+    through_label = (start + log_label + end[:, :-1, 1:]).exp()
+    return likelihood, through_blank.to(dtype), through_label.to(dtype)
 
 
 def _alpha_beta(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from secateur.errors import SecateurError
-from secateur.models import build_model, load_model, save_model
+from secateur.models import build_model, load_model, rnnt, save_model
 
 TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
 CONFIG = {
@@ -132,6 +132,21 @@ def test_an_utterance_does_not_depend_on_the_others_in_its_batch(config, trainin
     torch.testing.assert_close(together.detach(), alone)
     for name, parameter in transducer.named_parameters():
         torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_long_utterances_are_joined_in_parts_with_the_same_gradient(monkeypatch):
+    whole, parts = model(), model()
+    expected = whole(**batch())[0]
+    expected.backward()
+    joined = []
+    parts.joiner.output.register_forward_hook(lambda _, inputs, __: joined.append(inputs[0].numel()))
+    monkeypatch.setitem(rnnt.LARGEST_JOINT, "cpu", 400)
+    loss = parts(**batch())[0]
+    loss.backward()
+    assert max(joined) <= 400
+    torch.testing.assert_close(loss, expected)
+    for first, second in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(second.grad, first.grad, rtol=1e-4, atol=1e-5)
 
 
 def test_the_loss_is_computed_in_float32_under_autocast():
