@@ -11,7 +11,7 @@ from secateur import devices
 from secateur.data import BatchPlan, SpeechExamples
 from secateur.jobs import json_argument
 from secateur.models.specaug import specaug
-from secateur.tokens import Tokenizer
+from secateur.tokens import Tokenizer, token_files
 from secateur.training import STATE, Method, finish, identity, train
 
 FRAMES_PER_SECOND = 100
@@ -55,7 +55,7 @@ class Material:
         self.plan = BatchPlan(lengths, budget, arguments.seed, groups, self.examples.variants)
         self.dev = SpeechExamples(folders("dev"), self.tokenizer)
         self.dev_batches = BatchPlan(self.dev.lengths, budget, 0, self.dev.languages if monolingual else None).epoch(0)
-        self.files = [arguments.tokens]
+        self.files = token_files(arguments.tokens)
         for features, data in [*folders("train"), *folders("dev")]:
             self.files += [features / "cmvn.json", data / "text"]
 

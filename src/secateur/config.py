@@ -57,7 +57,16 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                     f"{where}.intermediate_ctc.layers: {layer} is not below the encoder's last layer; "
                     f"allowed: 1 to {encoder['layers'] - 1}"
                 )
+    for name, corpus in config["corpora"].items():
+        if "url" in corpus and not (corpus["root"] or corpus["url"]):
+            yield (
+                f"corpora.{name}.root: null, and so is url; allowed: the folder of the corpus "
+                f"(see {corpus['recipe']!r} in workflow/schemas/corpora.schema.yaml), or a url to download from"
+            )
     for name, lm in config["language_models"].items():
+        for language, path in (lm["text"] or {}).items():
+            if not Path(path).is_file():
+                yield f"language_models.{name}.text.{language}: {path!r} is no file; allowed: a text file"
         if lm["training"] not in config["training"]:
             yield unknown(f"language_models.{name}.training", lm["training"], "training", config["training"])
         if lm["dim"] % lm["heads"]:
@@ -66,6 +75,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         lm = search.get("lm")
         if lm is not None and lm not in config["language_models"]:
             yield unknown(f"searches.{name}.lm", lm, "language_models", config["language_models"])
+    splits: list[str] = []
     for index, entry in enumerate(config["dense"]):
         where = f"dense[{index}]"
         if entry["model"] not in config["models"]:
@@ -74,14 +84,15 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
             yield unknown(f"{where}.corpus", entry["corpus"], "corpora", config["corpora"])
             continue
         corpus = config["corpora"][entry["corpus"]]
-        languages, splits = corpus["languages"], corpora.recipe(corpus["recipe"]).splits(corpus)
-        for split in config["decode"]["splits"]:
-            if split not in splits:
-                yield unknown("decode.splits", split, f"the splits of corpora.{entry['corpus']}", splits)
+        languages = corpus["languages"]
+        splits += corpora.split_names(corpus)
         for scope in entry["scopes"]:
             for language in [] if scope in ("all", "each") else scope.split("-"):
                 if language not in languages:
                     yield unknown(f"{where}.scopes", language, f"corpora.{entry['corpus']}.languages", languages)
+    for split in config["decode"]["splits"]:
+        if splits and split not in splits:
+            yield unknown("decode.splits", split, "the splits of any corpus in `dense`", dict.fromkeys(splits))
     for search in config["decode"]["searches"]:
         if search not in config["searches"]:
             yield unknown("decode.searches", search, "searches", config["searches"])

@@ -65,7 +65,6 @@ def write_data_dir(folder: str | Path, utterances: Iterable[Utterance]) -> None:
         tables["utt2lang"][utterance.id] = utterance.language
         tables["utt2dur"][utterance.id] = f"{utterance.duration:.3f}"
     (folder / "segments").unlink(missing_ok=True)
-    (folder / "segments").unlink(missing_ok=True)
     for name, table in tables.items():
         if table or name != "segments":
             write_text(folder / name, "".join(f"{key} {value}\n" for key, value in sorted(table.items())))

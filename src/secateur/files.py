@@ -1,11 +1,12 @@
 """Writing files so that a reader never sees half of one, and reading the small formats that the jobs exchange."""
 
 import csv
+import errno
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,36 @@ from secateur.errors import SecateurError
 def written_aside(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path` (a file or a folder); rename it to `path` when the block succeeds."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(aside, path)
     except OSError as error:
+        if not _of_writing(error, path, aside):
+            raise
         raise SecateurError(
             f"{path}: could not be written ({error.strerror or error}); free some disk space or mend the permissions, "
             "then run the same command again"
         ) from error
     finally:
-        if aside.is_dir():
-            shutil.rmtree(aside)
-        else:
-            aside.unlink(missing_ok=True)
+        with suppress(OSError):  # tidying up must not hide what went wrong
+            if aside.is_dir():
+                shutil.rmtree(aside)
+            else:
+                aside.unlink(missing_ok=True)
+
+
+def _of_writing(error: OSError, path: Path, aside: Path) -> bool:
+    """Whether `path` could not be written, rather than some other file that the block works with."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return True
+    if not isinstance(error.filename, str | os.PathLike):
+        return False
+    place = Path(error.filename)
+    return place.is_relative_to(aside) or place.is_relative_to(path) or path.is_relative_to(place)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

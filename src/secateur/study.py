@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from secateur.corpora import split_names
+
 LEVEL_BY_LEVEL = ("imp", "lth", "lap", "imp-adaptive", "lth-adaptive")
 ONCE = ("one-shot", "random")
 DENSE_CONTROLS = ("finetune", "longer")
@@ -203,10 +205,16 @@ def shape(config: Mapping[str, Any]) -> dict[str, Any]:
 def decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
     """Every decoding that the study's tables have a row for."""
     for run in model_runs(config):
-        for split in config["decode"]["splits"]:
+        for split in splits(config, run.corpus):
             for language in languages(config, run.corpus, run.scope):
                 for search in searches(config, run):
                     yield Decoding(run, split, language, search)
+
+
+def splits(config: Mapping[str, Any], corpus: str) -> list[str]:
+    """The splits to decode that a corpus has."""
+    known = split_names(config["corpora"][corpus])
+    return [split for split in config["decode"]["splits"] if split in known]
 
 
 def searches(config: Mapping[str, Any], run: ModelRun) -> list[str]:

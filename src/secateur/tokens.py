@@ -13,6 +13,7 @@ from secateur.files import write_text, written_aside
 
 BLANK, UNKNOWN, SPACE, SOS_EOS = "<blank>", "<unk>", "<space>", "<sos/eos>"
 PIECES_FILE = "bpe.model"
+UNKNOWN_SHARE = 0.01  # of the tokens of a text; more is taken for text in another language, or not normalised
 
 
 class Tokenizer:
@@ -29,13 +30,17 @@ class Tokenizer:
         self.tokens = list(tokens)
         self._ids = {token: index for index, token in enumerate(tokens)}
         self._pieces = pieces
+        self.unknown = self._ids[UNKNOWN]
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
-        """Load `tokens.txt`, and `bpe.model` beside it when there is one."""
+        """Load `tokens.txt`, and `bpe.model` beside it when there is one.
+
+        Raises SecateurError if the two are not of each other.
+        """
         path = Path(path)
         try:
-            tokens = path.read_text(encoding="utf-8").split("\n")
+            tokens = [token for token in path.read_text(encoding="utf-8").split("\n") if token]
         except FileNotFoundError as error:
             raise SecateurError(f"{path}: no such token list") from error
         pieces = None
@@ -43,7 +48,12 @@ class Tokenizer:
             import sentencepiece
 
             pieces = sentencepiece.SentencePieceProcessor(model_file=str(path.parent / PIECES_FILE))
-        return cls([token for token in tokens if token], pieces)
+            if tokens != _token_list(pieces):
+                raise SecateurError(
+                    f"{path}: its {len(tokens)} tokens are not those of {PIECES_FILE} beside it; delete the one that "
+                    "is left over from another run, or make both again"
+                )
+        return cls(tokens, pieces)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`; a unit outside the list becomes `<unk>`."""
@@ -51,8 +61,7 @@ class Tokenizer:
             units = self._pieces.encode(text, out_type=str)
         else:
             units = [SPACE if character == " " else character for character in text]
-        unknown = self._ids[UNKNOWN]
-        return [self._ids.get(unit, unknown) for unit in units]
+        return [self._ids.get(unit, self.unknown) for unit in units]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of token ids, with single spaces between words; blank and sos/eos are left out."""
@@ -60,6 +69,32 @@ class Tokenizer:
         units = [unit for unit in units if unit not in (BLANK, SOS_EOS)]
         text = "".join(" " if unit == SPACE else unit for unit in units).replace("▁", " ")
         return " ".join(text.split())
+
+
+def token_files(tokens: Path) -> list[Path]:
+    """The files that `Tokenizer.load(tokens)` reads: the list, and `bpe.model` beside it when there is one."""
+    pieces = tokens.parent / PIECES_FILE
+    return [tokens, pieces] if pieces.exists() else [tokens]
+
+
+def check_coverage(sentences: Iterable[str], tokenizer: Tokenizer, source: str) -> float:
+    """The share of `<unk>` among the tokens of `sentences`.
+
+    Raises SecateurError, naming `source` and the first line with one, above `UNKNOWN_SHARE`.
+    """
+    total = unknown = 0
+    example = ""
+    for sentence in sentences:
+        ids = tokenizer.encode(sentence)
+        total, missing = total + len(ids), ids.count(tokenizer.unknown)
+        unknown += missing
+        example = example or (sentence if missing else "")
+    if unknown > UNKNOWN_SHARE * total:
+        raise SecateurError(
+            f"{source}: {unknown / total:.1%} of the tokens are {UNKNOWN}, at most {UNKNOWN_SHARE:.0%} may be, e.g. in "
+            f"{example!r}; take out the lines that the token list cannot write, or use text of the corpus' languages"
+        )
+    return unknown / max(total, 1)
 
 
 def train_characters(texts: Iterable[str]) -> list[str]:
@@ -80,6 +115,7 @@ def write_tokens(folder: str | Path, texts: Sequence[str], kind: str = "char", s
     folder = Path(folder)
     if kind == "char":
         tokens = train_characters(texts)
+        (folder / PIECES_FILE).unlink(missing_ok=True)  # of an earlier run with `bpe`
     else:
         import sentencepiece
 
@@ -101,5 +137,9 @@ def write_tokens(folder: str | Path, texts: Sequence[str], kind: str = "char", s
             except RuntimeError as error:
                 raise SecateurError(f"tokens.size: {size} pieces cannot be learned from this text ({error})") from error
         pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / PIECES_FILE))
-        tokens = [BLANK, UNKNOWN, *(pieces.id_to_piece(i) for i in range(1, pieces.get_piece_size())), SOS_EOS]
+        tokens = _token_list(pieces)
     write_text(folder / "tokens.txt", "\n".join(tokens) + "\n")
+
+
+def _token_list(pieces) -> list[str]:
+    return [BLANK, UNKNOWN, *(pieces.id_to_piece(i) for i in range(1, pieces.get_piece_size())), SOS_EOS]

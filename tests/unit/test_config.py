@@ -6,6 +6,7 @@ import yaml
 
 from secateur.config import complete
 from secateur.errors import SecateurError
+from secateur.study import decodings
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -74,7 +75,19 @@ MISTAKES = {
     "no such search": ({"decode": {"searches": ["gredy"]}}, "decode.searches: 'gredy' is not in searches (did you"),
     "no such split": (
         {"decode": {"splits": ["tests"]}},
-        "decode.splits: 'tests' is not in the splits of corpora.asterisk (did you mean 'test'?)",
+        "decode.splits: 'tests' is not in the splits of any corpus in `dense` (did you mean 'test'?)",
+    ),
+    "corpus from nowhere": (
+        {"corpora": {"mls": {"recipe": "mls", "languages": ["fr"]}}},
+        "corpora.mls.root: null, and so is url; allowed: the folder of the corpus",
+    ),
+    "text that is not there": (
+        {"language_models": {"char-lm": {"text": {"en": "no/such.txt"}}}},
+        "language_models.char-lm.text.en: 'no/such.txt' is no file",
+    ),
+    "text without a language": (
+        {"language_models": {"char-lm": {"text": "README.md"}}},
+        "language_models.char-lm.text: 'README.md' is of the wrong type; allowed: object or null",
     ),
     "no such language model": ({"searches": {"beam-lm": {"lm": "big"}}}, "searches.beam-lm.lm: 'big' is not in"),
     "unknown search": ({"searches": {"beam": {"type": "bean"}}}, "searches.beam: type 'bean' is unknown (did you mean"),
@@ -97,6 +110,18 @@ def test_a_mistake_is_one_line_with_path_value_and_what_is_allowed(change, messa
         complete(merged(DEFAULT, change), SCHEMA)
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1, str(caught.value)
+
+
+def test_corpora_may_have_different_splits():
+    new = {"recipe": "librispeech", "languages": ["en"], "url": "http://localhost/{part}.tar.gz"}
+    change = {
+        "corpora": {"libri": new},
+        "dense": [{"corpus": name, "model": "ctc"} for name in ("asterisk", "libri")],
+        "decode": {"splits": ["test", "test-other"]},
+    }
+    config = complete(merged(DEFAULT, change), SCHEMA)
+    decoded = {(decoding.run.corpus, decoding.split) for decoding in decodings(config)}
+    assert decoded == {("asterisk", "test"), ("libri", "test-other")}
 
 
 def test_all_mistakes_are_reported_at_once():

@@ -41,6 +41,26 @@ def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_error_with_another_file_is_not_one_of_writing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="elsewhere"), written_aside(tmp_path / "x"):
+        (tmp_path / "elsewhere").read_text()
+    with pytest.raises(ConnectionResetError), written_aside(tmp_path / "x"):
+        raise ConnectionResetError(104, "Connection reset by peer")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_a_folder_is_one_clear_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SecateurError, match=r"file/x: could not be written"):
+        write_text(tmp_path / "file" / "x", "text")
+    with (
+        pytest.raises(SecateurError, match=r"folder: could not be written"),
+        written_aside(tmp_path / "folder") as aside,
+    ):
+        aside.mkdir()
+        (aside / "missing" / "x").write_text("")
+
+
 def test_tables_come_back_as_they_were_written(tmp_path):
     row = {"a": 0.1 + 0.2, "b": None, "c": True, "d": "tab\there\nand \"quotes'"}
     write_tsv(tmp_path / "t.tsv", ["a", "b", "c", "d"], [row])

@@ -12,7 +12,7 @@ from secateur.study import (
 
 CONFIG = {
     "seeds": [1, 2],
-    "corpora": {"mls": {"languages": ["en", "fr", "nl"]}},
+    "corpora": {"mls": {"recipe": "mls", "languages": ["en", "fr", "nl"]}},
     "dense": [{"corpus": "mls", "model": "big", "scopes": ["all", "each", "fr-nl"]}],
     "prune": [],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam"]},

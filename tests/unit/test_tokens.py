@@ -1,7 +1,7 @@
 import pytest
 
 from secateur.errors import SecateurError
-from secateur.tokens import Tokenizer, train_characters, write_tokens
+from secateur.tokens import Tokenizer, check_coverage, token_files, train_characters, write_tokens
 
 TEXTS = ["l'été à paris", "the cat sat on the mat", "señor", "the hat on the cat"]
 
@@ -25,6 +25,33 @@ def test_character_lists_are_sorted_and_unknown_characters_become_unk():
     tokenizer = Tokenizer(tokens)
     assert tokenizer.encode("a x") == [3, 2, 1]
     assert tokenizer.decode([0, 3, 2, 2, 4, 6]) == "a b"
+
+
+def test_from_pieces_to_characters_and_back(tmp_path):
+    write_tokens(tmp_path, TEXTS, "bpe", 40)
+    assert token_files(tmp_path / "tokens.txt") == [tmp_path / "tokens.txt", tmp_path / "bpe.model"]
+    write_tokens(tmp_path, TEXTS, "char")
+    assert token_files(tmp_path / "tokens.txt") == [tmp_path / "tokens.txt"]
+    tokenizer = Tokenizer.load(tmp_path / "tokens.txt")
+    assert tokenizer.unknown not in tokenizer.encode("the cat")
+    write_tokens(tmp_path, TEXTS, "bpe", 40)
+    assert len(Tokenizer.load(tmp_path / "tokens.txt").tokens) == 43
+
+
+def test_pieces_of_another_list_are_refused(tmp_path):
+    write_tokens(tmp_path / "pieces", TEXTS, "bpe", 40)
+    write_tokens(tmp_path / "characters", TEXTS, "char")
+    (tmp_path / "pieces/bpe.model").rename(tmp_path / "characters/bpe.model")
+    with pytest.raises(SecateurError, match=r"tokens\.txt: its \d+ tokens are not those of bpe\.model beside it"):
+        Tokenizer.load(tmp_path / "characters/tokens.txt")
+
+
+def test_coverage_is_the_share_of_unknown_tokens():
+    tokenizer = Tokenizer(train_characters(["ba é"]))
+    assert check_coverage(["ab a", "b"], tokenizer, "file") == 0.0
+    assert check_coverage(["ab" * 50, "x" + 99 * "a"], tokenizer, "file") == 1 / 200
+    with pytest.raises(SecateurError, match=r"file: 25\.0% of the tokens are <unk>, at most 1%.*e\.g\. in 'axx'"):
+        check_coverage(["abaab", "axx"], tokenizer, "file")
 
 
 def test_bad_lists_are_refused(tmp_path):

@@ -77,7 +77,7 @@ def used_corpora():
 
 
 def splits(corpus):
-    return corpora.splits(config["corpora"][corpus])
+    return corpora.split_names(config["corpora"][corpus])
 
 
 def corpus_command(script, corpus, entry, **options):

@@ -2,6 +2,8 @@
 
 
 rule fetch:
+    input:
+        lambda wildcards: corpora.inputs(config["corpora"][wildcards.corpus], wildcards.language),
     output:
         "data/{corpus}/{language}/fetched.json",
     log:
@@ -9,9 +11,9 @@ rule fetch:
     conda:
         "../../envs/train.yaml"
     params:
-        arguments=lambda wildcards: corpus_command("fetch_corpus", wildcards.corpus, language=wildcards.language),
+        arguments=fetch_arguments,
     shell:
-        "python workflow/scripts/fetch_corpus.py {params.arguments} --output {output} &> {log}"
+        "python workflow/scripts/fetch_corpus.py {params.arguments} &> {log}"
 
 
 # One rule per corpus, because the names of the splits are the recipe's.
@@ -34,12 +36,7 @@ for corpus in config["corpora"]:
         conda:
             "../../envs/train.yaml"
         params:
-            arguments=lambda wildcards, corpus=corpus: corpus_command(
-                "prepare_corpus",
-                corpus,
-                language=wildcards.language,
-                output=f"{ROOT}/data/{corpus}/{wildcards.language}",
-            ),
+            arguments=lambda wildcards, corpus=corpus: prepare_arguments(corpus, wildcards.language),
         shell:
             "python workflow/scripts/prepare_corpus.py {params.arguments} --run-json {output.run} &> {log}"
 
@@ -48,7 +45,7 @@ rule tokens:
     input:
         text=lambda wildcards: training_text(wildcards.corpus),
     output:
-        f"{ROOT}/tokens/{{corpus}}/tokens.txt",
+        tokens_files("{corpus}"),
     log:
         f"{LOGS}/tokens/{{corpus}}.log",
     conda:
@@ -56,7 +53,7 @@ rule tokens:
     params:
         arguments=lambda wildcards: command("tokens", type=config["tokens"]["type"], size=config["tokens"]["size"]),
     shell:
-        "python workflow/scripts/tokens.py {params.arguments} --text {input.text} --output {output} &> {log}"
+        "python workflow/scripts/tokens.py {params.arguments} --text {input.text} --output {output[0]} &> {log}"
 
 
 rule validate:
@@ -80,12 +77,12 @@ rule validate:
             data=f"{ROOT}/data/{wildcards.corpus}",
             languages=config["corpora"][wildcards.corpus]["languages"],
             splits=splits(wildcards.corpus),
-            subsampling=max(
-                subsampling(run.model) for run in study.model_runs(config) if run.corpus == wildcards.corpus
-            ),
+            input_layers=input_layers(wildcards.corpus),
+            speeds=config["features"]["speeds"],
+            tokens=tokens_files(wildcards.corpus)[0],
         ),
     shell:
-        "python workflow/scripts/validate_corpus.py {params.arguments} --tokens {input.tokens} --output {output} &> {log}"
+        "python workflow/scripts/validate_corpus.py {params.arguments} --output {output} &> {log}"
 
 
 rule features:

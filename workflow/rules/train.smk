@@ -30,7 +30,7 @@ rule train:
             features=f"{ROOT}/features/{wildcards.corpus}",
             speeds=config["features"]["speeds"],
             languages=study.languages(config, wildcards.corpus, wildcards.scope),
-            tokens=f"{ROOT}/tokens/{wildcards.corpus}/tokens.txt",
+            tokens=tokens_files(wildcards.corpus)[0],
             seed=wildcards.seed,
             device=config["device"],
         ),
@@ -66,10 +66,11 @@ rule train_lm:
             [lm_module(wildcards.lm)],
             model=lm_config(wildcards.lm),
             training=config["training"][config["language_models"][wildcards.lm]["training"]],
-            format="plain" if config["language_models"][wildcards.lm]["text"] else "kaldi",
+            tokens=tokens_files(wildcards.corpus)[0],
             seed=wildcards.seed,
             device=config["device"],
+            **lm_text_languages(wildcards),
         ),
     shell:
-        "python workflow/scripts/train_lm.py {params.arguments} --tokens {input.tokens} --train {input.train}"
+        "python workflow/scripts/train_lm.py {params.arguments} --train {input.train}"
         " --dev {input.dev} --output $(dirname {output.run}) --run-json {output.run} &> {log}"

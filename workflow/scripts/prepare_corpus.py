@@ -13,16 +13,16 @@ from secateur.jobs import job, json_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--options", type=json_argument, required=True, help="the corpus' entry of the configuration")
+    parser.add_argument(
+        "--options", type=json_argument, required=True, help="the corpus' entry of the configuration, with all its keys"
+    )
     parser.add_argument("--language", required=True, help="ISO 639-1 code")
     parser.add_argument("--cache", type=Path, required=True, help="folder given to fetch_corpus.py")
     parser.add_argument("--output", type=Path, required=True, help="folder for the data directories")
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    recipe = corpora.recipe(arguments.options["recipe"])
-    prepared = recipe.prepare(arguments.options, arguments.language, arguments.cache)
-    prepared = corpora.exclude(prepared, arguments.options.get("exclude", []))
+    prepared = corpora.prepare(corpora.Options(arguments.options), arguments.language, arguments.cache)
     corpora.write_prepared(arguments.output, prepared)
     record["utterances"] = {split: len(utterances) for split, utterances in prepared.splits.items()}
     record["dropped"] = Counter(entry.reason for entry in prepared.dropped)

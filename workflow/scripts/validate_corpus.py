@@ -20,7 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--splits", nargs="+", required=True, help="e.g. train dev test")
     parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
     parser.add_argument("--frame-shift-ms", type=float, default=10.0, help="shift of the features' frames")
-    parser.add_argument("--subsampling", type=int, default=4, help="feature frames per output frame of the encoder")
+    parser.add_argument(
+        "--input-layers", nargs="+", default=["conv2d"], help="of the models to train: conv2d, or stack:FRAMES"
+    )
+    parser.add_argument("--speeds", type=float, nargs="+", default=[1.0], help="speeds of the training data's copies")
     parser.add_argument("--rate", type=int, default=16000, help="sampling rate of the features, Hz")
     parser.add_argument("--output", type=Path, required=True, help="summary table, tab-separated")
 
@@ -32,7 +35,8 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         arguments.splits,
         arguments.tokens,
         arguments.frame_shift_ms,
-        arguments.subsampling,
+        arguments.input_layers,
+        arguments.speeds,
         arguments.rate,
     )
     for message in findings.messages():

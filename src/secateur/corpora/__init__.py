@@ -73,7 +73,7 @@ def recipe(name: str) -> ModuleType:
     return importlib.import_module(f"secateur.corpora.{name}")
 
 
-def splits(options: Mapping[str, Any]) -> list[str]:
+def split_names(options: Mapping[str, Any]) -> list[str]:
     """Names of the splits of a corpus."""
     return recipe(options["recipe"]).splits(options)
 

@@ -57,12 +57,24 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
     fetched = read_json(fetched_record(cache, language))
     prepared: dict[str, list[Utterance]] = {}
     dropped: list[Dropped] = []
-    rates: dict[str, set[str]] = {}
+    broken: list[Dropped] = []
+    rates: dict[int, set[str]] = {}
     for split in splits(options):
-        utterances, left_out = read_split(Path(fetched[split]["folder"]), options, language, rates)
-        prepared[split] = utterances
-        dropped += left_out
-    resampled = {rate: len(paths) for rate, paths in sorted(rates.items()) if rate != "16000"}
+        reader = _DataDir(Path(fetched[split]["folder"]), language, options["normalise"])
+        prepared[split] = []
+        dropped += [Dropped(key, "no transcript") for key in reader.without_transcript()]
+        for key, raw in reader.texts.items():
+            with noted(broken, key):
+                if not reader.mine(key):
+                    continue
+                utterance = reader.utterance(key)
+                if utterance.text:
+                    prepared[split].append(utterance)
+                else:
+                    dropped.append(Dropped(key, "no transcript", raw))
+        for path, (_, rate) in reader.headers.items():
+            rates.setdefault(rate, set()).add(path)
+    resampled = {str(rate): len(paths) for rate, paths in sorted(rates.items()) if rate != 16000}
     source = {
         "name": Path(options["root"]).name,
         "description": "Kaldi data directories of the user",
@@ -73,83 +85,99 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
         "resampled": resampled,
         "tables": fetched,
     }
-    return Prepared(prepared, dropped, source)
+    return Prepared(prepared, dropped, source, broken)
 
 
-def read_split(
-    folder: Path, options: Mapping[str, Any], language: str, rates: dict[str, set[str]]
-) -> tuple[list[Utterance], list[Dropped]]:
-    """Read one data directory; add every recording's path to `rates[its rate in Hz]`.
+class _DataDir:
+    """One data directory of the user's, read for one language.
 
-    Raises SecateurError naming the utterance that has no speaker, language or recording, or a segment that cannot be.
+    Attributes:
+        texts: the transcripts as they are, by utterance.
+        headers: (frames, rate in Hz) of the recordings looked at so far, by path.
     """
-    recordings = _recordings(folder)
-    segments = read_table(folder / "segments") if (folder / "segments").is_file() else None
-    speakers = read_table(folder / "utt2spk")
-    languages = read_table(folder / "utt2lang") if (folder / "utt2lang").is_file() else None
-    lengths: dict[str, float] = {}
-    utterances, dropped = [], []
-    texts = read_table(folder / "text")
-    for key in sorted(set(recordings if segments is None else segments) - set(texts)):
-        dropped.append(Dropped(key, "no transcript"))
-    for key, raw in texts.items():
-        if languages is not None and _of(languages, folder / "utt2lang", key) != language:
-            continue
-        speaker = _of(speakers, folder / "utt2spk", key)
-        if key in options.get("exclude", ()):
-            dropped.append(Dropped(key, "excluded", raw))
-            continue
-        text = normalise(raw, language) if options.get("normalise", True) else " ".join(raw.split())
-        if not text:
-            dropped.append(Dropped(key, "no transcript", raw))
-            continue
-        recording, start, end = key, None, None
-        if segments is not None:
-            recording, start, end = parse_segment(folder, key, _of(segments, folder / "segments", key))
-        path = _of(recordings, folder / "wav.scp", recording)
-        if recording not in lengths:
-            frames, rate = audio.info(path)
-            lengths[recording] = frames / rate
-            rates.setdefault(str(rate), set()).add(path)
-        duration = lengths[recording]
-        if start is not None:
-            end = lengths[recording] if end < 0 else end  # Kaldi: -1 is the end of the recording
-            if not 0 <= start < end <= lengths[recording] + 0.5:
-                raise SecateurError(
-                    f"{folder / 'segments'}: {key!r} is from {start} s to {end} s, the recording {recording!r} lasts "
-                    f"{lengths[recording]:.2f} s; mend the segment or remove the utterance"
-                )
-            end = min(end, lengths[recording])
-            duration = end - start
-        utterances.append(
-            Utterance(
-                key, path, text, speaker, language, duration, start, end, recording if segments is not None else None
-            )
+
+    def __init__(self, folder: Path, language: str, normalised: bool):
+        def table(name: str) -> dict[str, str] | None:
+            return read_table(folder / name) if (folder / name).is_file() else None
+
+        self.folder, self.language, self.normalised = folder, language, normalised
+        self.recordings, self.texts = _recordings(folder), read_table(folder / "text")
+        self.speakers = read_table(folder / "utt2spk")
+        self.segments, self.languages = table("segments"), table("utt2lang")
+        self.headers: dict[str, tuple[int, int]] = {}
+
+    def without_transcript(self) -> list[str]:
+        """Ids of this language that have audio but no line in `text`."""
+        keys = self.recordings if self.segments is None else self.segments
+        return sorted(
+            key
+            for key in set(keys) - set(self.texts)
+            if self.languages is None or self.languages.get(key) == self.language
         )
-    return utterances, dropped
+
+    def mine(self, key: str) -> bool:
+        """Whether the utterance is in this language. Raises SecateurError if `utt2lang` does not say."""
+        return self.languages is None or self._of(self.languages, "utt2lang", key) == self.language
+
+    def utterance(self, key: str) -> Utterance:
+        """The utterance; its text is empty if there is nothing to say in it.
+
+        Raises SecateurError for a missing speaker or recording, one that cannot be read, and a segment that cannot be.
+        """
+        raw = self.texts[key]
+        speaker = self._of(self.speakers, "utt2spk", key)
+        text = normalise(raw, self.language) if self.normalised else " ".join(raw.split())
+        if self.segments is None:
+            path = self._of(self.recordings, "wav.scp", key)
+            return Utterance(key, path, text, speaker, self.language, self._seconds(path))
+        recording, start, end = parse_segment(self.folder, key, self._of(self.segments, "segments", key))
+        path = self._of(self.recordings, "wav.scp", recording)
+        seconds = self._seconds(path)
+        end = seconds if end < 0 else end  # Kaldi: -1 is the end of the recording
+        if not 0 <= start < end <= seconds + 0.5:
+            raise SecateurError(
+                f"{self.folder / 'segments'}: {key!r} is from {start} s to {end} s, the recording {recording!r} lasts "
+                f"{seconds:.2f} s; mend the segment or remove the utterance"
+            )
+        end = min(end, seconds)
+        return Utterance(key, path, text, speaker, self.language, end - start, start, end, recording)
+
+    def _seconds(self, path: str) -> float:
+        if path not in self.headers:
+            self.headers[path] = audio.info(path)
+        frames, rate = self.headers[path]
+        return frames / rate
+
+    def _of(self, table: Mapping[str, str], name: str, key: str) -> str:
+        if not table.get(key):
+            raise SecateurError(
+                f"{self.folder / name}: {key!r} is missing; add a line for it or remove the utterance from text"
+            )
+        return table[key]
 
 
-def _folders(options: Mapping[str, Any]) -> dict[str, str]:
-    """Folder's name of every split."""
-    return options.get("splits") or {name: name for name in REQUIRED}
+def _find(options: Mapping[str, Any], language: str, split: str) -> Path | None:
+    """The folder of a split, if there is one."""
+    root, name = Path(options["root"]), options["splits"][split]
+    return next((folder for folder in (root / language / name, root / name) if folder.is_dir()), None)
 
 
 def _folder(options: Mapping[str, Any], language: str, split: str) -> Path:
-    root = Path(options["root"])
-    missing = [name for name in REQUIRED if name not in _folders(options)]
+    missing = [name for name in REQUIRED if name not in options["splits"]]
     if missing:
         raise SecateurError(
             f"splits: {', '.join(missing)} missing; name a folder for each, e.g. "
             "splits: {train: train_si284, dev: test_dev93, test: test_eval92}"
         )
-    name = _folders(options)[split]
-    for folder in (root / language / name, root / name):
-        if folder.is_dir():
-            return folder
-    raise SecateurError(
-        f"{root}: neither {language}/{name} nor {name} in it, which the split {split!r} needs; make the data directory "
-        "(take utterances out of train) or name others, e.g. splits: {train: my_train, dev: my_dev, test: my_test}"
-    )
+    folder = _find(options, language, split)
+    if folder is None:
+        name = options["splits"][split]
+        raise SecateurError(
+            f"{options['root']}: neither {language}/{name} nor {name} in it, which the split {split!r} needs; make the "
+            "data directory (take utterances out of train) or name others, e.g. "
+            "splits: {train: my_train, dev: my_dev, test: my_test}"
+        )
+    return folder
 
 
 def _recordings(folder: Path) -> dict[str, str]:
@@ -162,9 +190,3 @@ def _recordings(folder: Path) -> dict[str, str]:
                 f"a file once, e.g. `{path.strip('| ')[:60]} > {key}.wav`, and put that file's path into wav.scp"
             )
     return recordings
-
-
-def _of(table: Mapping[str, str], path: Path, key: str) -> str:
-    if not table.get(key):
-        raise SecateurError(f"{path}: {key!r} is missing; add a line for it or remove the utterance from text")
-    return table[key]

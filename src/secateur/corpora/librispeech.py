@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from secateur import audio
-from secateur.corpora import Dropped, Prepared, check_language, fetched_record
+from secateur.corpora import Dropped, Prepared, check_language, fetched_record, noted
 from secateur.corpora.download import fetch_archive
 from secateur.corpora.text import normalise
 from secateur.datadir import Utterance
 from secateur.errors import SecateurError
 from secateur.files import read_json, write_json
 
-TRAIN, DEV, TEST = ("train-clean-100",), ("dev-clean", "dev-other"), ("test-clean", "test-other")
+FETCH_OPTIONS = ("root", "url", "checksum", "train", "dev", "test")
 
 
 def splits(options: Mapping[str, Any]) -> list[str]:
     """`train`, `dev`, and the names of the test parts."""
-    return ["train", "dev", *options.get("test", TEST)]
+    return ["train", "dev", *options["test"]]
 
 
 def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
@@ -32,11 +32,11 @@ def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
     check_language(options, language, ["en"])
     folders, archives = {}, {}
     for part in sorted({part for parts in _parts(options).values() for part in parts}):
-        if options.get("root"):
+        if options["root"]:
             base = Path(options["root"])
-        elif options.get("url"):
+        elif options["url"]:
             base = Path(cache) / language / part
-            archives[part] = fetch_archive(options["url"].format(part=part), options.get("checksum") or {}, base)
+            archives[part] = fetch_archive(options["url"].format(part=part), options["checksum"], base)
         else:
             raise SecateurError(
                 "corpora.<name> with recipe 'librispeech': neither root nor url is set; set root to the folder "
@@ -54,19 +54,18 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
     fetched = read_json(fetched_record(cache, language))
     prepared: dict[str, list[Utterance]] = {}
     dropped: list[Dropped] = []
+    broken: list[Dropped] = []
     for split, parts in _parts(options).items():
         prepared[split] = []
         for part in parts:
             for key, raw, path in transcripts(Path(fetched["folders"][part])):
-                if key in options.get("exclude", ()):
-                    dropped.append(Dropped(key, "excluded", raw))
-                    continue
-                text = normalise(raw, language)
-                if not text:
-                    dropped.append(Dropped(key, "no transcript", raw))
-                    continue
-                frames, rate = audio.info(path)
-                prepared[split].append(Utterance(key, str(path), text, key.split("-")[0], language, frames / rate))
+                with noted(broken, key):
+                    text = normalise(raw, language)
+                    if not text:
+                        dropped.append(Dropped(key, "no transcript", raw))
+                        continue
+                    frames, rate = audio.info(path)
+                    prepared[split].append(Utterance(key, str(path), text, key.split("-")[0], language, frames / rate))
     source = {
         "name": "LibriSpeech",
         "description": "Read English audio books",
@@ -76,7 +75,7 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
         "notes": "; ".join(f"{split}: {', '.join(parts)}" for split, parts in _parts(options).items()),
         "archives": fetched["archives"],
     }
-    return Prepared(prepared, dropped, source)
+    return Prepared(prepared, dropped, source, broken)
 
 
 def transcripts(folder: Path) -> Iterator[tuple[str, str, Path]]:
@@ -90,5 +89,4 @@ def transcripts(folder: Path) -> Iterator[tuple[str, str, Path]]:
 
 def _parts(options: Mapping[str, Any]) -> dict[str, list[str]]:
     """The parts of every split."""
-    tests = {part: [part] for part in options.get("test", TEST)}
-    return {"train": list(options.get("train", TRAIN)), "dev": list(options.get("dev", DEV)), **tests}
+    return {"train": options["train"], "dev": options["dev"], **{part: [part] for part in options["test"]}}

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from secateur import audio
-from secateur.corpora import Dropped, Prepared, check_language, fetched_record
-from secateur.corpora.download import fetch_archive
+from secateur.corpora import Dropped, Prepared, check_language, fetched_record, noted
+from secateur.corpora.download import fetch_archive, file_hash
 from secateur.corpora.text import normalise
 from secateur.datadir import Utterance
 from secateur.errors import SecateurError
@@ -30,58 +30,66 @@ LANGUAGES = {
     "pl": "polish",
     "pt": "portuguese",
 }
+FETCH_OPTIONS = ("root", "url", "checksum")
+SPLITS = ("train", "dev", "test")
 SUBSETS = {"full": None, "10h": ("9hr", "1hr"), "9h": ("9hr",), "1h": ("1hr",)}
 
 
 def splits(options: Mapping[str, Any]) -> list[str]:
     """Names of the splits."""
-    return ["train", "dev", "test"]
+    return list(SPLITS)
+
+
+def inputs(options: Mapping[str, Any], language: str) -> list[str]:
+    """Transcripts and segments, where they are the user's own; the lists of subsets."""
+    folder = _find(Path(options["root"]), language) if options["root"] else None
+    return [str(path) for path in _tables(folder)] if folder else []
 
 
 def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
     """Check that the language is there, or download it; record where."""
     check_language(options, language, LANGUAGES)
     name, archive = LANGUAGES[language], {}
-    if options.get("root"):
+    if options["root"]:
         base = Path(options["root"])
-    elif options.get("url"):
+    elif options["url"]:
         base = Path(cache) / language / "archive"
-        archive = fetch_archive(options["url"].format(language=name), options.get("checksum") or {}, base)
+        archive = fetch_archive(options["url"].format(language=name), options["checksum"], base)
     else:
         raise SecateurError(
             "corpora.<name> with recipe 'mls': neither root nor url is set; set root to the folder around mls_*"
         )
-    found = [folder for folder in (base / f"mls_{name}", base / f"mls_{name}_opus") if folder.is_dir()]
-    if not found:
+    folder = _find(base, language)
+    if folder is None:
         raise SecateurError(f"{base}: no folder mls_{name} or mls_{name}_opus in it; mend root")
-    write_json(fetched_record(cache, language), {"folder": str(found[0]), "archive": archive})
+    tables = {str(path.relative_to(folder)): file_hash(path, "sha256") for path in _tables(folder)}
+    write_json(fetched_record(cache, language), {"folder": str(folder), "archive": archive, "sha256": tables})
 
 
 def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
     """Read the three splits. Durations come from `segments.txt`, else from the files' headers."""
     fetched = read_json(fetched_record(cache, language))
-    folder, subset = Path(fetched["folder"]), options.get("subset", "full")
+    folder, subset = Path(fetched["folder"]), options["subset"]
     wanted = handles(folder, subset)
     prepared: dict[str, list[Utterance]] = {}
     dropped: list[Dropped] = []
+    broken: list[Dropped] = []
     for split in splits(options):
         prepared[split] = []
         seconds = {row[0]: float(row[3]) - float(row[2]) for row in _rows(folder / split / "segments.txt", 4)}
         for key, raw in _rows(folder / split / "transcripts.txt", 2):
             if split == "train" and wanted is not None and key not in wanted:
                 continue
-            if key in options.get("exclude", ()):
-                dropped.append(Dropped(key, "excluded", raw))
-                continue
-            text = normalise(raw, language)
-            if not text:
-                dropped.append(Dropped(key, "no transcript", raw))
-                continue
-            path = recording(folder / split, key)
-            if key not in seconds:
-                frames, rate = audio.info(path)
-                seconds[key] = frames / rate
-            prepared[split].append(Utterance(key, str(path), text, key.split("_")[0], language, seconds[key]))
+            with noted(broken, key):
+                text = normalise(raw, language)
+                if not text:
+                    dropped.append(Dropped(key, "no transcript", raw))
+                    continue
+                path = recording(folder / split, key)
+                if key not in seconds:
+                    frames, rate = audio.info(path)
+                    seconds[key] = frames / rate
+                prepared[split].append(Utterance(key, str(path), text, key.split("_")[0], language, seconds[key]))
     source = {
         "name": "Multilingual LibriSpeech",
         "description": "Read audio books",
@@ -91,7 +99,7 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
         "notes": f"training subset: {subset}",
         "archives": {LANGUAGES[language]: fetched["archive"]} if fetched["archive"] else {},
     }
-    return Prepared(prepared, dropped, source)
+    return Prepared(prepared, dropped, source, broken)
 
 
 def handles(folder: Path, subset: str) -> set[str] | None:
@@ -117,6 +125,19 @@ def recording(folder: Path, key: str) -> Path:
         if (base / f"{key}{suffix}").exists():
             return base / f"{key}{suffix}"
     raise SecateurError(f"{base}: no {key}.flac or {key}.opus, but transcripts.txt has it; unpack the archive again")
+
+
+def _find(base: Path, language: str) -> Path | None:
+    """The folder of a language below `base`, if there is one."""
+    name = LANGUAGES[language]
+    return next((base / folder for folder in (f"mls_{name}", f"mls_{name}_opus") if (base / folder).is_dir()), None)
+
+
+def _tables(folder: Path) -> list[Path]:
+    """The small files that say what the splits hold, as far as they exist."""
+    tables = [folder / split / name for split in SPLITS for name in ("transcripts.txt", "segments.txt")]
+    lists = sorted((folder / "train" / "limited_supervision").rglob("handles.txt"))
+    return [path for path in [*tables, *lists] if path.is_file()]
 
 
 def _rows(path: Path, columns: int) -> Iterator[list[str]]:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from pathlib import Path
 
 from secateur.errors import SecateurError
 
@@ -28,6 +29,30 @@ def normalise(text: str, language: str) -> str:
     text = "".join(character if character == "'" or _is_letter(character) else " " for character in text)
     text = re.sub(r"(?<![^\W_])'|'(?![^\W_])", " ", text)
     return " ".join(text.split())
+
+
+def read_sentences(path: Path, language: str) -> list[str]:
+    """The lines of a text file, normalised; lines without words are left out.
+
+    Raises SecateurError for a file that is missing, not UTF-8 or without words, and naming the line with a number that
+    cannot be spelled.
+    """
+    sentences = []
+    try:
+        with open(path, encoding="utf-8") as stream:
+            for number, line in enumerate(stream, 1):
+                try:
+                    sentences.append(normalise(line, language))
+                except SecateurError as error:
+                    raise SecateurError(f"{path}:{number}: {error}") from error
+    except FileNotFoundError as error:
+        raise SecateurError(f"{path}: no such text file") from error
+    except UnicodeDecodeError as error:
+        raise SecateurError(f"{path}: not UTF-8 (byte {error.start}); convert it, e.g. with iconv") from error
+    sentences = [sentence for sentence in sentences if sentence]
+    if not sentences:
+        raise SecateurError(f"{path}: no words in it; a language model needs sentences, one a line")
+    return sentences
 
 
 def _is_letter(character: str) -> bool:

@@ -18,6 +18,7 @@ from secateur.files import read_json, read_tsv
 from secateur.tokens import SPACE, Tokenizer
 
 SHOWN = 10
+WINDOW_MS = 25.0  # of the features
 UNCOVERED_SHARE = 0.01  # of a split's utterances; more is taken for a wrong token list or a wrong language
 COLUMNS = (
     "corpus",
@@ -66,14 +67,16 @@ def validate(
     splits: Sequence[str],
     tokens: str | Path,
     frame_shift_ms: float = 10.0,
-    subsampling: int = 4,
+    input_layers: Sequence[str] = ("conv2d",),
+    speeds: Sequence[float] = (1.0,),
     rate: int = 16000,
 ) -> tuple[list[dict[str, Any]], Findings]:
     """Check the prepared data directories `{data}/{language}/{split}` against the token list.
 
     Args:
         frame_shift_ms: shift of the features' frames in milliseconds.
-        subsampling: feature frames per output frame of the encoder.
+        input_layers: `conv2d` or `stack:FRAMES`, those of the models to train.
+        speeds: those of the copies of the training data; the fastest copy is the shortest.
         rate: sampling rate in Hz that the features want.
 
     Returns the summary table (see COLUMNS), one row per language and split, and the findings.
@@ -89,7 +92,9 @@ def validate(
         for split in splits:
             utterances = read_data_dir(data / language / split)
             check_ids(utterances, f"{language}/{split}", seen, findings)
-            check_transcripts(utterances, split, tokenizer, frame_shift_ms, subsampling, findings)
+            check_characters(utterances, tokenizer, findings)
+            fastest = max(speeds) if split == "train" else 1.0
+            check_lengths(utterances, split, tokenizer, frame_shift_ms, input_layers, fastest, findings)
             resampled = check_recordings(utterances, rate, findings)
             words = [word for utterance in utterances for word in utterance.text.split()]
             rows.append(
@@ -125,18 +130,8 @@ def check_ids(utterances: Sequence[Utterance], place: str, seen: dict[str, str],
             findings.error("no speaker: add it to utt2spk", utterance.id)
 
 
-def check_transcripts(
-    utterances: Sequence[Utterance],
-    split: str,
-    tokenizer: Tokenizer,
-    frame_shift_ms: float,
-    subsampling: int,
-    findings: Findings,
-) -> None:
-    """Every transcript has words, only characters of the token list, and fits its frames.
-
-    CTC needs one output frame per token and one more between two equal tokens (Graves et al., ICML 2006).
-    """
+def check_characters(utterances: Sequence[Utterance], tokenizer: Tokenizer, findings: Findings) -> None:
+    """Every transcript has words, and only characters of the token list."""
     known = {character for token in tokenizer.tokens if not token.startswith("<") for character in token} | {" "}
     known -= {SPACE, "▁"}
     uncovered = []
@@ -145,27 +140,59 @@ def check_transcripts(
             findings.error(
                 "empty transcript: write what is said, or add the ids to corpora.<name>.exclude", utterance.id
             )
-            continue
         foreign = sorted(set(utterance.text) - known)
         if foreign:
             uncovered.append(f"{utterance.id} ({' '.join(foreign)})")
-        ids = tokenizer.encode(utterance.text)
-        needed = len(ids) + sum(first == second for first, second in pairwise(ids))
-        frames = int(utterance.duration * 1000 / frame_shift_ms) // subsampling
-        if needed > frames:
-            problem = (
-                f"too short for its transcript (CTC, {subsampling} × {frame_shift_ms:g} ms a frame): "
-                "add the ids to corpora.<name>.exclude"
-            )
-            detail = f"{utterance.id} ({needed} frames needed, {frames} in {utterance.duration:g} s)"
-            if split == "train":
-                findings.error(problem, detail)
-            else:
-                findings.note(problem, detail)
     problem = "characters outside the token list: mend the transcripts, or add the ids to corpora.<name>.exclude"
     grave = len(uncovered) > UNCOVERED_SHARE * len(utterances)
     for where in uncovered:
         (findings.error if grave else findings.note)(problem, where)
+
+
+def check_lengths(
+    utterances: Sequence[Utterance],
+    split: str,
+    tokenizer: Tokenizer,
+    frame_shift_ms: float,
+    input_layers: Sequence[str],
+    speed: float,
+    findings: Findings,
+) -> None:
+    """Every utterance gives the models something to work on, and in training CTC enough for its transcript.
+
+    CTC needs one output frame per token and one more between two equal tokens (Graves et al., ICML 2006).
+    """
+    for utterance in utterances:
+        ids = tokenizer.encode(utterance.text)
+        needed = len(ids) + sum(first == second for first, second in pairwise(ids))
+        frames = feature_frames(utterance.duration, speed, frame_shift_ms)
+        outputs = {layer: output_frames(frames, layer) for layer in input_layers}
+        layer = min(outputs, key=outputs.get)
+        length = f"{utterance.duration:g} s" + ("" if speed == 1 else f" at speed {speed:g}")
+        if not outputs[layer]:
+            findings.error(
+                f"too short for the model (no output frame, input {layer}): add the ids to corpora.<name>.exclude",
+                f"{utterance.id} ({frames} frames of features in {length})",
+            )
+        elif outputs[layer] < needed:
+            (findings.error if split == "train" else findings.note)(
+                f"too short for its transcript (CTC, input {layer}): add the ids to corpora.<name>.exclude",
+                f"{utterance.id} ({needed} frames needed, {outputs[layer]} in {length})",
+            )
+
+
+def feature_frames(seconds: float, speed: float = 1.0, frame_shift_ms: float = 10.0) -> int:
+    """Frames of features of a recording that is played `speed` times as fast: whole windows only."""
+    milliseconds = round(seconds * 1000 / speed, 3)  # a float just below a whole frame would lose it
+    return max(0, 1 + int((milliseconds - WINDOW_MS) // frame_shift_ms))
+
+
+def output_frames(frames: int, input_layer: str) -> int:
+    """Frames that come out of `conv2d` (two convolutions of width 3, step 2) or `stack:FRAMES`."""
+    kind, _, stacked = input_layer.partition(":")
+    if kind == "stack":
+        return -(-frames // int(stacked))
+    return max(0, ((frames - 1) // 2 - 1) // 2)
 
 
 def check_recordings(utterances: Sequence[Utterance], rate: int, findings: Findings) -> int:

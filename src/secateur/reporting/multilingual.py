@@ -13,7 +13,7 @@ from secateur.reporting import published, views
 from secateur.reporting.grid import Cell, Grid, Row, combined, listing, measure
 from secateur.reporting.results import Results
 from secateur.scoring import average_error_rate
-from secateur.study import Decoding, ModelRun, ancestors, languages, model_runs, scope_of, steps
+from secateur.study import Decoding, ModelRun, ancestors, languages, model_runs, scope_of, splits, steps
 
 AXES = ("corpus", "base", "split", "search", "seed")
 COLUMNS = ("stage", "model", "initialization", "mask_changes", "sparsity", "training")
@@ -85,7 +85,7 @@ def rows(
     """The rows of one table; `few` picks the pathways of some languages (table 2), else those of all."""
     for entry, seed, line, _, runs in _found(results.config, lines, few):
         base, search = next(iter(runs.values())).model, entry["searches"][0]
-        for split in results.config["decode"]["splits"]:
+        for split in splits(results.config, entry["corpus"]):
             axes = {"corpus": entry["corpus"], "base": base, "split": split, "search": search, "seed": seed}
             yield axes | _row(results, line, runs, split, search, figures.get(line.key, {}))
 

@@ -71,7 +71,8 @@ def packages(tmp_path_factory):
 
 
 def options(root, **more):
-    return {"recipe": "asterisk", "root": root and str(root), "dev_utterances": 1, "test_utterances": 1, **more}
+    sizes = {"dev_utterances": 1, "test_utterances": 1}
+    return {"recipe": "asterisk", "root": root and str(root), **sizes, "max_seconds": 45, "exclude": [], **more}
 
 
 def test_prepare(tmp_path):

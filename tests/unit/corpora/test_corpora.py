@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 import yaml
 
-from secateur import corpora
-from secateur.corpora import Dropped, Prepared, asterisk, espeak, kaldi, librispeech, mls, recipe, write_prepared
+from secateur import config, corpora
+from secateur.corpora import Dropped, Options, Prepared, asterisk, espeak, mls, recipe, write_prepared
 from secateur.datadir import Utterance, read_data_dir
 from secateur.errors import SecateurError
 from secateur.files import read_json, read_tsv
@@ -21,12 +21,31 @@ SCHEMA = yaml.safe_load((PROJECT / "workflow/schemas/corpora.schema.yaml").read_
 SCHEMA["$ref"] = "#/$defs/corpus"
 
 
+def keys(name):
+    """Properties of a recipe in the schema."""
+    for part in SCHEMA["$defs"]["corpus"]["allOf"]:
+        if part["if"]["properties"]["recipe"]["const"] == name:
+            return part["then"]["properties"]
+    raise AssertionError(f"no {name} in the schema")
+
+
+def completed(name, **given):
+    """An entry of the configuration for the recipe `name` as the rules see it: with the schema's defaults."""
+    study = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
+    study["corpora"]["new"] = {"recipe": name, "languages": ["en"], "root": "root"} | given
+    if "root" not in keys(name):
+        del study["corpora"]["new"]["root"]
+    return config.complete(study, PROJECT / "workflow/schemas/config.schema.yaml")["corpora"]["new"]
+
+
 @pytest.mark.parametrize("name", corpora.RECIPES)
 def test_every_recipe_has_the_interface(name):
     module = recipe(name)
     assert list(inspect.signature(module.fetch).parameters) == ["options", "language", "cache"]
     assert list(inspect.signature(module.prepare).parameters) == ["options", "language", "cache"]
-    assert module.splits({})[:2] == ["train", "dev"] and len(module.splits({})) >= 3
+    splits = module.splits(completed(name))
+    assert splits[:2] == ["train", "dev"] and len(splits) >= 3
+    assert set(module.FETCH_OPTIONS) < set(keys(name))
 
 
 def test_an_unknown_recipe():
@@ -61,10 +80,11 @@ def script(name, *arguments):
 
 
 def test_scripts_from_nothing_to_a_summary(tmp_path):
-    options = json.dumps({"recipe": "espeak", "utterances": {"train": 40, "dev": 2, "test": 3}, "exclude": ["none"]})
-    common = ("--options", options, "--language", "nl", "--cache", tmp_path / "cache")
-    record = tmp_path / "cache/nl/fetched.json"
-    assert script("fetch_corpus", *common, "--output", record).returncode == 0
+    fetching = {"recipe": "espeak", "voices": ["f1", "m3"]}
+    options = fetching | {"seed": 0, "utterances": {"train": 40, "dev": 2, "test": 3}, "exclude": ["none"]}
+    place = ("--language", "nl", "--cache", tmp_path / "cache")
+    assert script("fetch_corpus", "--options", json.dumps(fetching), *place).returncode == 0
+    common = ("--options", json.dumps(options), *place)
     data = tmp_path / "data"
     answer = script("prepare_corpus", *common, "--output", data / "nl", "--run-json", tmp_path / "run.json")
     assert answer.returncode == 0, answer.stderr
@@ -87,10 +107,11 @@ def test_scripts_from_nothing_to_a_summary(tmp_path):
     assert not (tmp_path / "again.tsv").exists()
 
 
-def test_the_record_has_its_place(tmp_path):
-    common = ("--options", '{"recipe": "espeak"}', "--language", "nl", "--cache", tmp_path)
-    answer = script("fetch_corpus", *common, "--output", tmp_path / "elsewhere.json")
-    assert answer.returncode == 1 and f"{tmp_path}/nl/fetched.json" in answer.stderr
+def test_by_hand_every_key_has_to_be_given():
+    given = Options(recipe="espeak", seed=0)
+    with pytest.raises(SecateurError, match=r"key 'voices' is missing; give every key of the recipe 'espeak'"):
+        espeak.fetch(given, "nl", Path("unused"))
+    assert given["seed"] == 0
 
 
 GOOD = [
@@ -148,29 +169,10 @@ def test_schema_rejects(entry):
         jsonschema.validate(entry, SCHEMA, jsonschema.Draft202012Validator)
 
 
-def keys(name):
-    """Properties of a recipe in the schema."""
-    for part in SCHEMA["$defs"]["corpus"]["allOf"]:
-        if part["if"]["properties"]["recipe"]["const"] == name:
-            return part["then"]["properties"]
-    raise AssertionError(f"no {name} in the schema")
-
-
 def test_schema_and_recipes_agree():
     assert SCHEMA["$defs"]["corpus"]["properties"]["recipe"]["enum"] == list(corpora.RECIPES)
     assert keys("asterisk")["languages"]["items"]["enum"] == sorted(asterisk.CREDITS)
-    assert keys("asterisk")["max_seconds"]["default"] == asterisk.MAX_SECONDS
     assert keys("espeak")["languages"]["items"]["enum"] == sorted(espeak.GRAMMARS)
-    assert keys("espeak")["voices"]["default"] == list(espeak.VOICES)
-    sizes = keys("espeak")["utterances"]["properties"]
-    assert {split: size["default"] for split, size in sizes.items()} == espeak.UTTERANCES
-    assert list(keys("kaldi")["splits"]["default"]) == kaldi.splits({})
-    parts = keys("librispeech")
-    assert [parts[name]["default"] for name in ("train", "dev", "test")] == [
-        list(librispeech.TRAIN),
-        list(librispeech.DEV),
-        list(librispeech.TEST),
-    ]
     assert keys("mls")["languages"]["items"]["enum"] == sorted(mls.LANGUAGES)
     assert keys("mls")["subset"]["enum"] == list(mls.SUBSETS)
 

@@ -88,6 +88,6 @@ def test_prepare_gives_the_same_bytes_again(tmp_path):
 
 def test_bad_options(tmp_path):
     with pytest.raises(SecateurError, match=r"'ru'.*choose from"):
-        espeak.fetch({"recipe": "espeak"}, "ru", tmp_path)
+        espeak.fetch({"recipe": "espeak", "voices": ["f1"]}, "ru", tmp_path)
     with pytest.raises(SecateurError, match="'f99' is not a variant"):
         espeak.fetch({"recipe": "espeak", "voices": ["f99"]}, "en", tmp_path)

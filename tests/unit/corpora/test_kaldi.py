@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from secateur.corpora import exclude, kaldi
+from secateur.corpora import Prepared, exclude, kaldi, prepare
 from secateur.errors import SecateurError
 
 
@@ -28,10 +28,18 @@ def root(tmp_path):
     return tmp_path / "root"
 
 
-def run(root, cache, language="en", **options):
-    options = {"recipe": "kaldi", "root": str(root)} | options
+SPLITS = {"train": "train", "dev": "dev", "test": "test"}
+
+
+def entry(root, **options):
+    """The configuration of a corpus, with the schema's defaults."""
+    return {"recipe": "kaldi", "root": str(root), "splits": SPLITS, "normalise": True, "exclude": []} | options
+
+
+def run(root, cache, language="en", **options) -> Prepared:
+    options = entry(root, **options)
     kaldi.fetch(options, language, cache)
-    return kaldi.prepare(options, language, cache)
+    return prepare(options, language, cache)
 
 
 def test_plain_directories(root, tmp_path):
@@ -70,7 +78,12 @@ def test_segments(root, tmp_path):
 def test_languages_in_one_folder(root, tmp_path):
     for split in ("train", "dev", "test"):
         make_data_dir(root / split, f"x{split}", utt2lang=f"x{split}-1 de\nx{split}-2 nl\n")
+    scp = root / "train/wav.scp"
+    scp.write_text(scp.read_text() + f"silent {root}/train/1.wav\n")
+    (root / "train/utt2lang").write_text("xtrain-1 de\nxtrain-2 nl\nsilent nl\n")
+    assert [e.utterance for e in run(root, tmp_path / "cache", "nl").dropped] == ["silent"]
     german = run(root, tmp_path / "cache", "de")
+    assert german.dropped == []  # what has no transcript is counted once, where it belongs
     assert [[u.id for u in members] for members in german.splits.values()] == [["xtrain-1"], ["xdev-1"], ["xtest-1"]]
     assert [u.text for u in run(root, tmp_path / "cache", "nl").splits["dev"]] == ["it's vijf"]
 
@@ -91,7 +104,7 @@ def test_split_names(root, tmp_path):
 def test_a_command_is_refused(root, tmp_path):
     (root / "en/dev/wav.scp").write_text("dev-1 sph2pipe -f wav a.sph |\ndev-2 x.wav\n")
     with pytest.raises(SecateurError, match=r"'dev-1' is a command.*`sph2pipe -f wav a\.sph > dev-1\.wav`"):
-        kaldi.fetch({"root": str(root)}, "en", tmp_path)
+        kaldi.fetch(entry(root), "en", tmp_path)
 
 
 def test_what_is_missing_is_named(root, tmp_path):
@@ -138,6 +151,45 @@ def test_an_unreadable_recording_can_be_excluded(root, tmp_path):
     prepared = run(root, tmp_path / "cache", exclude=["dev-2"])
     assert [u.id for u in prepared.splits["dev"]] == ["dev-1"]
     assert [(e.utterance, e.reason) for e in prepared.dropped] == [("dev-2", "excluded")]
+
+
+def test_every_unreadable_recording_is_named_with_its_utterance(root, tmp_path):
+    (root / "en/dev/2.wav").write_text("no audio")
+    (root / "en/test/1.wav").unlink()
+    (root / "en/train/utt2spk").write_text("train-1 train\n")
+    with pytest.raises(SecateurError) as error:
+        run(root, tmp_path / "cache")
+    first, *lines = str(error.value).splitlines()
+    assert first.startswith("en: 3 utterances cannot be used") and "corpora.<name>.exclude" in first
+    for line, (key, problem) in zip(
+        lines,
+        [("train-2", "utt2spk"), ("dev-2", f"{root}/en/dev/2.wav"), ("test-1", f"{root}/en/test/1.wav")],
+        strict=True,
+    ):
+        assert line.startswith(f"  {key}: ") and problem in line
+    prepared = run(root, tmp_path / "cache", exclude=["train-2", "dev-2", "test-1"])
+    assert [[u.id for u in members] for members in prepared.splits.values()] == [["train-1"], ["dev-1"], ["test-2"]]
+
+
+def test_a_long_list_of_broken_utterances_is_cut(root, tmp_path):
+    keys = [f"dev-{number:02d}" for number in range(12)]
+    for name, value in (("wav.scp", "gone.wav"), ("text", "hello"), ("utt2spk", "s")):
+        (root / "en/dev" / name).write_text("".join(f"{key} {value}\n" for key in keys))
+    with pytest.raises(
+        SecateurError, match=r"(?s)12 utterances cannot be used.*dev-09: gone.wav.*\n  and 2 more$"
+    ) as error:
+        run(root, tmp_path / "cache")
+    assert "dev-10" not in str(error.value)
+
+
+def test_inputs_are_the_tables_that_exist(root, tmp_path):
+    tables = {str(root / "en" / split / name) for split in SPLITS for name in ("wav.scp", "text", "utt2spk")}
+    assert set(kaldi.inputs(entry(root), "en")) == tables
+    (root / "en/dev/segments").write_text("dev-1 dev-2 0.5 1.25\ndev-2 dev-2 1.25 -1\n")
+    (root / "en/dev/text").unlink()
+    changed = tables - {str(root / "en/dev/text")} | {str(root / "en/dev/segments")}
+    assert set(kaldi.inputs(entry(root), "en")) == changed
+    assert kaldi.inputs(entry(tmp_path / "nowhere"), "en") == []
 
 
 def test_exclude(root, tmp_path):

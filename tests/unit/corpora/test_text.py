@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secateur.corpora.text import normalise
+from secateur.corpora.text import normalise, read_sentences
 from secateur.errors import SecateurError
 
 
@@ -62,3 +62,21 @@ def test_numbers_in_a_language_that_cannot_be_spelled():
     assert normalise("abc", "xx") == "abc"
     with pytest.raises(SecateurError, match=r"'12'.*'xx'"):
         normalise("abc 12", "xx")
+
+
+def test_sentences_of_a_file_are_normalised(tmp_path):
+    (tmp_path / "t").write_text("Hello, World!\n\n...\nChapter 2\n", encoding="utf-8")
+    assert read_sentences(tmp_path / "t", "en") == ["hello world", "chapter two"]
+
+
+def test_a_file_that_cannot_be_used_is_named(tmp_path):
+    with pytest.raises(SecateurError, match="none: no such text file"):
+        read_sentences(tmp_path / "none", "en")
+    for content, message in (
+        (b"\n...\n", "t: no words in it"),
+        (b"\xe9t\xe9\n", "t: not UTF-8"),
+        (b"one\n22\n", "t:2: transcript number '22'"),
+    ):
+        (tmp_path / "t").write_bytes(content)
+        with pytest.raises(SecateurError, match=message):
+            read_sentences(tmp_path / "t", "xx")

@@ -3,9 +3,10 @@ import pytest
 import soundfile
 
 from secateur.corpora import Dropped, Prepared, write_prepared
-from secateur.corpora.validate import validate
+from secateur.corpora.validate import feature_frames, output_frames, validate
 from secateur.datadir import Utterance
 from secateur.errors import SecateurError
+from secateur.features import change_speed, log_mel
 from secateur.tokens import write_tokens
 
 TEXTS = {"train": ["abba cab", "a b c"], "test": ["cab"]}
@@ -99,22 +100,56 @@ def test_ids_in_two_splits(corpus):
         findings.raise_errors()
 
 
-@pytest.mark.parametrize(("seconds", "good"), [(0.359, False), (0.36, True)])
-def test_too_short_for_ctc(corpus, seconds, good):
-    # "abba cab": 8 tokens, one of them repeated → 9 output frames of 40 ms
-    corpus.splits["train"].append(corpus.utterance("quick", "abba cab", seconds=seconds))
-    if good:
-        corpus.validate()[1].raise_errors()
-    else:
-        failing(corpus, r"too short for its transcript \(CTC, 4 × 10 ms.*quick \(9 frames needed, 8 in")
-        corpus.validate(subsampling=2)[1].raise_errors()
+# "abba cab": 8 tokens, one of them repeated → 9 output frames. stack:4 makes them of 33 frames, i.e. of
+# 25 + 32 · 10 = 345 ms; conv2d of 39 (19 after the first convolution), 405 ms, and at speed 1.1 of 445.5 ms.
+@pytest.mark.parametrize(
+    ("layers", "speeds", "short", "enough"),
+    [
+        (["stack:4"], [1.0], 0.344, 0.345),
+        (["conv2d"], [1.0], 0.404, 0.405),
+        (["stack:4", "conv2d"], [1.0], 0.404, 0.405),
+        (["conv2d"], [1.0, 0.9, 1.1], 0.445, 0.446),
+    ],
+)
+def test_too_short_for_ctc(corpus, layers, speeds, short, enough):
+    options = {"input_layers": layers, "speeds": speeds}
+    corpus.splits["train"].append(corpus.utterance("quick", "abba cab", seconds=short))
+    message = rf"too short for its transcript \(CTC, input {layers[-1]}\).*quick \(9 frames needed, 8 in {short} s"
+    failing(corpus, message, **options)
+    corpus.splits["train"][-1] = corpus.utterance("quick", "abba cab", seconds=enough)
+    corpus.validate(**options)[1].raise_errors()
 
 
-def test_too_short_in_a_test_set_is_a_note(corpus):
-    corpus.splits["test"].append(corpus.utterance("quick", "abba cab", seconds=0.2))
-    findings = corpus.validate()[1]
+def test_a_test_set_has_no_faster_copies_and_may_be_too_short_for_ctc(corpus):
+    corpus.splits["test"].append(corpus.utterance("quick", "abba cab", seconds=0.3))
+    findings = corpus.validate(speeds=[1.0, 2.0])[1]
     findings.raise_errors()
-    assert len(findings.messages()) == 1 and "quick (9 frames needed, 5 in 0.2 s)" in findings.messages()[0]
+    # 28 frames, 13 after the first convolution, 6 after the second
+    assert len(findings.messages()) == 1 and "quick (9 frames needed, 6 in 0.3 s)" in findings.messages()[0]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_too_short_for_the_model_is_an_error_everywhere(corpus, split):
+    # 84 ms are 6 frames, of which conv2d makes none; 85 ms are 7, of which it makes 1
+    corpus.splits[split].append(corpus.utterance("click", "a", seconds=0.084))
+    failing(
+        corpus, r"too short for the model \(no output frame, input conv2d\).*: click \(6 frames of features in 0.08"
+    )
+    corpus.validate(input_layers=["stack:3"])[1].raise_errors()
+    corpus.splits[split][-1] = corpus.utterance("click", "a", seconds=0.085)
+    corpus.validate()[1].raise_errors()
+
+
+@pytest.mark.parametrize("speed", [1.0, 0.9, 1.1])
+@pytest.mark.parametrize("samples", [399, 400, 560, 16000, 18160])
+def test_frames_are_those_of_the_features(speed, samples):
+    matrix = log_mel(change_speed(np.zeros(samples, np.float32), speed))
+    assert feature_frames(samples / 16000, speed) == len(matrix)
+
+
+def test_output_frames():
+    assert [output_frames(frames, "stack:3") for frames in (0, 1, 3, 4, 6, 7)] == [0, 1, 1, 2, 2, 3]
+    assert [output_frames(frames, "conv2d") for frames in (0, 1, 6, 7, 10, 11, 100)] == [0, 0, 0, 1, 1, 2, 24]
 
 
 def test_characters_outside_the_token_list(corpus):
