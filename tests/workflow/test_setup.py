@@ -56,6 +56,10 @@ def install(monkeypatch):
 # ---- the pins
 
 
+# Used where it is installed, never required: its kernel of the RNN-T loss, on a GPU.
+OPTIONAL = {"torchaudio"}
+
+
 def pins(text):
     """Name → version of the lines `name==version` of a requirements file."""
     found = re.findall(r"^(?:\s*- )?([A-Za-z0-9_.-]+)==([^\s;]+)", text, flags=re.MULTILINE)
@@ -80,7 +84,7 @@ def needs(name):
 
 def imported(files):
     """Names of the packages that source files import, whichever way."""
-    modules = set().union(*(provenance._parsed(file)[2] for file in files)) - set(sys.stdlib_module_names)
+    modules = set().union(*(provenance._parsed(file)[2] for file in files)) - set(sys.stdlib_module_names) - OPTIONAL
     known = metadata.packages_distributions()
     assert modules <= set(known), f"not installed: {sorted(modules - set(known))}"
     return {canonicalize_name(known[module][0]) for module in modules}
