@@ -22,14 +22,14 @@ from secateur.tokens import write_tokens
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = {
     "study": "mine",
-    "corpora": {"mine": {"recipe": "kaldi", "languages": ["en"], "root": "root"}},
+    "corpora": {"mine": {"recipe": "kaldi", "languages": ["en"], "root": "a user's root"}},
     "dense": [{"corpus": "mine", "model": "ctc"}],
 }
 
 
 @pytest.fixture
 def clone(tmp_path):
-    """The workflow without results, and a user's Kaldi data directories in `root`."""
+    """The workflow without results, and a user's Kaldi data directories in a folder of their own."""
     for name in ("src", "workflow", "profiles", "envs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "config.yaml"):
@@ -37,7 +37,7 @@ def clone(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(16000), 16000)
     for split in ("train", "dev", "test"):
         for name, value in (("wav.scp", "a.wav"), ("text", "hello there"), ("utt2spk", "s")):
-            write_text(tmp_path / "root/en" / split / name, "".join(f"{split}-{n} {value}\n" for n in (1, 2)))
+            write_text(tmp_path / "a user's root/en" / split / name, "".join(f"{split}-{n} {value}\n" for n in (1, 2)))
     return tmp_path
 
 
@@ -64,19 +64,19 @@ def test_edited_tables_are_read_again_and_options_of_preparing_fetch_nothing(clo
     assert planned(clone, STUDY, target) == {}
     excluding = STUDY | {"corpora": {"mine": STUDY["corpora"]["mine"] | {"exclude": ["train-2"]}}}
     assert planned(clone, excluding, target) == {"prepare_mine": 1}
-    text = clone / "root/en/train/text"
+    text = clone / "a user's root/en/train/text"
     text.write_text(text.read_text().replace("train-1 hello there", "train-1 hello here"))
     assert planned(clone, STUDY, target) == {"fetch": 1, "prepare_mine": 1}
     snakemake(clone, STUDY, target)
     assert (clone / "results/mine/data/mine/en/train/text").read_text() == "train-1 hello here\ntrain-2 hello there\n"
-    (clone / "root/en/dev/segments").write_text("dev-1 dev-1 0 0.5\ndev-2 dev-2 0 0.5\n")
+    (clone / "a user's root/en/dev/segments").write_text("dev-1 dev-1 0 0.5\ndev-2 dev-2 0 0.5\n")
     assert planned(clone, STUDY, target) == {"fetch": 1, "prepare_mine": 1}
 
 
 def test_a_root_that_is_not_there_is_explained_by_the_recipe(clone):
-    shutil.rmtree(clone / "root")
+    shutil.rmtree(clone / "a user's root")
     output = snakemake(clone, STUDY, "data/mine/en/fetched.json", succeeds=False)
-    assert "error: root: neither en/" in output
+    assert "error: a user's root: neither en/" in output
     assert "MissingInputException" not in output
 
 

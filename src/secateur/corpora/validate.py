@@ -176,7 +176,8 @@ def check_lengths(
             )
         elif outputs[layer] < needed:
             (findings.error if split == "train" else findings.note)(
-                f"too short for its transcript (CTC, input {layer}): add the ids to corpora.<name>.exclude",
+                f"too short for its transcript (CTC, input {layer}): add the ids to corpora.<name>.exclude"
+                + ("" if speed == 1 else ", or lower features.speeds"),
                 f"{utterance.id} ({needed} frames needed, {outputs[layer]} in {length})",
             )
 
