@@ -1,15 +1,21 @@
-"""Batched greedy decoding against the same model decoded one utterance at a time by ESPnet's own search.
+"""Batched greedy decoding against the same model decoded one utterance at a time, in two ways.
 
-The reference does what ESPnet's inference does for a CTC model: encode one utterance, then search with CTC prefix
-scores, here with the smallest beam, one. Only the ratio of the two means anything on a shared machine: the two take
-turns, times are CPU seconds (wall-clock on a GPU), and the ratio is that of the medians.
+- ESPnet, one at a time: what ESPnet's own inference does for a CTC model: encode one utterance, then search with CTC
+  prefix scores (its class BatchBeamSearch), here with the smallest beam, one.
+- ours, one at a time: our greedy search with batches of one. What is left of the ratio is what batching itself gains.
 
-Both searches give the same words where the model is certain of every frame, since then the best path is the best
-labelling. So without --model the benchmark makes a model of random weights with a sharpened CTC head, which puts out
-about as many characters per second as LibriSpeech has (14.6). For a trained model the share of equal hypotheses is
-what it is.
+Only ratios mean anything on a shared machine: the three take turns, times are CPU seconds (wall-clock on a GPU), and a
+ratio is that of the medians.
 
-Example: python benchmarks/decode.py --utterances 100 --batch 16
+The two searches give the same words where the model is certain of every frame, since then the best path is the best
+labelling. So the benchmark first makes a model of random weights with a sharpened CTC head, which puts out about as
+many characters per second as LibriSpeech has (14.6), and made-up features; there, all hypotheses have to be equal.
+With --model and --features it then decodes these as well: of a trained model, the share of hypotheses that ESPnet's
+search finds, too, is what it is, but those of our batches have to be those of our single utterances.
+
+    python benchmarks/decode.py --utterances 100 --batch 16
+    python benchmarks/decode.py --model results/default/models/asterisk/ctc/all/dense/s000/seed1 \\
+        --features results/default/features/asterisk/en/test results/default/features/asterisk/fr/test
 """
 
 import argparse
@@ -55,55 +61,76 @@ CONFIG: dict[str, Any] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="folder of a trained CTC model (default: a random one)")
-    parser.add_argument("--features", type=Path, help="folder with feats.scp to decode (default: made up)")
-    parser.add_argument("--utterances", type=int, default=100, help="how many utterances (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=16, help="utterances per batch of ours (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=3, help="times that both are run (default: %(default)s)")
+    parser.add_argument("--model", type=Path, help="folder of a trained CTC model to decode as well")
+    parser.add_argument("--features", type=Path, nargs="+", help="folders with feats.scp to decode with it")
+    parser.add_argument("--utterances", type=int, default=100, help="utterances of each (default: %(default)s)")
+    parser.add_argument(
+        "--batch", type=int, default=16, help="most utterances in a batch of ours (default: %(default)s)"
+    )
+    parser.add_argument("--batch-frames", type=int, default=2000, help="most frames in it (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="times that each is run (default: %(default)s)")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--at-least", type=float, help="exit with status 1 if the ratio is below this")
+    parser.add_argument("--at-least", type=float, help="exit with status 1 if the first ratio is below")
     arguments = parser.parse_args()
+    if bool(arguments.model) != bool(arguments.features):
+        parser.error("--model and --features need each other")
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.getLogger("espnet").setLevel(logging.ERROR)
 
     device = devices.pick(arguments.device)
-    features = read(arguments.features, arguments.utterances) if arguments.features else made_up(arguments.utterances)
-    if arguments.model:
-        loaded = load_model(arguments.model, device)
-        loaded.model.decoder = None
-    else:
-        loaded = random_model(features, device)
-    tokenizer = Tokenizer(loaded.tokens)
-    recognizer = Recognizer(loaded.model, tokenizer, device)
-
-    # Both start warm.
-    espnet(loaded.model, tokenizer, dict(list(features.items())[:2]), device)
-    decode(recognizer, dict(list(features.items())[:2]), {"type": "ctc_greedy", "batch": 2})
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
-    seconds: dict[str, list[float]] = {"espnet": [], "ours": []}
-    for _ in range(arguments.repeats):
-        started = clock()
-        reference = espnet(loaded.model, tokenizer, features, device)
-        middle = clock()
-        ours = decode(recognizer, features, {"type": "ctc_greedy", "batch": arguments.batch})
-        seconds["espnet"].append(middle - started)
-        seconds["ours"].append(clock() - middle)
-
-    ratio = statistics.median(seconds["espnet"]) / statistics.median(seconds["ours"])
-    equal = sum(ours[name].hypothesis == text for name, text in reference.items())
-    audio = sum(map(len, features.values())) / 100
-    characters = sum(map(len, reference.values()))
-    print(
-        f"{len(features)} utterances, {audio:.0f} s of audio, {characters / audio:.1f} characters per second, {device}"
-    )
-    print(f"ESPnet, one at a time   {statistics.median(seconds['espnet']):8.3f} s")
-    print(f"ours, batches of {arguments.batch:<6} {statistics.median(seconds['ours']):8.3f} s")
-    print(f"ratio                   {ratio:8.1f}")
-    print(f"equal hypotheses        {equal:4} of {len(features)}")
-    if not arguments.model and equal != len(features):
+    features = made_up(arguments.utterances)
+    print("A model that is certain of every frame, made-up features")
+    ratio, equal = compare(random_model(features, device), features, device, arguments)
+    if equal != len(features):
         sys.exit("the hypotheses differ")
     if arguments.at_least and ratio < arguments.at_least:
         sys.exit(f"the ratio is below {arguments.at_least}")
+    if arguments.model:
+        loaded = load_model(arguments.model, device)
+        loaded.model.decoder = None
+        for folder in arguments.features:
+            print(f"\n{arguments.model}, {folder}")
+            compare(loaded, read(folder, arguments.utterances), device, arguments)
+
+
+def compare(
+    loaded: Loaded, features: dict[str, np.ndarray], device: torch.device, arguments: argparse.Namespace
+) -> tuple[float, int]:
+    """Decode the features in all ways and print the times; (ESPnet over our batches, equal hypotheses of the two)."""
+    tokenizer = Tokenizer(loaded.tokens)
+    recognizer = Recognizer(loaded.model, tokenizer, device)
+    together = {"type": "ctc_greedy", "batch": arguments.batch, "batch_frames": arguments.batch_frames}
+
+    def ours(search: dict[str, Any]) -> dict[str, str]:
+        return {name: result.hypothesis for name, result in decode(recognizer, features, search).items()}
+
+    ways = {
+        "ESPnet, one at a time": lambda: espnet(loaded.model, tokenizer, features, device),
+        "ours, one at a time": lambda: ours(together | {"batch": 1}),
+        f"ours, up to {arguments.batch} and {arguments.batch_frames} frames": lambda: ours(together),
+    }
+    espnet(loaded.model, tokenizer, dict(list(features.items())[:2]), device)  # ours warms up by itself, and is timed
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    texts = {}
+    for _ in range(arguments.repeats):
+        for name, way in ways.items():
+            started = clock()
+            texts[name] = way()
+            seconds[name].append(clock() - started)
+
+    times = [statistics.median(seconds[name]) for name in ways]
+    reference, alone, batched = (texts[name] for name in ways)
+    equal = sum(batched[name] == text for name, text in reference.items())
+    audio = sum(map(len, features.values())) / 100
+    characters = sum(map(len, batched.values())) / audio
+    print(f"{len(features)} utterances, {audio:.0f} s of audio, {characters:.1f} characters per second, {device}")
+    for name, value in zip(ways, times, strict=True):
+        print(f"  {name:32} {value:8.3f} s    ratio {value / times[-1]:6.2f}")
+    print(f"  {'hypotheses as by ESPnet':32} {equal:4} of {len(features)}")
+    if batched != alone:
+        sys.exit("the hypotheses depend on the batch")
+    return times[0] / times[-1], equal
 
 
 @torch.inference_mode()

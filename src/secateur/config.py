@@ -2,7 +2,9 @@
 
 import copy
 import difflib
+import sys
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ from referencing.jsonschema import DRAFT202012
 
 from secateur import corpora
 from secateur.errors import SecateurError
+
+BESIDE_PIECES = 2
+"""Tokens of a list of byte-pair pieces that are neither pieces nor blank: `<unk>` and `<sos/eos>`."""
 
 
 def complete(config: Mapping[str, Any], schema: str | Path) -> dict[str, Any]:
@@ -75,6 +80,13 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         lm = search.get("lm")
         if lm is not None and lm not in config["language_models"]:
             yield unknown(f"searches.{name}.lm", lm, "language_models", config["language_models"])
+        # Characters are counted only when the data is there; the decoding job checks them before it reads any audio.
+        pieces = config["tokens"]["size"] + BESIDE_PIECES
+        if search["type"] == "beam" and config["tokens"]["type"] == "bpe" and search["beam"] > pieces:
+            yield f"searches.{name}.beam: {search['beam']}; allowed: at most the tokens besides blank, {pieces}"
+    for name in used_searches(config):
+        if config["searches"].get(name, {}).get("type") == "lexicon" and not find_spec("flashlight"):
+            yield f"searches.{name}: needs flashlight-text, which {_flashlight_remedy()}"
     splits: list[str] = []
     for index, entry in enumerate(config["dense"]):
         where = f"dense[{index}]"
@@ -139,6 +151,21 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
             for _, sparsity in pathways["start"]:
                 if sparsity not in levels:
                     yield f"{below}.start: {sparsity} is no level of pruning.{entry['schedule']}; allowed: {levels}"
+
+
+def used_searches(config: Mapping[str, Any]) -> list[str]:
+    """Names of the searches that anything is decoded with, each once."""
+    names = [*config["decode"]["searches"], *(name for entry in config["prune"] for name in entry["searches"])]
+    return list(dict.fromkeys(names))
+
+
+def _flashlight_remedy() -> str:
+    """Why flashlight-text is missing, and what to do."""
+    leave_out = "or leave it out of decode.searches"
+    if sys.version_info >= (3, 13):
+        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        return f"has no build for Python {version}; use Python 3.11 or 3.12 (make PYTHON=python3.12), {leave_out}"
+    return f"is not installed; install it (pip install --no-deps flashlight-text), {leave_out}"
 
 
 def _validator(schema: Path) -> Draft202012Validator:

@@ -1,21 +1,22 @@
 """Searches that turn a model's output into words, and the seconds that each utterance took.
 
-A search is named by the `type` of its entry in the configuration; the entry's other keys are its options:
-    {type: ctc_greedy, batch: 16}
-    {type: beam, beam: 5, ctc_weight: 0.4, lm: NAME or null, lm_weight: 0.3, length_bonus: 0.0}
-    {type: lexicon, beam: 50, lm_weight: 1.0, word_score: 0.0, order: 3}
+A search is named by the `type` of its entry in the configuration; the entry's other keys are its options, all of them
+needed (the schema of the configuration has their defaults):
+    {type: ctc_greedy, batch: 16, batch_frames: 2000}
+    {type: beam, beam: 5, ctc_weight: 0.3, lm: NAME or null, lm_weight: 0.3, length_bonus: 0.0}
+    {type: lexicon, beam: 50, order: 2, lm_weight: 1.0, word_score: 0.0}
 To add one, write a function like `ctc_greedy` and name it in `SEARCHES`.
 
 Times are wall-clock seconds: `encoder_s` from features to the encoder's output, `lm_s` inside the language model,
-`search_s` all the rest up to the text, the CTC head and an attention decoder included. The first utterance is decoded
-once more than needed, untimed, so that what only a first call costs is not counted.
+`search_s` all the rest up to the text, the CTC head and an attention decoder included. The first utterance (or the
+largest batch) is decoded once more than needed, untimed, so that what only a first call costs is not counted.
 """
 
 import inspect
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,7 @@ from secateur.ngram import END, START, Ngram
 from secateur.tokens import SPACE, UNKNOWN, Tokenizer
 
 SHORTEST = 7  # frames; what `conv2d` subsampling needs for one output
+BEAM_THRESHOLD = 50.0  # lexicon search drops hypotheses that score this much less than the best one
 _NEVER = -1e4  # a log-probability that no path can make up for
 
 
@@ -51,6 +53,32 @@ class Recognizer:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     lm: torch.nn.Module | None = None
     sentences: Sequence[str] = ()
+
+
+class Features(Mapping[str, np.ndarray]):
+    """Features (T, F) of utterances, read when asked for, and the frames T of each, known beforehand.
+
+    Args:
+        archive: of the matrices; it may hold more utterances.
+        lengths: frames of the utterances, in their order; without it, every matrix of the archive is read once more.
+    """
+
+    def __init__(self, archive: Mapping[str, np.ndarray], lengths: Mapping[str, int] | None = None):
+        self.archive = archive
+        self.lengths = {name: len(archive[name]) for name in archive} if lengths is None else dict(lengths)
+
+    def __getitem__(self, utterance: str) -> np.ndarray:
+        return self.archive[utterance]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.lengths)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def only(self, utterances: Sequence[str]) -> "Features":
+        """Those of some utterances."""
+        return Features(self.archive, {name: self.lengths[name] for name in utterances})
 
 
 @dataclass(frozen=True)
@@ -88,69 +116,111 @@ class Stopwatch:
 def decode(recognizer: Recognizer, features: Mapping[str, np.ndarray], search: Mapping[str, Any]) -> dict[str, Result]:
     """Decode utterances' features (T, F) with an entry of the configuration's searches; results in the same order.
 
-    Raises SecateurError for an unknown search or option, and for a language model that is named but not given.
+    `Features` are read as they are needed; of any other mapping, every matrix is read once more to be measured.
+    Raises SecateurError for an unknown search, an option that is unknown or missing, a language model that is named but
+    not given, and an utterance that is too short, before anything is decoded.
+    """
+    check(search, recognizer.tokenizer.tokens)
+    function = SEARCHES[search["type"]]
+    options = {key: value for key, value in search.items() if key not in ("type", "lm")}
+    if bool(search.get("lm")) != (recognizer.lm is not None):
+        found = "no language model was given" if search.get("lm") else "one was given"
+        raise SecateurError(
+            f"search {search['type']}: lm is {search.get('lm')!r} but {found}; give the folder of the one named"
+        )
+    if not isinstance(features, Features):
+        features = Features(features)
+    for utterance, length in features.lengths.items():
+        if length < SHORTEST:
+            raise SecateurError(f"utterance {utterance!r} has {length} frames, fewer than {SHORTEST}; drop it")
+    if not features:
+        return {}
+    largest = max(batches(features.lengths, options.get("batch", 1), options.get("batch_frames", 0)), key=len)
+    function(recognizer, features.only(largest if len(largest) > 1 else list(features)[:1]), **options)
+    return function(recognizer, features, **options)
+
+
+def check(search: Mapping[str, Any], tokens: Sequence[str]) -> None:
+    """Check an entry of the configuration's searches against a token list.
+
+    Raises SecateurError for an unknown type, an option that is unknown or missing, and a beam that does not fit.
     """
     kind = search.get("type")
     if kind not in SEARCHES:
         raise SecateurError(f"search type {kind!r} is unknown; it must be one of {', '.join(SEARCHES)}")
-    function = SEARCHES[kind]
-    options = {key: value for key, value in search.items() if key not in ("type", "lm")}
-    allowed = list(inspect.signature(function).parameters)[2:]
-    for key in options.keys() - set(allowed):
-        raise SecateurError(f"search {kind}: unknown key {key!r}; it may have {', '.join(allowed)}")
-    if bool(search.get("lm")) != (recognizer.lm is not None):
-        found = "no language model was given" if search.get("lm") else "one was given"
-        raise SecateurError(f"search {kind}: lm is {search.get('lm')!r} but {found}; give the folder of the one named")
-    if not features:
-        return {}
-    first = next(iter(features))
-    function(recognizer, {first: features[first]}, **options)
-    return function(recognizer, features, **options)
+    names = list(inspect.signature(SEARCHES[kind]).parameters)[2:]
+    for key in search.keys() - {"type", "lm", *names}:
+        raise SecateurError(f"search {kind}: unknown key {key!r}; it may have {', '.join(names)}")
+    if missing := [name for name in names if name not in search]:
+        raise SecateurError(f"search {kind}: {', '.join(missing)} missing; it needs {', '.join(names)}")
+    if kind == "beam" and not 1 <= search["beam"] < len(tokens):
+        # If blank's prefix score, -1e10, got into the beam, ESPnet would later subtract it and lose all precision.
+        raise SecateurError(
+            f"search beam: beam is {search['beam']}; it must be from 1 to {len(tokens) - 1}, the tokens besides blank"
+        )
+
+
+def batches(lengths: Mapping[str, int], batch: int, batch_frames: int) -> list[list[str]]:
+    """Utterances, longest first, in batches of at most `batch` which hold at most `batch_frames`, padding included.
+
+    An utterance longer than `batch_frames` gets a batch of its own.
+    """
+    found: list[list[str]] = []
+    for utterance in sorted(lengths, key=lambda utterance: (-lengths[utterance], utterance)):
+        last = found[-1] if found else []
+        if last and len(last) < batch and (len(last) + 1) * lengths[last[0]] <= batch_frames:
+            last.append(utterance)
+        else:
+            found.append([utterance])
+    return found
 
 
 def batch_size(search: Mapping[str, Any]) -> int:
-    """How many utterances an entry of the configuration's searches decodes together."""
-    batch = inspect.signature(SEARCHES[search["type"]]).parameters.get("batch")
-    return 1 if batch is None else search.get("batch", batch.default)
+    """The most utterances that an entry of the configuration's searches decodes together."""
+    return search.get("batch", 1)
 
 
-def ctc_greedy(recognizer: Recognizer, features: Mapping[str, np.ndarray], batch: int = 16) -> dict[str, Result]:
+def ctc_greedy(recognizer: Recognizer, features: Features, batch: int, batch_frames: int) -> dict[str, Result]:
     """Best path of CTC (Graves et al. 2006, section 3.2): the likeliest token of each frame, repetitions merged.
 
-    Utterances are decoded `batch` at a time, ordered by length; the hypotheses do not depend on `batch`. The seconds of
-    a batch are shared among its utterances in proportion to their frames, so with `batch` above 1 they measure
-    throughput, not the waiting time of a single utterance.
+    Utterances of about the same length are decoded together; the hypotheses do not depend on it. The seconds of a batch
+    are shared among its utterances in proportion to their frames, so with `batch` above 1 they measure throughput, not
+    the waiting time of a single utterance.
+
+    Args:
+        batch: the most utterances in a batch.
+        batch_frames: the most frames in a batch, padding included. Attention costs the square of the longest
+            utterance for every one of its batch, so a bound on their number alone would make long ones expensive.
     """
     model, tokenizer = recognizer.model, recognizer.tokenizer
-    order = sorted(features, key=lambda utterance: (-len(features[utterance]), utterance))
     results = {}
-    for start in tqdm(range(0, len(order), batch), desc="decode", unit="batch", disable=None):
-        utterances = order[start : start + batch]
-        speech, lengths = _padded({utterance: features[utterance] for utterance in utterances}, recognizer.device)
-        encoder_watch, search_watch = Stopwatch(recognizer.device), Stopwatch(recognizer.device)
-        with encoder_watch:
-            encoder_out, encoder_lengths = encode(model, speech, lengths)
-        with search_watch:
-            best = model.ctc.argmax(encoder_out).cpu()
-            texts = [
-                tokenizer.decode(torch.unique_consecutive(path[:length]).tolist())
-                for path, length in zip(best, encoder_lengths.tolist(), strict=True)
-            ]
-        frames = lengths.sum().item()
-        for utterance, text, length in zip(utterances, texts, lengths.tolist(), strict=True):
-            share = length / frames
-            results[utterance] = Result(text, encoder_watch.seconds * share, search_watch.seconds * share)
+    with tqdm(total=len(features), desc="decode", unit="utterance", disable=None) as progress:
+        for utterances in batches(features.lengths, batch, batch_frames):
+            speech, lengths = _padded([features[utterance] for utterance in utterances], recognizer.device)
+            encoder_watch, search_watch = Stopwatch(recognizer.device), Stopwatch(recognizer.device)
+            with encoder_watch:
+                encoder_out, encoder_lengths = encode(model, speech, lengths)
+            with search_watch:
+                best = model.ctc.argmax(encoder_out).cpu()
+                texts = [
+                    tokenizer.decode(torch.unique_consecutive(path[:length]).tolist())
+                    for path, length in zip(best, encoder_lengths.tolist(), strict=True)
+                ]
+            frames = lengths.sum().item()
+            for utterance, text, length in zip(utterances, texts, lengths.tolist(), strict=True):
+                share = length / frames
+                results[utterance] = Result(text, encoder_watch.seconds * share, search_watch.seconds * share)
+            progress.update(len(utterances))
     return {utterance: results[utterance] for utterance in features}
 
 
 def beam(
     recognizer: Recognizer,
-    features: Mapping[str, np.ndarray],
-    beam: int = 5,
-    ctc_weight: float = 0.4,
-    lm_weight: float = 0.3,
-    length_bonus: float = 0.0,
-    maxlenratio: float = 0.0,
+    features: Features,
+    beam: int,
+    ctc_weight: float,
+    lm_weight: float,
+    length_bonus: float,
 ) -> dict[str, Result]:
     """ESPnet's label-synchronous beam search, one utterance at a time (Watanabe et al. 2017; Seki et al. 2019).
 
@@ -161,15 +231,9 @@ def beam(
     those would be chosen by the language model alone, so CTC then looks at every token, with and without LM.
 
     Args:
-        beam: hypotheses kept.
-        maxlenratio: most tokens per encoder frame; 0 stops when longer hypotheses no longer win.
+        beam: hypotheses kept; fewer than there are tokens.
     """
     model, tokens = recognizer.model, recognizer.tokenizer.tokens
-    if not 1 <= beam < len(tokens):
-        # If blank's prefix score, -1e10, got into the beam, ESPnet would later subtract it and lose all precision.
-        raise SecateurError(
-            f"search beam: beam is {beam}; it must be from 1 to {len(tokens) - 1}, the tokens besides blank"
-        )
     logging.getLogger("espnet").setLevel(logging.ERROR)  # it logs ten lines for every utterance
     lm_watch = Stopwatch(recognizer.device)
     if model.decoder is None:
@@ -195,7 +259,7 @@ def beam(
     )
 
     def best(encoder_out: torch.Tensor) -> str:
-        hypotheses = search(encoder_out, maxlenratio=maxlenratio)
+        hypotheses = search(encoder_out)
         return recognizer.tokenizer.decode(hypotheses[0].yseq.tolist()) if hypotheses else ""
 
     return _one_by_one(recognizer, features, best, lm_watch)
@@ -203,12 +267,11 @@ def beam(
 
 def lexicon(
     recognizer: Recognizer,
-    features: Mapping[str, np.ndarray],
-    beam: int = 50,
-    lm_weight: float = 1.0,
-    word_score: float = 0.0,
-    order: int = 3,
-    beam_threshold: float = 50.0,
+    features: Features,
+    beam: int,
+    order: int,
+    lm_weight: float,
+    word_score: float,
 ) -> dict[str, Result]:
     """Flashlight's CTC beam search over the words of the training text, with a word n-gram (Collobert et al. 2016).
 
@@ -217,9 +280,8 @@ def lexicon(
 
     Args:
         beam: hypotheses kept after each frame.
-        word_score: added for every word; above 0 favours more words.
         order: of the n-gram.
-        beam_threshold: hypotheses that score this much less than the best one are dropped.
+        word_score: added for every word; above 0 favours more words.
     """
     from flashlight.lib.text.decoder import CriterionType, LexiconDecoder, LexiconDecoderOptions, SmearingMode, Trie
 
@@ -242,7 +304,7 @@ def lexicon(
         LexiconDecoderOptions(
             beam_size=beam,
             beam_size_token=emissions.columns,
-            beam_threshold=beam_threshold,
+            beam_threshold=BEAM_THRESHOLD,
             lm_weight=lm_weight,
             word_score=word_score,
             unk_score=-math.inf,
@@ -278,27 +340,24 @@ def encode(model: torch.nn.Module, speech: torch.Tensor, lengths: torch.Tensor) 
     return encoder_out, encoder_lengths
 
 
-def _padded(features: Mapping[str, np.ndarray], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _padded(matrices: Sequence[np.ndarray], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Features of several utterances as (B, T, F), padded with zeros, and their lengths (B,)."""
-    for utterance, matrix in features.items():
-        if len(matrix) < SHORTEST:
-            raise SecateurError(f"utterance {utterance!r} has {len(matrix)} frames, fewer than {SHORTEST}; drop it")
     # A copy: what kaldiio reads cannot be written to.
-    matrices = [torch.from_numpy(np.array(matrix, dtype=np.float32)) for matrix in features.values()]
+    tensors = [torch.from_numpy(np.array(matrix, dtype=np.float32)) for matrix in matrices]
     lengths = torch.tensor([len(matrix) for matrix in matrices])
-    return torch.nn.utils.rnn.pad_sequence(matrices, batch_first=True).to(device), lengths.to(device)
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True).to(device), lengths.to(device)
 
 
 def _one_by_one(
     recognizer: Recognizer,
-    features: Mapping[str, np.ndarray],
+    features: Features,
     best: Callable[[torch.Tensor], str],
     lm_watch: Stopwatch,
 ) -> dict[str, Result]:
     """Decode utterances singly; `best` turns encoder output (T', D) into text and lets `lm_watch` run in the LM."""
     results = {}
     for utterance in tqdm(features, desc="decode", unit="utterance", disable=None):
-        speech, lengths = _padded({utterance: features[utterance]}, recognizer.device)
+        speech, lengths = _padded([features[utterance]], recognizer.device)
         encoder_watch, search_watch = Stopwatch(recognizer.device), Stopwatch(recognizer.device)
         lm_watch.seconds = 0.0
         with encoder_watch:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from secateur import config as configuration
 from secateur.config import complete
 from secateur.errors import SecateurError
 from secateur.study import decodings
@@ -11,6 +12,14 @@ from secateur.study import decodings
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.fixture(autouse=True)
+def flashlight(monkeypatch):
+    """Whether flashlight-text is installed: pretend that it is, also where Python is too new for it."""
+    found = {"flashlight": True}
+    monkeypatch.setattr(configuration, "find_spec", found.get)
+    return found
 
 
 def merged(base: dict, over: dict) -> dict:
@@ -90,6 +99,10 @@ MISTAKES = {
         "language_models.char-lm.text: 'README.md' is of the wrong type; allowed: object or null",
     ),
     "no such language model": ({"searches": {"beam-lm": {"lm": "big"}}}, "searches.beam-lm.lm: 'big' is not in"),
+    "beam wider than the list of pieces": (
+        {"tokens": {"type": "bpe", "size": 20}, "searches": {"beam": {"beam": 23}}},
+        "searches.beam.beam: 23; allowed: at most the tokens besides blank, 22",
+    ),
     "unknown search": ({"searches": {"beam": {"type": "bean"}}}, "searches.beam: type 'bean' is unknown (did you mean"),
     "key of another search": ({"searches": {"greedy": {"beam": 5}}}, "searches.greedy.beam: unknown key"),
     "intermediate layer beyond the encoder": (
@@ -128,3 +141,20 @@ def test_all_mistakes_are_reported_at_once():
     with pytest.raises(SecateurError) as caught:
         complete(merged(DEFAULT, {"seeds": 3, "features": {"bins": 80}}), SCHEMA)
     assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_lexicon_search_needs_flashlight_only_where_it_is_used(flashlight, monkeypatch):
+    flashlight.clear()
+    searches = {"searches": {"words": {"type": "lexicon"}}, "decode": {"searches": ["greedy"]}}
+    complete(merged(DEFAULT, searches), SCHEMA)
+    used = merged(DEFAULT, searches | {"decode": {"searches": ["greedy", "words"]}})
+    monkeypatch.setattr(configuration.sys, "version_info", (3, 13, 1))
+    with pytest.raises(SecateurError) as caught:
+        complete(used, SCHEMA)
+    assert str(caught.value) == (
+        "searches.words: needs flashlight-text, which has no build for Python 3.13; use Python 3.11 or 3.12 "
+        "(make PYTHON=python3.12), or leave it out of decode.searches"
+    )
+    monkeypatch.setattr(configuration.sys, "version_info", (3, 11, 2))
+    with pytest.raises(SecateurError, match=r"^searches.words: .* is not installed; install it"):
+        complete(used, SCHEMA)

@@ -29,6 +29,9 @@ ACOUSTIC = {
     "stochastic_depth": 0.0,
     "label_smoothing": 0.0,
 }
+GREEDY = {"type": "ctc_greedy", "batch": 2, "batch_frames": 2000}
+BEAM = {"type": "beam", "beam": 3, "ctc_weight": 0.3, "lm": "lm", "lm_weight": 0.3, "length_bonus": 0.0}
+LEXICON = {"type": "lexicon", "beam": 50, "order": 2, "lm_weight": 1.0, "word_score": 0.0}
 LM = {"type": "transformer_lm", "embedding": 8, "dim": 16, **SIZES}
 
 
@@ -53,6 +56,7 @@ def folder(tmp_path):
     with kaldiio.WriteHelper(f"ark,scp:{tmp_path}/features/feats.ark,{tmp_path}/features/feats.scp") as writer:
         for name, frames in [("u3", 48), ("u1", 30), ("u2", 41)]:
             writer(name, generator.standard_normal((frames, 20), np.float32))
+    (tmp_path / "features" / "utt2num_frames").write_text("u3 48\nu1 30\nu2 41\n")
     return tmp_path
 
 
@@ -69,12 +73,14 @@ def decode(folder, search, model="model", **more):
 @pytest.mark.parametrize(
     ("search", "more"),
     [
-        ({"type": "ctc_greedy", "batch": 2}, ()),
-        ({"type": "beam", "beam": 3, "lm": "lm"}, ("lm",)),
-        ({"type": "lexicon", "order": 2}, ("train_text",)),
+        (GREEDY, ()),
+        (BEAM, ("lm",)),
+        (LEXICON, ("train_text",)),
     ],
 )
 def test_hypotheses_scores_and_times(folder, search, more):
+    if search is LEXICON:
+        pytest.importorskip("flashlight")
     given = {"lm": folder / "lm", "train_text": [folder / "data" / "text"]}
     record = decode(folder, search, **{name: given[name] for name in more})
     assert (record["utterances"], record["frames"], record["batch"]) == (3, 119, search.get("batch", 1))
@@ -99,20 +105,30 @@ def test_size(folder):
     assert size["bytes"] == (folder / "model" / "model.safetensors").stat().st_size > 4 * size["parameters"]
 
 
-def test_missing_features_are_named(folder):
-    scp = folder / "features" / "feats.scp"
-    scp.write_text("".join(line for line in scp.read_text().splitlines(True) if not line.startswith("u2")))
+@pytest.mark.parametrize("name", ["feats.scp", "utt2num_frames"])
+def test_missing_features_are_named(folder, name):
+    file = folder / "features" / name
+    file.write_text("".join(line for line in file.read_text().splitlines(True) if not line.startswith("u2")))
     with pytest.raises(SecateurError, match="no features of 'u2'"):
-        decode(folder, {"type": "ctc_greedy"})
+        decode(folder, GREEDY)
+
+
+def test_a_search_that_does_not_fit_is_refused_before_anything_is_read(folder):
+    (folder / "data" / "text").unlink()
+    (folder / "features" / "feats.scp").unlink()
+    with pytest.raises(SecateurError, match="beam is 7; it must be from 1 to 6"):
+        decode(folder, BEAM | {"beam": 7, "lm": None})
+    with pytest.raises(SecateurError, match="search ctc_greedy: batch_frames missing"):
+        decode(folder, {"type": "ctc_greedy", "batch": 2})
 
 
 @pytest.mark.parametrize(
     ("search", "model", "more", "message"),
     [
-        ({"type": "beam", "lm": "x"}, "model", {"lm": "model"}, "type 'ctc', not a language model"),
-        ({"type": "beam", "lm": "x"}, "pieces", {"lm": "lm"}, "tokens that are not the acoustic model's"),
-        ({"type": "lexicon"}, "pieces", {}, "needs --tokens"),
-        ({"type": "ctc_greedy"}, "pieces", {"tokens": "tokens.txt"}, "not the token list of"),
+        (BEAM, "model", {"lm": "model"}, "type 'ctc', not a language model"),
+        (BEAM, "pieces", {"lm": "lm"}, "tokens that are not the acoustic model's"),
+        (LEXICON, "pieces", {}, "needs --tokens"),
+        (GREEDY, "pieces", {"tokens": "tokens.txt"}, "not the token list of"),
     ],
 )
 def test_what_does_not_fit_is_refused(folder, search, model, more, message):

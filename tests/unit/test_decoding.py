@@ -9,7 +9,7 @@ import torch
 from espnet.nets.scorer_interface import BatchScorerInterface
 
 from secateur import decoding
-from secateur.decoding import Recognizer, Result, decode, encode
+from secateur.decoding import Features, Recognizer, Result, batches, decode, encode
 from secateur.errors import SecateurError
 from secateur.models import build_model
 from secateur.ngram import END, Ngram
@@ -55,6 +55,16 @@ class BigramScorer(BatchScorerInterface):
         return self.table[ys[:, -1]], [None] * len(ys)
 
 
+GREEDY = {"type": "ctc_greedy", "batch": 16, "batch_frames": 2000}
+BEAM = {"type": "beam", "beam": 3, "ctc_weight": 0.3, "lm_weight": 0.3, "length_bonus": 0.0}
+
+
+@pytest.fixture
+def flashlight():
+    """Flashlight's searches, where there is a build of them (not for Python 3.13)."""
+    return pytest.importorskip("flashlight.lib.text.decoder")
+
+
 def recognizer(tokens=TOKENS, **more):
     return Recognizer(LogitsModel(tokens), Tokenizer(tokens), **more)
 
@@ -91,7 +101,7 @@ def texts(results):
 
 def test_greedy_merges_repetitions_and_drops_blanks():
     path = [BLANK, C, C, A, BLANK, A, SPACE, SPACE, BLANK, B, B, EOS]
-    assert decode(recognizer(), {"x": one_hot(path)}, {"type": "ctc_greedy"})["x"].hypothesis == "caa b"
+    assert decode(recognizer(), {"x": one_hot(path)}, GREEDY)["x"].hypothesis == "caa b"
 
 
 def test_greedy_ignores_padding_and_keeps_the_order():
@@ -100,7 +110,7 @@ def test_greedy_ignores_padding_and_keeps_the_order():
         "long": one_hot([C] * 9 + [BLANK] + [B] * 9),
         "middle": one_hot([BLANK] * 8),
     }
-    result = texts(decode(recognizer(), features, {"type": "ctc_greedy", "batch": 3}))
+    result = texts(decode(recognizer(), features, GREEDY | {"batch": 3}))
     assert list(result.items()) == [("short", "abca"), ("long", "cb"), ("middle", "")]
 
 
@@ -121,8 +131,8 @@ def test_an_utterance_does_not_depend_on_its_batch(encoder, input_layer, interme
             assert alone_lengths[0] == together_lengths[index] == alone.shape[1]
             torch.testing.assert_close(together[index, : alone.shape[1]], alone[0], atol=1e-5, rtol=1e-4)
     whole = Recognizer(model, Tokenizer(TOKENS))
-    assert texts(decode(whole, features, {"type": "ctc_greedy", "batch": 1})) == texts(
-        decode(whole, features, {"type": "ctc_greedy", "batch": 5})
+    assert texts(decode(whole, features, GREEDY | {"batch": 1})) == texts(
+        decode(whole, features, GREEDY | {"batch": 5})
     )
 
 
@@ -166,7 +176,7 @@ def test_a_wide_beam_finds_the_best_labelling_of_all(seed, with_lm):
         for labels, acoustic in ctc_totals(log_probabilities).items()
     }
     expected = "".join("_abc"[label] for label in max(scores, key=scores.get))
-    search = {"type": "beam", "beam": 99, "lm_weight": 0.7, "length_bonus": 0.4, "lm": "bigram" if with_lm else None}
+    search = BEAM | {"beam": 99, "lm_weight": 0.7, "length_bonus": 0.4, "lm": "bigram" if with_lm else None}
     result = decode(recognizer(tokens, lm=lm), {"x": logits.numpy()}, search)
     assert result["x"].hypothesis == expected
 
@@ -176,7 +186,7 @@ def test_the_lm_does_not_choose_which_tokens_a_ctc_model_may_consider():
     table = torch.full((7, 7), -5.0)
     table[:, A] = -20.0
     features = {"x": one_hot([A, BLANK, A, BLANK, A, BLANK, BLANK])}
-    search = {"type": "beam", "beam": 2, "lm_weight": 0.3, "lm": "bigram"}
+    search = BEAM | {"beam": 2, "lm": "bigram"}
     assert decode(recognizer(lm=BigramScorer(table)), features, search)["x"].hypothesis == "aaa"
 
 
@@ -185,7 +195,7 @@ def test_the_lm_decides_where_the_sound_does_not():
     logits[2, C] = 0.1
     table = torch.full((7, 7), -2.0)
     table[A, B] = -0.1
-    search = {"type": "beam", "beam": 3, "lm_weight": 0.5}
+    search = BEAM | {"lm_weight": 0.5}
     assert decode(recognizer(), {"x": logits}, search)["x"].hypothesis == "ac"
     with_lm = recognizer(lm=BigramScorer(table))
     assert decode(with_lm, {"x": logits}, search | {"lm": "bigram"})["x"].hypothesis == "ab"
@@ -222,7 +232,7 @@ def test_beam_times_are_split_into_encoder_search_and_lm(clock):
     lm = BigramScorer(torch.zeros(7, 7), scoring)
     whole = Recognizer(model, Tokenizer(TOKENS), lm=lm)
     features = {"x": one_hot([A, BLANK, B, BLANK, BLANK, BLANK, BLANK])}
-    result = decode(whole, features, {"type": "beam", "beam": 3, "lm": "bigram"})["x"]
+    result = decode(whole, features, BEAM | {"lm": "bigram"})["x"]
     # The first utterance is decoded twice and timed once.
     assert calls["encode"] == 2
     assert calls["lm"] >= 6
@@ -232,7 +242,7 @@ def test_beam_times_are_split_into_encoder_search_and_lm(clock):
 def test_greedy_shares_the_time_of_a_batch_by_frames(clock):
     whole = Recognizer(LogitsModel(TOKENS, lambda: clock.advance(6.0)), Tokenizer(TOKENS))
     features = {"x": one_hot([A] * 10), "y": one_hot([B] * 20)}
-    result = decode(whole, features, {"type": "ctc_greedy", "batch": 2})
+    result = decode(whole, features, GREEDY | {"batch": 2})
     assert (result["x"].encoder_s, result["y"].encoder_s) == pytest.approx((2.0, 4.0))
     assert (result["x"].search_s, result["x"].lm_s) == (0.0, 0.0)
 
@@ -244,14 +254,14 @@ def lexicon_search(**more):
     return {"type": "lexicon", "beam": 500, "lm_weight": 0.8, "word_score": 0.3, "order": 2} | more
 
 
-def test_lexicon_search_finds_an_obvious_path_with_a_repeated_last_letter():
+def test_lexicon_search_finds_an_obvious_path_with_a_repeated_last_letter(flashlight):
     features = {"x": one_hot([A, B, B, SPACE, C, C, C])}
     assert decode(recognizer(sentences=WORDS), features, lexicon_search())["x"].hypothesis == "ab c"
 
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize(("lm_weight", "word_score"), [(0.8, 0.0), (2.0, 1.5), (0.5, -2.0)])
-def test_lexicon_search_agrees_with_the_best_of_all_paths(seed, lm_weight, word_score):
+def test_lexicon_search_agrees_with_the_best_of_all_paths(seed, lm_weight, word_score, flashlight):
     generator = np.random.default_rng(seed)
     live = [BLANK, SPACE, A, B, C]
     logits = np.full((7, 7), NEVER, np.float32)
@@ -275,24 +285,24 @@ def test_lexicon_search_agrees_with_the_best_of_all_paths(seed, lm_weight, word_
     assert result["x"].hypothesis == max(scores, key=scores.get)
 
 
-def test_lexicon_search_returns_only_words_of_the_text():
+def test_lexicon_search_returns_only_words_of_the_text(flashlight):
     features = random_features([30] * 10, bins=7)
     result = texts(decode(recognizer(sentences=WORDS), features, lexicon_search()))
     assert {word for text in result.values() for word in text.split()} <= {"a", "b", "ab", "c"}
     assert any(result.values())
 
 
-def test_lexicon_search_uses_the_ngram():
+def test_lexicon_search_uses_the_ngram(flashlight):
     logits = one_hot([A, B, SPACE, C, BLANK, BLANK, BLANK])
     logits[3, A] = 0.1
     search = lexicon_search(word_score=0.0)
-    greedy = decode(recognizer(), {"x": logits}, {"type": "ctc_greedy"})
+    greedy = decode(recognizer(), {"x": logits}, GREEDY)
     assert greedy["x"].hypothesis == "ab a"
     assert decode(recognizer(sentences=WORDS), {"x": logits}, search)["x"].hypothesis == "ab c"
     assert decode(recognizer(sentences=WORDS), {"x": logits}, search | {"lm_weight": 0.0})["x"].hypothesis == "ab a"
 
 
-def test_lexicon_search_times_the_ngram(clock, monkeypatch):
+def test_lexicon_search_times_the_ngram(clock, monkeypatch, flashlight):
     original = Ngram.log_probability
     calls = []
 
@@ -329,20 +339,62 @@ PIECES = ["<blank>", "<unk>", "▁a", "b", "▁c", "a", "<sos/eos>"]
         ([0] * 7, ""),
     ],
 )
-def test_lexicon_search_with_word_pieces(path, expected):
+def test_lexicon_search_with_word_pieces(path, expected, flashlight):
     whole = Recognizer(LogitsModel(PIECES), Tokenizer(PIECES, WordPieces()), sentences=["ab a", "ca a ab"])
     result = decode(whole, {"x": one_hot(path, PIECES)}, lexicon_search(word_score=0.0))
     assert result["x"].hypothesis == expected
 
 
 def test_batch_size_is_that_of_the_search():
-    assert decoding.batch_size({"type": "ctc_greedy", "batch": 3}) == 3
-    assert decoding.batch_size({"type": "ctc_greedy"}) == 16
-    assert decoding.batch_size({"type": "beam", "beam": 5}) == 1
+    assert decoding.batch_size(GREEDY | {"batch": 3}) == 3
+    assert decoding.batch_size(BEAM) == 1
+
+
+def test_a_batch_is_bounded_in_number_and_in_frames():
+    lengths = {"a": 10, "b": 9, "c": 50, "d": 8, "e": 8, "f": 101}
+    assert batches(lengths, 9, 100) == [["f"], ["c", "a"], ["b", "d", "e"]]
+    assert batches(lengths, 2, 100) == [["f"], ["c", "a"], ["b", "d"], ["e"]]
+    # Padding counts: beside c, a takes 50 frames as well.
+    assert batches(lengths, 9, 99) == [["f"], ["c"], ["a", "b", "d", "e"]]
+    assert batches(lengths, 9, 19) == [["f"], ["c"], ["a"], ["b", "d"], ["e"]]
+    assert batches(lengths, 1, 10_000) == [["f"], ["c"], ["a"], ["b"], ["d"], ["e"]]
+
+
+class Archive(dict):
+    """Matrices that note when they are read."""
+
+    def __init__(self, matrices):
+        super().__init__(matrices)
+        self.read = []
+
+    def __getitem__(self, name):
+        self.read.append(name)
+        return super().__getitem__(name)
+
+
+def test_features_are_read_a_batch_at_a_time_and_the_largest_batch_warms_up():
+    lengths = {"tiny": 10, "long": 60, "short": 20, "small": 15, "unwanted": 12}
+    archive = Archive({name: one_hot([A] * length) for name, length in lengths.items()})
+    del lengths["unwanted"]
+    shapes, read = [], []
+    whole = recognizer()
+    encode_as_before = whole.model.encode
+
+    def encoding(speech, frames):
+        shapes.append(tuple(speech.shape[:2]))
+        read.append(list(archive.read))
+        return encode_as_before(speech, frames)
+
+    whole.model.encode = encoding
+    result = decode(whole, Features(archive, lengths), GREEDY | {"batch_frames": 60})
+    assert texts(result) == {name: "a" for name in lengths} and list(result) == list(lengths)
+    assert shapes == [(3, 20), (1, 60), (3, 20)]
+    assert read[:2] == [["short", "small", "tiny"], ["short", "small", "tiny", "long"]]
+    assert archive.read == ["short", "small", "tiny", "long", "short", "small", "tiny"]
 
 
 def test_nothing_to_decode():
-    assert decode(recognizer(), {}, {"type": "ctc_greedy"}) == {}
+    assert decode(recognizer(), {}, GREEDY) == {}
 
 
 @pytest.mark.parametrize(
@@ -350,11 +402,13 @@ def test_nothing_to_decode():
     [
         ({"type": "viterbi"}, "'viterbi' is unknown; it must be one of ctc_greedy, beam, lexicon"),
         ({}, "type None is unknown"),
-        ({"type": "ctc_greedy", "beam": 3}, "unknown key 'beam'; it may have batch"),
-        ({"type": "beam", "lm": "big"}, "lm is 'big' but no language model was given"),
-        ({"type": "beam", "beam": 7}, "beam is 7; it must be from 1 to 6"),
-        ({"type": "beam", "beam": 0}, "beam is 0; it must be from 1 to 6"),
-        ({"type": "lexicon"}, "no training text"),
+        (GREEDY | {"beam": 3}, "unknown key 'beam'; it may have batch, batch_frames"),
+        ({"type": "ctc_greedy", "batch": 3}, "search ctc_greedy: batch_frames missing; it needs batch, batch_frames"),
+        ({"type": "beam", "beam": 2}, "beam: ctc_weight, lm_weight, length_bonus missing"),
+        (BEAM | {"maxlenratio": 0.5}, "unknown key 'maxlenratio'"),
+        (BEAM | {"lm": "big"}, "lm is 'big' but no language model was given"),
+        (BEAM | {"beam": 7}, "beam is 7; it must be from 1 to 6"),
+        (BEAM | {"beam": 0}, "beam is 0; it must be from 1 to 6"),
     ],
 )
 def test_wrong_searches_are_named(search, message):
@@ -362,11 +416,17 @@ def test_wrong_searches_are_named(search, message):
         decode(recognizer(), {"x": one_hot([A] * 7)}, search)
 
 
+def test_lexicon_search_wants_a_text(flashlight):
+    with pytest.raises(SecateurError, match="no training text"):
+        decode(recognizer(), {"x": one_hot([A] * 7)}, lexicon_search())
+
+
 def test_an_lm_that_the_search_does_not_name_is_refused():
     with pytest.raises(SecateurError, match="lm is None but one was given"):
-        decode(recognizer(lm=BigramScorer(torch.zeros(7, 7))), {"x": one_hot([A] * 7)}, {"type": "beam"})
+        decode(recognizer(lm=BigramScorer(torch.zeros(7, 7))), {"x": one_hot([A] * 7)}, BEAM)
 
 
-def test_an_utterance_that_is_too_short_is_named():
+def test_an_utterance_that_is_too_short_is_named_before_any_is_decoded():
+    whole = Recognizer(LogitsModel(TOKENS, on_encode=lambda: pytest.fail("decoded")), Tokenizer(TOKENS))
     with pytest.raises(SecateurError, match="'x' has 3 frames, fewer than 7"):
-        decode(recognizer(), {"x": one_hot([A] * 3)}, {"type": "ctc_greedy"})
+        decode(whole, {"long": one_hot([A] * 9), "x": one_hot([A] * 3)}, GREEDY)

@@ -8,7 +8,7 @@ import kaldiio
 
 from secateur import devices
 from secateur.datadir import read_data_dir, read_table
-from secateur.decoding import Recognizer, batch_size, decode
+from secateur.decoding import Features, Recognizer, batch_size, check, decode
 from secateur.errors import SecateurError
 from secateur.files import write_json, write_tsv
 from secateur.jobs import job, json_argument, threads
@@ -23,8 +23,8 @@ COLUMNS = ("utterance", "reference", "hypothesis", "duration_s", *PARTS)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the acoustic model")
     parser.add_argument("--data", type=Path, required=True, help="data directory to decode")
-    parser.add_argument("--features", type=Path, required=True, help="folder with its feats.scp")
-    parser.add_argument("--search", type=json_argument, required=True, help="JSON: an entry of `searches`")
+    parser.add_argument("--features", type=Path, required=True, help="folder with its feats.scp and utt2num_frames")
+    parser.add_argument("--search", type=json_argument, required=True, help="JSON: an entry of `searches`, complete")
     parser.add_argument("--lm", type=Path, help="folder of the language model that the search names")
     parser.add_argument("--mask", type=Path, help="mask to decode the model with, e.g. that of the language")
     parser.add_argument("--train-text", type=Path, nargs="*", default=[], help="Kaldi text files, for lexicon search")
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     device = devices.pick(arguments.device)
     loaded = load_model(arguments.model, device)
+    check(arguments.search, loaded.tokens)
     if arguments.mask:
         Mask.load(arguments.mask).to(device).apply_(loaded.model)
     recognizer = Recognizer(
@@ -46,11 +47,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         sentences=[text for file in arguments.train_text for text in read_table(file).values()],
     )
     utterances = read_data_dir(arguments.data)
-    archive = kaldiio.load_scp(str(arguments.features / "feats.scp"))
-    for utterance in utterances:
-        if utterance.id not in archive:
-            raise SecateurError(f"{arguments.features}: no features of {utterance.id!r}; extract the features again")
-    features = {utterance.id: archive[utterance.id] for utterance in utterances}
+    features = read_features(arguments.features, [utterance.id for utterance in utterances])
     results = decode(recognizer, features, arguments.search)
     rows = [
         {
@@ -66,9 +63,19 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     write_json(arguments.output / "latency.json", latency(rows) | conditions)
     record |= conditions | {
         "utterances": len(utterances),
-        "frames": sum(map(len, features.values())),
+        "frames": sum(features.lengths.values()),
         "audio_s": round(sum(utterance.duration for utterance in utterances), 3),
     }
+
+
+def read_features(folder: Path, utterances: list[str]) -> Features:
+    """The features of the utterances, which are read from the archive as they are needed."""
+    archive = kaldiio.load_scp(str(folder / "feats.scp"))
+    frames = read_table(folder / "utt2num_frames")
+    for utterance in utterances:
+        if utterance not in archive or utterance not in frames:
+            raise SecateurError(f"{folder}: no features of {utterance!r}; extract the features again")
+    return Features(archive, {utterance: int(frames[utterance]) for utterance in utterances})
 
 
 def tokenizer(arguments: argparse.Namespace, tokens: list[str]) -> Tokenizer:
