@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,27 +18,32 @@ from pathlib import Path
 
 import yaml
 
+from secateur import gpus
 from secateur.errors import SecateurError
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = "SECATEUR_RUN"  # in the environment of Snakemake and its jobs: the folder that they work in
 SECONDS_TO_STOP = 10
 LOOKS_ONLY = {
-    *("-n", "--dry-run", "--dryrun", "--lint", "--list", "-l", "--list-rules", "--summary", "-D", "--detailed-summary"),
-    *("--dag", "--rulegraph", "--filegraph", "--report", "--unlock", "--version", "-v", "--help", "-h"),
+    *("-n", "--dry-run", "--dryrun", "--lint", "--list", "-l", "--list-rules", "--summary", "--detailed-summary"),
+    *("-S", "-D", "--dag", "--rulegraph", "--filegraph", "--report", "--unlock", "--version", "-v", "--help", "-h"),
 }
-BRINGS_CORES = ("-c", "--cores", "-j", "--jobs", "-e", "--executor", "--profile")
+# Snakemake's flags of one letter may be written together: -np.
+LOOKS_ONLY_TOGETHER = re.compile("-[FSDafhklnptv]*[nlSDvh][FSDafhklnptv]*")
+ELSEWHERE = ("-e", "--executor", "--profile")
+BRINGS_CORES = ("-c", "--cores", "-j", "--jobs", *ELSEWHERE)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run Snakemake on a study; return its exit status (128 + n after a signal n)."""
     options = parse(arguments)
+    started = time.time()
     try:
         directory = options.directory.resolve()
         configuration = study_file(directory, options.study)
         name = study_name(configuration)
         command = snakemake_command(directory, configuration, options.cores, options.snakemake)
-        if given(options.snakemake, LOOKS_ONLY):
+        if looks_only(options.snakemake):
             return run(command, directory)
         with only_run(directory) as lock:
             stop_jobs_left_over(directory)
@@ -51,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     report = directory / "results" / name / "report" / "index.html"
     if status:
         print("The study is not finished (see above); the same command goes on from here.", file=sys.stderr)
-    elif report.is_file():
+    elif report.is_file() and (by_default(options.snakemake) or report.stat().st_mtime >= started):
         print(f"Report: {report}")
     return status
 
@@ -74,6 +80,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def given(arguments: list[str], options: tuple[str, ...] | set[str]) -> bool:
     """Whether one of `options` is among Snakemake's `arguments`."""
     return any(argument.partition("=")[0] in options for argument in arguments)
+
+
+def looks_only(arguments: list[str]) -> bool:
+    """Whether Snakemake's `arguments` ask it to show something instead of running jobs."""
+    return given(arguments, LOOKS_ONLY) or any(LOOKS_ONLY_TOGETHER.fullmatch(argument) for argument in arguments)
+
+
+def by_default(arguments: list[str]) -> bool:
+    """Whether Snakemake's `arguments` surely leave the target, the report, as it is: no words but options."""
+    return all(argument.startswith("-") for argument in arguments)
 
 
 def known(directory: Path) -> str:
@@ -108,13 +124,16 @@ def study_name(configuration: Path) -> str:
 
 
 def snakemake_command(directory: Path, configuration: Path, cores: int | None, arguments: list[str]) -> list[str]:
-    """Snakemake's command line. On a cluster, whose profile says how many jobs may run, no limit of cores is added."""
+    """Snakemake's command line. On a cluster, whose profile says how many jobs may run, no limits are added."""
     command = [sys.executable, "-m", "snakemake"]
     if cores or not given(arguments, BRINGS_CORES):
         command += ["--cores", str(cores or len(os.sched_getaffinity(0)))]
     command += arguments
+    # What takes several values comes last: it would take a target that follows for one of them.
+    if not given(arguments, ("--resources", "--res", *ELSEWHERE)) and (count := gpus.visible()):
+        command += ["--resources", f"gpu={count}"]
     if configuration != directory / "config.yaml":
-        command += ["--configfile", str(configuration)]  # last: it would take a target that follows for a second file
+        command += ["--configfile", str(configuration)]
     return command
 
 

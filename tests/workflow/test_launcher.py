@@ -103,6 +103,12 @@ def test_a_study_runs_to_its_report_and_arguments_reach_snakemake(folder):
     assert status == 0 and said.splitlines()[-1] == f"Report: {report}"
     assert report.read_text() == "made\n" and not (folder / "results" / "default").exists()
 
+    # Nothing to do: the report is still the result, but not that of another target.
+    assert finished(launch(folder, study="other"))[1].splitlines()[-1] == f"Report: {report}"
+    assert "Report:" not in finished(launch(folder, "results/another/job", study="other"))[1]
+    (folder / "results" / "another" / "job").write_text("edited")
+    assert "Report:" in finished(launch(folder, str(report.relative_to(folder)), study="other"))[1], "it is new"
+
 
 def test_a_failed_job_gives_a_status_and_no_report(folder):
     (folder / "go").touch()
@@ -192,7 +198,39 @@ def test_a_configuration_without_a_name_is_refused(text, tmp_path, launcher):
         launcher.study_name(path)
 
 
-def test_cores_limit_this_machine_and_not_a_cluster(folder, launcher):
+@pytest.mark.parametrize(
+    ("arguments", "looks"),
+    [
+        (["-np"], True), (["-pn"], True), (["-kFn"], True), (["-n", "models"], True), (["--report=page.html"], True),
+        (["-D"], True), (["-l"], True), (["-Fl"], True), (["-p"], False), (["-kp"], False), (["-call"], False),
+        (["-j4", "-F"], False), (["-wn"], False), (["models"], False), ([], False),
+    ],
+)  # fmt: skip
+def test_flags_that_only_look_are_found_alone_and_together(arguments, looks, launcher):
+    assert launcher.looks_only(arguments) == looks
+
+
+def test_gpu_jobs_are_as_many_as_there_are_gpus(folder, launcher, monkeypatch):
+    default, other = folder / "config.yaml", folder / "workflow" / "studies" / "other.yaml"
+
+    def arguments(gpus, configuration, *given):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+        return launcher.snakemake_command(folder, configuration, 1, list(given))[5:]
+
+    assert arguments("0,1", default, "models") == ["models", "--resources", "gpu=2"]
+    assert arguments("3", other) == ["--resources", "gpu=1", "--configfile", str(other)]
+    assert arguments("", default) == []
+    for mine in (
+        ["--resources", "gpu=4"],
+        ["--resources=gpu=4"],
+        ["--executor", "slurm"],
+        ["--profile=profiles/slurm"],
+    ):
+        assert arguments("0", default, *mine) == mine, "the user's own limit, or a cluster's GPUs"
+
+
+def test_cores_limit_this_machine_and_not_a_cluster(folder, launcher, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     default, other = folder / "config.yaml", folder / "workflow" / "studies" / "other.yaml"
 
     def arguments(configuration, cores, *given):

@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from secateur import config as configuration
-from secateur import corpora, study
+from secateur import corpora, gpus, study
 from secateur.errors import SecateurError
 from secateur.provenance import fingerprint
 from secateur.reporting.figures import FIGURES
@@ -30,8 +30,8 @@ REPORT = f"{ROOT}/report/index.html"
 # What decides which rows the tables have.
 STUDY = {key: value for key, value in config.items() if key != "report"}
 
-# Counts GPUs only where jobs ask for one; which one is secateur.devices' business.
-GPU = 1 if config["device"] == "cuda" else 0
+# GPUs that a job uses, so that Snakemake starts no more jobs than there are; which one is secateur.devices' business.
+GPU = 1 if config["device"] == "cuda" or (config["device"] == "auto" and gpus.visible()) else 0
 
 
 wildcard_constraints:
