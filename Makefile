@@ -2,8 +2,9 @@
 
 STUDY ?= default## config.yaml (default), a name in workflow/studies, or the path of a configuration file
 CORES ?=## CPU cores to use at a time (all of this machine)
-ARGS ?=## passed on to Snakemake by `make results`, to pytest by `make test`
-PYTHON ?=## the interpreter to make .venv with (the first of python3.11, 3.12, 3.13, python3 that will do)
+ARGS ?=## passed on to Snakemake by `make results`, to pytest by `make test`, to BENCH by `make bench`
+BENCH ?=## the benchmark to run, e.g. decode (all of benchmarks/, each without arguments)
+PYTHON ?=## the interpreter to make .venv with (the first of python3.11, 3.12, 3.13, python3 that will do; lexicon search has no build for 3.13)
 
 unexport PYTHONPATH PYTHONHOME
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
@@ -26,8 +27,9 @@ lint: venv ## check style: ruff, snakefmt, snakemake --lint
 	@$(IN_VENV) snakefmt --check Snakefile workflow
 	@$(IN_VENV) snakemake --lint
 
-bench: venv ## run the benchmarks
-	@for benchmark in benchmarks/*.py; do $(IN_VENV) python "$$benchmark" $(ARGS) || exit 1; done
+bench: venv ## run the benchmarks, or one: BENCH=decode ARGS='--utterances 50'
+	@$(if $(ARGS),$(if $(BENCH),,echo "error: ARGS are for one benchmark: make bench BENCH=decode ARGS='$(ARGS)'" >&2; exit 2))
+	@for benchmark in $(or $(BENCH:%=benchmarks/%.py),benchmarks/*.py); do $(IN_VENV) python "$$benchmark" $(ARGS) || exit 1; done
 
 # The interpreter of a finished .venv comes first: what `make test PYTHON=python3.12` made, the next `make test` keeps.
 venv: ## make or mend .venv (the others do it by themselves)

@@ -23,7 +23,8 @@ REQUIREMENTS = Path("envs/requirements.txt")  # relative to ROOT: pip splits PIP
 VENV = ROOT / ".venv"
 NOTE = VENV / ".installed"
 LOG = VENV / "install.log"
-GIGABYTES = 4.0
+GIGABYTES = 4.0  # with the CPU build of PyTorch
+CUDA_GIGABYTES = 8.0
 PIP_GIGABYTES = 1.5
 
 STEPS = {
@@ -92,7 +93,7 @@ def make_venv() -> None:
             f"apt-get install g++ python{version}-dev, or use an older Python: make PYTHON=python3.12"
         )
     shutil.rmtree(VENV, ignore_errors=True)
-    check_disk(ROOT, GIGABYTES, "free some, or clone to a larger disk")
+    check_disk(ROOT, GIGABYTES, f"free some, or clone to a larger disk (PyTorch with CUDA takes {CUDA_GIGABYTES:g} GB)")
     check_disk(Path(tempfile.gettempdir()), PIP_GIGABYTES, "free some, or name another folder in TMPDIR")
     try:
         venv.create(VENV, with_pip=True)
@@ -144,7 +145,10 @@ def reason(lines: list[str]) -> str:
     """Why pip failed, in a line, with the remedy."""
     text = "\n".join(lines)
     if "No space left on device" in text:
-        return "the disk is full; free some space (PyTorch with CUDA takes about 8 GB) and run the same command again"
+        return (
+            f"the disk is full; free some space (setting up takes {GIGABYTES:g} GB, with CUDA {CUDA_GIGABYTES:g} GB) "
+            "and run the same command again"
+        )
     if any(sign in text for sign in ("Temporary failure in name resolution", "NewConnectionError", "ReadTimeout")):
         return "the package index cannot be reached; mend the network or pip's settings and run the same command again"
     errors = [line for line in lines if line.startswith("ERROR:")]

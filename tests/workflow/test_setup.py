@@ -159,6 +159,38 @@ def test_make_passes_study_cores_and_arguments():
     assert re.search(r'workflow/run.py --study "default"\s+-- *$', said, flags=re.MULTILINE)
 
 
+def test_make_runs_all_benchmarks_without_arguments_or_one_with_them(project):
+    (project / "benchmarks").mkdir()
+    for name in ("one", "two"):
+        (project / "benchmarks" / f"{name}.py").write_text(f"import sys; print({name!r}, *sys.argv[1:])\n")
+
+    def bench(*options):
+        result = run("make", "bench", f"PYTHON={sys.executable}", *options, cwd=project, **OFFLINE)
+        said = [line for line in result.stderr.splitlines() if not line.startswith("make")]
+        return result.stdout.splitlines()[-2:], said
+
+    (project / "envs" / "install.py").write_text("")  # a virtual environment is not what this is about
+    assert bench() == (["one", "two"], [])
+    assert bench("BENCH=two", "ARGS=--at-least 3") == (["two --at-least 3"], [])
+    assert bench("ARGS=--at-least 3")[1] == [
+        "error: ARGS are for one benchmark: make bench BENCH=decode ARGS='--at-least 3'"
+    ]
+
+
+def test_make_prefers_interpreters_that_lexicon_search_has_a_build_for(project, tmp_path):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("python3.12", "python3.13", "python3"):
+        (folder / name).write_text(f'#!/bin/sh\n[ "$1" = -c ] || echo {name}\n')
+        (folder / name).chmod(0o755)
+    chosen = run("make", "venv", cwd=project, PATH=f"{folder}:/usr/bin:/bin")
+    if not shutil.which("python3.11", path="/usr/bin:/bin"):
+        assert chosen.stdout == "python3.12\n"
+    (folder / "python3.11").write_text('#!/bin/sh\n[ "$1" = -c ] || echo python3.11\n')
+    (folder / "python3.11").chmod(0o755)
+    assert run("make", "venv", cwd=project, PATH=f"{folder}:/usr/bin:/bin").stdout == "python3.11\n"
+
+
 @pytest.mark.parametrize(
     ("script", "found"),
     [("[ $1 = --version ] && echo Python 3.10.13 || exit 1", "Python 3.10.13"), ("exit 127", "does not run")],
@@ -316,6 +348,9 @@ def test_a_full_disk_is_one_line_and_leaves_what_is_there(install, monkeypatch, 
     monkeypatch.setattr(install.shutil, "disk_usage", lambda folder: usage(3.9e9))
     with pytest.raises(SystemExit, match=rf"^error: {tmp_path}: 3\.9 GB free, and setting up takes 4 GB: clear up$"):
         install.check_disk(tmp_path, 4.0, "clear up")
+    monkeypatch.setattr(install, "VENV", tmp_path / ".venv")
+    with pytest.raises(SystemExit, match=r"setting up takes 4 GB: .* \(PyTorch with CUDA takes 8 GB\)$"):
+        install.make_venv()
     install.check_disk(tmp_path, 3.5, "clear up")
 
 
