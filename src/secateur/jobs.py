@@ -51,7 +51,10 @@ def job(
         run(arguments, record)
         left_over = record.pop(LEFT_OVER, None)
         if arguments.run_json:
-            write_json(arguments.run_json, describe(arguments, started) | record)
+            whole = describe(arguments, started)
+            if record.get("seconds", 0) > whole["seconds"]:  # it was killed and went on: of before, only this is known
+                whole["cpu_seconds"] = None
+            write_json(arguments.run_json, whole | record)
         if left_over:
             shutil.rmtree(left_over)
     except SecateurError as error:

@@ -171,12 +171,28 @@ def paired_bootstrap(
             "score both systems on the same data"
         )
     rates_a, rates_b = _resampled_rates([errors_a, errors_b], words, seed)
-    differences = rates_a - rates_b
+    return _comparison(100 * (sum(errors_a) - sum(errors_b)) / sum(words), rates_a - rates_b)
+
+
+def paired_average(
+    languages: Mapping[str, tuple[Sequence[int], Sequence[int], Sequence[int]]], seed: int = 0
+) -> Comparison:
+    """`paired_bootstrap` of the unweighted means of two systems' WERs over languages.
+
+    `languages` maps a code to its utterances' (errors of A, errors of B, words), resampled within each language.
+    """
+    seeds = np.random.SeedSequence(seed).spawn(len(languages))
+    differences = []
+    for (errors_a, errors_b, words), language_seed in zip(languages.values(), seeds, strict=True):
+        rates_a, rates_b = _resampled_rates([errors_a, errors_b], words, language_seed)
+        differences.append(rates_a - rates_b)
+    values = [100 * (sum(a) - sum(b)) / sum(words) for a, b, words in languages.values()]
+    return _comparison(float(np.mean(values)), np.mean(differences, axis=0))
+
+
+def _comparison(value: float, differences: np.ndarray) -> Comparison:
     rarer = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
-    return Comparison(
-        difference=_interval(100 * (sum(errors_a) - sum(errors_b)) / sum(words), differences),
-        p_value=min(1.0, 2 * (int(rarer) + 1) / (len(differences) + 1)),
-    )
+    return Comparison(_interval(value, differences), p_value=min(1.0, 2 * (int(rarer) + 1) / (len(differences) + 1)))
 
 
 def _resampled_rates(

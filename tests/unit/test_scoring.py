@@ -145,6 +145,17 @@ def test_paired_bootstrap_refuses_different_data():
         scoring.paired_bootstrap([1, 2, 0], [1, 2], [4, 5, 6])
 
 
+def test_a_paired_average_weighs_languages_alike_and_resamples_each_by_itself():
+    few, many = ([1, 0], [0, 0], [5, 5]), ([0] * 40, [1] * 40, [4] * 40)
+    comparison = scoring.paired_average({"en": few, "fr": many})
+    # en: +10 points; fr: -25 points in every draw, so only en's draws (0, 10 or 20 points) make the interval.
+    assert comparison.difference == scoring.Interval(-7.5, -12.5, -2.5)
+    assert comparison.p_value == pytest.approx(2 / 10_001)
+    same = scoring.paired_average({"en": few, "fr": ([1, 0], [1, 0], [9, 1])})
+    assert same.difference.value == 5.0 and same.difference.low == 0.0
+    assert same.p_value == pytest.approx(2 * 1 / 4, abs=0.02), "a quarter of the draws of en has no difference"
+
+
 def test_alignment_text_shows_the_worst_utterance_first():
     scores = scoring.score(
         {"fine": "all good", "one": "the cat sat", "two": "on the mat"},

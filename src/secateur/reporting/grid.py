@@ -8,6 +8,10 @@ from statistics import fmean, stdev
 Row = Mapping[str, str]
 
 HEADINGS = {
+    "question": "Question",
+    "a": "A",
+    "b": "B",
+    "seed": "Seed",
     "model": "Model",
     "method": "Method",
     "initialization": "Starts from",
@@ -112,7 +116,7 @@ def pivot(
     """Arrange tidy rows as one line per combination of the `index` columns.
 
     `cells` yields (heading, cell) pairs of a tidy row; cells with the same line and heading, from several seeds, are
-    combined. Lines and headings keep their first order, but an average goes last. Index columns that are the same on
+    combined. Lines and headings keep their first order, but averages go last. Index columns that are the same on
     every line are left out, unless `keep` names them, and end up in the grid's `constant`.
     """
     lines: dict[tuple[str, ...], dict[str, list[Cell]]] = {}
@@ -124,7 +128,7 @@ def pivot(
             line.setdefault(heading, []).append(cell)
     different = [len({key[position] for key in lines}) > 1 for position in range(len(index))]
     shown = [position for position, column in enumerate(index) if different[position] or column in keep]
-    ordered = sorted(headings, key=lambda heading: heading == "avg")
+    ordered = sorted(headings, key=lambda heading: heading.endswith("avg"))
     constant = {
         HEADINGS.get(column, column): label(column, next(iter(lines))[position])
         for position, column in enumerate(index)

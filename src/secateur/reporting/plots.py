@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from secateur.files import written_aside
 from secateur.reporting.grid import Cell, Row, combined, label, measure
 from secateur.reporting.grid import figure as number
-from secateur.reporting.views import averages, by_corpus, synthetic
+from secateur.reporting.views import averages, by_corpus, main_split, synthetic
 
 Tables = Mapping[str, Sequence[Row]]
 
@@ -71,7 +71,7 @@ def write(name: str, tables: Tables, path: str | Path) -> None:
 
 def wer(tables: Tables) -> Figure:
     """Points with intervals: language × search, one panel per corpus, dense model and scope."""
-    rows = [row for row in tables["wer"] if row["method"] == "dense" and row["split"] == _main_split(tables)]
+    rows = [row for row in tables["wer"] if row["method"] == "dense" and row["split"] == main_split(tables)]
     panels: dict[str, list[Row]] = {}
     for row in rows:
         panels.setdefault(_model_name(row, corpus=len(by_corpus(rows)) > 1), []).append(row)
@@ -103,7 +103,7 @@ def wer(tables: Tables) -> Figure:
 def latency(tables: Tables) -> Figure:
     """Stacked horizontal bars: the real-time factor's parts by model and search."""
     bars: dict[str, list[Row]] = {}
-    rows = averages(row for row in tables["latency"] if row["split"] == _main_split(tables))
+    rows = averages(row for row in tables["latency"] if row["split"] == main_split(tables))
     rows = [row for row in rows if row["method"] == "dense"]
     for row in rows:
         name = f"{_model_name(row, corpus=len(by_corpus(rows)) > 1)}\n{_search_name(row)}"
@@ -130,7 +130,7 @@ def latency(tables: Tables) -> Figure:
 
 def tradeoff(tables: Tables) -> Figure:
     """Average WER against the real-time factor; colour is the search, marker the model."""
-    split = _main_split(tables)
+    split = main_split(tables)
     errors = averages(row for row in tables["wer"] if row["split"] == split and row["method"] == "dense")
     times = averages(row for row in tables["latency"] if row["split"] == split and row["method"] == "dense")
     corpora = by_corpus(errors)
@@ -238,12 +238,6 @@ def _cell(rows: Sequence[Row], column: str, **chosen: str) -> Cell:
 
     matching = [row for row in rows if all(value(row, axis) == wanted for axis, wanted in chosen.items())]
     return combined([measure(row, column, interval=True) for row in matching])
-
-
-def _main_split(tables: Tables) -> str:
-    """`test` if the study decodes it, else the first split that it decodes."""
-    splits = list(dict.fromkeys(row["split"] for row in tables["wer"]))
-    return "test" if "test" in splits or not splits else splits[0]
 
 
 def _model_name(row: Row, corpus: bool = False) -> str:

@@ -21,7 +21,7 @@ from secateur.reporting.figures import FIGURES
 from secateur.reporting.grid import Cell, Grid, combined, measure
 from secateur.reporting.page import STYLE, TEMPLATE
 from secateur.reporting.tables import TABLES, read_tables
-from secateur.reporting.views import Tables, averages, by_corpus, span, synthetic
+from secateur.reporting.views import Tables, averages, by_corpus, effort, main_split, synthetic
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Section:
 
 DATA = ("corpora", "sources", "dropped")
 SECTIONS = (
-    Section("accuracy", "Word error rates", ("wer",), ("wer",)),
+    Section("accuracy", "Word error rates", ("wer", "comparisons"), ("wer",)),
     Section("pathways", "Masks and pathways", ("table1", "table2", "table3", "budget"), ()),
     Section("time", "Decoding time", ("latency",), ("latency", "tradeoff")),
     Section("size", "Size", ("size",), ()),
@@ -74,7 +74,7 @@ def write_report(
         style=Markup(STYLE),
         newest=max((_moment(run["started"]) for run in rows["runs"]), default="never"),
         synthetic=[corpus for corpus in by_corpus(rows["corpora"]) if synthetic(rows, corpus)],
-        keys=keys(rows),
+        keys=keys(config, rows),
         summary=summary(rows),
         data=[views[name] for name in DATA],
         sections=[
@@ -94,19 +94,27 @@ def write_report(
     write_text(output, page.strip() + "\n")
 
 
-def keys(tables: Tables) -> list[Key]:
-    """The lowest average error rate, the lowest real-time factor, the speech and the training that it took."""
-    found = []
+def keys(config: Mapping[str, Any], tables: Tables) -> list[Key]:
+    """The lowest average error rates without an LM and at all, the lowest real-time factor, and what it took."""
+    found, split = [], main_split(tables)
     for corpus in by_corpus(tables["wer"]):
         suffix = f", corpus {corpus}" if len(by_corpus(tables["wer"])) > 1 else ""
-        for table, column, name, unit in (
-            ("wer", "wer", "Lowest average word error rate", " %"),
-            ("latency", "rtf", "Lowest average real-time factor", ""),
+        errors, times = (
+            [row for row in averages(tables[name]) if (row["corpus"], row["split"]) == (corpus, split)]
+            for name in ("wer", "latency")
+        )
+        without = [row for row in errors if row["lm"] == "none"]
+        for rows, column, name, unit in (
+            (without, "wer", "Lowest average word error rate without LM", " %"),
+            (errors, "wer", "Lowest average word error rate with LM", " %"),
+            (times, "rtf", "Lowest average real-time factor", ""),
         ):
-            rows = [row for row in averages(tables[table]) if row["corpus"] == corpus]
+            if not rows:
+                continue
             cell, row = lowest(rows, column)
-            lm = f", LM {row['lm']}" if row["lm"] != "none" else ", no LM"
-            note = f"{row['model']} {row['method']}, {row['search']}{lm}, {row['split']} split"
+            if rows is errors and row["lm"] == "none":
+                continue  # said already
+            note = f"{row['model']} {row['method']}, {_search(config, row)}, {split} split"
             found.append(Key(name + suffix, cell, unit, note))
     train = [row for row in tables["corpora"] if row["split"] == "train"]
     hours = Cell(sum(float(row["hours"]) for row in train), digits=2)
@@ -115,6 +123,13 @@ def keys(tables: Tables) -> list[Key]:
     minutes = Cell(sum(float(run["seconds"]) for run in trained) / 60, digits=1)
     found.append(Key("Training time", minutes, " min", f"{len(trained)} models, sum over all jobs"))
     return found
+
+
+def _search(config: Mapping[str, Any], row: Mapping[str, str]) -> str:
+    """The search of a row, and what it knows beside the sound."""
+    if config["searches"][row["search"]]["type"] == "lexicon":
+        return f"{row['search']} (closed vocabulary: only words of the training text; {row['lm']})"
+    return f"{row['search']}, no LM" if row["lm"] == "none" else f"{row['search']}, LM {row['lm']}"
 
 
 def lowest(rows: Sequence[Mapping[str, str]], column: str) -> tuple[Cell, Mapping[str, str]]:
@@ -151,7 +166,7 @@ def summary(tables: Tables) -> list[tuple[str, str]]:
         ("Models", f"{len(trained)} trained: {models}"),
         ("Language models", f"{len(lms)} trained: {_joined(run['model'] for run in lms)}" if lms else "none"),
         ("Decodings", f"{len(decoded)}, by {_joined(run['search'] for run in decoded)}"),
-        ("Budget", _budget(trained)),
+        ("Budget", f"{effort(trained)}, for each" if trained else ""),
         ("Seeds", ", ".join(dict.fromkeys(run["seed"] for run in trained))),
         ("Hardware", _joined(_machine(run) for run in runs)),
         ("Git revision", _joined(run["git"] or "unknown" for run in runs)),
@@ -162,14 +177,6 @@ def summary(tables: Tables) -> list[tuple[str, str]]:
         ),
     ]
     return [(name, text) for name, text in facts if text]
-
-
-def _budget(trained: Sequence[Mapping[str, str]]) -> str:
-    if not trained:
-        return ""
-    steps = [float(run["steps"]) for run in trained if run["steps"]]
-    seconds = span(float(run["seconds"]) for run in trained)
-    return (f"{span(steps)} training steps a model, " if steps else "") + f"{seconds} s measured for each"
 
 
 def _machine(run: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from secateur.files import read_tsv, write_text, write_tsv
-from secateur.reporting import multilingual, published, views
+from secateur.reporting import comparisons, multilingual, published, views
 from secateur.reporting.grid import Grid
 from secateur.reporting.render import latex, markdown
 from secateur.reporting.results import EACH, MODEL_AXES, SIZES_FILE, Results
@@ -33,7 +33,7 @@ SCORES = ("wer", "wer_low", "wer_high", "cer", "utterances", "words")
 TIMES = ("encoder_s", "search_s", "lm_s", "total_s", "p50_s", "p95_s", "rtf")
 SIZES = ("parameters", "nonzero", "bytes", "macs_per_second", "peak_memory")
 LOSSES = ("step", "train_loss", "dev_loss", "learning_rate", "grad_norm", "utterances", "seconds")
-RECORDED = ("steps", "seconds", "started", "host", "processor", "threads", "device", "git", "versions")
+RECORDED = ("steps", "seconds", "cpu_seconds", "started", "host", "processor", "threads", "device", "git", "versions")
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,7 @@ TABLES = (
     ),
     Table("dropped", ("corpus", "language", "reason", "utterances", "source"), dropped, views.dropped),
     Table("wer", (*DECODING_AXES, *SCORES, "source"), wer, views.wer),
+    Table("comparisons", comparisons.COLUMNS, comparisons.rows, comparisons.view),
     Table("latency", (*DECODING_AXES, *TIMES, "threads", "batch", "device", "source"), latency, views.latency),
     Table("size", (*MODEL_AXES, *SIZES, "source"), size, views.size),
     *(

@@ -153,6 +153,26 @@ def span(values: Iterable[float], digits: int | None = 0) -> str:
     return low if low == high else f"{low}–{high}"
 
 
+def effort(trained: Sequence[Row]) -> str:
+    """Steps and time of trainings, measured: by the clock, and of the processor where it is known.
+
+    The clock depends on what else the machine does. The processor's time of a training that was killed is not known.
+    """
+    steps = [float(run["steps"]) for run in trained if run["steps"]]
+    processor = [float(run["cpu_seconds"]) for run in trained if run["cpu_seconds"]]
+    parts = [f"{span(steps)} training steps a model"] if steps else []
+    parts.append(f"{span(float(run['seconds']) for run in trained)} s by the clock")
+    if processor:
+        parts.append(f"{span(processor)} s of CPU time")
+    return ", ".join(parts)
+
+
+def main_split(tables: Tables) -> str:
+    """`test` if the study decodes it, else the first split that it decodes."""
+    splits = list(dict.fromkeys(row["split"] for row in tables["wer"]))
+    return "test" if "test" in splits or not splits else splits[0]
+
+
 def _monolingual_together(row: Row) -> Row:
     """Monolingual models share one line: each column is the model of that language."""
     return {**row, "scope": "each"} if row["scope"] == row["language"] else row
@@ -174,10 +194,7 @@ def _budget(tables: Tables, corpus: str, rows: Sequence[Row]) -> str:
     ]
     if not trained:
         return ""
-    steps = [float(run["steps"]) for run in trained if run["steps"]]
-    seconds = span(float(run["seconds"]) for run in trained)
     where = ", ".join(sorted({run["processor"] if run["device"] == "cpu" else run["device"] for run in trained}))
     seeds = sorted({row["seed"] for row in rows}, key=int)
-    budget = f"Budget: {span(steps)} training steps a model, " if steps else "Budget: "
     several = ": mean ± standard deviation over seeds" if len(seeds) > 1 else ""
-    return f"{budget}{seconds} s measured ({where}). Seeds: {len(seeds)} ({', '.join(seeds)}){several}."
+    return f"Budget: {effort(trained)} ({where}). Seeds: {len(seeds)} ({', '.join(seeds)}){several}."

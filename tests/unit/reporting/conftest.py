@@ -99,7 +99,7 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
         times = {"encoder_s": 0.05, "search_s": 0.2, "lm_s": lm, "total_s": 0.25 + lm, "p50_s": 0.2, "p95_s": 0.9}
         rtf = {"en": 0.1, "fr": 0.3}[decoding.language] + lm
         write_json(folder / "latency.json", times | {"rtf": rtf, "threads": 1, "batch": 1, "device": "cpu"})
-        write_json(folder / "run.json", record(seed, seconds=2.5))
+        write_json(folder / "run.json", record(seed, seconds=2.5, cpu_seconds=2.0))
         if name := config["searches"][decoding.search].get("lm"):
             lm_run = root / lm_folder(decoding.run.corpus, name, seed)
             if not lm_run.exists():
@@ -108,7 +108,7 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
 
 
 def training(folder: Path, seed: int, steps: int) -> None:
-    write_json(folder / "run.json", record(seed, seconds=120.0 + seed, steps=steps))
+    write_json(folder / "run.json", record(seed, seconds=120.0 + seed, cpu_seconds=90.0 + seed, steps=steps))
     write_tsv(
         folder / "history.tsv",
         ("step", "learning_rate", "train_loss", "dev_loss", "grad_norm", "utterances", "seconds"),

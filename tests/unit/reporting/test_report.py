@@ -6,7 +6,9 @@ import pytest
 
 from secateur.errors import SecateurError
 from secateur.reporting.figures import FIGURES
-from secateur.reporting.report import write_report
+from secateur.reporting.report import keys, write_report
+from secateur.reporting.tables import read_tables
+from secateur.reporting.views import effort
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 
@@ -87,7 +89,7 @@ def test_page_says_what_was_run(output):
         "Synthetic speech. Corpus talk_show was spoken by a machine",
         "CC BY-SA 3.0",
         "A. Voice; B. Voice",
-        "400 training steps a model, 120–121 s measured",
+        "400 training steps a model, 120–121 s by the clock, 90–91 s of CPU time, for each",
         "Model 9000 (bench), 1 thread a job",
         "abc123",
         "torch 2.13.0",
@@ -95,8 +97,9 @@ def test_page_says_what_was_run(output):
         "recipe: espeak",
     ):
         assert fact in text, fact
-    # lowest average: beam_lm, seeds 25 % and 35 %
-    assert "Lowest average word error rate 30.0 % ± 7.1" in text
+    # lowest averages: beam_lm, seeds 25 % and 35 %; beam, seeds 35 % and 45 %
+    assert "Lowest average word error rate with LM 30.0 % ± 7.1 ctc dense, beam_lm, LM small, test split" in text
+    assert "Lowest average word error rate without LM 40.0 % ± 7.1 ctc dense, beam, no LM, test split" in text
     assert "Training speech 1.00 h" in text
 
 
@@ -121,3 +124,28 @@ def test_a_missing_figure_is_named(copy, config):
     (copy / "figures" / "wer.svg").unlink()
     with pytest.raises(SecateurError, match=r"figures/wer\.svg: no such file"):
         write(copy, config)
+
+
+def test_the_best_numbers_without_and_with_what_a_language_model_knows(finished, config):
+    """A lexicon search has no neural LM, but knows the words; it is not the best number without an LM."""
+    tables = read_tables(finished / "tables")
+    words = {"words": {"type": "lexicon", "order": 2}}
+    best = [{**row, "search": "words", "lm": "2-gram", "wer": "1.5"} for row in tables["wer"] if row["lm"] == "small"]
+    other_split = [{**row, "split": "dev", "wer": "0.5"} for row in tables["wer"]]
+    changed = tables | {"wer": [*tables["wer"], *best, *other_split]}
+    without, overall, *_ = keys(config | {"searches": config["searches"] | words}, changed)
+    assert (without.name, without.cell.number) == ("Lowest average word error rate without LM", "40.0")
+    assert (overall.name, overall.cell.number) == ("Lowest average word error rate with LM", "1.5")
+    assert "words (closed vocabulary: only words of the training text; 2-gram), test split" in overall.note
+
+    alone = tables | {"wer": [row for row in tables["wer"] if row["lm"] == "none"]}
+    assert sum("word error rate" in key.name for key in keys(config, alone)) == 1
+
+
+def test_the_processor_time_is_shown_where_it_is_known():
+    runs = [
+        {"steps": "100", "seconds": "50", "cpu_seconds": ""},
+        {"steps": "100", "seconds": "60", "cpu_seconds": "40"},
+    ]
+    assert effort(runs) == "100 training steps a model, 50–60 s by the clock, 40 s of CPU time"
+    assert effort(runs[:1]) == "100 training steps a model, 50 s by the clock"
