@@ -5,6 +5,9 @@ needed (the schema of the configuration has their defaults):
     {type: ctc_greedy, batch: 16, batch_frames: 2000}
     {type: beam, beam: 5, ctc_weight: 0.3, lm: NAME or null, lm_weight: 0.3, length_bonus: 0.0}
     {type: lexicon, beam: 50, order: 2, lm_weight: 1.0, word_score: 0.0}
+    {type: transducer_greedy, batch: 16, batch_frames: 2000, max_symbols: 10, streaming: false}
+    {type: transducer_beam, beam: 5, max_symbols: 3, lm: NAME or null, lm_weight: 0.3, length_bonus: 0.0,
+        streaming: false}
 To add one, write a function like `ctc_greedy` and name it in `SEARCHES`.
 
 Times are wall-clock seconds: `encoder_s` from features to the encoder's output, `lm_s` inside the language model,
@@ -31,6 +34,7 @@ from tqdm import tqdm
 from secateur.errors import SecateurError
 from secateur.ngram import END, START, Ngram
 from secateur.tokens import SPACE, UNKNOWN, Tokenizer
+from secateur.transducer_search import Beam, Greedy
 
 SHORTEST = 7  # frames; what `conv2d` subsampling needs for one output
 BEAM_THRESHOLD = 50.0  # lexicon search drops hypotheses that score this much less than the best one
@@ -121,6 +125,11 @@ def decode(recognizer: Recognizer, features: Mapping[str, np.ndarray], search: M
     not given, and an utterance that is too short, before anything is decoded.
     """
     check(search, recognizer.tokenizer.tokens)
+    needed, called = ("joiner",) * 2 if search["type"].startswith("transducer") else ("ctc", "CTC head")
+    if getattr(recognizer.model, needed, None) is None:
+        raise SecateurError(
+            f"search {search['type']}: the model has no {called}; take a search that fits the type of the model"
+        )
     function = SEARCHES[search["type"]]
     options = {key: value for key, value in search.items() if key not in ("type", "lm")}
     if bool(search.get("lm")) != (recognizer.lm is not None):
@@ -193,25 +202,15 @@ def ctc_greedy(recognizer: Recognizer, features: Features, batch: int, batch_fra
             utterance for every one of its batch, so a bound on their number alone would make long ones expensive.
     """
     model, tokenizer = recognizer.model, recognizer.tokenizer
-    results = {}
-    with tqdm(total=len(features), desc="decode", unit="utterance", disable=None) as progress:
-        for utterances in batches(features.lengths, batch, batch_frames):
-            speech, lengths = _padded([features[utterance] for utterance in utterances], recognizer.device)
-            encoder_watch, search_watch = Stopwatch(recognizer.device), Stopwatch(recognizer.device)
-            with encoder_watch:
-                encoder_out, encoder_lengths = encode(model, speech, lengths)
-            with search_watch:
-                best = model.ctc.argmax(encoder_out).cpu()
-                texts = [
-                    tokenizer.decode(torch.unique_consecutive(path[:length]).tolist())
-                    for path, length in zip(best, encoder_lengths.tolist(), strict=True)
-                ]
-            frames = lengths.sum().item()
-            for utterance, text, length in zip(utterances, texts, lengths.tolist(), strict=True):
-                share = length / frames
-                results[utterance] = Result(text, encoder_watch.seconds * share, search_watch.seconds * share)
-            progress.update(len(utterances))
-    return {utterance: results[utterance] for utterance in features}
+
+    def best(encoder_out: torch.Tensor, lengths: torch.Tensor) -> list[str]:
+        paths = model.ctc.argmax(encoder_out).cpu()
+        return [
+            tokenizer.decode(torch.unique_consecutive(path[:length]).tolist())
+            for path, length in zip(paths, lengths.tolist(), strict=True)
+        ]
+
+    return _in_batches(recognizer, features, batch, batch_frames, best)
 
 
 def beam(
@@ -329,7 +328,80 @@ def lexicon(
     return _one_by_one(recognizer, features, best, lm_watch)
 
 
-SEARCHES: dict[str, Callable[..., dict[str, Result]]] = {"ctc_greedy": ctc_greedy, "beam": beam, "lexicon": lexicon}
+def transducer_greedy(
+    recognizer: Recognizer, features: Features, batch: int, batch_frames: int, max_symbols: int, streaming: bool
+) -> dict[str, Result]:
+    """The likeliest label at every step of a transducer (Graves 2012); see `secateur.transducer_search.Greedy`.
+
+    Args:
+        batch, batch_frames: as for `ctc_greedy`.
+        max_symbols: most labels at one frame.
+        streaming: encode and search an utterance segment by segment, as it would arrive, one utterance at a time. The
+            hypotheses are the same.
+    """
+    model, decode_tokens = recognizer.model, recognizer.tokenizer.decode
+
+    def best(encoder_out: torch.Tensor, lengths: torch.Tensor) -> list[str]:
+        search = Greedy(model, len(encoder_out), max_symbols)
+        search.advance(encoder_out, lengths)
+        return [decode_tokens(labels) for labels in search.labels]
+
+    def begin() -> tuple[Callable[[torch.Tensor], None], Callable[[], str]]:
+        search = Greedy(model, 1, max_symbols)
+
+        def advance(encoder_out: torch.Tensor) -> None:
+            search.advance(encoder_out, torch.tensor([encoder_out.shape[1]]))
+
+        return advance, lambda: decode_tokens(search.labels[0])
+
+    if streaming:
+        return _as_it_arrives(recognizer, features, begin, Stopwatch(recognizer.device))
+    return _in_batches(recognizer, features, batch, batch_frames, best)
+
+
+def transducer_beam(
+    recognizer: Recognizer,
+    features: Features,
+    beam: int,
+    max_symbols: int,
+    lm_weight: float,
+    length_bonus: float,
+    streaming: bool,
+) -> dict[str, Result]:
+    """Time-synchronous beam search of a transducer, one utterance at a time; see `secateur.transducer_search.Beam`.
+
+    Args:
+        beam: hypotheses kept after each frame.
+        max_symbols: most labels at one frame.
+        streaming: as for `transducer_greedy`.
+    """
+    lm_watch = Stopwatch(recognizer.device)
+
+    def begin() -> tuple[Callable[[torch.Tensor], None], Callable[[], str]]:
+        search = Beam(recognizer.model, beam, max_symbols, recognizer.lm, lm_weight, length_bonus, lm_watch)
+
+        def advance(encoder_out: torch.Tensor) -> None:
+            search.advance(encoder_out[0])
+
+        return advance, lambda: recognizer.tokenizer.decode(list(search.finish()[0].labels))
+
+    def best(encoder_out: torch.Tensor) -> str:
+        advance, finish = begin()
+        advance(encoder_out[None])
+        return finish()
+
+    if streaming:
+        return _as_it_arrives(recognizer, features, begin, lm_watch)
+    return _one_by_one(recognizer, features, best, lm_watch)
+
+
+SEARCHES: dict[str, Callable[..., dict[str, Result]]] = {
+    "ctc_greedy": ctc_greedy,
+    "beam": beam,
+    "lexicon": lexicon,
+    "transducer_greedy": transducer_greedy,
+    "transducer_beam": transducer_beam,
+}
 
 
 def encode(model: torch.nn.Module, speech: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -346,6 +418,65 @@ def _padded(matrices: Sequence[np.ndarray], device: torch.device) -> tuple[torch
     tensors = [torch.from_numpy(np.array(matrix, dtype=np.float32)) for matrix in matrices]
     lengths = torch.tensor([len(matrix) for matrix in matrices])
     return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True).to(device), lengths.to(device)
+
+
+def _in_batches(
+    recognizer: Recognizer,
+    features: Features,
+    batch: int,
+    batch_frames: int,
+    best: Callable[[torch.Tensor, torch.Tensor], list[str]],
+) -> dict[str, Result]:
+    """Decode utterances in `batches`; `best` turns encoder output (B, T', D) and its lengths (B,) into texts."""
+    results = {}
+    with tqdm(total=len(features), desc="decode", unit="utterance", disable=None) as progress:
+        for utterances in batches(features.lengths, batch, batch_frames):
+            speech, lengths = _padded([features[utterance] for utterance in utterances], recognizer.device)
+            encoder_watch, search_watch = Stopwatch(recognizer.device), Stopwatch(recognizer.device)
+            with encoder_watch:
+                encoder_out, encoder_lengths = encode(recognizer.model, speech, lengths)
+            with search_watch:
+                texts = best(encoder_out, encoder_lengths)
+            frames = lengths.sum().item()
+            for utterance, text, length in zip(utterances, texts, lengths.tolist(), strict=True):
+                share = length / frames
+                results[utterance] = Result(text, encoder_watch.seconds * share, search_watch.seconds * share)
+            progress.update(len(utterances))
+    return {utterance: results[utterance] for utterance in features}
+
+
+def _as_it_arrives(
+    recognizer: Recognizer,
+    features: Features,
+    begin: Callable[[], tuple[Callable[[torch.Tensor], None], Callable[[], str]]],
+    lm_watch: Stopwatch,
+) -> dict[str, Result]:
+    """Decode utterances singly, each segment as soon as all that it needs is there.
+
+    `begin` starts an utterance: it gives a function that takes the next encoder output (1, T', D), and one that gives
+    the text at the end.
+    """
+    results = {}
+    for utterance in tqdm(features, desc="decode", unit="utterance", disable=None):
+        speech, _ = _padded([features[utterance]], recognizer.device)
+        encoder_watch, search_watch = Stopwatch(recognizer.device), Stopwatch(recognizer.device)
+        lm_watch.seconds = 0.0
+        stream = recognizer.model.stream()
+        with search_watch:
+            advance, finish = begin()
+        for chunk in speech[0].split(stream.step):
+            with encoder_watch:
+                encoder_out = stream.accept(chunk)
+            with search_watch:
+                advance(encoder_out)
+        with encoder_watch:
+            encoder_out = stream.finish()
+        with search_watch:
+            advance(encoder_out)
+            text = finish()
+        search_s = search_watch.seconds - lm_watch.seconds
+        results[utterance] = Result(text, encoder_watch.seconds, search_s, lm_watch.seconds)
+    return results
 
 
 def _one_by_one(

@@ -1,7 +1,7 @@
 """What a model costs: parameters, bytes, arithmetic and memory.
 
-Arithmetic and memory are of encoding one utterance of ten seconds (1000 frames), CTC head included, in float32 on the
-CPU. Both are counted, not timed, so they are the same on every machine.
+Arithmetic and memory are of encoding one utterance of ten seconds (1000 frames), a CTC head included, in float32 on
+the CPU. Both are counted, not timed, so they are the same on every machine.
 """
 
 import weakref
@@ -77,7 +77,8 @@ def encoding_cost(model: torch.nn.Module, bins: int) -> dict[str, int]:
     def run() -> None:
         encoder_out, _ = model.encode(speech, lengths)
         # With intermediate CTC, a model also returns the outputs of its inner layers.
-        model.ctc.log_softmax(encoder_out[0] if isinstance(encoder_out, tuple) else encoder_out)
+        if model.ctc is not None:
+            model.ctc.log_softmax(encoder_out[0] if isinstance(encoder_out, tuple) else encoder_out)
 
     # Fused attention kernels are not counted; the plain one is made of matrix products, which are.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
