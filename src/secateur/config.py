@@ -3,7 +3,7 @@
 import copy
 import difflib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,9 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{where}.{part}.heads: {heads} heads do not divide encoder.dim = {encoder['dim']}"
         if encoder["type"] == "conformer" and encoder["kernel"] % 2 == 0:
             yield f"{where}.encoder.kernel: {encoder['kernel']} is even; a Conformer's kernel is odd"
-        for layer in model["intermediate_ctc"]["layers"]:
+        if encoder["type"] == "emformer" and model["input"] != "stack":
+            yield f"{where}.input: {model['input']!r}; allowed with an emformer: stack"
+        for layer in model.get("intermediate_ctc", {"layers": []})["layers"]:
             if layer >= encoder["layers"]:
                 yield (
                     f"{where}.intermediate_ctc.layers: {layer} is not below the encoder's last layer; "
@@ -95,6 +97,10 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         if entry["corpus"] not in config["corpora"]:
             yield unknown(f"{where}.corpus", entry["corpus"], "corpora", config["corpora"])
             continue
+        for search in entry["searches"] or []:
+            if search not in config["searches"]:
+                yield unknown(f"{where}.searches", search, "searches", config["searches"])
+        yield from _unfit(config, where, entry["model"], entry["searches"] or config["decode"]["searches"])
         corpus = config["corpora"][entry["corpus"]]
         languages = corpus["languages"]
         splits += corpora.split_names(corpus)
@@ -141,6 +147,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         for search in entry["searches"]:
             if search not in config["searches"]:
                 yield unknown(f"{where}.searches", search, "searches", config["searches"])
+        yield from _unfit(config, where, entry["model"], entry["searches"])
         languages = config["corpora"][entry["corpus"]]["languages"]
         levels = config["pruning"][entry["schedule"]]["levels"]
         for number, pathways in enumerate(entry["pathways"]):
@@ -153,9 +160,26 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                     yield f"{below}.start: {sparsity} is no level of pruning.{entry['schedule']}; allowed: {levels}"
 
 
+def _unfit(config: Mapping[str, Any], where: str, model: str, searches: Sequence[str]) -> Iterator[str]:
+    """Searches that cannot decode the type of a model."""
+    if model not in config["models"]:
+        return
+    kind = config["models"][model]["type"]
+    for search in searches:
+        fits = [name for name, other in config["searches"].items() if _for_transducers(other) == (kind == "rnnt")]
+        if search in config["searches"] and search not in fits:
+            allowed = ", ".join(fits) or "none of `searches`"
+            yield f"{where}.searches: {search!r} does not fit models of type {kind}; allowed: {allowed}"
+
+
+def _for_transducers(search: Mapping[str, Any]) -> bool:
+    return search["type"].startswith("transducer")
+
+
 def used_searches(config: Mapping[str, Any]) -> list[str]:
     """Names of the searches that anything is decoded with, each once."""
-    names = [*config["decode"]["searches"], *(name for entry in config["prune"] for name in entry["searches"])]
+    entries = [*config["dense"], *config["prune"]]
+    names = [*config["decode"]["searches"], *(name for entry in entries for name in entry["searches"] or [])]
     return list(dict.fromkeys(names))
 
 

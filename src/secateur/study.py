@@ -218,10 +218,13 @@ def splits(config: Mapping[str, Any], corpus: str) -> list[str]:
 
 
 def searches(config: Mapping[str, Any], run: ModelRun) -> list[str]:
-    """Names of the searches that a model is decoded with: pruned models may have fewer."""
-    if run.method == "dense":
-        return list(config["decode"]["searches"])
-    return list(prune_entry(config, run.corpus, run.model)["searches"])
+    """Names of the searches that a model is decoded with; pruned models may have fewer, and some types their own."""
+    if run.method != "dense":
+        return list(prune_entry(config, run.corpus, run.model)["searches"])
+    for entry in config["dense"]:
+        if (entry["corpus"], entry["model"]) == (run.corpus, run.model) and entry.get("searches"):
+            return list(entry["searches"])
+    return list(config["decode"]["searches"])
 
 
 def prune_entry(config: Mapping[str, Any], corpus: str, model: str) -> Mapping[str, Any]:

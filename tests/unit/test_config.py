@@ -7,6 +7,7 @@ import yaml
 from secateur import config as configuration
 from secateur.config import complete
 from secateur.errors import SecateurError
+from secateur.models import build_model
 from secateur.study import decodings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +46,8 @@ def test_defaults_are_filled_in_at_every_depth():
     assert config["searches"]["beam"]["length_bonus"] == 0.0
     assert "length_bonus" not in DEFAULT["searches"]["beam"], "the caller's configuration must stay as it is"
 
+
+RNNT = {"type": "rnnt", "training": "acoustic", "encoder": {"type": "emformer", "layers": 2, "dim": 64}}
 
 MISTAKES = {
     "unknown key": ({"seed": 1}, "seed: unknown key (did you mean 'seeds'?); allowed: "),
@@ -112,6 +115,25 @@ MISTAKES = {
     "heads that do not divide": ({"models": {"ctc": {"encoder": {"heads": 5}}}}, "models.ctc.encoder.heads: 5 heads"),
     "even kernel": ({"models": {"ctc": {"encoder": {"kernel": 8}}}}, "models.ctc.encoder.kernel: 8 is even"),
     "heads of the language model": ({"language_models": {"char-lm": {"heads": 7}}}, "language_models.char-lm.heads: 7"),
+    "search that does not fit the model": (
+        {
+            "searches": {"t": {"type": "transducer_greedy"}},
+            "dense": [{"corpus": "asterisk", "model": "ctc", "searches": ["t"]}],
+        },
+        "dense[0].searches: 't' does not fit models of type ctc; allowed: greedy, beam, beam-lm, lexicon",
+    ),
+    "emformer without stacking": (
+        {
+            "models": {"r": RNNT | {"input": "conv2d"}},
+            "dense": [{"corpus": "asterisk", "model": "r", "searches": ["t"]}],
+            "searches": {"t": {"type": "transducer_greedy"}},
+        },
+        "models.r.input: 'conv2d'; allowed with an emformer: stack",
+    ),
+    "key of another encoder": (
+        {"models": {"r": RNNT | {"encoder": RNNT["encoder"] | {"kernel": 15}}}},
+        "models.r.encoder.kernel: unknown key",
+    ),
     "speeds without 1": ({"features": {"speeds": [0.9]}}, "features.speeds: [0.9]"),
     "missing": ({"models": {"new": {"type": "ctc", "training": "acoustic"}}}, "models.new.encoder: missing"),
 }
@@ -158,3 +180,12 @@ def test_a_lexicon_search_needs_flashlight_only_where_it_is_used(flashlight, mon
     monkeypatch.setattr(configuration.sys, "version_info", (3, 11, 2))
     with pytest.raises(SecateurError, match=r"^searches.words: .* is not installed; install it"):
         complete(used, SCHEMA)
+
+
+def test_a_transducer_is_configured_and_built():
+    search = {"searches": {"stream": {"type": "transducer_greedy", "streaming": True}}, "models": {"r": RNNT}}
+    entry = {"dense": [{"corpus": "asterisk", "model": "r", "searches": ["stream"]}]}
+    config = complete(merged(DEFAULT, search | entry), SCHEMA)
+    assert {decoding.search for decoding in decodings(config)} == {"stream"}
+    model = build_model(config["models"]["r"] | {"features": 80}, ["<blank>", "<unk>", "<space>", "a", "<sos/eos>"])
+    assert model.algorithmic_latency == pytest.approx((4 + 1) * 4 * 0.01)
