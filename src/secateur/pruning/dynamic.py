@@ -54,7 +54,7 @@ class DynamicPathways(Pathways):
         return mask | ~union(others) if others else Mask(mask.shapes, torch.ones_like(mask.flat))
 
     def after_update(self, step: int, batch: Batch) -> None:
-        super().after_update(step, batch)
+        self._leave(batch)
         language = _language(batch)
         self.done[language] += 1
         with torch.no_grad():

@@ -47,14 +47,18 @@ class Pathways(Method):
         self._moments = [_outside(moments, region) for moments in self._states()]
 
     def after_update(self, step: int, batch: Batch) -> None:
+        self._leave(batch)
+        if step + 1 == self.steps:
+            union(self.masks.values()).apply_(self._weights)
+
+    def _leave(self, batch: Batch) -> None:
+        """Put back what lies outside the region of the batch's language: weights and moments."""
         region = self._region(_language(batch))
         with torch.no_grad():
             _restore(self._parameters, region, self._aside)
             for moments, aside in zip(self._states(), self._moments, strict=False):
                 _restore(moments, region, aside)
         self._aside = None
-        if step + 1 == self.steps:
-            union(self.masks.values()).apply_(self._weights)
 
     @contextmanager
     def evaluating(self, batch: Batch) -> Iterator[None]:

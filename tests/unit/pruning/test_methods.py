@@ -321,3 +321,12 @@ def test_dynamic_pathways_step_up_for_all_languages_and_end_exactly(tmp_path):
         foreign = ~masks[watch.languages[step]] & (others[0] | others[1])
         before, after = watch.seen[step][0], watch.seen[step + 1][0]
         assert torch.equal(before[foreign["inner.weight"]], after[foreign["inner.weight"]])
+
+
+def test_the_last_adaptation_may_take_what_grew_in_the_free_zone(tmp_path):
+    """One level and one adaptation, the last: weights outside every mask have grown, and the largest are taken."""
+    masks = {language: random_mask(0, 0.8) for language in LANGUAGES}
+    method = DynamicPathways(masks, levels=[0.8], interval=12, every=100)
+    run(tmp_path, method)
+    assert [row[0] for row in method.log] == [12, 12, 12]
+    assert sum(row[5] for row in method.log) > 0
