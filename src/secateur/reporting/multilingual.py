@@ -5,7 +5,7 @@ of its models.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -213,7 +213,7 @@ def view(name: str, title: str, tables: views.Tables) -> list[Grid]:
         grid = Grid(f"{title}, {views.named(tables, corpus)}", header, labels=6, rows=lines)
         notes = (f"Word error rate (%), split {split}.", views.INTERVALS, f"Published: {published.S3}.", views.AVERAGES)
         runs = [{**row, "model": row["base"], "method": method} for row in members for method in _methods(tables)]
-        grids.append(views.captioned(replace(grid), tables, corpus, runs, *notes))
+        grids.append(views.captioned(grid, tables, corpus, runs, *notes))
     return grids
 
 
