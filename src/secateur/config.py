@@ -132,11 +132,14 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                 f"training.{schedule['training']}.average_best: {training['average_best']}; allowed: 0, because "
                 f"{where} uses it: the mean of checkpoints with different masks has no mask"
             )
-    models = [(entry["corpus"], entry["model"]) for entry in config["prune"]]
+    models = [(entry["corpus"], entry["model"], entry["variant"]) for entry in config["prune"]]
     for index, entry in enumerate(config["prune"]):
         where = f"prune[{index}]"
-        if models.index((entry["corpus"], entry["model"])) != index:
-            yield f"{where}: a second entry for model {entry['model']!r} of {entry['corpus']!r}; allowed: one"
+        if models.index(models[index]) != index:
+            yield (
+                f"{where}: a second entry for model {entry['model']!r} of {entry['corpus']!r}; allowed: one, and others "
+                "with a `variant` of their own"
+            )
         dense = {"corpus": entry["corpus"], "model": entry["model"]}
         if not any(dense.items() <= other.items() and "all" in other["scopes"] for other in config["dense"]):
             yield f"{where}.model: {entry['model']!r} is not in `dense` with scope `all`; pruning starts from it"

@@ -25,7 +25,7 @@ class ModelRun:
     Attributes:
         corpus, model: names of entries of the configuration.
         scope: `all`, one language, or several joined by `-`: the languages it is trained on.
-        method: `dense`, or the name of a pruning method; part of the path.
+        method: `dense`, or the name of a pruning method; part of the path. Behind a `+`, the variant of its entry.
         sparsity: target fraction of prunable weights that are zero.
         seed: the seed of every random choice in the run.
         initialization: what a pruning method starts from, for the tables; empty for `dense`.
@@ -40,6 +40,11 @@ class ModelRun:
     sparsity: float = 0.0
     initialization: str = ""
     mask_changes: bool | None = None
+
+    @property
+    def kind(self) -> str:
+        """The method without its variant."""
+        return self.method.partition("+")[0]
 
     @property
     def folder(self) -> str:
@@ -97,6 +102,7 @@ def model_runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
 def pruned_runs(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) -> Iterator[ModelRun]:
     """The pruned models of one entry of `prune`: every level of its methods, and its pathways at the target."""
     levels = config["pruning"][entry["schedule"]]["levels"]
+    variant = f"+{entry['variant']}" if entry["variant"] else ""
     for method in entry["methods"]:
         scopes = ["all"] if method == "lap" else config["corpora"][entry["corpus"]]["languages"]
         for scope in scopes:
@@ -106,7 +112,7 @@ def pruned_runs(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) 
                     model=entry["model"],
                     scope=scope,
                     seed=seed,
-                    method=method,
+                    method=method + variant,
                     sparsity=sparsity,
                     initialization="dense",
                     mask_changes=method.endswith("-adaptive") if sparsity else None,
@@ -119,7 +125,7 @@ def pruned_runs(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) 
                 model=entry["model"],
                 scope=scope_of(config, entry["corpus"], pathways["languages"]),
                 seed=seed,
-                method=f"{kind}-{masks}-{level_name(sparsity)}",
+                method=f"{kind}-{masks}-{level_name(sparsity)}{variant}",
                 sparsity=levels[-1],
                 initialization=f"{masks.upper()}-{sparsity:.0%}",
                 mask_changes=pathways["dynamic"],
@@ -150,14 +156,16 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents | None:
     if run.method == "dense":
         return None
 
-    def other(scope: str, method: str, sparsity: float) -> ModelRun:
-        return ModelRun(run.corpus, run.model, scope, run.seed, method, sparsity)
+    variant = run.method.removeprefix(run.kind)
 
-    levels = config["pruning"][prune_entry(config, run.corpus, run.model)["schedule"]]["levels"]
-    dense = other("all", "dense", 0.0)
-    if run.method in DENSE_CONTROLS:
-        return Parents(dense, dense, levels=len(levels) + 1 if run.method == "longer" else 1)
-    kind, _, start = run.method.partition("-")
+    def other(scope: str, method: str, sparsity: float) -> ModelRun:
+        return ModelRun(run.corpus, run.model, scope, run.seed, method + variant, sparsity)
+
+    levels = config["pruning"][prune_entry(config, run)["schedule"]]["levels"]
+    dense = ModelRun(run.corpus, run.model, "all", run.seed)
+    if run.kind in DENSE_CONTROLS:
+        return Parents(dense, dense, levels=len(levels) + 1 if run.kind == "longer" else 1)
+    kind, _, start = run.kind.partition("-")
     if kind in ("pathways", "dynamic"):
         masks, _, level = start.partition("-s")
         sparsity = int(level) / 1000
@@ -168,11 +176,11 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents | None:
             levels=sum(level >= sparsity for level in levels) if kind == "dynamic" else 1,
         )
     index = [level_name(level) for level in levels].index(level_name(run.sparsity))
-    if index == 0 or run.method in ONCE:
+    if index == 0 or run.kind in ONCE:
         before = other(run.scope, "finetune", 0.0)
     else:
-        before = other(run.scope, run.method, levels[index - 1])
-    return Parents(dense if kind == "lth" else before, before, nested=run.method in ("imp", "lth", "lap"))
+        before = other(run.scope, run.kind, levels[index - 1])
+    return Parents(dense if kind == "lth" else before, before, nested=run.kind in ("imp", "lth", "lap"))
 
 
 def steps(config: Mapping[str, Any], run: ModelRun) -> int:
@@ -180,7 +188,7 @@ def steps(config: Mapping[str, Any], run: ModelRun) -> int:
     made_from = parents(config, run)
     if made_from is None:
         return config["training"][config["models"][run.model]["training"]]["steps"]
-    schedule = config["pruning"][prune_entry(config, run.corpus, run.model)["schedule"]]
+    schedule = config["pruning"][prune_entry(config, run)["schedule"]]
     return config["training"][schedule["training"]]["steps"] * made_from.levels
 
 
@@ -220,16 +228,17 @@ def splits(config: Mapping[str, Any], corpus: str) -> list[str]:
 def searches(config: Mapping[str, Any], run: ModelRun) -> list[str]:
     """Names of the searches that a model is decoded with; pruned models may have fewer, and some types their own."""
     if run.method != "dense":
-        return list(prune_entry(config, run.corpus, run.model)["searches"])
+        return list(prune_entry(config, run)["searches"])
     for entry in config["dense"]:
         if (entry["corpus"], entry["model"]) == (run.corpus, run.model) and entry.get("searches"):
             return list(entry["searches"])
     return list(config["decode"]["searches"])
 
 
-def prune_entry(config: Mapping[str, Any], corpus: str, model: str) -> Mapping[str, Any]:
-    """The entry of `prune` that a model of a corpus belongs to; there is at most one."""
-    return next(entry for entry in config["prune"] if (entry["corpus"], entry["model"]) == (corpus, model))
+def prune_entry(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The entry of `prune` that a pruned model belongs to."""
+    wanted = (run.corpus, run.model, run.method.partition("+")[2] or None)
+    return next(entry for entry in config["prune"] if (entry["corpus"], entry["model"], entry["variant"]) == wanted)
 
 
 def lm_folder(corpus: str, lm: str, seed: int) -> str:

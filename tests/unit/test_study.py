@@ -57,6 +57,7 @@ PRUNED = CONFIG | {
             "corpus": "mls",
             "model": "big",
             "schedule": "p",
+            "variant": None,
             "methods": ["imp", "lth", "lap", "lth-adaptive", "random", "longer"],
             "pathways": [
                 {"languages": ["nl", "fr"], "dynamic": True, "start": [["lth", 0.5], ["lap", 0.2]]},
@@ -112,6 +113,24 @@ def test_pathways_take_their_masks_from_each_language_or_from_all():
     assert folders(*lap.masks.values()) == ["all/lap/s200"] * 2
     assert lap.levels == 3
     assert made_from("all", "pathways-imp-s700", 0.7).levels == 1
+
+
+def test_a_variant_is_made_from_the_variant_s_models_and_the_dense_one():
+    schedule = {"levels": [0.3, 0.7], "training": "retrain"}
+    config = PRUNED | {
+        "pruning": PRUNED["pruning"] | {"steeper": schedule},
+        "prune": [*PRUNED["prune"], PRUNED["prune"][0] | {"schedule": "steeper", "variant": "steep"}],
+    }
+    runs = [run for run in model_runs(config) if run.method.endswith("+steep")]
+    assert {run.sparsity for run in runs if run.kind == "imp"} == {0.3, 0.7}
+    made = parents(config, ModelRun("mls", "big", "fr", 1, "lth+steep", 0.7))
+    assert folders(made.start, made.ranked) == ["all/dense/s000", "fr/lth+steep/s300"]
+    first = parents(config, ModelRun("mls", "big", "fr", 1, "imp+steep", 0.3))
+    assert folders(first.start) == ["fr/finetune+steep/s000"]
+    dynamic = parents(config, ModelRun("mls", "big", "fr-nl", 1, "dynamic-lth-s300+steep", 0.7))
+    assert folders(dynamic.start, *dynamic.masks.values()) == [
+        "all/dense/s000", "fr/lth+steep/s300", "nl/lth+steep/s300"
+    ]  # fmt: skip
 
 
 def test_all_that_a_model_is_made_from():

@@ -40,7 +40,7 @@ wildcard_constraints:
     lm="[a-z0-9-]+",
     scope="[a-z-]+",
     language="[a-z]+",
-    method="[a-z0-9-]+",
+    method="[a-z0-9+-]+",
     level=r"s\d{3,4}",
     seed=r"\d+",
     split="[a-z0-9-]+",
@@ -194,7 +194,7 @@ def run_of(wildcards):
 
 def schedule(wildcards):
     """The pruning schedule of a model."""
-    return config["pruning"][study.prune_entry(config, wildcards.corpus, wildcards.model)["schedule"]]
+    return config["pruning"][study.prune_entry(config, run_of(wildcards))["schedule"]]
 
 
 def parent_files(wildcards):
@@ -231,13 +231,13 @@ def retraining(wildcards):
 def prune_arguments(wildcards):
     options, run = schedule(wildcards), run_of(wildcards)
     parents = study.parents(config, run)
-    extra = dict(config["prunable"])
+    extra = {key: options[key] for key in ("include", "exclude")}
     if parents.nested:
         extra["within"] = f"{ROOT}/{parents.ranked.folder}/masks/all.safetensors"
-    if run.method.endswith("-adaptive"):
+    if run.kind.endswith("-adaptive"):
         extra |= {"adapt_every": options["adapt_every"], "soft": options["soft"]}
         extra |= {"keep_moments": True} if options["keep_moments"] else {}
-    if run.method == "random":
+    if run.kind == "random":
         extra["random"] = True
     return command(
         "prune",
@@ -274,7 +274,7 @@ def pathways_arguments(wildcards):
 
 def mask_folder(wildcards):
     """The masks of a model; nothing for a dense one."""
-    dense = wildcards.method in ("dense", *study.DENSE_CONTROLS)
+    dense = run_of(wildcards).kind in ("dense", *study.DENSE_CONTROLS)
     return [] if dense else [f"{MODEL.format(**wildcards)}/masks"]
 
 

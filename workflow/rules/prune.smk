@@ -15,7 +15,7 @@ rule prune:
     benchmark:
         f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
     wildcard_constraints:
-        method="imp|lth|lap|imp-adaptive|lth-adaptive|one-shot|random|finetune|longer",
+        method=r"(imp|lth|lap|imp-adaptive|lth-adaptive|one-shot|random|finetune|longer)(\+[a-z0-9-]+)?",
     conda:
         "../../envs/train.yaml"
     resources:
@@ -41,7 +41,7 @@ rule pathways:
     benchmark:
         f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
     wildcard_constraints:
-        method="(pathways|dynamic)-(imp|lth|lap)-s[0-9]+",
+        method=r"(pathways|dynamic)-(imp|lth|lap)-s[0-9]+(\+[a-z0-9-]+)?",
     conda:
         "../../envs/train.yaml"
     resources:

@@ -133,7 +133,7 @@ def _dense(config, found, system: System) -> System | None:
     run = system.run
     if run.method == "dense":
         return None
-    target = config["pruning"][prune_entry(config, run.corpus, run.model)["schedule"]]["levels"][-1]
+    target = config["pruning"][prune_entry(config, run)["schedule"]]["levels"][-1]
     if run.sparsity not in (0.0, target):
         return None
     dense = replace(system, run=ModelRun(run.corpus, run.model, "all", run.seed))

@@ -96,6 +96,8 @@ def _found(
     """(entry of `prune`, seed, line, scope, models by language) of every row whose models the study has."""
     known = {run.folder: run for run in model_runs(config)}
     for entry in config["prune"]:
+        if entry["variant"]:
+            continue
         corpus = entry["corpus"]
         every = config["corpora"][corpus]["languages"]
         subsets = {scope_of(config, corpus, pathways["languages"]) for pathways in entry["pathways"]}

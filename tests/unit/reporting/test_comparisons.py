@@ -75,6 +75,7 @@ def test_pruned_models_are_compared_with_the_dense_one_at_their_target():
         "corpus": "talk",
         "model": "ctc",
         "schedule": "p",
+        "variant": None,
         "methods": ["lap", "imp", "longer"],
         "pathways": [{"languages": ["en", "fr"], "dynamic": True, "start": [["lap", 0.5]]}],
         "searches": ["greedy"],
