@@ -33,10 +33,29 @@ def complete(config: Mapping[str, Any], schema: str | Path) -> dict[str, Any]:
     errors = list(_validator(Path(schema)).iter_errors(config))
     if errors:
         raise SecateurError("\n".join(sorted({_explain(error) for error in map(_deepest, errors)})))
+    config["prune"] = [spelled for entry in config["prune"] for spelled in _spelled_out(config, entry)]
     problems = list(dict.fromkeys(_contradictions(config)))
     if problems:
         raise SecateurError("\n".join(problems))
     return config
+
+
+def _spelled_out(config: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """An entry of `prune` for each corpus that it is about, with the languages of its pathways."""
+    trained = [
+        dense["corpus"]
+        for dense in config["dense"]
+        if dense["corpus"] in config["corpora"] and _trained_on_all(dense, entry["model"])
+    ]
+    for corpus in [entry["corpus"]] if entry["corpus"] else dict.fromkeys(trained):
+        languages = config["corpora"].get(corpus, {}).get("languages", [])
+        pathways = [part | {"languages": part["languages"] or languages} for part in entry["pathways"]]
+        yield {**entry, "corpus": corpus, "pathways": [part for part in pathways if len(part["languages"]) > 1]}
+
+
+def _trained_on_all(dense: Mapping[str, Any], model: str) -> bool:
+    """Whether an entry of `dense` trains a model on all languages together."""
+    return dense["model"] == model and "all" in dense["scopes"]
 
 
 def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
@@ -140,8 +159,8 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                 f"{where}: a second entry for model {entry['model']!r} of {entry['corpus']!r}; allowed: one, and others "
                 "with a `variant` of their own"
             )
-        dense = {"corpus": entry["corpus"], "model": entry["model"]}
-        if not any(dense.items() <= other.items() and "all" in other["scopes"] for other in config["dense"]):
+        dense = [other for other in config["dense"] if other["corpus"] == entry["corpus"]]
+        if not any(_trained_on_all(other, entry["model"]) for other in dense):
             yield f"{where}.model: {entry['model']!r} is not in `dense` with scope `all`; pruning starts from it"
             continue
         if entry["schedule"] not in config["pruning"]:

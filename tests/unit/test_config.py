@@ -147,6 +147,54 @@ def test_a_mistake_is_one_line_with_path_value_and_what_is_allowed(change, messa
     assert len(str(caught.value).splitlines()) == 1, str(caught.value)
 
 
+PRUNE = {
+    "training": {"retrain": {"steps": 40, "learning_rate": 1.0e-4, "average_best": 0}},
+    "pruning": {"p": {"levels": [0.5, 0.7], "training": "retrain", "adapt_every": 10}},
+}
+PATHWAYS = {"model": "ctc", "schedule": "p", "pathways": [{"start": [["lth", 0.7]]}]}
+
+
+def test_pruning_is_about_all_corpora_and_languages_that_its_model_is_trained_on():
+    corpora = {"other": {"recipe": "espeak", "languages": ["it", "nl"]}, "one": {"recipe": "espeak", "languages": ["en"]}}
+    dense = [{"corpus": name, "model": "ctc"} for name in ("asterisk", "other", "one")]
+    dense.append({"corpus": "other", "model": "ctc-small", "scopes": ["each"]})
+    prune = [PATHWAYS, PATHWAYS | {"model": "ctc-small"}]
+    config = complete(merged(DEFAULT, PRUNE | {"corpora": corpora, "dense": dense, "prune": prune}), SCHEMA)
+    assert [(entry["corpus"], entry["model"]) for entry in config["prune"]] == [
+        ("asterisk", "ctc"), ("other", "ctc"), ("one", "ctc")
+    ]  # fmt: skip
+    assert [[part["languages"] for part in entry["pathways"]] for entry in config["prune"]] == [
+        [["en", "fr"]], [["it", "nl"]], []
+    ]  # fmt: skip
+
+
+PRUNING_MISTAKES = {
+    "not dense": ({"corpus": "asterisk", "model": "ctc-small"}, "prune[0].model: 'ctc-small' is not in `dense` with"),
+    "no such schedule": ({"schedule": "q"}, "prune[0].schedule: 'q' is not in pruning; allowed: p"),
+    "no such level": ({"pathways": [{"start": [["lth", 0.6]]}]}, "prune[0].pathways[0].start: 0.6 is no level of"),
+    "one language": ({"pathways": [{"languages": ["en"], "start": [["lth", 0.7]]}]}, "prune[0].pathways[0].languages"),
+    "no such language": (
+        {"pathways": [{"languages": ["en", "nl"], "start": [["lth", 0.7]]}]},
+        "prune[0].pathways[0].languages: 'nl' is not in corpora.asterisk.languages; allowed: en, fr",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), PRUNING_MISTAKES.values(), ids=PRUNING_MISTAKES)
+def test_a_mistake_in_pruning(change, message):
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, PRUNE | {"prune": [PATHWAYS | change]}), SCHEMA)
+    assert message in str(caught.value)
+
+
+def test_a_second_entry_for_a_model_is_a_variant():
+    with pytest.raises(SecateurError, match=r"prune\[1\]: a second entry for model 'ctc' of 'asterisk'; allowed: one"):
+        complete(merged(DEFAULT, PRUNE | {"prune": [PATHWAYS, PATHWAYS]}), SCHEMA)
+    config = complete(merged(DEFAULT, PRUNE | {"prune": [PATHWAYS, PATHWAYS | {"variant": "other"}]}), SCHEMA)
+    methods = {decoding.run.method for decoding in decodings(config)}
+    assert methods >= {"pathways-lth-s700", "pathways-lth-s700+other"}
+
+
 def test_corpora_may_have_different_splits():
     new = {"recipe": "librispeech", "languages": ["en"], "url": "http://localhost/{part}.tar.gz"}
     change = {

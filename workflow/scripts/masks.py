@@ -1,7 +1,7 @@
 """Compare the masks of a study: between languages, between levels, and by layer.
 
 Writes the intersection over union of every pair of languages at one level and of every pair of levels of one language,
-and the sparsity of every matrix.
+and the size and the sparsity of every matrix.
 """
 
 import argparse
@@ -56,13 +56,13 @@ def overlaps(root: Path, runs: list[ModelRun]) -> Iterator[dict[str, Any]]:
 
 
 def matrices(root: Path, runs: list[ModelRun]) -> Iterator[dict[str, Any]]:
-    """The sparsity of every matrix under every mask."""
+    """The number of weights and the sparsity of every matrix under every mask."""
     for run in runs:
         for language, file in masks(root, run).items():
-            for matrix, sparsity in Mask.load(file).sparsity_by_matrix().items():
-                yield axes(run) | {
-                    "level": run.sparsity, "language": language, "matrix": matrix, "sparsity": sparsity
-                }  # fmt: skip
+            mask = Mask.load(file)
+            for matrix, sparsity in mask.sparsity_by_matrix().items():
+                facts = {"matrix": matrix, "weights": mask[matrix].numel(), "sparsity": sparsity}
+                yield axes(run) | {"level": run.sparsity, "language": language} | facts
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from secateur.files import write_json
 from secateur.jobs import job, json_argument
 from secateur.models import load_model
 from secateur.pruning.mask import Mask, mask_folder
+from secateur.pruning.pathways import union
 from secateur.size import size
 from secateur.study import model_runs
 
@@ -30,14 +31,24 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     write_json(arguments.output, results)
 
 
-def cost(folder: Path) -> dict[str, float]:
-    """The size of one model; of a pruned one also the share of its prunable weights that its masks remove."""
+def cost(folder: Path) -> dict[str, Any]:
+    """The size of one model; of a pruned one also what its masks take and keep.
+
+    `sparsity` is the share of the prunable weights that a mask removes, the mean over its masks; `prunable` the number
+    of prunable weights, `kept` how many of them each mask keeps, `kept_by_any` how many at least one of them.
+    """
     loaded = load_model(folder)
     result = size(loaded.model, loaded.config["features"]) | {"bytes": (folder / "model.safetensors").stat().st_size}
-    masks = sorted(mask_folder(folder).glob("*.safetensors"))
-    if masks:
-        result["sparsity"] = fmean(Mask.load(file).sparsity for file in masks)
-        result["mask_bytes"] = sum(file.stat().st_size for file in masks)
+    files = sorted(mask_folder(folder).glob("*.safetensors"))
+    if files:
+        masks = [Mask.load(file) for file in files]
+        result |= {
+            "sparsity": fmean(mask.sparsity for mask in masks),
+            "mask_bytes": sum(file.stat().st_size for file in files),
+            "prunable": masks[0].total,
+            "kept": [mask.kept for mask in masks],
+            "kept_by_any": union(masks).kept,
+        }
     return result
 
 
