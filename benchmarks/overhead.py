@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-WORK = ("train.py", "train_lm.py", "decode.py", "features.py")
+WORK = ("train.py", "train_lm.py", "prune.py", "pathways.py", "decode.py", "features.py")
 
 
 def main() -> None:
