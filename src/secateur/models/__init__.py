@@ -40,9 +40,16 @@ class Loaded:
 
 
 def build_model(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Module:
-    """Build a freshly initialised model. Its randomness comes from torch's global generator: seed that first."""
+    """Build a freshly initialised model. Its randomness comes from torch's global generator: seed that first.
+
+    `encoder.kept` (in the checkpoint of a sub-model) lists the encoder layers that it has.
+    """
+    from secateur.layers.depth import keep_layers  # reads and writes checkpoints itself
+
     model = importlib.import_module(f"{__name__}.{config['type']}").build(dict(config), list(tokens))
     use_fast_dropout(model)
+    if kept := config.get("encoder", {}).get("kept"):
+        keep_layers(model, kept)
     return model
 
 

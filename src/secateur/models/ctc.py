@@ -161,5 +161,5 @@ def build_encoder(config: dict[str, Any], width: int) -> TransformerEncoder | Co
     for number, layer in enumerate(encoder.encoders, 1):
         # ESPnet's own constructors take a flat rate at most; its layers read this attribute.
         layer.stochastic_depth_rate = config["stochastic_depth"] * number / options["layers"]
-    PaddingGuard(encoder)
+    encoder.padding_guard = PaddingGuard(encoder)
     return encoder
