@@ -1,0 +1,359 @@
+"""Which layers are safe to remove: strategies that order the encoder layers of one model, for every depth at once.
+
+A strategy gives one order of removal, so that its sub-models are nested, and each of them gets its loss on dev data;
+their word error rates on test data are for `secateur.decoding` to measure.
+
+    greedy       remove the layer whose removal hurts the dev data least; again, from what is left
+    svcca        remove the layer whose output is most like its input, as measured beforehand
+    truncate     remove the last layer; the head then is that of intermediate CTC (Lee & Watanabe 2021)
+    random       a control: remove any layer
+    every-other  a control: remove every second layer, the last one first; again, from what is left
+
+`greedy` compares n sub-models of n − 1 layers in a round. To run each of them from the features on would take n·(n − 1)
+layer-forwards on every batch, (N³ − N)/3 in all rounds together. But a layer that has run on a batch after the same
+layers once need not run again, and what comes out is the same, bit by bit:
+
+- Without layer i, nothing changes below i: a candidate costs only the layers after the one that it lacks. That is about
+  half, and needs memory for one hidden state per layer, since one batch is worked on at a time.
+- Once j is removed, nothing changes below j: what was computed there without layer i in the round before is what the
+  next round needs. So a candidate costs only the layers after both i and j. Half becomes 0.39 (N = 12) or 0.36
+  (N = 24) on average over all orders of removal, and less where later layers go first, as they do after stochastic
+  depth. That needs memory for up to N·(N + 1)/2 + 1 hidden states of all dev data; a batch that has no room is worked
+  on as above.
+"""
+
+import logging
+import math
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import torch
+
+from secateur.errors import SecateurError
+from secateur.files import read_tsv
+from secateur.layers.depth import layer_numbers
+from secateur.tokens import Tokenizer
+from secateur.training import Examples
+
+STRATEGIES = ("greedy", "svcca", "truncate", "random", "every-other")
+OBJECTIVES = ("loss", "wer")
+MEMORY = 4 * 2**30
+
+Layers = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Dev:
+    """Dev data.
+
+    Attributes:
+        examples: reads the batches, e.g. `secateur.data.SpeechExamples`.
+        batches: the utterances of each batch.
+        references: text of every utterance, for the word error rate.
+        tokenizer: of the model's token list, likewise.
+    """
+
+    examples: Examples
+    batches: Sequence[Sequence[str]]
+    references: Mapping[str, str]
+    tokenizer: Tokenizer
+
+
+@dataclass
+class Score:
+    """Sums over the dev data: of the utterances' CTC losses in nats, and of their word errors, if these are counted."""
+
+    loss: float = 0.0
+    errors: int = 0
+
+
+@torch.inference_mode()
+def search(
+    model: torch.nn.Module,
+    strategy: str,
+    dev: Dev,
+    objective: str = "loss",
+    seed: int = 1,
+    similarity: Mapping[int, float] | None = None,
+    memory: int = MEMORY,
+) -> dict[str, Any]:
+    """Order the encoder layers of `model`, a CTC or hybrid model in evaluation mode, by `strategy`.
+
+    Args:
+        objective: what `greedy` compares: `loss`, the CTC loss after the last layer, or `wer`, the word error rate of
+            greedy decoding over all languages together, and of equal ones the loss. What is equal even so: the later
+            layer goes first.
+        seed: of `random`.
+        similarity: for `svcca`: how much the output of each layer is like its input. Equal ones: as above.
+        memory: bytes of hidden states that `greedy` may keep from round to round, on the model's device.
+
+    Returns what a `layers.json` holds. Layers have their numbers in the whole model.
+        strategy, objective; seed, of `random`.
+        order_removed: the layers in the order of their removal; one layer never is.
+        depths: for every depth: `layers`, those that are kept; `dev_loss`, the mean CTC loss of an utterance in nats;
+            with the objective `wer` also `dev_wer`, in percent.
+        rounds: of `greedy`: for every removal the layer `removed`, and `without`: the objective without each layer.
+        layer_forwards, seconds: what finding the order cost. A layer-forward is one layer run on one batch.
+        evaluation_layer_forwards, evaluation_seconds: what it cost, after that, to find the losses of all depths.
+        dev_batches, dev_utterances.
+    What measuring the similarity cost is not in it.
+
+    Raises SecateurError for a strategy or an objective that is unknown, a similarity that is missing or of other
+    layers, a model without a CTC head or with an encoder whose layers do not run singly, and a loss that is not finite.
+    """
+    for name, value, allowed in (("strategy", strategy, STRATEGIES), ("objective", objective, OBJECTIVES)):
+        if value not in allowed:
+            raise SecateurError(f"{name} {value!r} is unknown; it must be one of {', '.join(allowed)}")
+    layers = tuple(layer_numbers(model))
+    scorer = Scorer(model, dev, objective, memory if strategy == "greedy" else 0)
+    result: dict[str, Any] = {"strategy": strategy, "objective": objective}
+    started = time.perf_counter()
+    if strategy == "greedy":
+        order, scores, rounds = greedy(scorer, layers)
+        result["rounds"] = [
+            {"removed": layer, "without": {str(other): scorer.mean(score) for other, score in found.items()}}
+            for layer, found in zip(order, rounds, strict=True)
+        ]
+    else:
+        order = fixed_order(strategy, layers, seed, similarity)
+    searched, forwards = time.perf_counter(), scorer.layer_forwards
+    if strategy == "random":
+        result["seed"] = seed
+    models = family(layers, order)
+    if strategy != "greedy":
+        scores = scorer.score(models)
+    result["depths"] = {
+        str(len(kept)): {"layers": list(kept), "dev_loss": score.loss / scorer.utterances}
+        | ({"dev_wer": scorer.mean(score)} if objective == "wer" else {})
+        for kept, score in zip(models, scores, strict=True)
+    }
+    return result | {
+        "order_removed": order,
+        "layer_forwards": forwards,
+        "seconds": round(searched - started, 3),
+        "evaluation_layer_forwards": scorer.layer_forwards - forwards,
+        "evaluation_seconds": round(time.perf_counter() - searched, 3),
+        "dev_batches": len(dev.batches),
+        "dev_utterances": scorer.utterances,
+    }
+
+
+def greedy(scorer: "Scorer", layers: Layers) -> tuple[list[int], list[Score], list[dict[int, Score]]]:
+    """Remove the layer whose removal hurts least, and again, until one is left.
+
+    Returns the order of removal, the scores of all depths from that of `layers` down to 1, and the scores of each round
+    by the layer that is missing.
+    """
+    order: list[int] = []
+    scores, rounds = scorer.score([layers]), []
+    while len(layers) > 1:
+        found = dict(zip(layers, scorer.score([without(layers, layer) for layer in layers]), strict=True))
+        best = min(found, key=lambda layer: (scorer.mean(found[layer]), found[layer].loss, -layer))
+        order.append(best)
+        scores.append(found[best])
+        rounds.append(found)
+        layers = without(layers, best)
+        scorer.forget(best)
+    return order, scores, rounds
+
+
+def fixed_order(
+    strategy: str, layers: Layers, seed: int = 1, similarity: Mapping[int, float] | None = None
+) -> list[int]:
+    """The order of removal by a strategy other than `greedy`; arguments and errors as for `search`."""
+    from_last = sorted(layers, reverse=True)
+    match strategy:
+        case "svcca":
+            given = {layer for layer, value in (similarity or {}).items() if math.isfinite(value)}
+            if given != set(layers):
+                raise SecateurError(
+                    f"strategy svcca: similarities of the layers {sorted(given)} were given; give a number for each "
+                    f"layer of the model, {sorted(layers)}"
+                )
+            return sorted(from_last, key=lambda layer: -similarity[layer])[:-1]
+        case "truncate":
+            return from_last[:-1]
+        case "random":
+            return random.Random(seed).sample(from_last, len(layers) - 1)
+        case "every-other":
+            order, left = [], sorted(layers)
+            while len(left) > 1:
+                order += reversed(left[1::2])
+                left = left[::2]
+            return order
+    raise ValueError(f"{strategy} has no fixed order")
+
+
+def read_similarity(file: str | Path, model: str | None = None, measure: str = "svcca") -> dict[int, float]:
+    """How much the output of each layer is like its input, from a `similarity.tsv` that compares all pairs of layers.
+
+    Args:
+        model: what it is called in the file; None for the only one that is there.
+
+    Raises SecateurError when the file has no such model, or several and none is named.
+    """
+    rows = read_tsv(file)
+    models = sorted({row["model_a"] for row in rows})
+    if model is None and len(models) == 1:
+        model = models[0]
+    if model not in models:
+        raise SecateurError(f"{file}: has no model {model!r}; name one of {', '.join(models)}")
+    return {
+        int(row["layer_b"]): float(row["value"])
+        for row in rows
+        if row["measure"] == measure
+        and row["model_a"] == row["model_b"] == model
+        and int(row["layer_a"]) + 1 == int(row["layer_b"])
+    }
+
+
+def family(layers: Layers, order: Sequence[int]) -> list[Layers]:
+    """The layers that are kept at every depth, from all of `layers` on."""
+    kept = [layers]
+    for layer in order:
+        kept.append(without(kept[-1], layer))
+    return kept
+
+
+def without(layers: Layers, layer: int) -> Layers:
+    """`layers` without one of them."""
+    return tuple(other for other in layers if other != layer)
+
+
+class Scorer:
+    """Scores sub-models of a model on dev data, each given by the numbers of its layers; arguments as for `search`.
+
+    Attributes:
+        layer_forwards: how many times a layer was run on a batch so far.
+        utterances: how many there are.
+    """
+
+    def __init__(self, model: torch.nn.Module, dev: Dev, objective: str, memory: int):
+        if getattr(model, "ctc", None) is None or not hasattr(model.encoder, "after_norm"):
+            raise SecateurError(
+                f"{type(model).__name__}: the search for layers needs a Transformer or Conformer encoder with a CTC "
+                "head; choose a CTC or hybrid model"
+            )
+        self.model, self.dev, self.objective = model, dev, objective
+        self.layers = dict(zip(layer_numbers(model), model.encoder.encoders, strict=True))
+        self.layer_forwards = 0
+        self.utterances = sum(map(len, dev.batches))
+        self._words = sum(len(dev.references[name].split()) for names in dev.batches for name in names)
+        self._room, self._room_enough = memory, True
+        self._batches = [_Batch(self, utterances) for utterances in dev.batches]
+
+    def score(self, models: Sequence[Layers]) -> list[Score]:
+        """Score sub-models on all dev data, batch by batch.
+
+        On a batch, the first layers that a sub-model has in common with the one before it are not run again.
+        """
+        scores = [Score() for _ in models]
+        for batch in self._batches:
+            for layers, score in zip(models, scores, strict=True):
+                batch.add_to(score, layers)
+            batch.path.clear()
+        return scores
+
+    def mean(self, score: Score) -> float:
+        """The objective: the mean loss of an utterance in nats, or the word error rate in percent."""
+        return 100 * score.errors / self._words if self.objective == "wer" else score.loss / self.utterances
+
+    def keep(self, states: dict[Layers, Any], layers: Layers, state: Any) -> None:
+        """Put a hidden state into `states` if there is room."""
+        size = _tensor(state).nbytes
+        if size <= self._room:
+            self._room -= size
+            states[layers] = state
+        elif self._room_enough and self._room:
+            self._room_enough = False
+            logging.warning("the hidden states do not all fit into memory; more of it would make the search faster")
+
+    def forget(self, layer: int) -> None:
+        """Make room: drop all hidden states that `layer` had a part in."""
+        for batch in self._batches:
+            for layers in [layers for layers in batch.kept if layer in layers]:
+                self._room += _tensor(batch.kept.pop(layers)).nbytes
+
+
+class _Batch:
+    """One batch of dev data, and hidden states of it by the layers that made them.
+
+    Attributes:
+        path: those on the way to the sub-model that was scored last.
+        kept: those that stay from round to round.
+    """
+
+    def __init__(self, scorer: Scorer, utterances: Sequence[str]):
+        self.scorer, self.utterances = scorer, list(utterances)
+        self.path: dict[Layers, Any] = {}
+        self.kept: dict[Layers, Any] = {}
+
+    def add_to(self, score: Score, layers: Layers) -> None:
+        """Add to `score` what the sub-model of `layers` makes of this batch."""
+        model, dev = self.scorer.model, self.scorer.dev
+        self.path = {first: state for first, state in self.path.items() if layers[: len(first)] == first}
+        encoder_out = model.encoder.after_norm(_tensor(self._after(layers)))
+        loss = model.ctc(encoder_out, self.lengths, self.text, self.text_lengths).item()
+        if not math.isfinite(loss):
+            raise SecateurError(
+                f"the loss is {loss} with layers {list(layers)} on utterances {', '.join(self.utterances[:20])}; look "
+                "at these, or train the model again"
+            )
+        score.loss += loss * len(self.utterances)
+        if self.scorer.objective == "wer":
+            paths = model.ctc.argmax(encoder_out).cpu()
+            texts = [
+                dev.tokenizer.decode(torch.unique_consecutive(path[:length]).tolist())
+                for path, length in zip(paths, self.lengths.tolist(), strict=True)
+            ]
+            words = jiwer.process_words([dev.references[name] for name in self.utterances], texts)
+            score.errors += words.substitutions + words.deletions + words.insertions
+
+    def _after(self, layers: Layers) -> Any:
+        """The hidden state after `layers` as ESPnet's layers hand it on: (B, T', D); a Conformer's with positions."""
+        for states in (self.path, self.kept):
+            if layers in states:
+                return states[layers]
+        if layers:
+            before = self._after(layers[:-1])
+            self.scorer.model.encoder.padding_guard.lengths = self.lengths
+            state, _ = self.scorer.layers[layers[-1]](before, self.mask)
+            self.scorer.layer_forwards += 1
+        else:
+            state = self._read()
+        self.path[layers] = state
+        self.scorer.keep(self.kept, layers, state)
+        return state
+
+    def _read(self) -> Any:
+        """Read the batch; returns what the first layer is given."""
+        model, first = self.scorer.model, _First()
+        device = next(model.parameters()).device
+        batch = self.scorer.dev.examples.load(self.utterances)
+        tensors = {name: tensor.to(device) for name, tensor in batch.tensors.items()}
+        layers, model.encoder.encoders = model.encoder.encoders, torch.nn.ModuleList([first])
+        try:
+            model.encode(tensors["speech"], tensors["speech_lengths"])
+        finally:
+            model.encoder.encoders = layers
+        self.text, self.text_lengths = tensors["text"], tensors["text_lengths"]
+        self.mask = first.mask
+        self.lengths = first.mask.squeeze(1).sum(1)
+        return first.state
+
+
+class _First(torch.nn.Module):
+    """Stands where the first layer was, and notes what that would be given."""
+
+    def forward(self, state: Any, mask: torch.Tensor) -> tuple[Any, torch.Tensor]:
+        self.state, self.mask = state, mask
+        return state, mask
+
+
+def _tensor(state: Any) -> torch.Tensor:
+    return state[0] if isinstance(state, tuple) else state
