@@ -1,0 +1,154 @@
+"""The scripts that search for layers and export a depth, on a tiny model: the files that they exchange and refuse."""
+
+import importlib.util
+from argparse import Namespace
+from pathlib import Path
+
+import kaldiio
+import numpy as np
+import pytest
+import torch
+
+from secateur.datadir import Utterance, write_data_dir
+from secateur.errors import SecateurError
+from secateur.files import read_json, write_json, write_tsv
+from secateur.layers.depth import keep_layers, layer_numbers
+from secateur.models import build_model, load_model, save_model
+
+SCRIPTS = Path(__file__).parents[3] / "workflow" / "scripts"
+TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
+CONFIG = {
+    "type": "ctc",
+    "features": 20,
+    "input": "stack",
+    "stack": 4,
+    "encoder": {
+        "type": "transformer",
+        "layers": 3,
+        "dim": 16,
+        "heads": 2,
+        "ffn": 16,
+        "dropout": 0.1,
+        "attention_dropout": 0.0,
+        "kernel": 5,
+    },
+    "intermediate_ctc": {"layers": [], "weight": 0.0},
+    "stochastic_depth": 0.0,
+}
+TEXTS = {"en": {"en-1": "a b", "en-2": "c"}, "fr": {"fr-1": "ab ab", "fr-2": "b a c"}}
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(f"script_{name}", SCRIPTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model, its tokens, and dev data of two languages."""
+    torch.manual_seed(0)
+    save_model(tmp_path / "model", build_model(CONFIG, TOKENS), CONFIG, TOKENS)
+    (tmp_path / "tokens.txt").write_text("\n".join(TOKENS) + "\n")
+    generator = np.random.default_rng(0)
+    for language, texts in TEXTS.items():
+        utterances = [Utterance(name, f"{name}.wav", text, "s", language, 0.5) for name, text in texts.items()]
+        write_data_dir(tmp_path / "data" / language, utterances)
+        features = tmp_path / "features" / language
+        features.mkdir(parents=True)
+        with kaldiio.WriteHelper(f"ark,scp:{features}/feats.ark,{features}/feats.scp") as writer:
+            for name in texts:
+                writer(name, generator.standard_normal((50, 20), np.float32))
+        (features / "utt2num_frames").write_text("".join(f"{name} 50\n" for name in texts))
+    return tmp_path
+
+
+def run(name, **arguments):
+    record = {}
+    script(name).run(Namespace(**arguments), record)
+    return record
+
+
+def find(folder, **given):
+    arguments = {
+        "model": folder / "model",
+        "tokens": folder / "tokens.txt",
+        "strategy": "greedy",
+        "objective": "wer",
+        "data": [folder / "data" / language for language in TEXTS],
+        "features": [folder / "features" / language for language in TEXTS],
+        "batch_seconds": 1.0,
+        "memory": 0.1,
+        "similarity": None,
+        "similarity_model": None,
+        "measure": "svcca",
+        "seed": 1,
+        "device": "cpu",
+        "output": folder / "layers.json",
+    }
+    return run("layer_search", **arguments | given)
+
+
+def cut(folder, **given):
+    arguments = {"model": folder / "model", "layers": None, "depth": None, "keep": None, "output": folder / "cut"}
+    return run("export_depth", **arguments | given)
+
+
+def test_a_depth_is_found_and_exported(folder):
+    record = find(folder)
+    found = read_json(folder / "layers.json")
+    assert found["dev_utterances"] == 4
+    assert found["dev_batches"] == 2
+    assert record == {"seed": 1, "device": "cpu", "layer_forwards": found["layer_forwards"]}
+    assert 12 <= found["layer_forwards"] <= 14  # 3 + 2 + 1 + 0 on each batch, and one more if not 3 goes first
+    assert set(found["depths"]) == {"3", "2", "1"}
+    assert found["depths"]["2"].keys() == {"layers", "dev_loss", "dev_wer"}
+
+    kept = found["depths"]["2"]["layers"]
+    assert cut(folder, layers=folder / "layers.json", depth=2) == {"layers": kept}
+    exported = load_model(folder / "cut")
+    assert layer_numbers(exported.model) == kept
+    assert exported.tokens == TOKENS
+    speech, lengths = torch.randn(1, 40, 20), torch.tensor([40])
+    on_demand = keep_layers(load_model(folder / "model").model, kept)
+    assert torch.equal(exported.model.encode(speech, lengths)[0], on_demand.encode(speech, lengths)[0])
+
+
+def test_layers_may_be_named_instead(folder):
+    assert cut(folder, keep=[3, 1]) == {"layers": [1, 3]}
+    assert layer_numbers(load_model(folder / "cut").model) == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"depth": 2}, {"layers": "layers.json"}, {"keep": [1], "depth": 2}, {"layers": "x", "depth": 2, "keep": [1]}],
+    ids=str,
+)
+def test_layers_to_export_must_be_clear(folder, given):
+    with pytest.raises(SecateurError, match="give both --layers and --depth, or --keep alone"):
+        cut(folder, **given)
+
+
+def test_a_depth_that_was_not_found_is_refused(folder):
+    write_json(folder / "layers.json", {"depths": {"1": {"layers": [2]}}})
+    with pytest.raises(SecateurError, match=r"layers.json: no depth 0; choose from 1"):
+        cut(folder, layers=folder / "layers.json", depth=0)
+
+
+def test_svcca_reads_the_table_of_similarities(folder):
+    columns = ("measure", "model_a", "layer_a", "model_b", "layer_b", "value")
+    values = [("svcca", "m", layer - 1, "m", layer, value) for layer, value in [(1, 0.7), (2, 0.8), (3, 0.6)]]
+    write_tsv(folder / "similarity.tsv", columns, [dict(zip(columns, row, strict=True)) for row in values])
+    find(folder, strategy="svcca", similarity=folder / "similarity.tsv")
+    assert read_json(folder / "layers.json")["order_removed"] == [2, 1]
+    with pytest.raises(SecateurError, match=r"of the layers \[\] were given"):
+        find(folder, strategy="svcca", similarity=folder / "similarity.tsv", measure="cka")
+
+
+def test_what_does_not_fit_together_is_refused(folder):
+    with pytest.raises(SecateurError, match="--data has 2 folders and --features 1; give as many of both"):
+        find(folder, features=[folder / "features" / "en"])
+    (folder / "tokens.txt").write_text("\n".join([*TOKENS[:-1], "d", TOKENS[-1]]) + "\n")
+    with pytest.raises(SecateurError, match=r"tokens.txt: not the token list of .*model"):
+        find(folder)
