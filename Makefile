@@ -2,7 +2,7 @@
 
 STUDY ?= default## config.yaml (default), a name in workflow/studies, or the path of a configuration file
 CORES ?=## CPU cores to use at a time (all of this machine)
-ARGS ?=## passed on to Snakemake by `make results`, to pytest by `make test`, to BENCH by `make bench`
+ARGS ?=## passed on to Snakemake by `make results`, to pytest by `make test`, to BENCH by `make bench`, to `make plan`
 BENCH ?=## the benchmark to run, e.g. decode (all of benchmarks/, each without arguments)
 PYTHON ?=## the interpreter to make .venv with (the first of python3.11, 3.12, 3.13, python3 that will do; lexicon search has no build for 3.13)
 
@@ -10,13 +10,16 @@ unexport PYTHONPATH PYTHONHOME
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help results test lint bench venv
+.PHONY: help results plan test lint bench venv
 
 help: ## list the targets
 	@awk -F ' ?([?]=[^#]*|:.*)## ' '/^[A-Za-z]+ ?([?]=[^#]*|:.*)## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
 
 results: venv ## run a study: STUDY=smoke, CORES=4, ARGS='-n' for a dry run
 	@$(IN_VENV) python workflow/run.py --study "$(STUDY)" $(if $(CORES),--cores "$(CORES)") -- $(ARGS)
+
+plan: venv ## what a study will cost in jobs, steps, hours and disk: STUDY=mls-tables, ARGS='--speed 0.8' (steps a second)
+	@$(IN_VENV) python workflow/plan.py --study "$(STUDY)" $(ARGS)
 
 test: venv ## run the tests
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile $(ARGS)

@@ -1,0 +1,224 @@
+"""The plan of a study: jobs against the DAG, steps, hours and bytes by hand."""
+
+import importlib
+import json
+import struct
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from secateur import config as configuration
+from secateur import study
+from secateur.errors import SecateurError
+
+ROOT = Path(__file__).resolve().parents[2]
+STUDIES = ROOT / "workflow" / "studies"
+SMALL = """
+study: small
+seeds: [1, 2]
+training:
+  acoustic: {steps: 100, batch_seconds: 30}
+  retrain: {steps: 7, batch_seconds: 10, average_best: 0}
+pruning:
+  progressive: {levels: [0.5, 0.7], training: retrain, adapt_every: 2}
+dense:
+  - {corpus: asterisk, model: ctc, scopes: [all], searches: [beam-lm]}
+prune:
+  - model: ctc
+    schedule: progressive
+    methods: [imp, longer]
+    pathways: [{start: [[imp, 0.7]]}, {dynamic: true, start: [[imp, 0.5]]}]
+"""
+
+
+@pytest.fixture(scope="module")
+def plan():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "workflow"))
+        yield importlib.import_module("plan")
+
+
+@pytest.fixture(scope="module")
+def rules(plan):
+    """Jobs by rule of two studies."""
+    return {name: plan.jobs_by_rule(ROOT, STUDIES / f"{name}.yaml") for name in ("smoke", "mls-tables")}
+
+
+@pytest.fixture
+def small(plan, tmp_path):
+    """The configuration of a small study, as the plan loads it."""
+    file = tmp_path / "small.yaml"
+    file.write_text(SMALL)
+    return plan.load(ROOT, file)
+
+
+def test_configurations_are_merged_as_snakemake_does(plan):
+    schema = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+    for file in [ROOT / "config.yaml", *sorted(STUDIES.glob("*.yaml"))]:
+        expected = yaml.safe_load((ROOT / "config.yaml").read_text())
+        update_config(expected, yaml.safe_load(file.read_text()))
+        assert plan.load(ROOT, file) == configuration.complete(expected, schema), file
+
+
+@pytest.mark.parametrize("name", ["smoke", "mls-tables"])
+def test_the_jobs_that_train_are_those_of_the_dag(plan, rules, name):
+    config = plan.load(ROOT, STUDIES / f"{name}.yaml")
+    kinds = Counter(job.kind for job in plan.training_jobs(config))
+    language_models, dense = kinds.pop("language model", 0), kinds.pop("dense")
+    assert rules[name]["train"] == dense and rules[name].get("train_lm", 0) == language_models
+    assert rules[name]["pathways"] == kinds.pop("pathways", 0) + kinds.pop("dynamic", 0)
+    assert rules[name]["prune"] == kinds.total()
+    assert rules[name]["decode"] == len(list(study.decodings(config)))
+    assert rules[name]["total"] == sum(count for rule, count in rules[name].items() if rule != "total")
+
+
+def test_steps_by_kind_of_job_by_hand(plan, small):
+    jobs = plan.training_jobs(small)
+    steps, batches, masks = Counter(), {}, Counter()
+    for job in jobs:
+        steps[job.kind] += job.steps
+        batches[job.kind] = job.batch
+        masks[job.kind] += job.masks
+    # Two seeds; two languages; two levels of 7 steps; `longer` takes the steps of fine-tuning and of both levels.
+    assert steps == {
+        "dense": 2 * 100, "finetune": 2 * 2 * 7, "imp": 2 * 2 * 2 * 7, "longer": 2 * 2 * 3 * 7, "pathways": 2 * 7,
+        "dynamic": 2 * 2 * 7, "language model": 2 * small["training"]["text"]["steps"],
+    }  # fmt: skip
+    assert batches["dense"] == 30 and batches["imp"] == 10
+    assert batches["language model"] == small["training"]["text"]["batch_tokens"]
+    assert masks["imp"] == 8 and masks["pathways"] == 4 and masks["dense"] == 0
+    # dense → finetune → imp 50 % → imp 70 % → pathways, an hour each
+    hourly = [replace(job, seconds=3600 / job.steps) for job in jobs]
+    assert plan.longest_chain(hourly) == pytest.approx(5)
+
+
+def job(plan, **changes):
+    return replace(plan.Job("a", "mls", "big", "rnnt", "dense", 10, 20.0, parameters=1000), **changes)
+
+
+def measured(
+    plan, kind="rnnt", device="1 CPU thread(s)", parameters=1000, batch=20.0, steps=500, seconds=100.0, **more
+):
+    unit = more.get("unit", plan.AUDIO)
+    return plan.Measured(kind, unit, device, parameters, batch, steps, seconds, [Path("results/x")])
+
+
+def seconds(plan, jobs, groups, speed=None):
+    return [timed.seconds for timed in plan.timed(jobs, groups, speed)[0]]
+
+
+def test_hours_of_what_was_measured_and_of_what_is_scaled(plan):
+    big, lm = job(plan), job(plan, model="lm", kind="language model", type="transformer_lm", batch=1500)
+    twice = job(plan, model="bigger", parameters=2000, batch=60.0)
+    # The same model, though the token list made it a little larger: 0.2 s. Twice the parameters, three times the audio.
+    assert seconds(plan, [big, twice], [measured(plan, parameters=1004)]) == pytest.approx([0.2, 0.2 * 6 * 1000 / 1004])
+    # The same type goes before a nearer size, and another type before nothing.
+    groups = [measured(plan, "ctc", parameters=2000, seconds=1.0), measured(plan, parameters=500)]
+    assert seconds(plan, [twice], groups) == pytest.approx([0.2 * 4 * 3])
+    assert seconds(plan, [twice], groups[:1]) == pytest.approx([1 / 500 * 3])
+    # A short run is not scaled, but good enough for the model itself; the runs of a language model are no measure.
+    brief = [measured(plan, steps=50, seconds=10.0)]
+    assert seconds(plan, [big, twice], brief) == pytest.approx([0.2, float("nan")], nan_ok=True)
+    assert seconds(plan, [big], [measured(plan, unit=plan.TOKENS)]) == pytest.approx([float("nan")], nan_ok=True)
+    # What a GPU did goes before what a CPU did.
+    groups = [measured(plan), measured(plan, device="a GPU", parameters=4000, seconds=4.0)]
+    assert seconds(plan, [big], groups) == pytest.approx([4 / 500 / 4])
+    # One number: steps per second of the largest dense model.
+    timed, reasons = plan.timed([big, twice, lm], [measured(plan)], speed=0.5)
+    assert [one.seconds for one in timed] == pytest.approx([2 / 6, 2, float("nan")], nan_ok=True)
+    assert timed[1].hours == pytest.approx(20 / 3600)
+    assert "scaled from --speed, which is that of bigger" in reasons[0] and "train one" in reasons[2]
+
+
+def test_what_was_trained_here_is_found(plan, tmp_path):
+    def trained(folder, device="cpu", **record):
+        folder = tmp_path / "results" / folder
+        folder.mkdir(parents=True)
+        arguments = {"training": {"batch_seconds": 20, "batch_tokens": 1500}}
+        record = {"device": device, "threads": 1, "steps": 40, "seconds": 8.0, "arguments": arguments} | record
+        (folder / "run.json").write_text(json.dumps(record))
+        (folder / "model.json").write_text(json.dumps({"config": {"type": "ctc"}}))
+        header = json.dumps({"__metadata__": {}, "a": {"shape": [3, 5]}, "b": {"shape": []}}).encode()
+        (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+        return folder
+
+    trained("one/models/c/ctc/all/dense/s000/seed1")
+    trained("two/models/c/ctc/en/imp/s700/seed3", steps=60, seconds=10.0)
+    trained("two/models/c/ctc/fr/imp/s700/seed3", "cuda:0")
+    trained("two/lm/c/char/seed1")
+    (trained("broken/models/c/ctc/all/dense/s000/seed1") / "model.safetensors").write_bytes(b"short")
+    trained("old/models/c/ctc/all/dense/s000/seed1", arguments={})
+    found = {(group.unit, group.device): group for group in plan.measurements(tmp_path)}
+    together = found[plan.AUDIO, "1 CPU thread(s)"]
+    assert (together.type, together.parameters, together.batch) == ("ctc", 16, 20)
+    assert (together.steps, together.seconds) == (100, 18.0)
+    assert found[plan.AUDIO, "a GPU"].steps == 40 and found[plan.TOKENS, "1 CPU thread(s)"].batch == 1500
+    assert len(found) == 3
+
+
+def test_disk_by_hand(plan, small, capsys):
+    one = job(plan, corpus="asterisk", parameters=2_000_000, masks=3)
+    small["features"] |= {"mel_bins": 40, "speeds": [1.0, 0.5]}
+    plan.show_disk(small, [one, one], {"asterisk": (2.0, 1.0, "")})
+    sizes = {
+        what.strip(): f"{count} {unit}" for what, count, unit in (line.rsplit(maxsplit=2) for line in said(capsys)[3:])
+    }
+    # 2 h for training at speeds 1 and 0.5 are 6 h; 7 h · 3600 s · 100 frames · 40 numbers · 4 bytes
+    assert sizes == {"checkpoints": "16 MB", "masks": "1.5 MB", "features of asterisk": "403 MB"}
+
+
+def said(capsys):
+    return capsys.readouterr().out.splitlines()
+
+
+def test_hours_of_speech(plan, small, tmp_path):
+    assert plan.speech_hours(tmp_path, small, []) == {}
+    assert plan.speech_hours(tmp_path, small, ["asterisk=1.5"])["asterisk"][:2] == (1.5, 0.0)
+    table = tmp_path / "results" / "small" / "validation" / "asterisk.tsv"
+    table.parent.mkdir(parents=True)
+    table.write_text("split\thours\ntrain\t0.5\ndev\t0.25\ntest\t0.125\ntrain\t1\n")
+    assert plan.speech_hours(tmp_path, small, [])["asterisk"][:2] == (1.5, 0.375)
+    for word in ("asterisk", "asterisk=much", "asterisk=-1", "other=1"):
+        with pytest.raises(SecateurError, match=rf"--hours: '{word}'; wanted CORPUS=HOURS.*corpora: asterisk"):
+            plan.speech_hours(tmp_path, small, [word])
+    mls = plan.load(ROOT, STUDIES / "mls-tables.yaml")
+    assert plan.speech_hours(tmp_path, mls, [])["mls"][0] == 44660 + 1077 + 247 + 1554
+    mls["corpora"]["mls"]["subset"] = "10h"
+    assert plan.speech_hours(tmp_path, mls, [])["mls"][0] == 40
+
+
+def test_the_plan_of_the_cluster_study(plan, rules, monkeypatch, capsys):
+    monkeypatch.setattr(plan, "jobs_by_rule", lambda directory, file: rules["mls-tables"])
+    assert plan.main(["--study", "mls-tables", "--speed", "0.5", "--hours", "mls=1000"]) == 0
+    lines = [line.split() for line in said(capsys)]
+    assert ["Jobs:", str(rules["mls-tables"]["total"])] in lines
+    shares = [
+        float(line[-1]) for line in lines if line[:2] == ["mls", "rnnt-187m"] and len(line) == 7 and "." in line[-1]
+    ]
+    assert len(shares) == 3 and all(share <= plan.AIM for share in shares)
+    config = plan.load(ROOT, STUDIES / "mls-tables.yaml")
+    (dense,) = (line for line in lines if line[:3] == ["mls", "rnnt-187m", "dense"])
+    steps = len(config["seeds"]) * config["training"]["dense-mls"]["steps"]
+    assert dense[3:6] == [str(len(config["seeds"])), dense[4], f"{steps:,}"]
+    assert float(dense[6].replace(",", "")) == pytest.approx(steps / 0.5 / 3600, rel=0.01)
+    assert 180 < float(dense[4].rstrip("M")) < 195
+    assert "unknown" not in str(lines) and any(line[:3] == ["features", "of", "mls"] for line in lines)
+
+
+def test_errors_are_one_message(plan, tmp_path, capsys):
+    assert plan.main(["--study", "smok"]) == 1
+    assert "'smok'" in capsys.readouterr().err
+    (tmp_path / "mine.yaml").write_text("study: mine\nsedes: [1]\n")
+    assert plan.main(["--study", str(tmp_path / "mine.yaml")]) == 1
+    assert (
+        "mine.yaml: the configuration is not valid:\nsedes: unknown key (did you mean 'seeds'?)"
+        in capsys.readouterr().err
+    )
+    with pytest.raises(SystemExit):
+        plan.main(["--speed", "0"])
+    with pytest.raises(SecateurError, match=r"(?s)^\S*nowhere\.yaml: Snakemake's dry run failed.*No such file"):
+        plan.jobs_by_rule(ROOT, tmp_path / "nowhere.yaml")
