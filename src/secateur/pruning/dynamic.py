@@ -54,7 +54,7 @@ class DynamicPathways(Pathways):
         return mask | ~union(others) if others else Mask(mask.shapes, torch.ones_like(mask.flat))
 
     def after_update(self, step: int, batch: Batch) -> None:
-        self._leave(batch)
+        self._leave()
         language = _language(batch)
         self.done[language] += 1
         with torch.no_grad():
@@ -72,7 +72,7 @@ class DynamicPathways(Pathways):
         old = self.masks[language]
         new = magnitude_mask(self._weights, sparsity, self.ranking, within=self.region(language))
         self.masks[language] = new
-        self._regions.clear()
+        self._outsides.clear()
         gone = old & ~new
         homeless = gone & ~union(self.masks.values())
         (~homeless).apply_(self._weights)

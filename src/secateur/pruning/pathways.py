@@ -23,7 +23,7 @@ class Pathways(Method):
 
     def __init__(self, masks: Mapping[str, Mask], steps: int):
         self.masks, self.steps = dict(masks), steps
-        self._regions: dict[str, list[torch.Tensor]] = {}
+        self._outsides: dict[str, list[torch.Tensor]] = {}
         self._aside: list[torch.Tensor] | None = None
 
     def start(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -39,48 +39,38 @@ class Pathways(Method):
 
     def before_forward(self, step: int, batch: Batch) -> None:
         if self._aside is None:
-            self._aside = self._enter(self._region(_language(batch)))
+            self._aside = _take_out(self._parameters, self._outside(_language(batch)))
 
     def after_backward(self, step: int, batch: Batch) -> None:
-        region = self._region(_language(batch))
-        torch._foreach_mul_([parameter.grad for parameter in self._parameters], region)
-        self._moments = [_outside(moments, region) for moments in self._states()]
+        outside, gradients = self._outside(_language(batch)), [parameter.grad for parameter in self._parameters]
+        torch._foreach_addcmul_(gradients, gradients, outside, value=-1)
+        self._moments = [_take_out(moments, outside) for moments in self._states()]
 
     def after_update(self, step: int, batch: Batch) -> None:
-        self._leave(batch)
+        self._leave()
         if step + 1 == self.steps:
             union(self.masks.values()).apply_(self._weights)
 
-    def _leave(self, batch: Batch) -> None:
-        """Put back what lies outside the region of the batch's language: weights and moments."""
-        region = self._region(_language(batch))
-        with torch.no_grad():
-            _restore(self._parameters, region, self._aside)
-            for moments, aside in zip(self._states(), self._moments, strict=False):
-                _restore(moments, region, aside)
+    def _leave(self) -> None:
+        """Put back the weights and moments outside the region. There, a step of AdamW from zeros has left zeros."""
+        _put_back(self._parameters, self._aside)
+        for moments, aside in zip(self._states(), self._moments, strict=False):
+            _put_back(moments, aside)
         self._aside = None
 
     @contextmanager
     def evaluating(self, batch: Batch) -> Iterator[None]:
-        mask = [bits.to(torch.float32) for bits in self.masks[_language(batch)].values()]
-        aside = self._enter(mask)
+        aside = _take_out(self._parameters, _numbers(~self.masks[_language(batch)]))
         yield
-        _restore(self._parameters, mask, aside)
+        _put_back(self._parameters, aside)
 
-    def _enter(self, region: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Set the weights outside `region` to zero; return them, zero inside."""
-        with torch.no_grad():
-            aside = _outside(self._parameters, region)
-            torch._foreach_mul_(self._parameters, region)
-        return aside
-
-    def _region(self, language: str) -> list[torch.Tensor]:
-        """The region of a language as numbers 0 and 1, by matrix."""
-        if language not in self._regions:
+    def _outside(self, language: str) -> list[torch.Tensor]:
+        """By matrix, 1 where a weight is outside the region of a language and 0 within."""
+        if language not in self._outsides:
             if language not in self.masks:
                 raise SecateurError(f"language {language!r} has no mask; there are masks of {', '.join(self.masks)}")
-            self._regions[language] = [bits.to(torch.float32) for bits in self.region(language).values()]
-        return self._regions[language]
+            self._outsides[language] = _numbers(~self.region(language))
+        return self._outsides[language]
 
     def _states(self) -> Iterator[list[torch.Tensor]]:
         """AdamW's moments of the prunable weights; none before the first update."""
@@ -107,15 +97,20 @@ def _language(batch: Batch) -> str:
     return language
 
 
-# Products with 0 and 1 are exact, and several times faster than selecting by a boolean mask.
+def _numbers(mask: Mask) -> list[torch.Tensor]:
+    """The bits by matrix, as float32: products with 0 and 1 are exact, and several times faster than selecting."""
+    return [bits.float() for bits in mask.values()]
 
 
-def _outside(tensors: list[torch.Tensor], region: list[torch.Tensor]) -> list[torch.Tensor]:
-    """What lies outside the region, zero inside."""
-    return list(torch._foreach_sub(tensors, torch._foreach_mul(tensors, region)))
+@torch.no_grad()
+def _take_out(tensors: list[torch.Tensor], outside: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Set the entries `outside` to zero, in place; return them, zero elsewhere."""
+    aside = list(torch._foreach_mul(tensors, outside))
+    torch._foreach_sub_(tensors, aside)
+    return aside
 
 
-def _restore(tensors: list[torch.Tensor], region: list[torch.Tensor], outside: list[torch.Tensor]) -> None:
-    """Put `outside` back where it was, in place; inside the region the tensors stay as they are."""
-    torch._foreach_mul_(tensors, region)
-    torch._foreach_add_(tensors, outside)
+@torch.no_grad()
+def _put_back(tensors: list[torch.Tensor], aside: list[torch.Tensor]) -> None:
+    """Put back what `_take_out` returned, where the tensors are zero."""
+    torch._foreach_add_(tensors, aside)
