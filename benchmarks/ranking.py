@@ -7,7 +7,10 @@ before the weights were made, in units of the weights: 1 is the weights themselv
 the greater part). `within` ranks what a first level of half the sparsity left, which gives the same
 mask. The last column begins the SHA-256 of the mask: equal masks have equal ones.
 
-Example: python benchmarks/ranking.py --ways ours within topk kthvalue
+--check holds our ways to their aims: ten seconds of CPU time, and twice the memory of the weights.
+
+    python benchmarks/ranking.py --ways ours within topk kthvalue
+    python benchmarks/ranking.py --ways ours within layerwise --check
 """
 
 import argparse
@@ -29,7 +32,9 @@ from secateur.pruning.mask import kept
 from secateur.pruning.ranking import magnitude_mask
 
 WIDTH = 512
-WAYS = ["ours", "within", "layerwise", "kthvalue", "topk", "sort"]
+OURS = ["ours", "within", "layerwise"]
+WAYS = [*OURS, "kthvalue", "topk", "sort"]
+AIMS = {"cpu": 10.0, "memory": 2.0}
 
 
 def main() -> None:
@@ -38,6 +43,7 @@ def main() -> None:
     parser.add_argument("--sparsity", type=float, default=0.7, help="share to prune (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="times that each is run (default: %(default)s)")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="what to run (default: all)")
+    parser.add_argument("--check", action="store_true", help="exit with status 1 if one of our ways misses an aim")
     parser.add_argument("--in-process", action="store_true", help="run the one way here and print JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -64,6 +70,9 @@ def main() -> None:
     # A layerwise mask is another one. Where magnitudes tie at the threshold, kthvalue keeps too many and topk any.
     if len({results[way]["mask"] for way in ("ours", "within", "sort") if way in results}) > 1:
         sys.exit("our mask is not that of a stable sort")
+    missed = {way for way in OURS if way in results for key, aim in AIMS.items() if results[way][key] > aim}
+    if arguments.check and missed:
+        sys.exit(f"over {AIMS['cpu']:g} s or {AIMS['memory']:g} times the weights' memory: {', '.join(sorted(missed))}")
 
 
 def measure(way: str, count: int, sparsity: float, repeats: int) -> dict[str, float | str]:

@@ -1,0 +1,122 @@
+"""What the benchmarks of pruning measure, and the ratios that they make of it."""
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from secateur.models import build_model
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = {
+    "type": "ctc",
+    "features": 8,
+    "input": "stack",
+    "stack": 3,
+    "encoder": {
+        "type": "conformer",
+        "layers": 1,
+        "dim": 16,
+        "heads": 2,
+        "ffn": 32,
+        "dropout": 0.1,
+        "attention_dropout": 0.0,
+        "kernel": 3,
+    },
+    "intermediate_ctc": {"layers": [], "weight": 0.0},
+    "stochastic_depth": 0.0,
+}
+TRAINING = {
+    "batch_seconds": 6,
+    "accumulate": 1,
+    "learning_rate": 0.001,
+    "weight_decay": 0.01,
+    "warmup": 0,
+    "schedule": "constant",
+    "clip": 5.0,
+    "precision": "float32",
+    "evaluate_every": 100,
+    "average_best": 0,
+    "checkpoint_seconds": 3600,
+}
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def masking():
+    return load("masking")
+
+
+def test_every_way_goes_on_from_its_last_turn_and_tells_when_it_adapts(masking, tmp_path):
+    torch.manual_seed(0)
+    dense = build_model(MODEL, masking.TOKENS)
+    before = {name: value.clone() for name, value in dense.state_dict().items()}
+    arguments = argparse.Namespace(ways=list(masking.WAYS), sparsity=0.5, every=10, steps=20)
+    times = masking.measure(dense, masking.Speech(8), TRAINING, torch.device("cpu"), arguments, tmp_path)
+    measured = [step for step in range(20) if step % 10 >= masking.LEFT_OUT]
+    for way, steps in times.items():
+        assert sorted(steps) == measured and all(seconds > 0 for seconds, _ in steps.values()), way
+    adapted = {way: [step for step, (_, adapts) in steps.items() if adapts] for way, steps in times.items()}
+    assert adapted["adaptive"] == adapted["straight-through"] == [9, 19]
+    assert len(adapted.pop("dynamic")) > 0
+    assert {way for way, steps in adapted.items() if steps} == {"adaptive", "straight-through"}
+    assert all(torch.equal(value, before[name]) for name, value in dense.state_dict().items())
+
+    for way, masked in {"dense": False, "fixed": True, "adaptive": True}.items():
+        with safe_open(tmp_path / way / "state.safetensors", "pt") as state:
+            assert json.loads(state.metadata()["state"])["step"] == 20
+            weight = state.get_tensor("model.encoder.encoders.0.feed_forward.w_1.weight")
+        assert bool((weight == 0).any()) == masked, way
+
+
+def test_ratios_by_hand(masking, capsys):
+    """An adaptive step takes 1.02 dense steps, and 2.02 if the mask adapts: every tenth makes 1.12."""
+    lengths = {step: 1.0 + step for step in range(9)}
+    times = {
+        "dense": {step: (length, False) for step, length in lengths.items()},
+        "fixed": {step: (1.01 * length, False) for step, length in lengths.items()},
+        "adaptive": {step: ((2.02 if step == 4 else 1.02) * length, step == 4) for step, length in lengths.items()},
+        "pathways": {step: (3.0 * length, False) for step, length in lengths.items()},
+    }
+    assert masking.report(times, every=10) == ["adaptive"]
+    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[1:]}
+    assert rows["fixed"] == ["5050.0", "1.010", "1.010", "≤", "1.03"]
+    assert rows["adaptive"][1:] == ["1.020", "2.020", "1.120", "≤", "1.05"]
+    assert rows["pathways"][1:] == ["3.000", "3.000"]
+    assert masking.report(times, every=50) == []
+
+
+@pytest.mark.parametrize(("cpu", "memory", "missed"), [(9.0, 1.9, ""), (11.0, 1.0, "ours"), (1.0, 2.1, "ours")])
+def test_ranking_is_held_to_its_aims(cpu, memory, missed, monkeypatch):
+    ranking = load("ranking")
+
+    def measured(command, **_):
+        ours = command[command.index("--ways") + 1] == "ours"
+        result = {"seconds": cpu, "cpu": cpu if ours else 99.0, "memory": memory if ours else 99.0, "mask": "0" * 64}
+        return subprocess.CompletedProcess(command, 0, json.dumps(result))
+
+    monkeypatch.setattr(ranking.subprocess, "run", measured)
+    monkeypatch.setattr(sys, "argv", ["ranking.py", "--ways", "ours", "sort", "--check"])
+    if missed:
+        with pytest.raises(SystemExit, match=rf"over 10 s or 2 times the weights' memory: {missed}$"):
+            ranking.main()
+    else:
+        ranking.main()
+
+
+def test_ranking_agrees_with_a_stable_sort(monkeypatch):
+    ranking = load("ranking")
+    masks = {way: ranking.measure(way, 100_000, 0.7, 1)["mask"] for way in ("ours", "within", "sort")}
+    assert len(set(masks.values())) == 1
