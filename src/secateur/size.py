@@ -1,9 +1,10 @@
-"""What a model costs: parameters, bytes, arithmetic and memory.
+"""What a model costs: parameters, bytes, arithmetic, memory and the wait that streaming cannot avoid.
 
 Arithmetic and memory are of encoding one utterance of ten seconds (1000 frames), a CTC head included, in float32 on
 the CPU. Both are counted, not timed, so they are the same on every machine.
 """
 
+import math
 import weakref
 from typing import Any
 
@@ -92,6 +93,13 @@ def encoding_cost(model: torch.nn.Module, bins: int) -> dict[str, int]:
     }
 
 
+def algorithmic_latency(model: torch.nn.Module) -> float | None:
+    """Seconds of audio that a streaming model waits for on any machine; None for one that hears all speech first."""
+    seconds = getattr(model, "algorithmic_latency", math.inf)
+    return seconds if math.isfinite(seconds) else None
+
+
 def size(model: torch.nn.Module, bins: int) -> dict[str, Any]:
-    """Everything of `size.json` that does not need the checkpoint's file."""
-    return parameter_counts(model) | encoding_cost(model, bins)
+    """Everything of an entry of `sizes.json` that does not need the checkpoint's file."""
+    latency = {"algorithmic_latency": algorithmic_latency(model)}
+    return parameter_counts(model) | encoding_cost(model, bins) | latency

@@ -7,7 +7,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from secateur.models import build_model
-from secateur.size import PeakMemory, encoding_cost, parameter_counts
+from secateur.size import PeakMemory, algorithmic_latency, encoding_cost, parameter_counts
 
 TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
 CONFIG = {
@@ -110,3 +110,17 @@ def test_peak_memory_agrees_with_torchs_profiler():
     changes = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
     alive = itertools.accumulate(event.nbytes() for event in sorted(changes, key=lambda event: event.start_ns()))
     assert memory.peak == max(alive)
+
+
+def test_algorithmic_latency_of_models_that_stream_and_that_do_not():
+    """A segment of 5 and a look-ahead of 3 frames of four times 10 ms."""
+    shared = {"layers": 1, "dim": 8, "heads": 2, "ffn": 8, "dropout": 0.0, "attention_dropout": 0.0, "kernel": 5}
+    streaming = {"segment": 5, "left_context": 4, "right_context": 3, "memory": 1}
+    streaming |= {"positions": False, "convolution": 0, "tanh_on_memory": False}
+    config = CONFIG | {"type": "rnnt", "ctc_weight": 0.0, "joiner": {"dim": 8}}
+    config |= {"predictor": {"embedding": 4, "dim": 8, "layers": 1, "dropout": 0.0}}
+    emformer = build_model(config | {"encoder": {"type": "emformer", **shared, **streaming}}, TOKENS)
+    assert algorithmic_latency(emformer) == pytest.approx(0.32)
+    whole = build_model(config | {"encoder": {"type": "transformer", **shared}}, TOKENS)
+    assert algorithmic_latency(whole) is None
+    assert algorithmic_latency(build_model(CONFIG, TOKENS)) is None

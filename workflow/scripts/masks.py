@@ -37,11 +37,13 @@ def masks(root: Path, run: ModelRun) -> dict[str, Path]:
 
 
 def axes(run: ModelRun) -> dict[str, Any]:
-    return {"corpus": run.corpus, "model": run.model, "method": run.method, "seed": run.seed}
+    """What masks have in common that are compared; models of one language each belong together."""
+    scope = run.scope if run.scope == "all" or "-" in run.scope else "each"
+    return {"corpus": run.corpus, "model": run.model, "scope": scope, "seed": run.seed, "method": run.method}
 
 
 def overlaps(root: Path, runs: list[ModelRun]) -> Iterator[dict[str, Any]]:
-    """Rows for every two masks of one method, model and seed that differ in the language or in the level alone."""
+    """Rows for every two masks of one method that differ in the language or in the level alone."""
     families: dict[tuple, list[tuple[ModelRun, str, Path]]] = {}
     for run in runs:
         for language, file in masks(root, run).items():

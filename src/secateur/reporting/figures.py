@@ -1,13 +1,17 @@
 """The figures of the report: their titles, their captions, and the job that draws them from the tables.
 
-A new figure is a function in `secateur.reporting.plots`, one entry in `FIGURES` with the same name, and its caption in
-`workflow/report/` for `snakemake --report`. This module is light: the plotting libraries are imported when drawing.
+A new figure is a function that `secateur.reporting.plots` has or imports, one entry in `FIGURES` with the same name,
+and its caption in `workflow/report/` for `snakemake --report`. This module is light: the plotting libraries are
+imported when drawing.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from secateur.reporting.tables import read_tables
+
+EMPTY = "Nothing to show"
+"""Description of a picture whose data the study lacks; the page leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,48 @@ FIGURES = (
         "Training loss (thin) and loss on the development set (thick, with points) by training step; one line for "
         "each seed. A development loss that rises while the training loss falls is over-fitting; a curve that still "
         "falls at its end had too small a budget. Losses of different kinds of models are not comparable.",
+    ),
+    Figure(
+        "sparsity",
+        "Word error rate against sparsity",
+        "One panel a language; avg is the unweighted mean over all languages of the corpus. Methods that prune level "
+        "by level are lines from the dense model at 0. In the shaded part stand all other models of the highest "
+        "sparsity, each in a place of its own. Colour says where masks come from (blue: IMP, orange: LTH, green: "
+        "LAP); squares are adaptive, diamonds pathways, triangles dynamic pathways. Horizontal lines are dense "
+        "models. Bars are 95 % bootstrap intervals over utterances, or ± one standard deviation over seeds. All are "
+        "decoded by one search, the first of the pruned models' searches. The vertical axis does not begin at zero.",
+    ),
+    Figure(
+        "schedule",
+        "Sparsity during training",
+        "What it takes to make one model: its sparsity by training step, counted from the dense model on. Pathways "
+        "need two stages, first masks (IMP and LTH: a training of its own for each language), then pathways, which "
+        "start again from the dense weights. Masks without pathways, adaptive ones too, need one stage. Short "
+        "strokes: a mask adapts. Methods with the same schedule share a panel.",
+    ),
+    Figure(
+        "adaptation",
+        "How much each adaptation changes a mask",
+        "Share of the weights in a language's mask that were not in it before the adaptation, by training step, "
+        "counted from the dense model on; one line for each language and seed. At a vertical line the sparsity steps "
+        "up to the level beside it.",
+    ),
+    Figure(
+        "overlap",
+        "Overlap of masks",
+        "Intersection over union of two masks: 1 where they keep the same weights, 0 where they share none; the mean "
+        "over seeds. Panels that end with a sparsity compare the masks of languages at that sparsity, panels that end "
+        "with a language compare the levels of its mask. Two masks drawn independently at sparsity s overlap by (1 − "
+        "s) / (1 + s), which is 0.18 at 70 %; nested masks, as those of IMP, LTH and LAP are, overlap by the ratio of "
+        "what they keep. The control of random masks draws one for all languages of a seed. Fixed pathways have the "
+        "masks of the method that they are named after.",
+    ),
+    Figure(
+        "matrix_sparsity",
+        "Where weights are pruned",
+        "Sparsity in percent of the layers and of the kinds of matrices at the highest sparsity: the weights of all "
+        "their matrices together, the mean over languages and seeds. The mask as a whole has the sparsity in the "
+        "title.",
     ),
 )
 

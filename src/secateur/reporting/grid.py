@@ -22,6 +22,7 @@ HEADINGS = {
     "search": "Search",
     "lm": "LM",
     "language": "Language",
+    "languages": "Languages",
     "batch": "Batch",
     "threads": "Threads",
     "device": "Device",

@@ -149,23 +149,7 @@ def _row(
     return row | {"source": " ".join(sources)}
 
 
-MASK_AXES = ("corpus", "model", "seed", "method", "level")
-OVERLAP_COLUMNS = (*MASK_AXES, "level_b", "language_a", "language_b", "iou", "source")
-MATRIX_COLUMNS = (*MASK_AXES, "language", "matrix", "sparsity", "source")
 BUDGET_COLUMNS = ("corpus", "base", "seed", "rows", "steps_run", "steps_alone", "share")
-MASKS_FILE = "masks.json"
-
-
-def overlaps(results: Results) -> Iterator[Row]:
-    """Intersection over union of masks: between languages at one level, and between levels of one language."""
-    for row in results.json(MASKS_FILE, "overlaps")["overlaps"]:
-        yield row | {"source": MASKS_FILE}
-
-
-def matrices(results: Results) -> Iterator[Row]:
-    """The sparsity of every matrix under every mask."""
-    for row in results.json(MASKS_FILE, "matrices")["matrices"]:
-        yield row | {"source": MASKS_FILE}
 
 
 def budget(results: Results) -> Iterator[Row]:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from secateur.errors import SecateurError
 from secateur.files import write_text
-from secateur.reporting.figures import FIGURES
+from secateur.reporting.figures import EMPTY, FIGURES, Figure
 from secateur.reporting.grid import Cell, Grid, combined, measure
 from secateur.reporting.page import STYLE, TEMPLATE
 from secateur.reporting.tables import TABLES, read_tables
@@ -37,9 +37,14 @@ class Section:
 DATA = ("corpora", "sources", "dropped")
 SECTIONS = (
     Section("accuracy", "Word error rates", ("wer", "comparisons"), ("wer",)),
-    Section("pathways", "Masks and pathways", ("table1", "table2", "table3", "budget"), ()),
+    Section(
+        "pathways",
+        "Masks and pathways",
+        ("table1", "table2", "table3", "budget"),
+        ("sparsity", "schedule", "adaptation", "overlap", "matrix_sparsity"),
+    ),
     Section("time", "Decoding time", ("latency",), ("latency", "tradeoff")),
-    Section("size", "Size", ("size",), ()),
+    Section("size", "Size", ("size", "storage"), ()),
     Section("training", "Training", (), ("loss",)),
 )
 
@@ -67,6 +72,16 @@ def write_report(
     environment.filters["link"] = lambda path: quote(f"{upwards}/{path}")
     views = {table.name: _view(table, rows) for table in TABLES if table.view}
     pictures = {figure.name: _picture(figure, Path(figures)) for figure in FIGURES}
+    shown = [name for name, picture in pictures.items() if picture]
+    sections = [
+        {
+            "id": section.id,
+            "title": section.title,
+            "tables": [views[name] for name in section.tables if views[name]["grids"]],
+            "figures": [pictures[name] for name in section.figures if name in shown],
+        }
+        for section in SECTIONS
+    ]
     page = environment.from_string(TEMPLATE).render(
         title=config.get("report", {}).get("title") or f"Study {config['study']}",
         study=config["study"],
@@ -77,18 +92,9 @@ def write_report(
         keys=keys(config, rows),
         summary=summary(rows),
         data=[views[name] for name in DATA],
-        sections=[
-            {
-                "id": section.id,
-                "title": section.title,
-                "tables": [views[name] for name in section.tables if views[name]["grids"]],
-                "figures": [pictures[name] for name in section.figures],
-            }
-            for section in SECTIONS
-            if section.figures or any(views[name]["grids"] for name in section.tables)
-        ],
+        sections=[section for section in sections if section["tables"] or section["figures"]],
         tidy=[f"{table.name}.tsv" for table in TABLES],
-        figures=[f"{figure.name}.svg" for figure in FIGURES],
+        figures=[f"{name}.svg" for name in shown],
         configuration=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100),
     )
     write_text(output, page.strip() + "\n")
@@ -194,12 +200,16 @@ def _view(table, rows: Tables) -> dict[str, Any]:
     return {"name": table.name, "grids": grids, "files": table.files}
 
 
-def _picture(figure, folder: Path) -> dict[str, str]:
+def _picture(figure: Figure, folder: Path) -> dict[str, str] | None:
+    """What the page shows of a figure; None where the study has no data for it."""
     path = folder / f"{figure.name}.svg"
     try:
-        data = base64.b64encode(path.read_bytes()).decode()
+        picture = path.read_bytes()
     except FileNotFoundError as error:
         raise SecateurError(f"{path}: no such file; draw the figures first (workflow/scripts/figures.py)") from error
+    if f"<dc:description>{EMPTY}<".encode() in picture:
+        return None
+    data = base64.b64encode(picture).decode()
     return {"title": figure.title, "caption": figure.caption, "data": f"data:image/svg+xml;base64,{data}"}
 
 

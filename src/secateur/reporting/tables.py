@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from secateur.files import read_tsv, write_text, write_tsv
-from secateur.reporting import comparisons, multilingual, published, views
+from secateur.reporting import comparisons, multilingual, pruning, published, views
 from secateur.reporting.grid import Grid
 from secateur.reporting.render import latex, markdown
 from secateur.reporting.results import EACH, MODEL_AXES, SIZES_FILE, Results
@@ -31,7 +31,7 @@ CORPUS_COUNTS = (
 CORPUS_FACTS = ("name", "description", "licence", "credits", "notes")
 SCORES = ("wer", "wer_low", "wer_high", "cer", "utterances", "words")
 TIMES = ("encoder_s", "search_s", "lm_s", "total_s", "p50_s", "p95_s", "rtf")
-SIZES = ("parameters", "nonzero", "bytes", "macs_per_second", "peak_memory")
+SIZES = ("parameters", "nonzero", "bytes", "macs_per_second", "peak_memory", "algorithmic_latency")
 LOSSES = ("step", "train_loss", "dev_loss", "learning_rate", "grad_norm", "utterances", "seconds")
 RECORDED = ("steps", "seconds", "cpu_seconds", "started", "host", "processor", "threads", "device", "git", "versions")
 
@@ -140,7 +140,7 @@ def latency(results: Results) -> Iterator[Row]:
 
 
 def size(results: Results) -> Iterator[Row]:
-    """Parameters, those that are not zero, bytes on disk, arithmetic per second of speech, peak memory in bytes."""
+    """What each model costs; the algorithmic latency is empty where a model hears the whole utterance first."""
     for run in model_runs(results.config):
         sizes = results.size(run, *SIZES)
         yield {**results.axes(run), **{column: sizes[column] for column in SIZES}, "source": SIZES_FILE}
@@ -188,9 +188,12 @@ TABLES = (
             ("table3", "Pathways of all languages", multilingual.TABLE3, published.S3_TABLE3),
         )
     ),
-    Table("masks", multilingual.OVERLAP_COLUMNS, multilingual.overlaps),
-    Table("matrices", multilingual.MATRIX_COLUMNS, multilingual.matrices),
     Table("budget", multilingual.BUDGET_COLUMNS, multilingual.budget, multilingual.budget_view),
+    Table("schedule", pruning.SCHEDULE_COLUMNS, pruning.schedules),
+    Table("masks", pruning.OVERLAP_COLUMNS, pruning.overlaps),
+    Table("matrices", pruning.MATRIX_COLUMNS, pruning.matrices),
+    Table("adaptations", pruning.ADAPTATION_COLUMNS, pruning.adaptations),
+    Table("storage", pruning.STORAGE_COLUMNS, pruning.storage, pruning.storage_view),
     Table("history", ("stage", *MODEL_AXES, *LOSSES, "source"), history),
     Table("runs", ("stage", *DECODING_AXES, *RECORDED, "source"), runs),
 )

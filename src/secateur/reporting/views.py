@@ -98,15 +98,23 @@ def size(tables: Tables) -> list[Grid]:
         "bytes": ("File (MB)", 1e-6),
         "macs_per_second": ("MMAC per s of speech", 1e-6),
         "peak_memory": ("Peak memory (MB)", 1e-6),
+        "algorithmic_latency": ("Algorithmic latency (s)", 1),
     }
+    streaming = (
+        "Algorithmic latency: seconds of speech that streaming waits for on any machine, a segment and its look-ahead; "
+        "–: the model hears the whole utterance first."
+    )
     grids = []
     for corpus, rows in by_corpus(tables["size"]).items():
 
         def cells(row: Row) -> list[tuple[str, Cell]]:
-            return [(heading, measure(row, column, scale=scale)) for column, (heading, scale) in headings.items()]
+            known = ((column, *heading) for column, heading in headings.items() if row[column])
+            return [(heading, measure(row, column, scale=scale)) for column, heading, scale in known]
 
         grid = pivot(f"Size of the models, {named(tables, corpus)}", rows, MODEL_INDEX, cells, keep=("model",))
-        grids.append(captioned(grid, tables, corpus, rows))
+        grids.append(
+            captioned(grid, tables, corpus, rows, streaming if any(row["algorithmic_latency"] for row in rows) else "")
+        )
     return grids
 
 

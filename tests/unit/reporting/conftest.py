@@ -74,6 +74,7 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
         "bytes": 5000000,
         "macs_per_second": 31.5e6,
         "peak_memory": 210e6,
+        "algorithmic_latency": None,
     }
     write_json(root / "masks.json", {"overlaps": [], "matrices": []})
     write_json(root / "sizes.json", {run.folder: size for run in model_runs(config)})
@@ -135,6 +136,12 @@ def record(seed: int, **facts) -> dict:
 @pytest.fixture
 def config() -> dict:
     return CONFIG
+
+
+@pytest.fixture(scope="package")
+def write_study():
+    """The configuration, and the function that writes the files of a study."""
+    return CONFIG, build
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from secateur.files import read_tsv, write_tsv
 from secateur.reporting import plots
-from secateur.reporting.figures import FIGURES, write_figures
+from secateur.reporting.figures import EMPTY, FIGURES, write_figures
 from secateur.reporting.tables import TABLES, read_tables, write_tables
 
 CAPTIONS = Path(__file__).resolve().parents[3] / "workflow" / "report"
@@ -64,11 +64,12 @@ def test_missing_data_is_said_in_the_picture(copy, tmp_path):
     for name in ("wer", "latency", "history"):
         rows = read_tsv(tables / f"{name}.tsv")
         write_tsv(tables / f"{name}.tsv", list(rows[0]), [])
-    for function in (plots.wer, plots.latency, plots.tradeoff, plots.loss):
+    for figure in FIGURES:
         with pytest.raises(plots.NothingToShow):
-            function(read_tables(tables))
+            getattr(plots, figure.name)(read_tables(tables))
     write_figures(tables, tmp_path / "empty")
     for figure in FIGURES:
+        assert f"<dc:description>{EMPTY}</dc:description>" in (tmp_path / "empty" / f"{figure.name}.svg").read_text()
         assert ElementTree.parse(tmp_path / "empty" / f"{figure.name}.svg").getroot().get("height") == "43.2pt"
 
 

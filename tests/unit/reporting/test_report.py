@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from secateur.errors import SecateurError
-from secateur.reporting.figures import FIGURES
 from secateur.reporting.report import keys, write_report
 from secateur.reporting.tables import read_tables
 from secateur.reporting.views import effort
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
+DRAWN = {"wer", "latency", "tradeoff", "loss"}
+"""Figures of a study without pruning."""
 
 
 class Page(HTMLParser):
@@ -59,7 +60,7 @@ def test_page_is_well_formed_and_loads_nothing(output):
         value for _, attributes in page.elements for name, value in attributes.items() if name in ("src", "srcset")
     ]
     loads += [attributes["href"] for attributes in page.all("link")]
-    assert len(loads) == len(FIGURES) + 1
+    assert len(loads) == len(DRAWN) + 1
     assert all(value.startswith("data:") for value in loads)
     assert not page.all("script")
     assert not re.search(r"url\(|@import", output.read_text(encoding="utf-8"))
@@ -72,7 +73,15 @@ def test_every_link_leads_to_a_file_of_the_study(output):
     for target in targets:
         assert target[1:] in identifiers if target[0] == "#" else (output.parent / target).is_file(), target
     assert sum(target.endswith("score.json") for target in targets) >= 24
-    assert "../tables/wer.tex" in targets and "../figures/wer.svg" in targets
+    assert "../tables/wer.tex" in targets
+    assert {Path(target).stem for target in targets if target.endswith(".svg")} == DRAWN
+
+
+def test_a_section_without_tables_and_figures_is_left_out(output):
+    page = Page(output.read_text(encoding="utf-8"))
+    assert [attributes["id"] for attributes in page.all("section")] == [
+        *("data", "accuracy", "time", "size", "training", "configuration"),
+    ]
 
 
 def test_page_is_accessible(output):

@@ -1,0 +1,167 @@
+"""What the figures share: style, colours, panels, points with intervals, names, the legend."""
+
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("svg")
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from secateur.reporting.grid import Cell, Row, combined, label, measure
+
+Tables = Mapping[str, Sequence[Row]]
+
+STYLE = {
+    "svg.hashsalt": "secateur",
+    "svg.fonttype": "path",
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.1,
+    "figure.constrained_layout.h_pad": 0.1,
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": "#888888",
+    "axes.labelcolor": "#333333",
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+    "grid.color": "#e4e4e4",
+    "legend.frameon": False,
+}
+MARKERS = "osD^vPX*<>"
+WIDTH = 8.6
+PANEL_HEIGHT = 3.1
+LINE_LENGTH = 110
+"""Characters that fit across a figure."""
+NAMES = {"one-shot": "one-shot", "random": "random", "longer": "dense, longer", "finetune": "dense, fine-tuned"}
+"""What pruning methods are called where that is not made of their parts."""
+
+
+class NothingToShow(Exception):
+    """The tables lack what a figure needs; the message says what."""
+
+
+def panels(
+    count: int, columns: int = 2, height: float = PANEL_HEIGHT, sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels, at most `columns` to a line."""
+    columns = min(count, columns)
+    lines = -(-count // columns)
+    figure, grid = plt.subplots(lines, columns, figsize=(WIDTH, 0.5 + height * lines), sharey=sharey, squeeze=False)
+    axes = list(grid.flat)
+    for spare in axes[count:]:
+        spare.remove()
+    return figure, axes[:count]
+
+
+def point(ax: Axes, x: float, cell: Cell, colour: tuple, marker: str):
+    """A point with its interval, or with ± its deviation over seeds."""
+    below, above = 0.0, 0.0
+    if cell.deviation is not None:
+        below = above = cell.deviation
+    elif cell.low is not None and cell.high is not None:
+        below, above = cell.value - cell.low, cell.high - cell.value
+    return ax.errorbar(
+        *([x], [cell.value], [[below], [above]]), fmt=marker, color=colour, markersize=5.5, capsize=0, elinewidth=1.4
+    )
+
+
+def cell(rows: Sequence[Row], column: str, **chosen: str) -> Cell:
+    """The number of the rows with these values of their axes, seeds combined."""
+
+    def value(row: Row, axis: str) -> str:
+        return {"search": search_name, "point": point_name}.get(axis, lambda row: row[axis])(row)
+
+    matching = [row for row in rows if all(value(row, axis) == wanted for axis, wanted in chosen.items())]
+    return combined([measure(row, column, interval=True) for row in matching])
+
+
+def model_name(row: Row, corpus: bool = False) -> str:
+    scope = "each" if row["scope"] == row["language"] else row["scope"]
+    trained = {"all": "multilingual", "each": "monolingual"}.get(scope) or f"trained on {label('scope', scope)}"
+    name = f"{row['model']}, {trained}"
+    return f"{row['corpus']}: {name}" if corpus else name
+
+
+def point_name(row: Row) -> str:
+    name = model_name(row)
+    return name if row["language"] == "avg" else f"{name}, {row['language']}"
+
+
+def search_name(row: Row) -> str:
+    return row["search"] if row["lm"] == "none" else f"{row['search']} (LM: {row['lm']})"
+
+
+def palette(count: int) -> list[tuple]:
+    """Colours that colour-blind readers tell apart."""
+    return sns.color_palette("colorblind", max(count, 1))[:count]
+
+
+def label_left(axes: Sequence[Axes], text: str) -> None:
+    for ax in axes[::2]:
+        ax.set_ylabel(text)
+
+
+def legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend for all panels, below them."""
+    entries: dict[str, object] = {}
+    for ax in axes:
+        for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(name, handle)
+    columns = max(1, min(len(entries), LINE_LENGTH // (max(map(len, entries)) + 8)))
+    figure.set_figheight(figure.get_figheight() + 0.2 * -(-len(entries) // columns))
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)
+
+
+def blocks(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows by dense model and corpus, under a title that names what differs."""
+    groups = grouped(rows, lambda row: (row["model"], row["corpus"]))
+    shown = 0 if len(groups) < 2 else 1 if len({corpus for _, corpus in groups}) < 2 else 2
+    return {", ".join(key[:shown]): members for key, members in groups.items()}
+
+
+def grouped(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
+    """Rows by `key`, in order."""
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return groups
+
+
+def kind(row: Row) -> str:
+    """The method without the variant of its schedule."""
+    return row["method"].partition("+")[0]
+
+
+def variant(row: Row) -> str:
+    """The variant of a method's schedule."""
+    return row["method"].partition("+")[2]
+
+
+def method_name(row: Row, scope: bool = True) -> str:
+    """What a method is called in a figure, with its variant; with `scope`, pathways of some languages name them."""
+    method = kind(row)
+    family, _, start = method.partition("-")
+    if family in ("pathways", "dynamic"):
+        masks, _, permille = start.partition("-s")
+        name = f"{family} {masks.upper()}-{percent(int(permille) / 1000)}"
+    else:
+        name = NAMES.get(method) or f"{start} {family.upper()}".strip()
+    chosen = f", {label('scope', row['scope'])}" if scope and "-" in row["scope"] else ""
+    return name + chosen + (f" ({variant(row)})" if variant(row) else "")
+
+
+def small_title(ax: Axes, text: str, width: int) -> None:
+    """A small title, broken into lines of at most `width` characters."""
+    ax.set_title("\n".join(textwrap.wrap(text, width, break_on_hyphens=False)), fontsize=9)
+
+
+def percent(share: float | str) -> str:
+    """A share in percent, not to be broken."""
+    return f"{100 * float(share):g}\N{NO-BREAK SPACE}%"
