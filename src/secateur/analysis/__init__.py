@@ -1,0 +1,1 @@
+"""What the layers of trained models compute: their outputs, and how alike these are."""
