@@ -20,6 +20,7 @@ LATEX_ESCAPES = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
+    "θ": r"$\theta$",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "–": "--",

@@ -143,6 +143,7 @@ def test_storage_is_shown_with_what_is_counted(pruned):
     text = (root / "tables" / "storage.md").read_text(encoding="utf-8")
     assert "| pathways-lth-s700 |" in text and "0.51 |" in text
     assert "one bit for each prunable weight" in text
+    assert r"$\theta$ + masks" in (root / "tables" / "storage.tex").read_text(encoding="utf-8")
 
 
 def test_the_page_shows_the_figures_that_have_data(pruned, tmp_path):
