@@ -7,6 +7,7 @@ for it, and divide the steps by the seconds between two lines of its log. What i
 
 import argparse
 import contextlib
+import importlib
 import io
 import json
 import logging
@@ -21,7 +22,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import run as launcher
 import yaml
 
 from secateur import config as configuration
@@ -30,6 +30,8 @@ from secateur.errors import SecateurError
 from secateur.files import read_json, read_tsv
 from secateur.reporting.multilingual import budget
 from secateur.reporting.results import Results
+
+launcher = importlib.import_module("run")  # beside this file
 
 AIM = 0.4  # steps of the rows of tables 1 to 3 together, over those of the rows alone
 FRAMES_PER_SECOND = 100
