@@ -1,0 +1,115 @@
+"""Real-time factor of a 24-layer Transformer CTC model at its full and at smaller depths, decoded greedily.
+
+The model is that of the authors' published configuration for layer pruning on demand: conv2d input, 24 layers, 256
+wide, 4 heads, FFN 2048, characters. Its weights are random and so is the speech: the time does not depend on them, what
+it would recognise does. The published figures, on a GPU that is not named, are 0.005 for the whole model and 0.002 for
+a pruned one, whose depth is not said.
+
+All depths take turns; a real-time factor is seconds of computation per second of audio, that of a device and depth the
+median over --repeats. Of a CPU it is taken with one thread and one utterance at a time, of a GPU with one utterance and
+with a batch. Only ratios mean anything on a shared machine.
+
+    python benchmarks/rtf.py --depths 24 12 8 6
+"""
+
+import argparse
+import logging
+import statistics
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from secateur.decoding import Recognizer, decode
+from secateur.layers.depth import keep_layers
+from secateur.models import build_model
+from secateur.tokens import Tokenizer
+
+LAYERS = 24
+PUBLISHED = (0.005, 0.002)
+TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefghijklmnopqrstuvwxyz'", "<sos/eos>"]
+CONFIG: dict[str, Any] = {
+    "type": "ctc",
+    "features": 80,
+    "input": "conv2d",
+    "encoder": {
+        "type": "transformer",
+        "layers": LAYERS,
+        "dim": 256,
+        "heads": 4,
+        "ffn": 2048,
+        "dropout": 0.1,
+        "attention_dropout": 0.0,
+    },
+    "intermediate_ctc": {"layers": [6, 12], "weight": 0.66},
+    "stochastic_depth": 0.3,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--depths", type=int, nargs="+", default=[24, 12, 8, 6], help="(default: 24 12 8 6)")
+    parser.add_argument("--utterances", type=int, default=6, help="of 3 to 12 seconds (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=32, help="utterances in a GPU's batch (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="times that each is run (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the CPU (default: %(default)s)")
+    arguments = parser.parse_args()
+    if any(not 1 <= depth <= LAYERS for depth in arguments.depths):
+        parser.error(f"--depths are from 1 to {LAYERS}")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    logging.getLogger().setLevel(logging.ERROR)  # ESPnet warns of what is meant to be
+    torch.set_num_threads(arguments.threads)
+
+    print(f"{LAYERS} × {CONFIG['encoder']['dim']} Transformer CTC, random weights, made-up features, greedy")
+    measure(torch.device("cpu"), 1, arguments.utterances, arguments)
+    if torch.cuda.is_available():
+        for batch in (1, arguments.batch):
+            measure(torch.device("cuda"), batch, max(arguments.utterances, 4 * batch), arguments)
+    else:
+        print("\nno GPU is visible: nothing to compare with the published figures, which are of a GPU")
+    full, pruned = PUBLISHED
+    print(f"\npublished, GPU: {full} → {pruned}, ratio {pruned / full:.2f}")
+
+
+def measure(device: torch.device, batch: int, utterances: int, arguments: argparse.Namespace) -> None:
+    """Print the real-time factor of every depth on a device."""
+    features = made_up(utterances)
+    audio = sum(map(len, features.values())) / 100
+    search = {"type": "ctc_greedy", "batch": batch, "batch_frames": 10**9}
+    recognizers = {depth: recognizer(depth, device) for depth in arguments.depths}
+    factors: dict[int, list[float]] = {depth: [] for depth in arguments.depths}
+    for _ in range(arguments.repeats):
+        for depth, found in recognizers.items():
+            results = decode(found, features, search).values()
+            factors[depth].append(sum(result.encoder_s + result.search_s for result in results) / audio)
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {arguments.threads} thread(s)"
+    print(f"\n{name}, batch {batch}, {utterances} utterances, {audio:.0f} s of audio")
+    print(f"{'depth':>6}{'RTF':>10}{'ratio':>14}{'parameters':>14}")
+    first = statistics.median(factors[arguments.depths[0]])
+    for depth, values in factors.items():
+        factor = statistics.median(values)
+        parameters = sum(parameter.numel() for parameter in recognizers[depth].model.parameters())
+        print(f"{depth:6}{factor:10.5f}{factor / first:14.3f}{parameters / 1e6:12.2f} M")
+
+
+def recognizer(depth: int, device: torch.device) -> Recognizer:
+    """The model with layers spread evenly over it; which ones does not matter for the time."""
+    torch.manual_seed(0)
+    layers = [round((position + 1) * LAYERS / depth) for position in range(depth)]
+    model = keep_layers(build_model(CONFIG, TOKENS), layers).to(device).eval()
+    return Recognizer(model, Tokenizer(TOKENS), device)
+
+
+def made_up(utterances: int) -> dict[str, np.ndarray]:
+    """Random features (T, 80) of 3 to 12 seconds."""
+    generator = np.random.default_rng(0)
+    return {
+        f"utterance{index:04d}": generator.standard_normal((int(generator.integers(300, 1200)), 80), np.float32)
+        for index in range(utterances)
+    }
+
+
+if __name__ == "__main__":
+    main()
