@@ -351,7 +351,8 @@ def measurements(wildcards):
             files += [f"{folder}/source.json", f"{folder}/dropped.tsv", f"{folder}/run.json"]
     files += [f"{ROOT}/sizes.json", f"{ROOT}/masks.json"]
     for run in study.model_runs(config):
-        files += [f"{ROOT}/{run.folder}/{name}" for name in ("history.tsv", "run.json")]
+        names = ["history.tsv", "run.json", *(["adaptations.tsv"] if run.mask_changes else [])]
+        files += [f"{ROOT}/{run.folder}/{name}" for name in names]
     for decoding in study.decodings(config):
         folder = f"{ROOT}/{decoding.folder}"
         files += [f"{folder}/{name}" for name in ("score.json", "utterances.tsv", "latency.json", "run.json")]

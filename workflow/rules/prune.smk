@@ -15,7 +15,7 @@ rule prune:
     benchmark:
         f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
     wildcard_constraints:
-        method=r"(imp|lth|lap|imp-adaptive|lth-adaptive|one-shot|random|finetune|longer)(\+[a-z0-9-]+)?",
+        method=r"(imp|lth|lap|one-shot|random|finetune|longer)(\+[a-z0-9-]+)?",
     conda:
         "../../envs/train.yaml"
     resources:
@@ -25,6 +25,18 @@ rule prune:
     shell:
         "python workflow/scripts/prune.py {params.arguments} --output $(dirname {output.run}) --run-json {output.run}"
         " &> {log}"
+
+
+use rule prune as prune_adaptive with:
+    output:
+        weights=f"{MODEL}/model.safetensors",
+        model=f"{MODEL}/model.json",
+        history=f"{MODEL}/history.tsv",
+        adaptations=f"{MODEL}/adaptations.tsv",
+        masks=directory(f"{MODEL}/masks"),
+        run=f"{MODEL}/run.json",
+    wildcard_constraints:
+        method=r"(imp|lth)-adaptive(\+[a-z0-9-]+)?",
 
 
 rule pathways:
@@ -41,7 +53,7 @@ rule pathways:
     benchmark:
         f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
     wildcard_constraints:
-        method=r"(pathways|dynamic)-(imp|lth|lap)-s[0-9]+(\+[a-z0-9-]+)?",
+        method=r"pathways-(imp|lth|lap)-s[0-9]+(\+[a-z0-9-]+)?",
     conda:
         "../../envs/train.yaml"
     resources:
@@ -51,3 +63,15 @@ rule pathways:
     shell:
         "python workflow/scripts/pathways.py {params.arguments} --output $(dirname {output.run}) --run-json {output.run}"
         " &> {log}"
+
+
+use rule pathways as dynamic_pathways with:
+    output:
+        weights=f"{MODEL}/model.safetensors",
+        model=f"{MODEL}/model.json",
+        history=f"{MODEL}/history.tsv",
+        adaptations=f"{MODEL}/adaptations.tsv",
+        masks=directory(f"{MODEL}/masks"),
+        run=f"{MODEL}/run.json",
+    wildcard_constraints:
+        method=r"dynamic-(imp|lth|lap)-s[0-9]+(\+[a-z0-9-]+)?",
