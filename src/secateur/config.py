@@ -156,8 +156,8 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         where = f"prune[{index}]"
         if models.index(models[index]) != index:
             yield (
-                f"{where}: a second entry for model {entry['model']!r} of {entry['corpus']!r}; allowed: one, and others "
-                "with a `variant` of their own"
+                f"{where}: a second entry for model {entry['model']!r} of {entry['corpus']!r}; allowed: one, and "
+                "others with a `variant` of their own"
             )
         dense = [other for other in config["dense"] if other["corpus"] == entry["corpus"]]
         if not any(_trained_on_all(other, entry["model"]) for other in dense):

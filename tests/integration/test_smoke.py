@@ -155,8 +155,8 @@ def test_a_decoding_key_reruns_decoding_scores_and_report(clone, edited):
 def test_the_learning_rate_reruns_training_and_what_depends_on_it(clone, edited):
     edited(STUDY, "acoustic: {", "acoustic: {learning_rate: 0.001, ")
     assert planned(clone) == {
-        "train": 5, "prune": 19, "pathways": 2, "sizes": 1, "masks": 1, "decode": 48, "score": 48,
-        "tables": 1, "figures": 1, "report": 1,
+        "train": 5, "prune": 15, "prune_adaptive": 4, "pathways": 1, "dynamic_pathways": 1, "sizes": 1, "masks": 1,
+        "decode": 48, "score": 48, "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
 
@@ -182,7 +182,8 @@ def test_an_edited_algorithm_reruns_its_stage_and_what_follows(clone, edited):
 def test_an_edited_pruning_method_reruns_only_its_models(clone, edited):
     edited("src/secateur/pruning/dynamic.py", "self.done[language] += 1", "self.done[language] += 1 + 0")
     assert planned(clone) == {
-        "pathways": 2, "sizes": 1, "masks": 1, "decode": 4, "score": 4, "tables": 1, "figures": 1, "report": 1
+        "pathways": 1, "dynamic_pathways": 1, "sizes": 1, "masks": 1, "decode": 4, "score": 4,
+        "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
 
@@ -190,7 +191,7 @@ def test_how_often_masks_adapt_reruns_only_adaptive_models(clone, edited):
     # Four levels of lth-adaptive, two of each language, and one dynamic pathways model of two languages.
     edited(STUDY, "adapt_every: 2", "adapt_every: 3")
     assert planned(clone) == {
-        "prune": 4, "pathways": 1, "sizes": 1, "masks": 1, "decode": 6, "score": 6,
+        "prune_adaptive": 4, "dynamic_pathways": 1, "sizes": 1, "masks": 1, "decode": 6, "score": 6,
         "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
