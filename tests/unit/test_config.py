@@ -155,7 +155,10 @@ PATHWAYS = {"model": "ctc", "schedule": "p", "pathways": [{"start": [["lth", 0.7
 
 
 def test_pruning_is_about_all_corpora_and_languages_that_its_model_is_trained_on():
-    corpora = {"other": {"recipe": "espeak", "languages": ["it", "nl"]}, "one": {"recipe": "espeak", "languages": ["en"]}}
+    corpora = {
+        "other": {"recipe": "espeak", "languages": ["it", "nl"]},
+        "one": {"recipe": "espeak", "languages": ["en"]},
+    }
     dense = [{"corpus": name, "model": "ctc"} for name in ("asterisk", "other", "one")]
     dense.append({"corpus": "other", "model": "ctc-small", "scopes": ["each"]})
     prune = [PATHWAYS, PATHWAYS | {"model": "ctc-small"}]
