@@ -127,7 +127,7 @@ def pruned_runs(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) 
                 seed=seed,
                 method=f"{kind}-{masks}-{level_name(sparsity)}{variant}",
                 sparsity=levels[-1],
-                initialization=f"{masks.upper()}-{sparsity:.0%}",
+                initialization=f"{masks.upper()}-{100 * sparsity:g}%",
                 mask_changes=pathways["dynamic"],
             )
 
