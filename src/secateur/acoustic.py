@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speeds", type=float, nargs="+", default=[1.0], help="speeds that the training features hold")
     parser.add_argument("--languages", nargs="+", required=True, help="languages to train on")
     parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
+    parser.add_argument("--before", type=int, default=0, help="steps of earlier trainings, not to repeat their batches")
     parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to train")
     parser.add_argument("--output", type=Path, required=True, help="folder of the model")
@@ -89,5 +90,6 @@ def fit(
         arguments.output / STATE,
         identity(values, [*material.files, *inputs]),
         methods,
+        arguments.before,
     )
     finish(arguments, record, model, config, material.tokenizer.tokens, history)

@@ -33,6 +33,14 @@ def complete(config: Mapping[str, Any], schema: str | Path) -> dict[str, Any]:
     errors = list(_validator(Path(schema)).iter_errors(config))
     if errors:
         raise SecateurError("\n".join(sorted({_explain(error) for error in map(_deepest, errors)})))
+    models = config["models"]
+    for index, entry in enumerate(config["prune"]):
+        for key in ("model", "reference"):
+            if entry[key] is not None and entry[key] not in models:
+                hint = _hint(entry[key], models)
+                raise SecateurError(
+                    f"prune[{index}].{key}: {entry[key]!r} is not in models{hint}; allowed: {', '.join(models)}"
+                )
     config["prune"] = [spelled for entry in config["prune"] for spelled in _spelled_out(config, entry)]
     problems = list(dict.fromkeys(_contradictions(config)))
     if problems:
@@ -45,17 +53,26 @@ def _spelled_out(config: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterato
     trained = [
         dense["corpus"]
         for dense in config["dense"]
-        if dense["corpus"] in config["corpora"] and _trained_on_all(dense, entry["model"])
+        if dense["corpus"] in config["corpora"] and _trained(dense, entry["model"])
     ]
     for corpus in [entry["corpus"]] if entry["corpus"] else dict.fromkeys(trained):
         languages = config["corpora"].get(corpus, {}).get("languages", [])
         pathways = [part | {"languages": part["languages"] or languages} for part in entry["pathways"]]
-        yield {**entry, "corpus": corpus, "pathways": [part for part in pathways if len(part["languages"]) > 1]}
+        dense = [other for other in config["dense"] if other["corpus"] == corpus]
+        reference = entry["reference"]
+        if not entry["corpus"] and not any(_trained(other, reference, "each") for other in dense):
+            reference = None
+        yield {
+            **entry,
+            "corpus": corpus,
+            "reference": reference,
+            "pathways": [part for part in pathways if len(part["languages"]) > 1],
+        }
 
 
-def _trained_on_all(dense: Mapping[str, Any], model: str) -> bool:
-    """Whether an entry of `dense` trains a model on all languages together."""
-    return dense["model"] == model and "all" in dense["scopes"]
+def _trained(dense: Mapping[str, Any], model: str, scope: str = "all") -> bool:
+    """Whether an entry of `dense` trains a model with a scope."""
+    return dense["model"] == model and scope in dense["scopes"]
 
 
 def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
@@ -137,6 +154,9 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         where, levels = f"pruning.{name}", schedule["levels"]
         if levels != sorted(levels):
             yield f"{where}.levels: {levels} does not rise; allowed: sparsities in rising order"
+        for level in levels:
+            if level not in (round(level, 3), 0, 1) or not 0.001 <= level <= 0.999:
+                yield f"{where}.levels: {level}; allowed: 0.001 to 0.999, in three decimals, as folders name them"
         if schedule["training"] not in config["training"]:
             yield unknown(f"{where}.training", schedule["training"], "training", config["training"])
             continue
@@ -160,7 +180,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                 "others with a `variant` of their own"
             )
         dense = [other for other in config["dense"] if other["corpus"] == entry["corpus"]]
-        if not any(_trained_on_all(other, entry["model"]) for other in dense):
+        if not any(_trained(other, entry["model"]) for other in dense):
             yield f"{where}.model: {entry['model']!r} is not in `dense` with scope `all`; pruning starts from it"
             continue
         if entry["schedule"] not in config["pruning"]:
@@ -170,6 +190,18 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
             if search not in config["searches"]:
                 yield unknown(f"{where}.searches", search, "searches", config["searches"])
         yield from _unfit(config, where, entry["model"], entry["searches"])
+        if entry["reference"] and not any(_trained(other, entry["reference"], "each") for other in dense):
+            yield f"{where}.reference: {entry['reference']!r} is not in `dense` with scope `each`; train it"
+        first = entry["searches"][0]
+        for other in dense:
+            searches = other["searches"] or config["decode"]["searches"]
+            fits = all(search in config["searches"] for search in searches)
+            fits = fits and not any(_unfit(config, where, other["model"], searches))
+            if other["model"] in (entry["model"], entry["reference"]) and fits and first not in searches:
+                yield (
+                    f"{where}.searches: {first!r} is not a search of the dense model {other['model']!r}, which pruned "
+                    f"ones are compared with; allowed to come first: {', '.join(searches)}"
+                )
         languages = config["corpora"][entry["corpus"]]["languages"]
         levels = config["pruning"][entry["schedule"]]["levels"]
         for number, pathways in enumerate(entry["pathways"]):
@@ -180,6 +212,13 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
             for _, sparsity in pathways["start"]:
                 if sparsity not in levels:
                     yield f"{below}.start: {sparsity} is no level of pruning.{entry['schedule']}; allowed: {levels}"
+            schedule = config["pruning"][entry["schedule"]]
+            turns = config["training"].get(schedule["training"], {"steps": 0})["steps"] // len(pathways["languages"])
+            if pathways["dynamic"] and schedule["adapt_every"] >= turns > 0:
+                yield (
+                    f"{below}: pruning.{entry['schedule']}.adapt_every is {schedule['adapt_every']}; allowed: less "
+                    f"than the {turns} steps that each of {len(pathways['languages'])} languages has at a level"
+                )
 
 
 def _unfit(config: Mapping[str, Any], where: str, model: str, searches: Sequence[str]) -> Iterator[str]:

@@ -126,7 +126,7 @@ def pruned_runs(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) 
                 scope=scope_of(config, entry["corpus"], pathways["languages"]),
                 seed=seed,
                 method=f"{kind}-{masks}-{level_name(sparsity)}{variant}",
-                sparsity=levels[-1],
+                sparsity=levels[-1] if pathways["dynamic"] else sparsity,
                 initialization=f"{masks.upper()}-{100 * sparsity:g}%",
                 mask_changes=pathways["dynamic"],
             )
@@ -190,6 +190,15 @@ def steps(config: Mapping[str, Any], run: ModelRun) -> int:
         return config["training"][config["models"][run.model]["training"]]["steps"]
     schedule = config["pruning"][prune_entry(config, run)["schedule"]]
     return config["training"][schedule["training"]]["steps"] * made_from.levels
+
+
+def steps_before(config: Mapping[str, Any], run: ModelRun) -> int:
+    """Optimiser steps that lead to what a model is made from, along one chain from random weights on."""
+    made_from = parents(config, run)
+    if made_from is None:
+        return 0
+    last = made_from.ranked or next(iter(made_from.masks.values()), made_from.start)
+    return steps_before(config, last) + steps(config, last)
 
 
 def ancestors(config: Mapping[str, Any], run: ModelRun) -> dict[str, ModelRun]:

@@ -79,12 +79,14 @@ def learning_rate(options: Mapping[str, Any], step: int) -> float:
     """The learning rate of step `step` (from 0). `learning_rate` is the peak, reached after `warmup` steps.
 
     `noam` (Vaswani et al. 2017): inverse square root of the step; ESPnet1's `transformer-lr` r at width d with warm-up
-    w peaks at r·d^-0.5·w^-0.5. `linear` and `cosine` end at zero after `steps`. `constant` stays at the peak.
+    w peaks at r·d^-0.5·w^-0.5. `linear` and `cosine` end at zero after `steps`. `constant` stays at the peak. With
+    `cycles` k > 1 the schedule is that of steps / k steps, and begins anew k times.
     """
-    peak, warmup, done = options["learning_rate"], options["warmup"], step + 1
+    steps = options["steps"] // options.get("cycles", 1)
+    peak, warmup, done = options["learning_rate"], options["warmup"], step % steps + 1
     if done <= warmup:
         return peak * done / warmup
-    share = (done - warmup) / max(1, options["steps"] - warmup)
+    share = (done - warmup) / max(1, steps - warmup)
     match options["schedule"]:
         case "noam":
             return peak * math.sqrt(max(1, warmup) / done)
@@ -120,6 +122,7 @@ def train(
     state: Path,
     identity: str,
     methods: Sequence[Method] = (),
+    before: int = 0,
 ) -> list[dict[str, Any]]:
     """Train `model` in place and return the history, one row per evaluation.
 
@@ -130,6 +133,7 @@ def train(
         state: folder in which the run saves itself; `identity` names what is trained with what, and a state of
             another identity, device or precision is ignored. Delete the folder when the result is safe.
         methods: take part in every step, in this order.
+        before: steps that earlier trainings of the same model took, whose batches and random choices are not repeated.
 
     With `average_best` k > 0 the model ends as the mean of its k best evaluated checkpoints by dev loss, else as its
     last step left it. Raises SecateurError when a loss or gradient is not finite, naming the utterances.
@@ -150,13 +154,13 @@ def train(
     with ThreadPoolExecutor(1) as reader:
 
         def read(step: int):
-            return [reader.submit(examples.load, keys) for keys in _split(plan(step), options["accumulate"])]
+            return [reader.submit(examples.load, keys) for keys in _split(plan(before + step), options["accumulate"])]
 
         pending = read(run.step) if run.step < steps else []
         for step in range(run.step, steps):
             batches = [future.result() for future in pending]
             pending = read(step + 1) if step + 1 < steps else []
-            _seed_everything(seed, step)
+            _seed_everything(seed, before + step)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(options, step)
             optimizer.zero_grad(set_to_none=True)

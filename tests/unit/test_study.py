@@ -8,6 +8,7 @@ from secateur.study import (
     model_runs,
     parents,
     shape,
+    steps_before,
 )
 
 CONFIG = {
@@ -131,6 +132,24 @@ def test_a_variant_is_made_from_the_variant_s_models_and_the_dense_one():
     assert folders(dynamic.start, *dynamic.masks.values()) == [
         "all/dense/s000", "fr/lth+steep/s300", "nl/lth+steep/s300"
     ]  # fmt: skip
+
+
+def test_steps_behind_what_a_model_is_made_from():
+    config = PRUNED | {
+        "models": {"big": {"training": "long"}},
+        "training": {"long": {"steps": 100}, "short": {"steps": 7}},
+        "pruning": {"p": {"levels": [0.2, 0.5, 0.7], "training": "short"}},
+    }
+
+    def before(scope, method, sparsity):
+        return steps_before(config, ModelRun("mls", "big", scope, 1, method, sparsity))
+
+    assert before("all", "dense", 0.0) == 0
+    assert before("fr", "finetune", 0.0) == before("fr", "longer", 0.0) == 100
+    assert [before("fr", "imp", level) for level in (0.2, 0.5, 0.7)] == [107, 114, 121]
+    assert before("fr", "lth", 0.7) == 121, "rewound or not, what was ranked was trained"
+    assert before("all", "pathways-imp-s700", 0.7) == 128
+    assert before("fr-nl", "dynamic-lth-s500", 0.7) == 121
 
 
 def test_all_that_a_model_is_made_from():

@@ -76,6 +76,33 @@ def test_learning_rates_by_hand():
     assert rates["constant"] == pytest.approx([0.25, 1.0, 1.0, 1.0])
 
 
+def test_a_schedule_of_several_cycles_begins_anew():
+    once = {"learning_rate": 1.0, "warmup": 2, "steps": 6, "schedule": "linear"}
+    thrice = once | {"steps": 18, "cycles": 3}
+    assert [learning_rate(thrice, step) for step in range(18)] == [learning_rate(once, step) for step in range(6)] * 3
+
+
+def test_a_later_training_of_the_same_model_has_batches_and_noise_of_its_own(tmp_path):
+    class Seen(Method):
+        def __init__(self):
+            self.rows = []
+
+        def before_forward(self, step, batch):
+            self.rows.append((tuple(batch.utterances), torch.rand(()).item()))
+
+    def seen(folder, steps, before):
+        model, points, method = Regression(dropout=0.3), Points(), Seen()
+        plan = BatchPlan(points.lengths, 8, seed=1)
+        options = OPTIONS | {"steps": steps, "accumulate": 1}
+        dev = (points, [sorted(points.lengths)])
+        train(model, points, plan.step, dev, options, 7, CPU, tmp_path / folder, "same", [method], before)
+        return method.rows
+
+    whole = seen("whole", 8, 0)
+    assert len(set(whole)) == 8
+    assert seen("later", 3, 5) == whole[5:]
+
+
 def test_noam_agrees_with_the_published_formula():
     """lr = r·d^-0.5·min(s^-0.5, s·w^-1.5), Vaswani et al. 2017 eq. 3, with S2's r = 3, d = 256, w = 25 000."""
     options = {"learning_rate": 3 * 256**-0.5 * 25000**-0.5, "warmup": 25000, "schedule": "noam", "steps": 10**6}

@@ -225,7 +225,7 @@ def retraining(wildcards):
     """The training recipe of a pruned model, with the steps of all its levels; and the steps of one."""
     recipe = config["training"][schedule(wildcards)["training"]]
     levels = study.parents(config, run_of(wildcards)).levels
-    return recipe | {"steps": recipe["steps"] * levels}, recipe["steps"]
+    return recipe | {"steps": recipe["steps"] * levels, "cycles": levels}, recipe["steps"]
 
 
 def prune_arguments(wildcards):
@@ -247,6 +247,7 @@ def prune_arguments(wildcards):
         sparsity=run.sparsity,
         ranking=options["ranking"],
         training=retraining(wildcards)[0],
+        before=study.steps_before(config, run),
         **extra,
         **training_arguments(wildcards),
     )
@@ -267,6 +268,7 @@ def pathways_arguments(wildcards):
         masks=[f"{ROOT}/{parent.folder}/masks/all.safetensors" for parent in parents.masks.values()],
         ranking=options["ranking"],
         training=recipe,
+        before=study.steps_before(config, run),
         **extra,
         **training_arguments(wildcards),
     )

@@ -16,7 +16,7 @@ from secateur.jobs import job
 from secateur.models import load_model
 from secateur.pruning import dynamic
 from secateur.pruning.mask import Mask, mask_file
-from secateur.pruning.pathways import Pathways, union
+from secateur.pruning.pathways import Pathways, Turns, union
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     material = acoustic.Material(arguments, monolingual=True)
+    material.plan = Turns(material.plan)
     start = load_model(arguments.start)
     files = dict(zip(arguments.languages, arguments.masks, strict=True))
     masks = {language: Mask.load(file) for language, file in files.items()}

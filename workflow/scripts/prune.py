@@ -6,6 +6,7 @@ Sparsity 0 is fine-tuning.
 """
 
 import argparse
+import random
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     ranked = load_model(arguments.ranked or arguments.start).model
     candidates = weights(ranked, prunable(ranked, arguments.include, arguments.exclude))
     if arguments.random:
-        mask = Mask.random(candidates, arguments.sparsity, arguments.seed)
+        # Another mask for every language: one for all would be a control for sharing, too.
+        seed = random.Random(f"{arguments.seed} {' '.join(arguments.languages)}").randrange(2**32)
+        mask = Mask.random(candidates, arguments.sparsity, seed)
     else:
         within = Mask.load(arguments.within, candidates) if arguments.within else None
         mask = magnitude_mask(candidates, arguments.sparsity, arguments.ranking, within)

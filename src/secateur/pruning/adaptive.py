@@ -105,5 +105,7 @@ class AdaptiveMask(Method):
 
 def clear_moments(optimizer: torch.optim.Optimizer, weights: Mapping[str, torch.Tensor], mask: Mask) -> None:
     """Set AdamW's moments of the weights outside `mask` to zero."""
-    for key in ("exp_avg", "exp_avg_sq"):
-        mask.apply_({name: optimizer.state[weight][key] for name, weight in weights.items()})
+    for name, weight in weights.items():
+        for key in ("exp_avg", "exp_avg_sq"):
+            if key in optimizer.state.get(weight, {}):
+                optimizer.state[weight][key].mul_(mask[name])

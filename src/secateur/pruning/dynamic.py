@@ -4,7 +4,8 @@ For language z the free zone is every weight in no other language's mask, m_r = 
 trains (m_z ∪ m_r) ⊙ θ. Every n steps of z the magnitudes of these candidates are ranked, and the largest become the new
 m_z at the current sparsity. A weight that leaves m_z and is in no other mask is set to zero (it lies in the free zone
 and may grow back); one that another language holds keeps its value. Every T steps the sparsity of all languages steps
-up by one level. The last adaptation of every language fixes the masks, and weights in no mask become zero.
+up by one level. The last adaptation of every language fixes the masks, and weights in no mask become zero. At the
+beginning, too, weights in no mask are set to zero: they were pruned when the masks were made, and may grow back.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,12 @@ class DynamicPathways(Pathways):
         self.ranking, self.clear_moments = ranking, clear_moments
         self.done = dict.fromkeys(self.masks, 0)
         self.log: list[tuple] = []
+        self._resumed = False
+
+    def start(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        super().start(model, optimizer)
+        if not self._resumed:
+            union(self.masks.values()).apply_(self._weights)
 
     def region(self, language: str) -> Mask:
         """m_z ∪ m_r: the mask of the language and its free zone."""
@@ -95,3 +102,4 @@ class DynamicPathways(Pathways):
         self.masks = {language: Mask(shapes, tensors[f"mask.{language}"]) for language in names}
         self.done = dict(zip(names, tensors["done"].tolist(), strict=True))
         self.log = [(step, names[index], s / 1e6, *counts) for step, index, s, *counts in tensors["log"].tolist()]
+        self._resumed = True

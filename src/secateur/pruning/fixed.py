@@ -23,4 +23,7 @@ class FixedMask(Method):
         self._kept = [bits.to(p.device, p.dtype) for bits, p in zip(self.mask.values(), self._parameters, strict=True)]
 
     def after_backward(self, step: int, batch: Batch) -> None:
-        torch._foreach_mul_([parameter.grad for parameter in self._parameters], self._kept)
+        # A layer that stochastic depth skips has no gradient.
+        pairs = [(p.grad, kept) for p, kept in zip(self._parameters, self._kept, strict=True) if p.grad is not None]
+        if pairs:
+            torch._foreach_mul_(*map(list, zip(*pairs, strict=True)))

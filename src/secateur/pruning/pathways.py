@@ -5,17 +5,38 @@ optimiser's moments. What masks share is shared. Parameters that are not prunabl
 belong to all languages.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 
-from secateur.data import Batch
+from secateur.data import Batch, BatchPlan
 from secateur.errors import SecateurError
 from secateur.pruning.mask import Mask
 from secateur.training import Method
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class Turns:
+    """Monolingual batches, the languages taking turns: each gets the same number of steps, however much data it has.
+
+    Args:
+        plan: of all languages, grouped by them.
+    """
+
+    def __init__(self, plan: BatchPlan):
+        names = sorted(set(plan.groups.values()))
+        members = {name: [key for key, group in plan.groups.items() if group == name] for name in names}
+        self.plans = [
+            BatchPlan({key: plan.lengths[key] for key in keys}, plan.budget, plan.seed, variants=plan.variants)
+            for keys in members.values()
+        ]
+
+    def step(self, number: int) -> list[str]:
+        """Keys of the batch of a step, counted from 0."""
+        turn, language = divmod(number, len(self.plans))
+        return self.plans[language].step(turn)
 
 
 class Pathways(Method):
@@ -42,9 +63,14 @@ class Pathways(Method):
             self._aside = _take_out(self._parameters, self._outside(_language(batch)))
 
     def after_backward(self, step: int, batch: Batch) -> None:
-        outside, gradients = self._outside(_language(batch)), [parameter.grad for parameter in self._parameters]
-        torch._foreach_addcmul_(gradients, gradients, outside, value=-1)
-        self._moments = [_take_out(moments, outside) for moments in self._states()]
+        # A layer that stochastic depth skips has no gradient, and no moments before its first one.
+        pairs = list(zip(self._parameters, self._outside(_language(batch)), strict=True))
+        _take_out(*_columns((parameter.grad, outside) for parameter, outside in pairs if parameter.grad is not None))
+        states = [(self._optimizer.state.get(parameter, {}), outside) for parameter, outside in pairs]
+        self._moments, outside = _columns(
+            (state[k], outside) for state, outside in states for k in MOMENTS if k in state
+        )
+        self._moments_aside = _take_out(self._moments, outside)
 
     def after_update(self, step: int, batch: Batch) -> None:
         self._leave()
@@ -54,8 +80,7 @@ class Pathways(Method):
     def _leave(self) -> None:
         """Put back the weights and moments outside the region. There, a step of AdamW from zeros has left zeros."""
         _put_back(self._parameters, self._aside)
-        for moments, aside in zip(self._states(), self._moments, strict=False):
-            _put_back(moments, aside)
+        _put_back(self._moments, self._moments_aside)
         self._aside = None
 
     @contextmanager
@@ -71,12 +96,6 @@ class Pathways(Method):
                 raise SecateurError(f"language {language!r} has no mask; there are masks of {', '.join(self.masks)}")
             self._outsides[language] = _numbers(~self.region(language))
         return self._outsides[language]
-
-    def _states(self) -> Iterator[list[torch.Tensor]]:
-        """AdamW's moments of the prunable weights; none before the first update."""
-        for key in MOMENTS:
-            if all(key in self._optimizer.state.get(parameter, {}) for parameter in self._parameters):
-                yield [self._optimizer.state[parameter][key] for parameter in self._parameters]
 
 
 def union(masks) -> Mask:
@@ -102,9 +121,17 @@ def _numbers(mask: Mask) -> list[torch.Tensor]:
     return [bits.float() for bits in mask.values()]
 
 
+def _columns(pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """The first and the second of each pair."""
+    pairs = list(pairs)
+    return [first for first, _ in pairs], [second for _, second in pairs]
+
+
 @torch.no_grad()
 def _take_out(tensors: list[torch.Tensor], outside: list[torch.Tensor]) -> list[torch.Tensor]:
     """Set the entries `outside` to zero, in place; return them, zero elsewhere."""
+    if not tensors:
+        return []
     aside = list(torch._foreach_mul(tensors, outside))
     torch._foreach_sub_(tensors, aside)
     return aside
@@ -113,4 +140,5 @@ def _take_out(tensors: list[torch.Tensor], outside: list[torch.Tensor]) -> list[
 @torch.no_grad()
 def _put_back(tensors: list[torch.Tensor], aside: list[torch.Tensor]) -> None:
     """Put back what `_take_out` returned, where the tensors are zero."""
-    torch._foreach_add_(tensors, aside)
+    if tensors:
+        torch._foreach_add_(tensors, aside)

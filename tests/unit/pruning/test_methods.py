@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from secateur.data import Batch
+from secateur.data import Batch, BatchPlan
 from secateur.errors import SecateurError
 from secateur.pruning.adaptive import AdaptiveMask
 from secateur.pruning.dynamic import DynamicPathways
 from secateur.pruning.fixed import FixedMask
 from secateur.pruning.mask import Mask
-from secateur.pruning.pathways import Pathways
+from secateur.pruning.pathways import Pathways, Turns, union
 from secateur.pruning.ranking import magnitude_mask
 from secateur.training import Method, train
 
@@ -303,6 +303,46 @@ def test_killed_within_an_interval_and_resumed_ends_with_the_same_bytes(tmp_path
         assert whole_method.mask == resumed_method.mask
 
 
+def test_languages_take_turns_however_much_data_each_has():
+    lengths = {f"{language}{index}": 10 for language, count in (("en", 12), ("fr", 2)) for index in range(count)}
+    turns = Turns(BatchPlan(lengths, 20, seed=1, groups={name: name[:2] for name in lengths}))
+    batches = [turns.step(step) for step in range(14)]
+    assert [{name[:2] for name in batch} for batch in batches] == [{"en"}, {"fr"}] * 7
+    assert sorted(name for batch in batches[:12:2] for name in batch) == sorted(n for n in lengths if n[:2] == "en")
+    assert turns.step(6) == batches[6]
+
+
+@pytest.mark.parametrize("kind", ["fixed", "adaptive", "pathways", "dynamic"])
+def test_layers_that_a_step_skips_keep_to_their_masks(tmp_path, kind):
+    """As stochastic depth does: every other step leaves the masked layer without a gradient, the first step, too."""
+
+    class Skipping(Model):
+        steps = 0
+
+        def forward(self, x, y):
+            if self.training:
+                self.steps += 1
+            if self.training and self.steps % 2:
+                return ((self.outer(x[:, :4]).squeeze(1) - y) ** 2).mean(), {}, len(x)
+            return super().forward(x, y)
+
+    mask = random_mask(0)
+    masks = dict.fromkeys(LANGUAGES, mask)
+    method = {
+        "fixed": lambda: FixedMask(mask),
+        "adaptive": lambda: AdaptiveMask(mask, 0.5, every=3, steps=12),
+        "pathways": lambda: Pathways(masks, steps=12),
+        "dynamic": lambda: DynamicPathways(masks, levels=[0.5], interval=12, every=2),
+    }[kind]()
+    model, points = Skipping(), Points()
+    before = model.inner.weight.detach().clone()
+    options = OPTIONS | {"accumulate": 1}
+    train(model, points, plan, (points, DEV), options, 1, CPU, tmp_path, "x", [method])
+    final = method.mask if hasattr(method, "mask") else union(method.masks.values())
+    final.check(model)
+    assert (model.inner.weight != before)[final["inner.weight"]].all()
+
+
 def test_dynamic_pathways_step_up_for_all_languages_and_end_exactly(tmp_path):
     masks = {language: random_mask(seed, 0.3) for seed, language in enumerate(LANGUAGES)}
     method, watch = DynamicPathways(masks, levels=[0.3, 0.6], interval=6, every=2), Watch()
@@ -325,8 +365,13 @@ def test_dynamic_pathways_step_up_for_all_languages_and_end_exactly(tmp_path):
 
 def test_the_last_adaptation_may_take_what_grew_in_the_free_zone(tmp_path):
     """One level and one adaptation, the last: weights outside every mask have grown, and the largest are taken."""
-    masks = {language: random_mask(0, 0.8) for language in LANGUAGES}
-    method = DynamicPathways(masks, levels=[0.8], interval=12, every=100)
-    run(tmp_path, method)
-    assert [row[0] for row in method.log] == [12, 12, 12]
-    assert sum(row[5] for row in method.log) > 0
+
+    def regrown(rate):
+        masks = {language: random_mask(0, 0.8) for language in LANGUAGES}
+        method = DynamicPathways(masks, levels=[0.8], interval=12, every=100)
+        run(tmp_path / str(rate), method, learning_rate=rate)
+        assert [row[0] for row in method.log] == [12, 12, 12]
+        return sum(row[5] for row in method.log)
+
+    assert regrown(0.05) > 0
+    assert regrown(1e-30) == 0, "pruned weights begin at zero: without training none can take a place"
