@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from secateur.errors import SecateurError
-from secateur.reporting import views
+from secateur.reporting import pruning, views
 from secateur.reporting.grid import Cell, Grid, Row, label, measure, pivot
 from secateur.reporting.results import EACH, Results
 from secateur.scoring import paired_average, paired_bootstrap
-from secateur.study import Decoding, ModelRun, decodings, prune_entry
+from secateur.study import Decoding, ModelRun, decodings
 
 SYSTEM = ("model", "method", "scope", "sparsity_target", "search", "lm")
 COLUMNS = (
@@ -131,27 +131,29 @@ def _monolingual(config, found, system: System) -> System | None:
 
 def _dense(config, found, system: System) -> System | None:
     run = system.run
-    if run.method == "dense":
-        return None
-    target = config["pruning"][prune_entry(config, run)["schedule"]]["levels"][-1]
-    if run.sparsity not in (0.0, target):
+    if not pruning.at_target(config, run):
         return None
     dense = replace(system, run=ModelRun(run.corpus, run.model, "all", run.seed))
     return dense if dense in found else None
 
 
+def counted(results: Results, path: str) -> tuple[list[str], list[int], list[int]]:
+    """Names, errors and reference words of the utterances of a decoding; `path` is its `utterances.tsv`."""
+    rows = results.tsv(path, "utterance", "errors", "words")
+    errors, words = ([int(row[column]) for row in rows] for column in ("errors", "words"))
+    return [row["utterance"] for row in rows], errors, words
+
+
 def _counts(results: Results, a: Decoding, b: Decoding) -> tuple[Counts, str]:
     """Counts of all utterances, and the two files that they are from."""
     paths = [f"{decoding.folder}/utterances.tsv" for decoding in (a, b)]
-    tables = [results.tsv(path, "utterance", "errors", "words") for path in paths]
-    names, others = ([(row["utterance"], row["words"]) for row in table] for table in tables)
-    if names != others:
+    (names_a, errors_a, words_a), (names_b, errors_b, words_b) = (counted(results, path) for path in paths)
+    if (names_a, words_a) != (names_b, words_b):
         raise SecateurError(
             f"{results.root / paths[0]} and {paths[1]} are not about the same utterances; "
             "delete the older one and run again"
         )
-    errors_a, errors_b = ([int(row["errors"]) for row in table] for table in tables)
-    return (errors_a, errors_b, [int(row["words"]) for row in tables[0]]), " ".join(paths)
+    return (errors_a, errors_b, words_a), " ".join(paths)
 
 
 def _compared(counts: Mapping[str, Counts], language: str, source: str) -> dict[str, Any]:

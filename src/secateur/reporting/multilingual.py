@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from secateur.reporting import published, views
-from secateur.reporting.grid import Cell, Grid, Row, combined, listing, measure
-from secateur.reporting.results import Results
+from secateur.reporting import pruning, published, views
+from secateur.reporting.comparisons import counted
+from secateur.reporting.grid import Cell, Grid, Row, combined, label, listing, measure
+from secateur.reporting.results import EACH, Results
 from secateur.scoring import average_error_rate
 from secateur.study import Decoding, ModelRun, ancestors, languages, model_runs, scope_of, splits, steps
 
-AXES = ("corpus", "base", "split", "search", "seed")
-COLUMNS = ("stage", "model", "initialization", "mask_changes", "sparsity", "training")
+AXES = ("corpus", "base", "method", "scope", "sparsity_target", "split", "search", "seed")
+COLUMNS = ("stage", "model", "initialization", "mask_changes", "sparsity", "steps", "training")
 INTERVAL = ("", "_low", "_high")
 
 
@@ -24,8 +25,8 @@ INTERVAL = ("", "_low", "_high")
 class Line:
     """One row: what the document calls it, and which models it is about.
 
-    `key` names the published figures, `method` and `level` the models ("target", or None for dense ones); `scope` is
-    `each`, `all`, or `pathways` for the languages of an entry of pathways.
+    `key` names the published figures, `method` and `sparsity` the models (None: the last level of the schedule);
+    `scope` is `each`, `all`, or `pathways` for the languages of an entry of pathways.
     """
 
     stage: str
@@ -33,20 +34,20 @@ class Line:
     key: str
     method: str
     scope: str
-    initialization: str = ""
-    pruned: bool = True
+    sparsity: float | None = None
 
 
 def pathways_line(stage: str, kind: str, masks: str, permille: int) -> Line:
-    name = "Dynamic ASR Pathways" if kind == "dynamic" else "ASR Pathways"
-    start = f"{masks.upper()}-{permille / 10:g}%"
+    """Pathways over masks of a level. Fixed masks stay at this level, dynamic ones end at that of the schedule."""
+    dynamic = kind == "dynamic"
     method = f"{kind}-{masks}-s{permille:03d}"
-    return Line(stage, f"{name} ({start})" if stage == "3" else name, method, method, "pathways", start)
+    name = "Dynamic ASR Pathways" if dynamic else "ASR Pathways"
+    return Line(stage, name, method, method, "pathways", None if dynamic else permille / 1000)
 
 
 TABLE1 = (
-    Line("ref", "small dense", "reference", "dense", "each", pruned=False),
-    Line("1", "dense", "dense", "dense", "all", pruned=False),
+    Line("ref", "small dense", "reference", "dense", "each", 0.0),
+    Line("1", "dense", "dense", "dense", "all", 0.0),
     Line("2", "LAP", "lap", "lap", "all"),
     Line("2", "IMP", "imp", "imp", "each"),
     Line("2", "LTH", "lth", "lth", "each"),
@@ -83,11 +84,15 @@ def rows(
     results: Results, lines: Sequence[Line], figures: Mapping[str, Mapping[str, float]], few: bool
 ) -> Iterator[Row]:
     """The rows of one table; `few` picks the pathways of some languages (table 2), else those of all."""
-    for entry, seed, line, _, runs in _found(results.config, lines, few):
-        base, search = next(iter(runs.values())).model, entry["searches"][0]
+    seen = set()  # two entries may share a reference
+    for entry, seed, line, scope, runs in _found(results.config, lines, few):
+        run, search = next(iter(runs.values())), entry["searches"][0]
         for split in splits(results.config, entry["corpus"]):
-            axes = {"corpus": entry["corpus"], "base": base, "split": split, "search": search, "seed": seed}
-            yield axes | _row(results, line, runs, split, search, figures.get(line.key, {}))
+            values = (run.corpus, run.model, run.method, scope, run.sparsity, split, search, seed)
+            if values not in seen:
+                seen.add(values)
+                axes = dict(zip(AXES, values, strict=True))
+                yield axes | _row(results, line, runs, split, search) | _published(figures.get(line.key, {}), runs)
 
 
 def _found(
@@ -106,7 +111,7 @@ def _found(
         for seed in config["seeds"]:
             for line in lines:
                 base = entry["reference"] if line.key == "reference" else entry["model"]
-                sparsity = target if line.pruned else 0.0
+                sparsity = target if line.sparsity is None else line.sparsity
                 for scope in scopes if line.scope == "pathways" else [line.scope]:
                     wanted = every if scope in ("all", "each") else languages(config, corpus, scope)
                     runs = {}
@@ -119,20 +124,15 @@ def _found(
                         yield entry, seed, line, scope, runs
 
 
-def _row(
-    results: Results,
-    line: Line,
-    runs: Mapping[str, ModelRun],
-    split: str,
-    search: str,
-    figures: Mapping[str, float],
-) -> dict[str, Any]:
+def _row(results: Results, line: Line, runs: Mapping[str, ModelRun], split: str, search: str) -> dict[str, Any]:
+    first = next(iter(runs.values()))
     row: dict[str, Any] = {
         "stage": line.stage,
         "model": line.model,
-        "initialization": line.initialization,
-        "mask_changes": next(iter(runs.values())).mask_changes,
+        "initialization": first.initialization if line.scope == "pathways" else "",
+        "mask_changes": first.mask_changes,
         "sparsity": fmean(results.sparsity(run) for run in runs.values()),
+        "steps": max(pruning.total_steps(results.config, run) for run in runs.values()),
         "training": "monolingual" if line.scope == "each" else "multilingual",
     }
     counts, sources = {}, []
@@ -140,13 +140,22 @@ def _row(
         folder = Decoding(run, split, code, search).folder
         score = results.json(f"{folder}/score.json", "wer", "wer_low", "wer_high")
         row |= {f"{code}{ending}": score[f"wer{ending}"] for ending in INTERVAL}
-        utterances = results.tsv(f"{folder}/utterances.tsv", "errors", "words")
-        counts[code] = tuple([int(utterance[key]) for utterance in utterances] for key in ("errors", "words"))
+        counts[code] = counted(results, f"{folder}/utterances.tsv")[1:]
         sources.append(f"{folder}/score.json")
     mean = average_error_rate(counts)
     row |= {"avg": mean.value, "avg_low": mean.low, "avg_high": mean.high}
-    row |= {f"published_{code}": figures[code] for code in (*runs, "avg") if code in figures}
     return row | {"source": " ".join(sources)}
+
+
+def _published(figures: Mapping[str, float], runs: Mapping[str, ModelRun]) -> dict[str, float]:
+    """The published figures that can stand beside a row: of its languages, at its sparsity.
+
+    An average is comparable only where it is over the same languages.
+    """
+    if any(run.sparsity not in (0.0, published.S3_SPARSITY) for run in runs.values()):
+        return {}
+    average = ["avg"] if {*runs, "avg"} == set(figures) else []
+    return {f"published_{code}": figures[code] for code in (*runs, *average) if code in figures}
 
 
 BUDGET_COLUMNS = ("corpus", "base", "seed", "rows", "steps_run", "steps_alone", "share")
@@ -176,29 +185,34 @@ def budget(results: Results) -> Iterator[Row]:
 
 
 def view(name: str, title: str, tables: views.Tables) -> list[Grid]:
-    """Measured word error rates, and the published average; one grid per corpus and model."""
+    """Measured word error rates beside the published ones, and the steps behind a model; one grid per corpus."""
     grids = []
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in tables[name]:
         groups.setdefault((row["corpus"], row["split"]), []).append(row)
     for (corpus, split), members in groups.items():
         shown = [code for code in (*_codes(members), "avg") if any(row[code] for row in members)]
-        order = dict.fromkeys((row["base"], row["stage"], row["model"], row["initialization"]) for row in members)
+        beside = [code for code in shown if any(row[f"published_{code}"] for row in members)]
+        several = len({row["scope"] for row in members} - {EACH}) > 1
         lines = []
-        for key in order:
-            seeds = [row for row in members if (row["base"], row["stage"], row["model"], row["initialization"]) == key]
+        for seeds in _lines(members):
             first = seeds[0]
-            changes = {"true": "yes", "false": "no"}.get(first["mask_changes"], "–")
-            texts = (first["base"], first["stage"], first["model"], first["initialization"], changes, first["training"])
-            cells = [combined([measure(row, code, 1, interval=True) for row in seeds]) for code in shown]
-            numbers = [measure(first, f"published_{code}", 2) for code in shown]
+            texts = [first["base"], first["stage"], first["model"], first["initialization"]]
+            texts += [label("mask_changes", first["mask_changes"]), first["training"]]
+            texts += [label("scope", first["scope"])] if several else []
             sparsity = combined([measure(row, "sparsity", 0, scale=100) for row in seeds])
-            lines.append([*(Cell(text=text or "–") for text in texts), sparsity, *cells, *numbers])
-        header = ["Architecture", "Stage", "Model", "Masks from", "Mask changes", "Training", "Sparsity (%)"]
-        header += [*shown, *(f"published {code}" for code in shown)]
-        grid = Grid(f"{title}, {views.named(tables, corpus)}", header, labels=6, rows=lines)
-        notes = (f"Word error rate (%), split {split}.", views.INTERVALS, f"Published: {published.S3}.", views.AVERAGES)
-        runs = [{**row, "model": row["base"], "method": method} for row in members for method in _methods(tables)]
+            cells = [combined([measure(row, code, 1, interval=True) for row in seeds]) for code in shown]
+            numbers = [measure(first, f"published_{code}", 2) for code in beside]
+            steps = Cell(float(first["steps"]), digits=0)
+            lines.append([*(Cell(text=text or "–") for text in texts), sparsity, steps, *cells, *numbers])
+        header = ["Architecture", "Stage", "Model", "Masks from", "Mask changes", "Training"]
+        header += ["Languages"] if several else []
+        labels = len(header)
+        header += ["Sparsity (%)", "Steps", *shown, *(f"published {code}" for code in beside)]
+        grid = Grid(f"{title}, {views.named(tables, corpus)}", header, labels, rows=lines)
+        notes = [f"Word error rate (%), split {split}.", views.INTERVALS, views.AVERAGES, views.STEPS]
+        notes += [f"Published: {published.S3}."] if beside else []
+        runs = [{**row, "model": row["base"]} for row in members]
         grids.append(views.captioned(grid, tables, corpus, runs, *notes))
     return grids
 
@@ -212,9 +226,13 @@ def budget_view(tables: views.Tables) -> list[Grid]:
     return [listing("Training that the rows of tables 1 to 3 share", rows, columns, numbers)] if rows else []
 
 
+def _lines(members: Sequence[Row]) -> list[list[Row]]:
+    """Rows that differ in their seed alone, together."""
+    alike: dict[tuple[str, ...], list[Row]] = {}
+    for row in members:
+        alike.setdefault(tuple(row[axis] for axis in AXES if axis != "seed"), []).append(row)
+    return list(alike.values())
+
+
 def _codes(members: Sequence[Row]) -> list[str]:
     return [column.removeprefix("published_") for column in members[0] if column.startswith("published_")][:-1]
-
-
-def _methods(tables: views.Tables) -> list[str]:
-    return sorted({row["method"] for row in tables["runs"] if row["stage"] == "model"})

@@ -40,7 +40,7 @@ def sparsity(tables: Tables) -> Figure:
             and (row["scope"] in ("each", row["language"]) or (row["scope"], row["model"]) == ("all", model))
         ]
         target = max(float(row["sparsity_target"]) for row in members)
-        points = [row for row in members if float(row["sparsity_target"]) == target]
+        points = [row for row in members if _ends(row, target)]
         lines = (*LEVEL_BY_LEVEL, *DENSE_CONTROLS)
         once = list(dict.fromkeys(drawing.method_name(row) for row in points if row["method"] not in lines))
         languages = _averages_last(row["language"] for row in members)
@@ -89,9 +89,7 @@ def _sparsity_panel(ax: Axes, pruned: Sequence[Row], dense: Sequence[Row], once:
         drawing.point(ax, 0, start, "black", "o")
     places = {name: 100 * target + SLOT * (2 + place) for place, name in enumerate(once)}
     for name, x in places.items():
-        members = [
-            row for row in pruned if drawing.method_name(row) == name and float(row["sparsity_target"]) == target
-        ]
+        members = [row for row in pruned if drawing.method_name(row) == name and _ends(row, target)]
         if members:
             drawing.point(ax, x, drawing.cell(members, "wer"), *_style(members[0]))
     if places:
@@ -101,6 +99,11 @@ def _sparsity_panel(ax: Axes, pruned: Sequence[Row], dense: Sequence[Row], once:
     ax.set_xticklabels([*(f"{100 * level:g}" for level in levels), *places])
     for tick in ax.get_xticklabels()[len(levels) :]:
         tick.set(rotation=90, fontsize=8)
+
+
+def _ends(row: Row, target: float) -> bool:
+    """Whether a pruned model is no level on the way: fixed pathways stay at the sparsity of their masks."""
+    return float(row["sparsity_target"]) == target or drawing.kind(row).startswith("pathways-")
 
 
 def _style(row: Row) -> tuple[tuple | str, str]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.results import SIZES_FILE, Results
-from secateur.study import ModelRun, languages, model_runs, parents, prune_entry, steps
+from secateur.study import ModelRun, languages, model_runs, parents, prune_entry, steps, steps_before
 
 RUN_AXES = ("corpus", "model", "method", "scope", "sparsity_target", "seed")
 MASK_AXES = ("corpus", "model", "scope", "seed", "method", "level")
@@ -60,9 +61,25 @@ def pieces(config: Mapping[str, Any], run: ModelRun) -> Iterator[Piece]:
             first = last
 
 
+def total_steps(config: Mapping[str, Any], run: ModelRun) -> int:
+    """Training steps behind a model from random weights on, along the chain that it is made from."""
+    return steps_before(config, run) + steps(config, run)
+
+
+def at_target(config: Mapping[str, Any], run: ModelRun) -> bool:
+    """Whether a run is a dense control or a pruned model at the end of its schedule, not a level on the way.
+
+    Pathways with fixed masks have the sparsity of these masks, and no other level.
+    """
+    if run.method == "dense":
+        return False
+    target = config["pruning"][prune_entry(config, run)["schedule"]]["levels"][-1]
+    return run.sparsity in (0.0, target) or run.kind.startswith("pathways-")
+
+
 def schedules(results: Results) -> Iterator[Row]:
     """The sparsity that every pruned model and dense control has had while it was trained, level by level."""
-    for run in _finished(results.config):
+    for run in filter(partial(at_target, results.config), model_runs(results.config)):
         for piece in pieces(results.config, run):
             yield {
                 **_axes(run),
@@ -116,8 +133,8 @@ def storage(results: Results) -> Iterator[Row]:
     With zeros: θ is the file that was measured, a separate model is the same file. Sparse: these files without the
     bytes of the weights that are pruned, of θ those that every mask prunes; and masks, which say where the others are.
     """
-    for run in _finished(results.config):
-        if not run.kind.startswith(("lap", "pathways-", "dynamic-")):
+    for run in model_runs(results.config):
+        if not (run.kind.startswith(("lap", "pathways-", "dynamic-")) and at_target(results.config, run)):
             continue
         size = results.size(run, "bytes", "mask_bytes", "prunable", "kept", "kept_by_any")
         count = len(languages(results.config, run.corpus, run.scope))
@@ -165,15 +182,6 @@ def storage_view(tables: views.Tables) -> list[Grid]:
         grid = pivot(title, rows, index, cells, keep=("model", "method", "languages"))
         grids.append(views.captioned(grid, tables, corpus, rows, *notes))
     return grids
-
-
-def _finished(config: Mapping[str, Any]) -> Iterator[ModelRun]:
-    """The pruned models at the target of their schedule, and dense controls."""
-    for run in model_runs(config):
-        if run.method != "dense":
-            target = config["pruning"][prune_entry(config, run)["schedule"]]["levels"][-1]
-            if run.sparsity in (0.0, target):
-                yield run
 
 
 def _axes(run: ModelRun) -> dict[str, Any]:

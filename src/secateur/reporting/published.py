@@ -1,7 +1,13 @@
 """Figures that the compared studies publish. Facts only; word error rates in percent."""
 
-S3 = "word error rates on the test sets of Multilingual LibriSpeech; a streaming RNN-T of 187M parameters"
+S3 = (
+    "word error rates on the test sets of Multilingual LibriSpeech, of streaming RNN-T models: small dense ones of 56M "
+    "parameters, all others of 187M; pruned ones at a sparsity of 70 %"
+)
 """What the figures of S3's tables were measured on."""
+
+S3_SPARSITY = 0.7
+"""Sparsity of all pruned models in S3's tables."""
 
 S3_TABLE1 = {
     "reference": {"en": 12.15, "fr": 16.00, "it": 27.62, "nl": 23.23, "avg": 19.75},

@@ -103,7 +103,9 @@ def wer(results: Results) -> Iterator[Row]:
     yield from rows.values()
     for members in families(results, rows):
         paths = {decoding.language: f"{decoding.folder}/utterances.tsv" for decoding in members}
-        mean = average_error_rate({language: _counts(results, path) for language, path in paths.items()})
+        mean = average_error_rate(
+            {language: comparisons.counted(results, path)[1:] for language, path in paths.items()}
+        )
         parts = [rows[decoding] for decoding in members]
         yield {
             **average_axes(parts),
@@ -155,9 +157,13 @@ def history(results: Results) -> Iterator[Row]:
 
 
 def runs(results: Results) -> Iterator[Row]:
-    """Who ran what when, on which machine, with which versions: the `run.json` of every training and decoding."""
+    """Who ran what when, on which machine, with which versions: the `run.json` of every training and decoding.
+
+    `steps` are those of the run itself, `total_steps` also those of all that a model is made from.
+    """
+    totals = {run.folder: pruning.total_steps(results.config, run) for run in model_runs(results.config)}
     for stage, axes, folder in trainings(results):
-        yield {"stage": stage, **axes, **_recorded(results, folder)}
+        yield {"stage": stage, **axes, **_recorded(results, folder), "total_steps": totals.get(folder)}
     for decoding in decodings(results.config):
         yield {"stage": "decode", **decoding_axes(results, decoding), **_recorded(results, decoding.folder)}
 
@@ -195,7 +201,7 @@ TABLES = (
     Table("adaptations", pruning.ADAPTATION_COLUMNS, pruning.adaptations),
     Table("storage", pruning.STORAGE_COLUMNS, pruning.storage, pruning.storage_view),
     Table("history", ("stage", *MODEL_AXES, *LOSSES, "source"), history),
-    Table("runs", ("stage", *DECODING_AXES, *RECORDED, "source"), runs),
+    Table("runs", ("stage", *DECODING_AXES, *RECORDED, "total_steps", "source"), runs),
 )
 
 
@@ -283,12 +289,6 @@ def _corpus_languages(results: Results) -> Iterator[tuple[str, str]]:
     for corpus in results.corpora:
         for language in languages(results.config, corpus, "all"):
             yield corpus, language
-
-
-def _counts(results: Results, path: str) -> tuple[list[int], list[int]]:
-    """Errors and reference words of every utterance."""
-    rows = results.tsv(path, "errors", "words")
-    return [int(row["errors"]) for row in rows], [int(row["words"]) for row in rows]
 
 
 def _recorded(results: Results, folder: str) -> Row:

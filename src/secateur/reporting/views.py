@@ -5,6 +5,7 @@ A caption says on which corpus, whether its speech is synthetic, with which budg
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 from secateur.reporting.grid import Cell, Grid, Row, figure, listing, measure, pivot
 
@@ -14,6 +15,7 @@ MODEL_INDEX = ("model", "method", "initialization", "mask_changes", "sparsity_ta
 DECODING_INDEX = (*MODEL_INDEX, "split", "search", "lm")
 INTERVALS = "In brackets: 95 % bootstrap interval over utterances."
 AVERAGES = "avg is the unweighted mean over languages."
+STEPS = "Steps: training steps behind one model, from random weights on, along the longest chain that it is made from."
 
 
 def corpora(tables: Tables) -> list[Grid]:
@@ -46,14 +48,15 @@ def dropped(tables: Tables) -> list[Grid]:
 def wer(tables: Tables) -> list[Grid]:
     grids = []
     for corpus, rows in by_corpus(tables["wer"]).items():
-        rows = [_monolingual_together(row) for row in rows]
-        words = pivot(
-            f"Word error rate (%), {named(tables, corpus)}",
-            rows,
-            DECODING_INDEX,
-            lambda row: [(row["language"], measure(row, "wer", 1, interval=True))],
-            keep=("model",),
-        )
+        totals = {_trained(run): run["total_steps"] for run in tables["runs"] if run["stage"] == "model"}
+        unequal = len({totals[_trained(row)] for row in rows if _trained(row) in totals}) > 1
+        rows = [_monolingual_together(row) | {"total_steps": totals.get(_trained(row), "")} for row in rows]
+
+        def cells(row: Row, unequal: bool = unequal) -> list[tuple[str, Cell]]:
+            behind = [("Steps", Cell(float(row["total_steps"]), digits=0))] if unequal and row["total_steps"] else []
+            return [*behind, (row["language"], measure(row, "wer", 1, interval=True))]
+
+        words = pivot(f"Word error rate (%), {named(tables, corpus)}", rows, DECODING_INDEX, cells, keep=("model",))
         characters = pivot(
             f"Character error rate (%), {named(tables, corpus)}",
             rows,
@@ -62,7 +65,8 @@ def wer(tables: Tables) -> list[Grid]:
             keep=("model",),
         )
         bracketed = any(cell.low is not None for line in words.rows for cell in line)
-        grids.append(captioned(words, tables, corpus, rows, INTERVALS if bracketed else "", AVERAGES))
+        notes = (INTERVALS if bracketed else "", AVERAGES, STEPS if unequal else "")
+        grids.append(captioned(words, tables, corpus, rows, *notes))
         grids.append(captioned(characters, tables, corpus, rows, AVERAGES))
     return grids
 
@@ -164,11 +168,15 @@ def span(values: Iterable[float], digits: int | None = 0) -> str:
 def effort(trained: Sequence[Row]) -> str:
     """Steps and time of trainings, measured: by the clock, and of the processor where it is known.
 
+    Where models are made from others, the steps of the whole chain are told apart from a model's own training.
     The clock depends on what else the machine does. The processor's time of a training that was killed is not known.
     """
     steps = [float(run["steps"]) for run in trained if run["steps"]]
     processor = [float(run["cpu_seconds"]) for run in trained if run["cpu_seconds"]]
-    parts = [f"{span(steps)} training steps a model"] if steps else []
+    totals = [float(run["total_steps"]) for run in trained if run["steps"]]
+    parts = [f"{span(totals)} training steps a model"] if steps else []
+    if totals != steps:
+        parts = [f"{parts[0]} from random weights on, along its longest chain; its own training: {span(steps)} steps"]
     parts.append(f"{span(float(run['seconds']) for run in trained)} s by the clock")
     if processor:
         parts.append(f"{span(processor)} s of CPU time")
@@ -186,6 +194,11 @@ def _monolingual_together(row: Row) -> Row:
     return {**row, "scope": "each"} if row["scope"] == row["language"] else row
 
 
+def _trained(row: Row) -> tuple[str, ...]:
+    """The columns that name a model."""
+    return tuple(row[axis] for axis in ("corpus", "model", "method", "scope", "sparsity_target", "seed"))
+
+
 def _speech(tables: Tables, corpus: str) -> str:
     if synthetic(tables, corpus):
         return f"Corpus {corpus} was spoken by a machine; the numbers say nothing about human speech."
@@ -194,11 +207,10 @@ def _speech(tables: Tables, corpus: str) -> str:
 
 def _budget(tables: Tables, corpus: str, rows: Sequence[Row]) -> str:
     """Training steps, measured seconds, processors and seeds of the models that `rows` are about."""
-    shown = {(row["model"], row["method"]) for row in rows}
+    kind = itemgetter("model", "method", "sparsity_target")
+    shown = {kind(row) for row in rows}
     trained = [
-        run
-        for run in tables["runs"]
-        if run["stage"] == "model" and run["corpus"] == corpus and (run["model"], run["method"]) in shown
+        run for run in tables["runs"] if run["stage"] == "model" and run["corpus"] == corpus and kind(run) in shown
     ]
     if not trained:
         return ""

@@ -14,7 +14,8 @@ from secateur.study import decodings, languages, lm_folder, model_runs
 CONFIG = {
     "study": "tiny",
     "corpora": {"talk_show": {"recipe": "espeak", "languages": ["en", "fr"]}},
-    "models": {"ctc": {"encoder": "transformer"}},
+    "models": {"ctc": {"encoder": "transformer", "training": "acoustic"}},
+    "training": {"acoustic": {"steps": 400}},
     "searches": {
         "greedy": {"type": "ctc_greedy"},
         "beam": {"type": "beam"},

@@ -19,7 +19,6 @@ from secateur.study import model_runs
 PRUNING = {
     "pruning": {"progressive": {"levels": [0.5, 0.7], "training": "retrain", "adapt_every": 50}},
     "training": {"retrain": {"steps": 100}, "acoustic": {"steps": 400}},
-    "models": {"ctc": {"encoder": "transformer", "training": "acoustic"}},
     "seeds": [0],
     "prune": [
         {
@@ -146,6 +145,27 @@ def test_storage_is_shown_with_what_is_counted(pruned):
     assert r"$\theta$ + masks" in (root / "tables" / "storage.tex").read_text(encoding="utf-8")
 
 
+def test_steps_of_all_that_a_model_is_made_from_are_shown(pruned):
+    """400 dense steps; 100 without pruning; 100 a level; 100 for fixed pathways, 200 for dynamic ones from 50 %."""
+    _, root, tables = pruned
+    shared, wer = ((root / "tables" / f"{name}.md").read_text(encoding="utf-8") for name in ("storage", "wer"))
+    assert "Budget: 700–800 training steps a model from random weights on, along its longest chain; " in shared
+    assert "its own training: 400 steps" in shared
+    assert "Budget: 400–800 training steps a model from" in wer and "Steps: training steps behind one model" in wer
+    behind = {
+        (row["method"], row["sparsity_target"]): row["total_steps"] for row in tables["runs"] if row["stage"] == "model"
+    }
+    assert behind == {
+        ("dense", "0.0"): "400", ("lap", "0.5"): "600", ("lap", "0.7"): "700", ("lth-adaptive", "0.5"): "600",
+        ("lth-adaptive", "0.7"): "700", ("longer", "0.0"): "700", ("pathways-lth-s700", "0.7"): "800",
+        ("dynamic-lap-s500", "0.7"): "800",
+    }  # fmt: skip
+    header = next(line for line in wer.splitlines() if line.startswith("| Model"))
+    places = [cell.strip() for cell in header.split("|")]
+    shown = [line.split("|")[places.index("Steps")].strip() for line in wer.splitlines() if "| lap " in line]
+    assert shown[:2] == ["600", "700"]
+
+
 def test_the_page_shows_the_figures_that_have_data(pruned, tmp_path):
     """The same bytes from the same tables; without masks to compare, their figures are left out."""
     config, finished, tables = pruned
@@ -216,6 +236,13 @@ def test_lines_and_points_of_wer_against_sparsity():
     assert list(bar[:, 1]) == [32, 35]
     # An average over some of the languages stands beside no average over all.
     assert sorted(container.lines[0].get_ydata()[0] for container in average.containers) == [25, 28, 29, 37]
+
+
+def test_pathways_of_masks_below_the_target_are_points_too():
+    rows = [score("imp", 0.7, "en", "en", 40), score("pathways-imp-s500", 0.5, "all", "en", 36)]
+    (ax,) = plots.sparsity({"wer": rows}).axes
+    assert [tick.get_text() for tick in ax.get_xticklabels()][-1] == "pathways IMP-50\N{NO-BREAK SPACE}%"
+    assert sorted(container.lines[0].get_ydata()[0] for container in ax.containers) == [36, 40]
 
 
 def test_several_seeds_are_a_mean_and_a_deviation():

@@ -153,8 +153,19 @@ def test_the_best_numbers_without_and_with_what_a_language_model_knows(finished,
 
 def test_the_processor_time_is_shown_where_it_is_known():
     runs = [
-        {"steps": "100", "seconds": "50", "cpu_seconds": ""},
-        {"steps": "100", "seconds": "60", "cpu_seconds": "40"},
+        {"steps": "100", "total_steps": "100", "seconds": "50", "cpu_seconds": ""},
+        {"steps": "100", "total_steps": "100", "seconds": "60", "cpu_seconds": "40"},
     ]
     assert effort(runs) == "100 training steps a model, 50–60 s by the clock, 40 s of CPU time"
     assert effort(runs[:1]) == "100 training steps a model, 50 s by the clock"
+
+
+def test_steps_of_chains_are_told_apart_from_those_of_the_last_training():
+    runs = [
+        {"steps": steps, "total_steps": total, "seconds": "50", "cpu_seconds": ""}
+        for steps, total in (("1000", "1000"), ("100", "1400"))
+    ]
+    assert effort(runs) == (
+        "1,000–1,400 training steps a model from random weights on, along its longest chain; "
+        "its own training: 100–1,000 steps, 50 s by the clock"
+    )
