@@ -82,7 +82,7 @@ FIGURES = (
         "over seeds. Panels that end with a sparsity compare the masks of languages at that sparsity, panels that end "
         "with a language compare the levels of its mask. Two masks drawn independently at sparsity s overlap by (1 − "
         "s) / (1 + s), which is 0.18 at 70 %; nested masks, as those of IMP, LTH and LAP are, overlap by the ratio of "
-        "what they keep. The control of random masks draws one for all languages of a seed. Fixed pathways have the "
+        "what they keep. Fixed pathways have the "
         "masks of the method that they are named after.",
     ),
     Figure(
