@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -42,6 +43,7 @@ def complete(config: Mapping[str, Any], schema: str | Path) -> dict[str, Any]:
                     f"prune[{index}].{key}: {entry[key]!r} is not in models{hint}; allowed: {', '.join(models)}"
                 )
     config["prune"] = [spelled for entry in config["prune"] for spelled in _spelled_out(config, entry)]
+    _leave_out_lexicons(config)
     problems = list(dict.fromkeys(_contradictions(config)))
     if problems:
         raise SecateurError("\n".join(problems))
@@ -68,6 +70,20 @@ def _spelled_out(config: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterato
             "reference": reference,
             "pathways": [part for part in pathways if len(part["languages"]) > 1],
         }
+
+
+def _leave_out_lexicons(config: dict[str, Any]) -> None:
+    """Where the lexicon search has no build, go on without it, and say so; unless there is no other search."""
+    if find_spec("flashlight") or sys.version_info < (3, 13):
+        return
+    lexicons = [name for name in used_searches(config) if config["searches"].get(name, {}).get("type") == "lexicon"]
+    lists = [entry for entry in (config["decode"], *config["dense"], *config["prune"]) if entry["searches"]]
+    if not lexicons or any(set(entry["searches"]) <= set(lexicons) for entry in lists):
+        return  # _contradictions will say so
+    for entry in lists:
+        entry["searches"] = [name for name in entry["searches"] if name not in lexicons]
+    for name in lexicons:
+        logging.warning("searches.%s is left out: it needs flashlight-text, which %s", name, _flashlight_remedy())
 
 
 def _trained(dense: Mapping[str, Any], model: str, scope: str = "all") -> bool:
@@ -246,11 +262,10 @@ def used_searches(config: Mapping[str, Any]) -> list[str]:
 
 def _flashlight_remedy() -> str:
     """Why flashlight-text is missing, and what to do."""
-    leave_out = "or leave it out of decode.searches"
     if sys.version_info >= (3, 13):
         version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        return f"has no build for Python {version}; use Python 3.11 or 3.12 (make PYTHON=python3.12), {leave_out}"
-    return f"is not installed; install it (pip install --no-deps flashlight-text), {leave_out}"
+        return f"has no build for Python {version}; use Python 3.11 or 3.12 (make PYTHON=python3.12)"
+    return "is not installed; install it (pip install --no-deps flashlight-text), or leave it out of decode.searches"
 
 
 def _validator(schema: Path) -> Draft202012Validator:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,9 @@ from secateur.pruning.pathways import union
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = "results/smoke"
 STUDY = "workflow/studies/smoke.yaml"
+LEXICONS = 6 if find_spec("flashlight") else 0
+"""Decodings by lexicon search; none where Python is too new for it."""
+DECODINGS = 42 + LEXICONS
 MODEL = f"{SMOKE}/models/espeak/ctc/all/dense/s000/seed1"
 
 
@@ -65,7 +69,7 @@ def read_tsv(path: Path) -> list[dict[str, str]]:
 
 def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
     rows = read_tsv(clone / SMOKE / "tables" / "wer.tsv")
-    searches = {"greedy", "beam", "beam-lm", "lexicon"}
+    searches = {"greedy", "beam", "beam-lm", *(["lexicon"] if LEXICONS else [])}
     dense = [row for row in rows if row["method"] == "dense" and row["language"] != "avg"]
     assert {(row["model"], row["scope"], row["language"], row["search"]) for row in dense} == {
         (model, scope, language, search)
@@ -156,7 +160,7 @@ def test_the_learning_rate_reruns_training_and_what_depends_on_it(clone, edited)
     edited(STUDY, "acoustic: {", "acoustic: {learning_rate: 0.001, ")
     assert planned(clone) == {
         "train": 5, "prune": 15, "prune_adaptive": 4, "pathways": 1, "dynamic_pathways": 1, "sizes": 1, "masks": 1,
-        "decode": 48, "score": 48, "tables": 1, "figures": 1, "report": 1,
+        "decode": DECODINGS, "score": DECODINGS, "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
 
@@ -198,7 +202,7 @@ def test_how_often_masks_adapt_reruns_only_adaptive_models(clone, edited):
 
 def test_an_edited_search_reruns_decoding(clone, edited):
     edited("src/secateur/decoding.py", "paths = model.ctc.argmax", "paths = +model.ctc.argmax")
-    assert planned(clone) == {"decode": 48, "score": 48, "tables": 1, "figures": 1, "report": 1}
+    assert planned(clone) == {"decode": DECODINGS, "score": DECODINGS, "tables": 1, "figures": 1, "report": 1}
 
 
 def test_an_edited_corpus_reruns_only_that_corpus(clone, edited):
