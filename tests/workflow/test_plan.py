@@ -70,7 +70,10 @@ def test_the_jobs_that_train_are_those_of_the_dag(plan, rules, name):
     kinds = Counter(job.kind for job in plan.training_jobs(config))
     language_models, dense = kinds.pop("language model", 0), kinds.pop("dense")
     assert rules[name]["train"] == dense and rules[name].get("train_lm", 0) == language_models
-    assert rules[name]["pathways"] == kinds.pop("pathways", 0) + kinds.pop("dynamic", 0)
+    assert rules[name]["pathways"] == kinds.pop("pathways", 0)
+    assert rules[name]["dynamic_pathways"] == kinds.pop("dynamic", 0)
+    adaptive = [kind for kind in kinds if kind.endswith("-adaptive")]
+    assert rules[name]["prune_adaptive"] == sum(kinds.pop(kind) for kind in adaptive)
     assert rules[name]["prune"] == kinds.total()
     assert rules[name]["decode"] == len(list(study.decodings(config)))
     assert rules[name]["total"] == sum(count for rule, count in rules[name].items() if rule != "total")
