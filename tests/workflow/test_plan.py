@@ -26,7 +26,7 @@ training:
 pruning:
   progressive: {levels: [0.5, 0.7], training: retrain, adapt_every: 2}
 dense:
-  - {corpus: asterisk, model: ctc, scopes: [all], searches: [beam-lm]}
+  - {corpus: asterisk, model: ctc, scopes: [all], searches: [greedy, beam-lm]}
 prune:
   - model: ctc
     schedule: progressive
