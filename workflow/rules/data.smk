@@ -45,7 +45,8 @@ rule tokens:
     input:
         text=lambda wildcards: training_text(wildcards.corpus),
     output:
-        tokens_files("{corpus}"),
+        tokens=tokens_files("{corpus}")[0],
+        pieces=tokens_files("{corpus}")[1:],
     log:
         f"{LOGS}/tokens/{{corpus}}.log",
     conda:
@@ -53,7 +54,7 @@ rule tokens:
     params:
         arguments=lambda wildcards: command("tokens", type=config["tokens"]["type"], size=config["tokens"]["size"]),
     shell:
-        "python workflow/scripts/tokens.py {params.arguments} --text {input.text} --output {output[0]} &> {log}"
+        "python workflow/scripts/tokens.py {params.arguments} --text {input.text} --output {output.tokens} &> {log}"
 
 
 rule validate:
