@@ -82,8 +82,9 @@ def _leave_out_lexicons(config: dict[str, Any]) -> None:
         return  # _contradictions will say so
     for entry in lists:
         entry["searches"] = [name for name in entry["searches"] if name not in lexicons]
+    log = logging.getLogger(__name__)  # not the root logger: using that would print Snakemake's messages twice
     for name in lexicons:
-        logging.warning("searches.%s is left out: it needs flashlight-text, which %s", name, _flashlight_remedy())
+        log.warning("searches.%s is left out: it needs flashlight-text, which %s", name, _flashlight_remedy())
 
 
 def _trained(dense: Mapping[str, Any], model: str, scope: str = "all") -> bool:
