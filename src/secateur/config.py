@@ -172,7 +172,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         if levels != sorted(levels):
             yield f"{where}.levels: {levels} does not rise; allowed: sparsities in rising order"
         for level in levels:
-            if level not in (round(level, 3), 0, 1) or not 0.001 <= level <= 0.999:
+            if level != round(level, 3):
                 yield f"{where}.levels: {level}; allowed: 0.001 to 0.999, in three decimals, as folders name them"
         if schedule["training"] not in config["training"]:
             yield unknown(f"{where}.training", schedule["training"], "training", config["training"])

@@ -7,7 +7,7 @@ The path of a result is its provenance, in the order in which the axes begin to 
 `models/{corpus}/{model}/{scope}/{method}/s{permille}/seed{seed}/decode/{split}/{language}/{search}`.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -142,6 +142,7 @@ class Parents:
         nested: whether the mask stays within that of `ranked`.
         masks: for pathways, the model that each language's mask comes from.
         levels: how many levels' steps it is trained for.
+        sparsities: of dynamic pathways: those that the masks go through; none for other models.
     """
 
     start: ModelRun
@@ -149,6 +150,12 @@ class Parents:
     nested: bool = False
     masks: Mapping[str, ModelRun] = field(default_factory=dict)
     levels: int = 1
+    sparsities: Sequence[float] = ()
+
+    @property
+    def before(self) -> ModelRun:
+        """The model whose training comes just before, along one chain: of pathways the first mask's."""
+        return self.ranked or next(iter(self.masks.values()), self.start)
 
 
 def parents(config: Mapping[str, Any], run: ModelRun) -> Parents | None:
@@ -170,10 +177,12 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents | None:
         masks, _, level = start.partition("-s")
         sparsity = int(level) / 1000
         scopes = {name: "all" if masks == "lap" else name for name in languages(config, run.corpus, run.scope)}
+        sparsities = [level for level in levels if level >= sparsity] if kind == "dynamic" else []
         return Parents(
             dense,
             masks={name: other(scope, masks, sparsity) for name, scope in scopes.items()},
-            levels=sum(level >= sparsity for level in levels) if kind == "dynamic" else 1,
+            levels=len(sparsities) or 1,
+            sparsities=sparsities,
         )
     index = [level_name(level) for level in levels].index(level_name(run.sparsity))
     if index == 0 or run.kind in ONCE:
@@ -197,8 +206,7 @@ def steps_before(config: Mapping[str, Any], run: ModelRun) -> int:
     made_from = parents(config, run)
     if made_from is None:
         return 0
-    last = made_from.ranked or next(iter(made_from.masks.values()), made_from.start)
-    return steps_before(config, last) + steps(config, last)
+    return steps_before(config, made_from.before) + steps(config, made_from.before)
 
 
 def ancestors(config: Mapping[str, Any], run: ModelRun) -> dict[str, ModelRun]:

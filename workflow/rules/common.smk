@@ -258,8 +258,7 @@ def pathways_arguments(wildcards):
     parents, (recipe, interval) = study.parents(config, run), retraining(wildcards)
     extra = {}
     if run.method.startswith("dynamic"):
-        levels = options["levels"][-parents.levels :]
-        extra = {"levels": levels, "interval": interval, "adapt_every": options["adapt_every"]}
+        extra = {"levels": parents.sparsities, "interval": interval, "adapt_every": options["adapt_every"]}
         extra |= {"keep_moments": True} if options["keep_moments"] else {}
     return command(
         "pathways",

@@ -19,6 +19,8 @@ from secateur.pruning.mask import Mask
 from secateur.pruning.ranking import magnitude_mask
 from secateur.training import Method
 
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""AdamW's state of every weight."""
 LOG_COLUMNS = ("step", "kept", "removed", "regrown")
 
 
@@ -106,6 +108,6 @@ class AdaptiveMask(Method):
 def clear_moments(optimizer: torch.optim.Optimizer, weights: Mapping[str, torch.Tensor], mask: Mask) -> None:
     """Set AdamW's moments of the weights outside `mask` to zero."""
     for name, weight in weights.items():
-        for key in ("exp_avg", "exp_avg_sq"):
+        for key in MOMENTS:
             if key in optimizer.state.get(weight, {}):
-                optimizer.state[weight][key].mul_(mask[name])
+                optimizer.state[weight][key].masked_fill_(~mask[name], 0.0)

@@ -12,10 +12,9 @@ import torch
 
 from secateur.data import Batch, BatchPlan
 from secateur.errors import SecateurError
+from secateur.pruning.adaptive import MOMENTS
 from secateur.pruning.mask import Mask
 from secateur.training import Method
-
-MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Turns:

@@ -44,7 +44,7 @@ def lineage(config: Mapping[str, Any], run: ModelRun) -> list[ModelRun]:
     """A pruned model and those that it is made from, in order, without the dense one; of pathways the first mask's."""
     chain = [run]
     while (made_from := parents(config, chain[0])) is not None:
-        chain.insert(0, made_from.ranked or next(iter(made_from.masks.values())))
+        chain.insert(0, made_from.before)
     return chain[1:]
 
 
@@ -52,9 +52,8 @@ def pieces(config: Mapping[str, Any], run: ModelRun) -> Iterator[Piece]:
     """The schedule of a pruned model, from the dense model on."""
     first = 0
     for part in lineage(config, run):
-        made_from, levels = parents(config, part), [part.sparsity]
-        if part.kind.startswith("dynamic-"):
-            levels = config["pruning"][prune_entry(config, part)["schedule"]]["levels"][-made_from.levels :]
+        made_from = parents(config, part)
+        levels = made_from.sparsities or [part.sparsity]
         for sparsity in levels:
             last = first + steps(config, part) // len(levels)
             yield Piece(2 if made_from.masks else 1, part, sparsity, first, last)
