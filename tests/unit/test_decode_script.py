@@ -32,6 +32,7 @@ ACOUSTIC = {
 GREEDY = {"type": "ctc_greedy", "batch": 2, "batch_frames": 2000}
 BEAM = {"type": "beam", "beam": 3, "ctc_weight": 0.3, "lm": "lm", "lm_weight": 0.3, "length_bonus": 0.0}
 LEXICON = {"type": "lexicon", "beam": 50, "order": 2, "lm_weight": 1.0, "word_score": 0.0}
+WHOLE = {"layers": None, "depths": None, "rtf": None, "rtf_budget": None, "rtf_search": None}
 LM = {"type": "transformer_lm", "embedding": 8, "dim": 16, **SIZES}
 
 
@@ -61,7 +62,7 @@ def folder(tmp_path):
 
 
 def decode(folder, search, model="model", **more):
-    given = {"lm": None, "train_text": [], "mask": None, "tokens": None, "features": folder / "features"} | more
+    given = {"lm": None, "train_text": [], "mask": None, "tokens": None, "features": folder / "features"} | WHOLE | more
     arguments = Namespace(
         model=folder / model, data=folder / "data", search=search, device="cpu", output=folder / "out", **given
     )

@@ -310,9 +310,10 @@ def layer_search_inputs(wildcards):
     return model_files(run_of(wildcards).folder) + tokens_files(wildcards.corpus) + dev_files(wildcards.corpus)
 
 
-def layer_similarity_file(wildcards):
-    """What the strategy svcca orders layers by; nothing for the others."""
-    return [f"{MODEL}/layers/similarity.tsv".format(**wildcards)] if wildcards.strategy == "svcca" else []
+def layer_similarity_files(wildcards):
+    """What the strategy svcca orders layers by, and what that cost; nothing for the others."""
+    folder = f"{MODEL}/layers".format(**wildcards)
+    return [f"{folder}/similarity.tsv", f"{folder}/curves.json"] if wildcards.strategy == "svcca" else []
 
 
 def layer_similarity_arguments(wildcards):
@@ -328,7 +329,7 @@ def layer_similarity_arguments(wildcards):
 
 def layer_search_arguments(wildcards):
     run = run_of(wildcards)
-    extra = {"similarity": file for file in layer_similarity_file(wildcards)}
+    extra = dict(zip(("similarity", "similarity_curves"), layer_similarity_files(wildcards)))
     return command(
         "layer_search",
         [model_module(run.model)],
@@ -387,7 +388,7 @@ def depths_inputs(wildcards):
 
 def depths_arguments(wildcards):
     run = run_of(wildcards)
-    return decoding_arguments(wildcards, layers=order_files(run), depths=layers.entry_of(config, run)["depths"])
+    return decoding_command(wildcards, layers=order_files(run), depths=layers.entry_of(config, run)["depths"])
 
 
 def compared_inputs(wildcards):
@@ -449,7 +450,11 @@ def decoding_inputs(wildcards):
     return inputs
 
 
-def decoding_arguments(wildcards, **options):
+def decoding_arguments(wildcards):
+    return decoding_command(wildcards)
+
+
+def decoding_command(wildcards, **options):
     search = config["searches"][wildcards.search]
     modules = [model_module(wildcards.model)]
     if search.get("lm"):

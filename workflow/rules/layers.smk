@@ -25,7 +25,7 @@ rule layer_similarity:
 rule layer_search:
     input:
         layer_search_inputs,
-        layer_similarity_file,
+        layer_similarity_files,
     output:
         f"{MODEL}/layers/{{strategy}}.json",
     log:

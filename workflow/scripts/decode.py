@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         results = decode(replace(recognizer, model=model), features, arguments.search)
         found = [
             {
-                LAYERS: kept,
+                **({LAYERS: kept} if kept else {}),
                 "utterance": utterance.id,
                 "reference": utterance.text,
                 "duration_s": utterance.duration,
@@ -106,7 +106,7 @@ def sub_models(
         depths = [depth_within(arguments.rtf, arguments.rtf_budget, device, arguments.rtf_search)]
     chosen = [read_depth(file, depth) for file in arguments.layers for depth in (depths or read_depths(file))]
     for kept in dict.fromkeys(map(tuple, chosen)):
-        yield listed(kept), keep_layers(copy.deepcopy(model), kept)
+        yield listed(kept, ","), keep_layers(copy.deepcopy(model), kept)
 
 
 def read_features(folder: Path, utterances: list[str]) -> Features:

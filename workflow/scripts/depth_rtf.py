@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             for label, values in measured.items():
                 layers = layer_numbers(models[label].model)
                 model = label.partition(" ")[0]
-                axes = {"model": model, "depth": len(layers), "layers": listed(layers), "search": name}
+                axes = {"model": model, "depth": len(layers), "layers": listed(layers, ","), "search": name}
                 rows.append(axes | values | conditions | {"device": device, "threads": threads()})
     write_tsv(arguments.output, COLUMNS, rows)
     record |= {"utterances": len(features), "audio_s": round(audio_s, 3)}

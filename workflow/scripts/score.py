@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         arguments.output / "utterances.tsv",
         (LAYERS, *COLUMNS) if pruned else COLUMNS,
         [
-            {LAYERS: layers} | {column: getattr(item, column) for column in COLUMNS}
+            ({LAYERS: layers} if pruned else {}) | {column: getattr(item, column) for column in COLUMNS}
             for layers, items in scores.items()
             for item in items
         ],

@@ -79,7 +79,7 @@ def read_depth(file: str | Path, depth: int) -> list[int]:
     """
     found = read_depths(file)
     if depth not in found:
-        raise SecateurError(f"{file}: no depth {depth}; choose from {listed(sorted(found))}")
+        raise SecateurError(f"{file}: no depth {depth}; choose from {listed(found)}")
     return found[depth]
 
 
@@ -88,6 +88,6 @@ def read_depths(file: str | Path) -> dict[int, list[int]]:
     return {int(depth): found["layers"] for depth, found in read_json(file).get("depths", {}).items()}
 
 
-def listed(layers: Iterable[int]) -> str:
-    """The numbers of layers as tables name a sub-model: `1,2,5`."""
-    return ",".join(map(str, sorted(layers)))
+def listed(layers: Iterable[int], separator: str = ", ") -> str:
+    """The numbers of layers in a line; with `,` as tables name a sub-model."""
+    return separator.join(map(str, sorted(layers)))

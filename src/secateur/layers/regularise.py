@@ -1,7 +1,7 @@
 """Late regularisers: a trained dense model is trained on with intermediate CTC, stochastic depth or both.
 
-Intermediate CTC at its full weight makes the loss of a trained model jump, since its inner layers never had to answer to
-the CTC head. A weight that rises from zero is one remedy, a lower learning rate another.
+Intermediate CTC at its full weight makes the loss of a trained model jump: its inner layers never had to answer to the
+CTC head. A weight that rises from zero is one remedy, a lower learning rate another.
 """
 
 from collections.abc import Iterator, Mapping
