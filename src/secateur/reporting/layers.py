@@ -201,7 +201,8 @@ def finetuned(results: Results) -> Iterator[dict[str, Any]]:
             for variant in entry["variants"]:
                 run = late_run(entry, variant["name"], seed)
                 record = results.json(f"{run.folder}/run.json", "dense_loss", "initial_loss", "steps")
-                losses = [float(row["dev_loss"]) for row in results.tsv(f"{run.folder}/history.tsv", "dev_loss")]
+                history = results.tsv(f"{run.folder}/history.tsv", "dev_loss")
+                losses = [float(row["dev_loss"]) for row in history if row["dev_loss"]]
                 recipe = results.config["training"][variant["training"]]
                 rise = f", weight rises for {variant['rise']} steps" if variant["rise"] else ""
                 yield from _finetuned(
@@ -265,7 +266,7 @@ def view(tables: views.Tables) -> list[Grid]:
         index = ("strategy", "split")
 
         def by_depth(row: Row) -> list[tuple[str, Cell]]:
-            return [(f"{row['depth']} layers", measure(row, "wer", 1, interval=True))]
+            return [(f"depth {row['depth']}", measure(row, "wer", 1, interval=True))]
 
         rates = pivot(f"Word error rate (%) by depth: {where}", chosen, index, by_depth, keep=("strategy",))
         notes = (views.INTERVALS, f"Strategy `{TRAINED}`: models trained alone at that depth.", about)
