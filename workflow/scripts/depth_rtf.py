@@ -50,25 +50,25 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         for name, search in arguments.searches.items():
             measured = summary(measure(models, features, audio_s, search, arguments.rounds), next(iter(models)))
             conditions = {"rounds": arguments.rounds, "utterances": len(features), "batch": batch_size(search)}
-            for label, values in measured.items():
-                layers = layer_numbers(models[label].model)
-                model = label.partition(" ")[0]
-                axes = {"model": model, "depth": len(layers), "layers": listed(layers, ","), "search": name}
+            for (model, depth), values in measured.items():
+                layers = listed(layer_numbers(models[model, depth].model), ",")
+                axes = {"model": model, "depth": depth, "layers": layers, "search": name}
                 rows.append(axes | values | conditions | {"device": device, "threads": threads()})
     write_tsv(arguments.output, COLUMNS, rows)
     record |= {"utterances": len(features), "audio_s": round(audio_s, 3)}
 
 
-def recognizers(arguments: argparse.Namespace, device: torch.device) -> dict[str, Recognizer]:
-    """The whole model, first, its sub-models, and the models that were trained at a smaller depth."""
+def recognizers(arguments: argparse.Namespace, device: torch.device) -> dict[tuple[str, int], Recognizer]:
+    """The whole model, first, its sub-models, and models trained at a smaller depth, by name and depth."""
     loaded = load_model(arguments.model, device)
-    models = {arguments.name: loaded.model}
+    models = [(arguments.name, loaded.model)]
     for depth in arguments.depths:
         kept = read_depth(arguments.layers, depth)
-        models[f"{arguments.name} {depth}"] = keep_layers(copy.deepcopy(loaded.model), kept)
+        models.append((arguments.name, keep_layers(copy.deepcopy(loaded.model), kept)))
     for name, folder in zip(arguments.trained_names, arguments.trained, strict=True):
-        models[name] = load_model(folder, device).model
-    return {name: Recognizer(model, Tokenizer(loaded.tokens), device) for name, model in models.items()}
+        models.append((name, load_model(folder, device).model))
+    tokenizer = Tokenizer(loaded.tokens)
+    return {(name, len(layer_numbers(model))): Recognizer(model, tokenizer, device) for name, model in models}
 
 
 def some(folders: list[Path], count: int) -> Features:

@@ -3,12 +3,13 @@
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from secateur.decoding import Features, Recognizer, decode
 from secateur.errors import SecateurError
 from secateur.files import read_tsv
 
+Key = TypeVar("Key")
 COLUMNS = (
     *("model", "depth", "layers", "search", "device", "rtf", "rtf_low", "rtf_high", "ratio"),
     *("ratio_low", "ratio_high", "rounds", "utterances", "batch", "threads"),
@@ -16,14 +17,14 @@ COLUMNS = (
 
 
 def measure(
-    recognizers: Mapping[str, Recognizer], features: Features, audio_s: float, search: Mapping[str, Any], rounds: int
-) -> dict[str, list[float]]:
+    recognizers: Mapping[Key, Recognizer], features: Features, audio_s: float, search: Mapping[str, Any], rounds: int
+) -> dict[Key, list[float]]:
     """Decode `features` with every recognizer in turn, again and again.
 
     They take turns, so that what else the machine does meets all of them. Returns the real-time factors of each in
     every round: seconds of computation over the `audio_s` seconds of speech.
     """
-    factors: dict[str, list[float]] = {name: [] for name in recognizers}
+    factors: dict[Key, list[float]] = {name: [] for name in recognizers}
     for _ in range(rounds):
         for name, recognizer in recognizers.items():
             results = decode(recognizer, features, search).values()
@@ -32,7 +33,7 @@ def measure(
     return factors
 
 
-def summary(factors: Mapping[str, list[float]], whole: str) -> dict[str, dict[str, float]]:
+def summary(factors: Mapping[Key, list[float]], whole: Key) -> dict[Key, dict[str, float]]:
     """Median, least and most of the real-time factors of each, and of their ratios to those of `whole` by round."""
     found = {}
     for name, values in factors.items():
