@@ -18,6 +18,7 @@ largest batch) is decoded once more than needed, untimed, so that what only a fi
 import inspect
 import logging
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from tqdm import tqdm
 
 from secateur.errors import SecateurError
 from secateur.ngram import END, START, Ngram
+from secateur.timing import PARTS
 from secateur.tokens import SPACE, UNKNOWN, Tokenizer
 from secateur.transducer_search import Beam, Greedy
 
@@ -147,6 +149,29 @@ def decode(recognizer: Recognizer, features: Mapping[str, np.ndarray], search: M
     largest = max(batches(features.lengths, options.get("batch", 1), options.get("batch_frames", 0)), key=len)
     function(recognizer, features.only(largest if len(largest) > 1 else list(features)[:1]), **options)
     return function(recognizer, features, **options)
+
+
+def decode_in_turns(
+    systems: Mapping[str, tuple[Recognizer, Mapping[str, Any]]], features: Mapping[str, np.ndarray], repeats: int
+) -> dict[str, dict[str, Result]]:
+    """Decode the same utterances with several systems (recognizer, search) to compare their times.
+
+    The systems take turns: each decodes all utterances, and so again, `repeats` times. Each part of an utterance's time
+    is the median over the repeats, so a machine that is slow for a while favours none of them.
+    Raises SecateurError as `decode` does.
+    """
+    rounds: dict[str, list[dict[str, Result]]] = {name: [] for name in systems}
+    for _ in range(repeats):
+        for name, (recognizer, search) in systems.items():
+            rounds[name].append(decode(recognizer, features, search))
+
+    def median(results: Sequence[Result]) -> Result:
+        return Result(results[0].hypothesis, *(statistics.median(getattr(r, part) for r in results) for part in PARTS))
+
+    return {
+        name: {utterance: median([results[utterance] for results in found]) for utterance in features}
+        for name, found in rounds.items()
+    }
 
 
 def check(search: Mapping[str, Any], tokens: Sequence[str]) -> None:
