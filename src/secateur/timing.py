@@ -27,7 +27,7 @@ def latency(rows: Rows) -> dict[str, float]:
     Raises SecateurError when there is no row, or an utterance of no duration.
     """
     seconds, durations = _seconds(rows)
-    return {name: float(value) for name, value in _summary(seconds[None], durations[None]).items()}
+    return {name: value.item() for name, value in _summary(seconds[None], durations[None]).items()}
 
 
 def latency_intervals(rows: Rows, seed: int = 0) -> dict[str, tuple[float, float]]:
@@ -70,7 +70,7 @@ def _seconds(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _summary(seconds: np.ndarray, durations: np.ndarray) -> dict[str, np.ndarray]:
-    """What `latency` gives, for draws of utterances: seconds (draws, utterances, parts), durations (draws, utterances)."""
+    """What `latency` gives (draws,), of draws of utterances: seconds (draws, utterances, parts), durations likewise."""
     totals = seconds.sum(axis=2)
     p50, p95 = np.percentile(totals, [50, 95], axis=1)
     return dict(zip(PARTS, seconds.mean(axis=1).T, strict=True)) | {
