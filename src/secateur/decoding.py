@@ -22,8 +22,10 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import kaldiio
 import numpy as np
 import torch
 from espnet.nets.batch_beam_search import BatchBeamSearch
@@ -32,7 +34,9 @@ from espnet.nets.scorers.ctc import CTCPrefixScorer
 from espnet.nets.scorers.length_bonus import LengthBonus
 from tqdm import tqdm
 
+from secateur.datadir import read_table
 from secateur.errors import SecateurError
+from secateur.models import load_model
 from secateur.ngram import END, START, Ngram
 from secateur.timing import PARTS
 from secateur.tokens import SPACE, UNKNOWN, Tokenizer
@@ -85,6 +89,34 @@ class Features(Mapping[str, np.ndarray]):
     def only(self, utterances: Sequence[str]) -> "Features":
         """Those of some utterances."""
         return Features(self.archive, {name: self.lengths[name] for name in utterances})
+
+
+def read_features(folder: Path, utterances: Sequence[str]) -> Features:
+    """The features in `folder` of these utterances, which are read from the archive as they are needed.
+
+    Raises SecateurError when there are none of one of them.
+    """
+    archive = kaldiio.load_scp(str(folder / "feats.scp"))
+    frames = read_table(folder / "utt2num_frames")
+    for utterance in utterances:
+        if utterance not in archive or utterance not in frames:
+            raise SecateurError(f"{folder}: no features of {utterance!r}; extract the features again")
+    return Features(archive, {utterance: int(frames[utterance]) for utterance in utterances})
+
+
+def language_model(folder: Path, tokens: Sequence[str], device: torch.device) -> torch.nn.Module:
+    """The scorer of the language model in `folder`, which must be over these tokens.
+
+    Raises SecateurError when it is not, or no language model.
+    """
+    loaded = load_model(folder, device)
+    if not hasattr(loaded.model, "lm"):
+        raise SecateurError(f"{folder}: holds a model of type {loaded.config['type']!r}, not a language model")
+    if loaded.tokens != list(tokens):
+        raise SecateurError(
+            f"{folder}: has {len(loaded.tokens)} tokens that are not the acoustic model's; train it again"
+        )
+    return loaded.model.lm
 
 
 @dataclass(frozen=True)

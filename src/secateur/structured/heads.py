@@ -171,6 +171,22 @@ def masked(model: torch.nn.Module, removed: Iterable[Head]) -> Iterator[None]:
         yield
 
 
+def made_up_batch(model: torch.nn.Module, lengths: Iterable[int] = (211, 97), seed: int = 0) -> dict[str, torch.Tensor]:
+    """Random utterances of so many frames, with the mean and variance of real ones, and random texts."""
+    generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
+    lengths, bins = torch.tensor(list(lengths)), model.frontend.output_size()
+    speech = torch.randn(len(lengths), int(lengths.max()), bins, generator=generator)
+    tokens = torch.arange(1, len(model.token_list) - 1)  # neither blank nor the end
+    text = tokens[torch.randint(len(tokens), (len(lengths), 5), generator=generator)]
+    tensors = {
+        "speech": speech * model.frontend.std.cpu() + model.frontend.mean.cpu(),
+        "speech_lengths": lengths,
+        "text": text,
+        "text_lengths": torch.full((len(lengths),), text.shape[1]),
+    }
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+
 @torch.no_grad()
 def check_compaction(
     whole: torch.nn.Module,

@@ -55,11 +55,7 @@ CONFIGS = {"transformer": TRANSFORMER, "conformer": CONFORMER, "hybrid": HYBRID,
 FRAMES = (60, 43, 52, 31)
 TEXTS = ([3, 2, 4], [5, 3], [4, 4, 2, 5], [3])
 ALL = (0, 1, 2, 3)
-
-
-@pytest.fixture(params=CONFIGS)
-def config(request):
-    return CONFIGS[request.param]
+EVERY_CONFIG = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 
 
 def make_model(config, seed=1):
