@@ -58,14 +58,14 @@ ALL = (0, 1, 2, 3)
 EVERY_CONFIG = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 
 
-def make_model(config, seed=1):
-    """A model in evaluation mode whose weights are large enough for its heads to matter."""
+def make_model(config, seed=1, scale=2):
+    """A model in evaluation mode, its weights made larger than at first for its heads to matter."""
     torch.manual_seed(seed)
     model = build_model(config, TOKENS).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1 and "encoders" in name:
-                parameter *= 2
+                parameter *= scale
         model.ctc.ctc_lo.weight *= 5
         if config["type"] == "rnnt":
             model.joiner.output.weight *= 5
