@@ -4,7 +4,6 @@ A `BatchPlan` answers "which utterances make up step n" as a pure function of it
 resumed run equal an uninterrupted one, and what lets ranks of a distributed job agree without talking.
 """
 
-import logging
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -167,21 +166,6 @@ class TextExamples:
             languages=[""] * len(keys),
             tensors={"text": pad(targets, 0), "text_lengths": torch.tensor([len(target) for target in targets])},
         )
-
-
-def sample(languages: Mapping[str, str], count: int, seed: int) -> list[str]:
-    """`count` utterances of every language, drawn at random; of a language that has fewer, all.
-
-    Args:
-        languages: language of every utterance.
-    """
-    chosen = []
-    for language in sorted(set(languages.values())):
-        names = sorted(name for name, other in languages.items() if other == language)
-        if len(names) < count:
-            logging.warning("%s: %d utterances, fewer than the %d asked for", language, len(names), count)
-        chosen += random.Random(f"{seed} {language}").sample(names, min(count, len(names)))
-    return chosen
 
 
 def pad(sequences: Sequence[torch.Tensor], value: float) -> torch.Tensor:

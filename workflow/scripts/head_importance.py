@@ -7,7 +7,8 @@ from typing import Any
 
 from secateur import devices
 from secateur.acoustic import FRAMES_PER_SECOND
-from secateur.data import BatchPlan, SpeechExamples, sample
+from secateur.data import BatchPlan, SpeechExamples
+from secateur.datadir import sample
 from secateur.errors import SecateurError
 from secateur.jobs import job
 from secateur.models import load_model

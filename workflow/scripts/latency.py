@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur import devices
-from secateur.data import sample
-from secateur.datadir import read_data_dir
+from secateur.datadir import read_data_dir, sample
 from secateur.decoding import Features, Recognizer, decode_in_turns, language_model, read_features
 from secateur.files import write_json, write_tsv
 from secateur.jobs import job, json_argument, threads

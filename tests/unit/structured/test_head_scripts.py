@@ -100,9 +100,8 @@ def test_one_file_has_every_importance(corpus, tmp_path):
     present = heads(load_model(corpus / "model").model)
     for importance in IMPORTANCES:
         assert list(read_importance(corpus / "importance.tsv", importance)) == present
-    record = run(
-        "head_importance", *model_of(corpus), *data_of(corpus), "--utterances", 2, "--output", tmp_path / "i.tsv"
-    )
+    given = (*model_of(corpus), *data_of(corpus))
+    record = run("head_importance", *given, "--utterances", 2, "--output", tmp_path / "i.tsv")
     assert record["utterances"] == {"en": 2, "fr": 2}
     assert {row["importance"] for row in read_tsv(tmp_path / "i.tsv")} == set(IMPORTANCES) - {"gradient-again"}
     for batch_seconds in (0.4, 5):  # alone, and all together

@@ -6,7 +6,7 @@ import pytest
 import torch
 from small_models import CONFORMER, EMFORMER, EVERY_CONFIG, HYBRID, TRANSFORMER, make_batch, make_model
 
-from secateur.data import sample
+from secateur.datadir import sample
 from secateur.errors import SecateurError
 from secateur.structured.heads import Head, attentions, gated, heads, remove_heads
 from secateur.structured.importance import (
