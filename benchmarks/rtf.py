@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from secateur.decoding import Features, Recognizer
-from secateur.layers import rtf
+from secateur.decoding import Features, Recognizer, decode_in_turns
 from secateur.layers.depth import keep_layers
 from secateur.models import build_model
 from secateur.tokens import Tokenizer
@@ -78,14 +77,20 @@ def measure(device: torch.device, batch: int, utterances: int, arguments: argpar
     audio = sum(features.lengths.values()) / 100
     search = {"type": "ctc_greedy", "batch": batch, "batch_frames": 10**9}
     recognizers = {depth: recognizer(depth, device) for depth in arguments.depths}
-    measured = rtf.summary(rtf.measure(recognizers, features, audio, search, arguments.repeats), arguments.depths[0])
+    results = decode_in_turns(
+        {depth: (found, search) for depth, found in recognizers.items()}, features, arguments.repeats
+    )
+    factors = {
+        depth: sum(result.encoder_s + result.search_s for result in found.values()) / audio
+        for depth, found in results.items()
+    }
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {arguments.threads} thread(s)"
     print(f"\n{name}, batch {batch}, {utterances} utterances, {audio:.0f} s of audio")
     print(f"{'depth':>6}{'RTF':>10}{'ratio':>14}{'parameters':>14}")
-    for depth, values in measured.items():
+    for depth, factor in factors.items():
         parameters = sum(parameter.numel() for parameter in recognizers[depth].model.parameters())
-        print(f"{depth:6}{values['rtf']:10.5f}{values['ratio']:14.3f}{parameters / 1e6:12.2f} M")
+        print(f"{depth:6}{factor:10.5f}{factor / factors[arguments.depths[0]]:14.3f}{parameters / 1e6:12.2f} M")
 
 
 def recognizer(depth: int, device: torch.device) -> Recognizer:

@@ -367,7 +367,6 @@ def depth_rtf_arguments(wildcards):
             "trained": [f"{ROOT}/{other.folder}" for other in alone],
             "trained_names": [run.model for run in alone],
         }
-    data = dev_arguments(run.corpus)
     return command(
         "depth_rtf",
         [model_module(run.model)],
@@ -376,8 +375,8 @@ def depth_rtf_arguments(wildcards):
         layers=order_files(run)[0],
         depths=entry["depths"],
         searches={name: config["searches"][name] for name in layers.timed_searches(config, entry)},
-        features=data["features"],
-        device=data["device"],
+        seed=run.seed,
+        **dev_arguments(run.corpus),
         **extra,
     )
 

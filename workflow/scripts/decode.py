@@ -11,12 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import kaldiio
 import torch
 
 from secateur import devices
 from secateur.datadir import read_data_dir, read_table
-from secateur.decoding import Features, Recognizer, batch_size, check, decode
+from secateur.decoding import Recognizer, batch_size, check, decode, language_model, read_features
 from secateur.errors import SecateurError
 from secateur.files import write_json, write_tsv
 from secateur.jobs import job, json_argument, threads
@@ -109,16 +108,6 @@ def sub_models(
         yield listed(kept, ","), keep_layers(copy.deepcopy(model), kept)
 
 
-def read_features(folder: Path, utterances: list[str]) -> Features:
-    """The features of the utterances, which are read from the archive as they are needed."""
-    archive = kaldiio.load_scp(str(folder / "feats.scp"))
-    frames = read_table(folder / "utt2num_frames")
-    for utterance in utterances:
-        if utterance not in archive or utterance not in frames:
-            raise SecateurError(f"{folder}: no features of {utterance!r}; extract the features again")
-    return Features(archive, {utterance: int(frames[utterance]) for utterance in utterances})
-
-
 def tokenizer(arguments: argparse.Namespace, tokens: list[str]) -> Tokenizer:
     """The tokenizer of the model; word pieces can only be spelled with their own model beside `--tokens`."""
     if arguments.tokens is None:
@@ -131,18 +120,6 @@ def tokenizer(arguments: argparse.Namespace, tokens: list[str]) -> Tokenizer:
             f"{arguments.tokens}: not the token list of {arguments.model}; give the one it was trained on"
         )
     return tokenizer
-
-
-def language_model(folder: Path, tokens: list[str], device: Any) -> Any:
-    """The scorer of a language model over the same tokens."""
-    loaded = load_model(folder, device)
-    if not hasattr(loaded.model, "lm"):
-        raise SecateurError(f"{folder}: holds a model of type {loaded.config['type']!r}, not a language model")
-    if loaded.tokens != tokens:
-        raise SecateurError(
-            f"{folder}: has {len(loaded.tokens)} tokens that are not the acoustic model's; train it again"
-        )
-    return loaded.model.lm
 
 
 if __name__ == "__main__":

@@ -1,34 +1,10 @@
-"""Real-time factors by depth: numbers by hand, the order of measuring, and the depth that a budget allows."""
+"""The depth that a real-time factor allows."""
 
 import pytest
 
-from secateur.decoding import Features, Result
 from secateur.errors import SecateurError
 from secateur.files import write_tsv
 from secateur.layers import rtf
-
-
-def test_all_take_turns_and_only_computation_counts(monkeypatch):
-    seen = []
-
-    def decode(recognizer, features, search):
-        seen.append(recognizer)
-        return {"u1": Result("a", 1.0, 0.5, 0.25), "u2": Result("b", 0.25, 0.0)}
-
-    monkeypatch.setattr(rtf, "decode", decode)
-    factors = rtf.measure({"whole": "W", "part": "P"}, Features({}, {}), 4.0, {}, rounds=3)
-    assert seen == ["W", "P"] * 3
-    assert factors == {"whole": [0.5] * 3, "part": [0.5] * 3}
-
-
-def test_ratios_are_of_the_same_round():
-    found = rtf.summary({"whole": [0.4, 0.8, 0.4], "part": [0.2, 0.2, 0.1]}, "whole")
-    assert found["whole"] == {
-        "rtf": 0.4, "rtf_low": 0.4, "rtf_high": 0.8, "ratio": 1.0, "ratio_low": 1.0, "ratio_high": 1.0
-    }  # fmt: skip
-    assert found["part"] == {
-        "rtf": 0.2, "rtf_low": 0.1, "rtf_high": 0.2, "ratio": 0.25, "ratio_low": 0.25, "ratio_high": 0.5
-    }  # fmt: skip
 
 
 @pytest.fixture
