@@ -97,8 +97,8 @@ FIGURES = (
         "Word error rate and time by depth",
         "Left: average word error rate of one model with fewer and fewer of its encoder layers, by the strategy that "
         "chose them; diamonds are models trained alone at that depth. Bars are 95 % bootstrap intervals, or ± "
-        "one standard deviation over seeds. Right: the real-time factor of the same depths on the dev sets, one utterance "
-        "at a time, all depths in turn. Points at one depth are set apart for reading.",
+        "one standard deviation over seeds. Right: the real-time factor of the same depths on the dev sets, one "
+        "utterance at a time, all depths in turn. Points at one depth are set apart for reading.",
     ),
     Figure(
         "similarity",

@@ -318,8 +318,8 @@ def speed_view(tables: views.Tables) -> list[Grid]:
         index = ("measured_model", "depth", "search", "device", "batch", "threads")
         grid = pivot(title, members, index, cells, keep=("measured_model", "depth", "device"))
         note = (
-            f"{members[0]['utterances']} utterances of the dev sets, one at a time; all depths take turns, and the time "
-            f"of each utterance is its median over {members[0]['rounds']} turns. In brackets: 95 % bootstrap interval "
+            f"{members[0]['utterances']} utterances of the dev sets, one at a time; all depths take turns, the time "
+            f"of an utterance is its median over {members[0]['rounds']} turns. In brackets: 95 % bootstrap interval "
             "over utterances. "
         )
         grids.append(replace(grid, caption=note + _about(tables, corpus, model, members)))
