@@ -8,6 +8,7 @@ rule fetch:
         "data/{corpus}/{language}/fetched.json",
     log:
         f"{LOGS}/fetch/{{corpus}}/{{language}}.log",
+    localrule: True  # a cluster's nodes reach no network
     conda:
         "../../envs/train.yaml"
     params:
