@@ -22,16 +22,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from tqdm import tqdm
 
 from secateur.data import Batch
 from secateur.devices import autocast, autocast_dtype
 from secateur.errors import SecateurError
-from secateur.files import write_tsv, written_aside
+from secateur.files import write_tsv
 from secateur.jobs import LEFT_OVER
-from secateur.models import load_tensors, save_model, save_tensors
+from secateur.models import load_tensors, read_tensors, save_model, save_tensors
 
 REMEDY = "look at these, or lower learning_rate, lengthen warmup, or set precision: float32"
 STATE = "resume"
@@ -306,20 +304,21 @@ class _State:
             "history": self.history,
             "best": self.best,
         }
-        with written_aside(self.file) as aside:
-            save_file(
-                {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()},
-                aside,
-                metadata={"state": json.dumps(header)},
-            )
+        save_tensors(self.file, tensors, {"state": json.dumps(header)})
         self._forget(step for _, step in self.best)
 
     def restore(self, model, optimizer, methods: Sequence[Method]) -> None:
         if not self.file.exists():
             return
-        tensors = load_tensors(self.file)
-        with safe_open(self.file, "pt") as stream:
-            header = json.loads(stream.metadata()["state"])
+        try:
+            tensors, texts = read_tensors(self.file)
+            header = json.loads(texts["state"])
+            for _, step in header["best"]:
+                load_tensors(self._best_file(step))
+        except SecateurError as error:  # a machine lost its power, say
+            logging.warning("%s; starting afresh", error)
+            self._forget(())
+            return
         if header["identity"] != self.identity:
             logging.info("%s: the saved state is of another configuration or code; starting afresh", self.folder)
             self._forget(())

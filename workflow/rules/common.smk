@@ -126,7 +126,8 @@ def validation(corpus):
 
 def feature_files(corpus, language, split):
     folder = f"{ROOT}/features/{corpus}/{language}/{split}"
-    return [f"{folder}/{name}" for name in ("feats.ark", "feats.scp", "utt2num_frames", "cmvn.json")]
+    names = ("feats.ark", "feats.scp", "utt2num_frames", "feats.crc32", "cmvn.json")
+    return [f"{folder}/{name}" for name in names]
 
 
 # --- models

@@ -96,6 +96,7 @@ rule features:
             ark="feats.ark",
             scp="feats.scp",
             frames="utt2num_frames",
+            checksums="feats.crc32",
             cmvn="cmvn.json",
             run="run.json",
         ),
