@@ -12,25 +12,33 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = ROOT / "profiles" / "slurm" / "config.yaml"
-STUDIES = ("smoke", "mls-tables")
+STUDIES = ROOT / "workflow" / "studies"
+
+
+def dry_run(*configurations):
+    """One job of every rule: {rule: {threads, shell, and resources}}."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = [sys.executable, "-m", "snakemake", "-n", "-p", "--forceall", "--profile", "profiles/slurm"]
+    command += ["--cores", "64"]  # in a dry run, else one, and the threads of no job are more
+    command += ["--configfile", *map(str, configurations)]
+    answer = subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    found = {}
+    # A job of a group is indented, below its group.
+    for rule, text in re.findall(
+        r"^ *(?:local)?rule (\w+):$(.*?)^ *Shell command: ", answer.stdout + "Shell command: ", re.MULTILINE | re.DOTALL
+    ):
+        resources = re.search(r"^ *resources: (.*)$", text, re.MULTILINE)[1]
+        threads = re.search(r"^ *threads: (\d+)$", text, re.MULTILINE)
+        found[rule] = dict(item.strip().split("=", 1) for item in resources.split(",") if "=" in item)
+        found[rule] |= {"threads": threads[1] if threads else "1"}
+    return found
 
 
 @pytest.fixture(scope="module")
 def asked():
     """What the jobs of the studies ask for: {rule: resources of one of its jobs}."""
-    found = {}
-    for study in STUDIES:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        command = [sys.executable, "-m", "snakemake", "-n", "--forceall", "--profile", "profiles/slurm"]
-        command += ["--configfile", f"workflow/studies/{study}.yaml"]
-        answer = subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True)
-        assert answer.returncode == 0, answer.stdout + answer.stderr
-        # A job of a group is indented and named below its group.
-        for rule, resources in re.findall(
-            r"^ *(?:local)?rule (\w+):$.*?^ *resources: (.*?)$", answer.stdout, re.MULTILINE | re.DOTALL
-        ):
-            found[rule] = dict(item.strip().split("=", 1) for item in resources.split(",") if "=" in item)
-    return found
+    return dry_run(STUDIES / "smoke.yaml") | dry_run(STUDIES / "mls-tables.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +58,32 @@ def test_every_rule_that_may_use_a_gpu_is_of_a_kind(asked, profile):
     assert {"train", "prune", "decode"} <= with_gpu
     missing = with_gpu - profile["set-resources"].keys()
     assert not missing, f"{PROFILE.relative_to(ROOT)}: name {sorted(missing)} under set-resources, beside their like"
+
+
+def test_every_job_that_trains_asks_for_all_its_processes(tmp_path):
+    """Those of the script's --training: CPUs, GPUs and nodes are for Snakemake to know before the job starts."""
+    recipes = {**yaml.safe_load((ROOT / "config.yaml").read_text())["training"]}
+    study = {"training": {name: {"processes": 2} for name in recipes}}
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(study))
+    scripts = {path.name for path in ROOT.glob("workflow/scripts/*.py") if trains(path)}
+    assert {"train.py", "train_lm.py", "prune.py"} <= scripts
+    rules = {
+        rule
+        for file in ROOT.glob("workflow/rules/*.smk")
+        for rule, body in re.findall(r"^rule (\w+):$(.*?)(?=^\S|\Z)", file.read_text(), re.MULTILINE | re.DOTALL)
+        if any(f"workflow/scripts/{script} " in body for script in scripts)
+    }
+    asked = dry_run(STUDIES / "smoke.yaml", tmp_path / "two.yaml")
+    assert {"train", "train_lm", "prune", "pathways"} <= rules <= asked.keys()
+    for rule in rules:
+        found = asked[rule]["threads"], asked[rule]["gpu"], asked[rule]["mem_mb"]
+        assert found == ("2", "2", "32000"), f"{rule}: wants `threads: processes` and the resources **TRAINING"
+
+
+def trains(script):
+    """Whether a script takes a training recipe."""
+    text = script.read_text()
+    return '"--training"' in text or "acoustic.add_arguments" in text
 
 
 def test_the_profile_names_no_rule_that_is_gone(asked, profile):
