@@ -20,10 +20,11 @@ import numpy as np
 from secateur import audio
 from secateur.datadir import Utterance, read_data_dir, read_table
 from secateur.errors import SecateurError
-from secateur.files import read_json, write_json, written_aside
+from secateur.files import check_space, read_json, write_json, written_aside
 from secateur.jobs import progress
 
 SAMPLE_RATE = 16000
+FRAMES_PER_SECOND, BYTES = 100, 4
 CHECKSUMS = "feats.crc32"
 TABLES = ("feats.scp", "utt2num_frames", CHECKSUMS)
 
@@ -67,6 +68,8 @@ def extract(data: Path, output: Path, bins: int = 80, speeds: Sequence[float] = 
     if not utterances:
         raise SecateurError(f"{data}: no utterances; check the corpus' dropped.tsv for the reasons")
 
+    seconds = sum(utterance.duration for utterance in utterances) * sum(1 / speed for speed in speeds)
+    check_space(output, round(seconds * FRAMES_PER_SECOND * bins * BYTES), "the archive of features")
     compute = partial(_copies, bins=bins, speeds=speeds)
     count, total, squares = 0, np.zeros(bins), np.zeros(bins)
     archive = output / "feats.ark"
