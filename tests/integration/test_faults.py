@@ -43,10 +43,11 @@ MODEL = {
     "intermediate_ctc": {"layers": [1], "weight": 0.3},
     "stochastic_depth": 0.2,
 }
+SPECAUG = {"frequency_masks": 1, "frequency_width": 4, "time_masks": 1, "time_width": 0.05}
 TRAINING = {
     **{"steps": 60, "batch_seconds": 3, "accumulate": 1, "learning_rate": 1e-3, "weight_decay": 0.0, "warmup": 0},
     **{"schedule": "constant", "clip": 5.0, "precision": "float32", "evaluate_every": 5, "average_best": 2},
-    **{"checkpoint_seconds": 0, "specaug": {"frequency_masks": 1, "frequency_width": 4, "time_masks": 0}},
+    **{"checkpoint_seconds": 0, "specaug": SPECAUG},
 }
 GREEDY = {"type": "ctc_greedy", "batch": 1, "batch_frames": 2000}
 TIMES = ("encoder_s", "search_s", "lm_s", "total_s")

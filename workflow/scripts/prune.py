@@ -38,9 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     if not 0 <= arguments.sparsity < 1:
-        raise SecateurError(
-            f"--sparsity {arguments.sparsity}: wanted the share of weights to remove, 0 to below 1"
-        )
+        raise SecateurError(f"--sparsity {arguments.sparsity}: wanted the share of weights to remove, 0 to below 1")
     material = acoustic.Material(arguments)
     start = load_model(arguments.start)
     ranked = load_model(arguments.ranked or arguments.start).model
