@@ -57,5 +57,38 @@ def unfit(config: Mapping[str, Any], where: str, model: str, searches: Sequence[
             yield f"{where}.searches: {search!r} does not fit models of type {kind}; allowed: {allowed}"
 
 
+def begins(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the corpus, the dense model and the searches of an entry."""
+    if entry["corpus"] not in config["corpora"]:
+        yield unknown(f"{where}.corpus", entry["corpus"], "corpora", config["corpora"])
+    dense = [other for other in config["dense"] if other["corpus"] == entry["corpus"]]
+    if not any(trained(other, entry["model"]) for other in dense):
+        yield f"{where}.model: {entry['model']!r} is not in `dense` with scope `all`; train it"
+    for search in entry["searches"]:
+        if search not in config["searches"]:
+            yield unknown(f"{where}.searches", search, "searches", config["searches"])
+    yield from unfit(config, where, entry["model"], entry["searches"])
+
+
+def not_of_the_whole(
+    config: Mapping[str, Any], where: str, entry: Mapping[str, Any], searches: Sequence[str]
+) -> Iterator[str]:
+    """Searches that the whole model is not decoded with, which smaller ones are compared with."""
+    decoded = next(
+        (
+            other["searches"] or config["decode"]["searches"]
+            for other in config["dense"]
+            if other["corpus"] == entry["corpus"] and trained(other, entry["model"])
+        ),
+        searches,
+    )
+    for search in searches:
+        if search in config["searches"] and search not in decoded:
+            yield (
+                f"{where}: {search!r} is not a search of the whole model, smaller ones are compared with it; "
+                f"allowed: {', '.join(decoded)}"
+            )
+
+
 def _for_transducers(search: Mapping[str, Any]) -> bool:
     return search["type"].startswith("transducer")
