@@ -155,11 +155,12 @@ def combined(entry: Mapping[str, Any]) -> list[str]:
 
 
 def recovered(entry: Mapping[str, Any]) -> list[str]:
-    """The methods of an entry of `heads` whose models are trained on: those of its recovery, and all combined ones."""
+    """The methods of an entry of `heads` whose models are trained on."""
     if not (recovery := entry["recovery"]):
         return []
     alone = [heads_step(policy, share) for policy in recovery["policies"] for share in recovery["shares"]]
-    return list(dict.fromkeys(alone + combined(entry)))
+    both = combined(entry) if entry["combine"] and entry["combine"]["recovery"] else []
+    return list(dict.fromkeys(alone + both))
 
 
 def pruned_runs(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) -> Iterator[ModelRun]:

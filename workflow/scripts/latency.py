@@ -68,7 +68,8 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         "utterances": len(features),
     }
     summary = {
-        f"{name} {part}".strip(): latency(found) | {"intervals": latency_intervals(found), "relative": relative_time(found, baseline)}
+        f"{name} {part}".strip(): latency(found)
+        | {"intervals": latency_intervals(found), "relative": relative_time(found, baseline)}
         for (name, part), found in rows.items()
     }
     write_json(arguments.output / "latency.json", {"systems": summary, "conditions": conditions})

@@ -93,6 +93,8 @@ def _combined(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -
             f"{where}.strategy: {chosen['strategy']!r} is not among the strategies of its entry in `layers`"
             f"{hint(chosen['strategy'], strategies)}; allowed: {', '.join(strategies)}"
         )
+    if chosen["recovery"] and not entry["recovery"]:
+        yield f"{where}.recovery: true; allowed without `recovery` of the entry, which says how to train: false"
     if chosen["share"] != round(chosen["share"], 3):
         yield f"{where}.share: {chosen['share']}; allowed: a share in three decimals, as folders name it"
 

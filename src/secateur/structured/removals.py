@@ -2,7 +2,7 @@
 
     systems    for every importance, policy and share: its set, and the number of heads that are gone
     sets       by name: the heads removed, how far the compacted model is off the masked one, and what it costs
-    heads      how many the whole model has
+    whole      what the whole model costs, and how many heads it has
 
 A set is named by the first system that has it.
 """
@@ -52,10 +52,9 @@ def removals(
                 sets[name] = {
                     "removed": [list(head) for head in removed],
                     "difference": check_compaction(model, removed, compacted, batch),
-                    "bytes": sum(parameter.nbytes for parameter in compacted.parameters()),
-                    **size(compacted, bins),
+                    **_cost(compacted, bins),
                 }
-    return {"systems": rows, "sets": sets, "heads": len(heads(model))}
+    return {"systems": rows, "sets": sets, "whole": {"heads": len(heads(model)), **_cost(model, bins)}}
 
 
 def sub_models(model: torch.nn.Module, file: str | Path) -> Iterator[tuple[str, torch.nn.Module]]:
@@ -67,3 +66,7 @@ def sub_models(model: torch.nn.Module, file: str | Path) -> Iterator[tuple[str, 
 def without(model: torch.nn.Module, removed: Sequence[Head]) -> torch.nn.Module:
     """A copy of a model without some heads."""
     return remove_heads(copy.deepcopy(model), removed)
+
+
+def _cost(model: torch.nn.Module, bins: int) -> dict[str, Any]:
+    return size(model, bins) | {"bytes": sum(parameter.nbytes for parameter in model.parameters())}

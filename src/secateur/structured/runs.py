@@ -1,8 +1,9 @@
 """What a study runs of head pruning, and where it goes. No heavy imports.
 
 Most models without some of their heads have no checkpoint: `{model}/heads/removals.json` says which sets of heads are
-removed, and one job decodes all of them, into `{model}/heads/decode/{split}/{language}/{search}`. Those that are trained
-on, or combined with the removal of layers, are models of their own, whose method is the chain of what was removed.
+removed, and one job decodes all of them, into `{model}/heads/decode/{split}/{language}/{search}`. Those that are
+trained on, or combined with the removal of layers, are models of their own, whose method is the chain of what was
+removed.
 """
 
 from collections.abc import Iterator, Mapping
