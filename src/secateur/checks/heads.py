@@ -3,7 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from secateur.checks import begins, corpora_of, hint, known_models, not_of_the_whole, unfit, unknown
+from secateur.checks import (
+    begins,
+    corpora_of,
+    hint,
+    known_models,
+    not_of_the_whole,
+    searches_of_the_whole,
+    unfit,
+    unknown,
+)
 
 AGAIN = "gradient-again"
 
@@ -11,13 +20,25 @@ AGAIN = "gradient-again"
 def spell_out(config: dict[str, Any]) -> None:
     """Put an entry for each corpus in the place of one for all, and the first search in that of none to time.
 
-    Raises SecateurError for a model that is not there.
+    An entry for all corpora leaves out what one of them lacks: searches to compare language models by, and an entry in
+    `layers` to combine heads with. Raises SecateurError for a model that is not there.
     """
     known_models(config, "heads", "model")
-    config["heads"] = [entry | {"corpus": corpus} for entry in config["heads"] for corpus in corpora_of(config, entry)]
-    for entry in config["heads"]:
-        entry["shares"] = sorted(entry["shares"])
-        entry["latency"] = entry["latency"] | {"searches": entry["latency"]["searches"] or entry["searches"][:1]}
+    config["heads"] = [
+        _spelled_out(config, entry, one) for entry in config["heads"] for one in corpora_of(config, entry)
+    ]
+
+
+def _spelled_out(config: Mapping[str, Any], entry: Mapping[str, Any], corpus: str) -> dict[str, Any]:
+    spelled = {**entry, "corpus": corpus, "shares": sorted(entry["shares"])}
+    spelled["latency"] = entry["latency"] | {"searches": entry["latency"]["searches"] or entry["searches"][:1]}
+    if not entry["corpus"]:
+        decoded = searches_of_the_whole(config, spelled)
+        if any(search in config["searches"] and search not in decoded for search in entry["lms"]):
+            spelled["lms"] = []
+        if entry["combine"] and not _layers(config, spelled):
+            spelled["combine"] = None
+    return spelled
 
 
 def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
@@ -62,8 +83,8 @@ def _language_models(config: Mapping[str, Any], where: str, entry: Mapping[str, 
     without = [search for search in searches if not known[search].get("lm")]
     if searches and (len(without) != 1 or len(searches) < 2):
         yield f"{where}.lms: {', '.join(searches)}; allowed: one search without a language model, and some with one"
-    elif len({(known[search]["type"], known[search].get("beam")) for search in searches}) > 1:
-        yield f"{where}.lms: {', '.join(searches)}; allowed: searches of one type and beam, to compare language models"
+    elif len({known[search]["type"] for search in searches}) > 1:
+        yield f"{where}.lms: {', '.join(searches)}; allowed: searches of one type, to compare language models"
 
 
 def _shares(where: str, part: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:
@@ -79,8 +100,7 @@ def _shares(where: str, part: Mapping[str, Any], entry: Mapping[str, Any]) -> It
 
 
 def _combined(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> Iterator[str]:
-    chosen, wanted = entry["combine"], (entry["corpus"], entry["model"], None)
-    layers = [other for other in config["layers"] if (other["corpus"], other["model"], other["variant"]) == wanted]
+    chosen, layers = entry["combine"], _layers(config, entry)
     if not layers:
         yield f"{where}: {entry['model']!r} has no entry in `layers`, which says how its layers are chosen; make one"
         return
@@ -97,6 +117,12 @@ def _combined(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -
         yield f"{where}.recovery: true; allowed without `recovery` of the entry, which says how to train: false"
     if chosen["share"] != round(chosen["share"], 3):
         yield f"{where}.share: {chosen['share']}; allowed: a share in three decimals, as folders name it"
+
+
+def _layers(config: Mapping[str, Any], entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The entries of `layers` that are about the dense model of an entry of `heads`."""
+    wanted = entry["corpus"], entry["model"], None
+    return [other for other in config["layers"] if (other["corpus"], other["model"], other["variant"]) == wanted]
 
 
 def _listed(shares) -> str:

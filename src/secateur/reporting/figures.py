@@ -128,8 +128,9 @@ FIGURES = (
         "lm",
         "What the language model costs",
         "Left: perplexity of each language model on the test sets, by token, against the time of decoding with it. "
-        "Right: word error rate against that time; none is decoding without. The same beam search of the whole model "
-        "in all. Bars are 95 % bootstrap intervals over utterances, or ± one standard deviation over seeds.",
+        "Right: word error rate against that time; none is decoding without. The whole model in all; searches as the "
+        "configuration has them. Bars are 95 % bootstrap intervals over utterances, or ± one standard deviation over "
+        "seeds.",
     ),
     Figure(
         "importance",
