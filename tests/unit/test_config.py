@@ -249,8 +249,28 @@ def test_a_transducer_is_configured_and_built():
     assert model.algorithmic_latency == pytest.approx((4 + 1) * 4 * 0.01)
 
 
+ENCODER = {"type": "transformer", "layers": 6, "dim": 32, "heads": 2, "ffn": 64}
+PLAIN = {"type": "ctc", "training": "acoustic", "encoder": ENCODER}
+LATE = {"model": "deep-plain", "variants": [{"name": "both", "training": "late"}]}
+LAYERS = {
+    "models": {
+        "deep": PLAIN | {"intermediate_ctc": {"layers": [2, 4]}, "stochastic_depth": 0.2},
+        "deep-plain": PLAIN,
+    },
+    "training": {"late": {"steps": 10, "learning_rate": 1.0e-3}},
+    "dense": [
+        {"corpus": "asterisk", "model": "ctc"},
+        {"corpus": "asterisk", "model": "ctc-small", "scopes": ["each"]},
+        {"corpus": "asterisk", "model": "deep", "searches": ["greedy"]},
+        {"corpus": "asterisk", "model": "deep-plain", "searches": ["greedy"]},
+    ],
+    "layers": [],
+    "regularise": [LATE],
+}
+
+
 def test_a_depth_that_is_trained_alone_is_a_model_of_its_own():
-    config = complete(merged(DEFAULT, {"layers": [{"model": "deep", "trained": [4, 2]}]}), SCHEMA)
+    config = complete(merged(DEFAULT, LAYERS | {"layers": [{"model": "deep", "trained": [4, 2]}]}), SCHEMA)
     (entry,) = config["layers"]
     assert (entry["corpus"], entry["depths"]) == ("asterisk", [5, 4, 3, 2, 1])
     whole, smaller = config["models"]["deep"], config["models"]["deep-depth4"]
@@ -267,7 +287,6 @@ def test_a_depth_that_is_trained_alone_is_a_model_of_its_own():
     ]
 
 
-LATE = {"model": "deep-plain", "variants": [{"name": "a", "training": "late"}]}
 LAYER_MISTAKES = {
     "no such model": (
         {"layers": [{"model": "deeep"}]},
@@ -306,7 +325,7 @@ LAYER_MISTAKES = {
     ),
     "name twice": (
         {"regularise": [LATE | {"variants": LATE["variants"] * 2}]},
-        "regularise[0].variants[1].name: 'a' is taken",
+        "regularise[0].variants[1].name: 'both' is taken",
     ),
     "no such recipe": (
         {"regularise": [LATE | {"variants": [{"name": "a", "training": "lat"}]}]},
@@ -322,5 +341,5 @@ LAYER_MISTAKES = {
 @pytest.mark.parametrize(("change", "message"), LAYER_MISTAKES.values(), ids=LAYER_MISTAKES)
 def test_a_mistake_about_layers(change, message):
     with pytest.raises(SecateurError) as caught:
-        complete(merged(DEFAULT, {"layers": []} | change), SCHEMA)
+        complete(merged(DEFAULT, LAYERS | change), SCHEMA)
     assert message in str(caught.value)
