@@ -275,6 +275,7 @@ training:
   acoustic: {{steps: 5, warmup: 2, evaluate_every: 5}}
 dense: [{{corpus: mine, model: ctc}}]
 prune: []
+heads: []
 decode: {{searches: [greedy]}}
 """)
     command = [sys.executable, "workflow/run.py", "--study", str(folder / "mine.yaml"), "--cores", "2"]

@@ -18,6 +18,7 @@ CONFIG = {
     "prune": [],
     "layers": [],
     "regularise": [],
+    "heads": [],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam"]},
 }
 

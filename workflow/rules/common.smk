@@ -12,6 +12,7 @@ from secateur.layers import runs as layers
 from secateur.provenance import fingerprint
 from secateur.reporting.figures import FIGURES
 from secateur.reporting.tables import TABLES
+from secateur.structured import runs as heads
 
 try:
     config = configuration.complete(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
@@ -336,8 +337,8 @@ def layer_search_arguments(wildcards):
         model=f"{ROOT}/{run.folder}",
         tokens=tokens_files(run.corpus)[0],
         strategy=wildcards.strategy,
-        objective=layers.entry_of(config, run)["objective"],
-        batch_seconds=config["training"][study.recipe(config, run)]["batch_seconds"],
+        objective=layers.entry_of(config, run.whole)["objective"],
+        batch_seconds=config["training"][study.recipe(config, run.whole)]["batch_seconds"],
         seed=run.seed,
         **extra,
         **dev_arguments(run.corpus),
@@ -412,7 +413,7 @@ def regularise_arguments(wildcards):
     run = run_of(wildcards)
     variant = study.late_variant(config, run)
     return command(
-        "regularise",
+        "finetune",
         [model_module(run.model)],
         start=f"{ROOT}/{study.parents(config, run).start.folder}",
         intermediate_ctc=variant["intermediate_ctc"],
@@ -512,6 +513,12 @@ def measurements(wildcards):
         files += [f"{ROOT}/{layers.rtf_file(run)}", *order_files(run)]
     for comparison in layers.comparisons(config):
         files.append(f"{ROOT}/{layers.similarity_folder(*comparison)}/similarity.tsv")
+    for decoding in (*heads.decodings(config), *heads.combined_decodings(config)):
+        files += [f"{ROOT}/{decoding.folder}/{name}" for name in ("score.json", "utterances.tsv", "run.json")]
+    for _, run in heads.runs(config):
+        paths = (heads.importance_file(run), heads.removals_file(run), heads.latency_file(run))
+        files += [f"{ROOT}/{path}" for path in paths]
+    files += [f"{ROOT}/{heads.perplexity_file(*lm)}" for lm in heads.perplexities(config)]
     for corpus, lm, seed in language_models_used():
         folder = f"{ROOT}/{study.lm_folder(corpus, lm, seed)}"
         files += [f"{folder}/history.tsv", f"{folder}/run.json"]

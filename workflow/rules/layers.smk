@@ -124,5 +124,5 @@ rule regularise:
     params:
         arguments=regularise_arguments,
     shell:
-        "python workflow/scripts/regularise.py {params.arguments} --output $(dirname {output.run})"
+        "python workflow/scripts/finetune.py {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"

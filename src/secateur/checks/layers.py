@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from secateur.checks import corpora_of, known_models, trained, unfit, unknown
+from secateur.checks import begins, corpora_of, known_models, not_of_the_whole, trained, unknown
 from secateur.layers.runs import timed_searches, trained_name
 
 TYPES = ("ctc", "hybrid")
@@ -84,22 +84,7 @@ def _of_layers(config: Mapping[str, Any]) -> Iterator[str]:
             if entry["trained"]:
                 yield f"{where}.trained: {entry['trained']}; allowed with `variant`: none"
         else:
-            decoded = next(
-                (
-                    other["searches"] or config["decode"]["searches"]
-                    for other in config["dense"]
-                    if other["corpus"] == entry["corpus"] and trained(other, entry["model"])
-                ),
-                entry["searches"],
-            )
-            if not set(decoded) <= set(config["searches"]) or any(unfit(config, where, entry["model"], decoded)):
-                continue  # said of `dense`
-            for search in entry["searches"]:
-                if search in config["searches"] and search not in decoded:
-                    yield (
-                        f"{where}.searches: {search!r} is not a search of the whole model, the depths are compared "
-                        f"with it; allowed: {', '.join(decoded)}"
-                    )
+            yield from not_of_the_whole(config, f"{where}.searches", entry, entry["searches"])
 
 
 def _of_regularise(config: Mapping[str, Any]) -> Iterator[str]:
@@ -132,12 +117,4 @@ def _begins(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> 
     kind = config["models"][entry["model"]]["type"]
     if kind not in TYPES:
         yield f"{where}.model: {entry['model']!r} is of type {kind}; allowed: {', '.join(TYPES)}"
-    if entry["corpus"] not in config["corpora"]:
-        yield unknown(f"{where}.corpus", entry["corpus"], "corpora", config["corpora"])
-    dense = [other for other in config["dense"] if other["corpus"] == entry["corpus"]]
-    if not any(trained(other, entry["model"]) for other in dense):
-        yield f"{where}.model: {entry['model']!r} is not in `dense` with scope `all`; train it"
-    for search in entry["searches"]:
-        if search not in config["searches"]:
-            yield unknown(f"{where}.searches", search, "searches", config["searches"])
-    yield from unfit(config, where, entry["model"], entry["searches"])
+    yield from begins(config, where, entry)
