@@ -1,6 +1,7 @@
 # `make results` and `make test` set up what they need in .venv and do their job; `make help` lists the rest.
 
 STUDY ?= default## config.yaml (default), a name in workflow/studies, or the path of a configuration file
+PROFILE ?=## profile of a cluster, e.g. slurm: a name in profiles, or a folder (without it, jobs run on this machine)
 CORES ?=## CPU cores to use at a time (all of this machine)
 ARGS ?=## passed on to Snakemake by `make results`, to pytest by `make test`, to BENCH by `make bench`, to `make plan`
 BENCH ?=## the benchmark to run, e.g. decode (all of benchmarks/, each without arguments)
@@ -16,7 +17,7 @@ help: ## list the targets
 	@awk -F ' ?([?]=[^#]*|:.*)## ' '/^[A-Za-z]+ ?([?]=[^#]*|:.*)## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
 
 results: venv ## run a study: STUDY=smoke, CORES=4, ARGS='-n' for a dry run
-	@$(IN_VENV) python workflow/run.py --study "$(STUDY)" $(if $(CORES),--cores "$(CORES)") -- $(ARGS)
+	@$(IN_VENV) python workflow/run.py --study "$(STUDY)" $(if $(PROFILE),--profile "$(PROFILE)") $(if $(CORES),--cores "$(CORES)") -- $(ARGS)
 
 plan: venv ## what a study will cost in jobs, steps, hours and disk: STUDY=mls-tables, ARGS='--speed 0.8' (steps a second)
 	@$(IN_VENV) python workflow/plan.py --study "$(STUDY)" $(ARGS)

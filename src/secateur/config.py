@@ -43,6 +43,7 @@ def complete(config: Mapping[str, Any], schema: str | Path) -> dict[str, Any]:
     problems = list(dict.fromkeys(_contradictions(config)))
     if problems:
         raise SecateurError("\n".join(problems))
+    layers.add_models(config)
     return config
 
 

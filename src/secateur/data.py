@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import kaldiio
 import numpy as np
 import torch
 
 from secateur.datadir import read_data_dir, read_table
 from secateur.errors import SecateurError
-from secateur.features import speed_prefix
+from secateur.features import Archive, speed_prefix
 from secateur.tokens import Tokenizer
 
 IGNORED = -1
@@ -114,7 +113,7 @@ class SpeechExamples:
         self._targets: dict[str, torch.Tensor] = {}
         for features, data in folders:
             frames = read_table(features / "utt2num_frames")
-            archive = kaldiio.load_scp(str(features / "feats.scp"))
+            archive = Archive(features)
             self._features.update(dict.fromkeys(archive, archive))
             for utterance in read_data_dir(data):
                 if utterance.id in self.lengths:
@@ -128,7 +127,7 @@ class SpeechExamples:
     def load(self, keys: Sequence[str]) -> Batch:
         """The batch of `keys` (variant prefix + utterance), in this order."""
         names = [self._name(key) for key in keys]
-        speech = [np.array(self._features[key][key]) for key in keys]
+        speech = [self._features[key][key] for key in keys]
         targets = [self._targets[name] for name in names]
         return Batch(
             utterances=list(keys),

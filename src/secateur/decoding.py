@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import kaldiio
 import numpy as np
 import torch
 from espnet.nets.batch_beam_search import BatchBeamSearch
@@ -36,6 +35,7 @@ from tqdm import tqdm
 
 from secateur.datadir import read_data_dir, read_table, sample
 from secateur.errors import SecateurError
+from secateur.features import Archive
 from secateur.models import load_model
 from secateur.ngram import END, START, Ngram
 from secateur.timing import PARTS
@@ -97,7 +97,7 @@ def read_features(folder: Path, utterances: Sequence[str]) -> Features:
 
     Raises SecateurError when there are none of one of them.
     """
-    archive = kaldiio.load_scp(str(folder / "feats.scp"))
+    archive = Archive(folder)
     frames = read_table(folder / "utt2num_frames")
     for utterance in utterances:
         if utterance not in archive or utterance not in frames:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from secateur import distributed
 from secateur.errors import SecateurError
 from secateur.files import write_json
 
@@ -37,6 +38,7 @@ def job(
 
     `run` adds what only it knows (seed, device, steps) to `record`; time, memory, versions and host are added here. A
     folder under the key LEFT_OVER is deleted when all is written: what a killed job would have needed to go on.
+    A script with --training runs in as many processes as that asks for (see `secateur.distributed`).
     A SecateurError becomes one line on standard error and exit status 1; any other exception keeps its traceback.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -48,6 +50,7 @@ def job(
     record: dict[str, Any] = {}
     started = time.time()
     try:
+        distributed.spread(vars(arguments).get("training") or {})
         run(arguments, record)
         left_over = record.pop(LEFT_OVER, None)
         if arguments.run_json:

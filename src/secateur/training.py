@@ -14,6 +14,7 @@ import logging
 import math
 import random
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -22,16 +23,15 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from tqdm import tqdm
 
+from secateur import distributed
 from secateur.data import Batch
 from secateur.devices import autocast, autocast_dtype
 from secateur.errors import SecateurError
-from secateur.files import write_tsv, written_aside
+from secateur.files import write_tsv
 from secateur.jobs import LEFT_OVER
-from secateur.models import load_tensors, save_model, save_tensors
+from secateur.models import load_tensors, read_tensors, save_model, save_tensors
 
 REMEDY = "look at these, or lower learning_rate, lengthen warmup, or set precision: float32"
 STATE = "resume"
@@ -137,12 +137,15 @@ def train(
 
     With `average_best` k > 0 the model ends as the mean of its k best evaluated checkpoints by dev loss, else as its
     last step left it. Raises SecateurError when a loss or gradient is not finite, naming the utterances.
+    Of several processes (`secateur.distributed`) only the first one returns; the others end.
     """
+    group = distributed.join(device)
     model.to(device)
     optimizer = make_optimizer(model, options)
     dtype = autocast_dtype(device, options["precision"])
-    run = _State(state, f"{identity} {device.type} {dtype}")
+    run = _State(state, f"{identity} {device.type} {dtype}", writes=group.rank == 0)
     run.restore(model, optimizer, methods)
+    group.check_equal("the step that training goes on from", run.step)
     for method in methods:
         method.start(model, optimizer)
     computing = autocast(device, options["precision"])
@@ -150,32 +153,42 @@ def train(
     losses, count, norm = run.losses, run.count, 0.0
     saved = started = time.monotonic()
     model.train()
-    bar = tqdm(total=steps, initial=run.step, desc="train", unit="step", disable=None)
+    bar = tqdm(total=steps, initial=run.step, desc="train", unit="step", disable=None if group.rank == 0 else True)
     with ThreadPoolExecutor(1) as reader:
 
         def read(step: int):
-            return [reader.submit(examples.load, keys) for keys in _split(plan(before + step), options["accumulate"])]
+            keys = plan(before + step)
+            mine = group.part(keys)
+            # A process without a part borrows an utterance, which then weighs nothing: all take part in every step.
+            parts = _split(mine or keys[:1], options["accumulate"])
+            return [reader.submit(examples.load, part) for part in parts], not mine
 
-        pending = read(run.step) if run.step < steps else []
+        pending = read(run.step) if run.step < steps else ([], False)
         for step in range(run.step, steps):
-            batches = [future.result() for future in pending]
-            pending = read(step + 1) if step + 1 < steps else []
-            _seed_everything(seed, before + step)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(options, step)
+            batches, borrowed = [future.result() for future in pending[0]], pending[1]
+            pending = read(step + 1) if step + 1 < steps else ([], False)
+            _seed_everything(seed, before + step, group.rank)
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = learning_rate(options, step)
             optimizer.zero_grad(set_to_none=True)
-            summed, total = 0.0, 0
+            summed, total, seen = 0.0, 0, 0
             for batch in batches:
                 for method in methods:
                     method.before_forward(step, batch)
                 with computing:
                     loss, _, weight = model(**{name: tensor.to(device) for name, tensor in batch.tensors.items()})
-                weight, value = int(weight), _finite(loss.item(), batch, f"at step {step + 1}")
+                weight, value = 0 if borrowed else int(weight), _finite(loss.item(), batch, f"at step {step + 1}")
                 # The total weight is known only after the last micro-batch: sum first, divide then.
-                (loss if len(batches) == 1 else loss * weight).backward()
+                whole = len(batches) == group.size == 1
+                (loss if whole else loss * weight).backward()
                 summed, total = summed + value * weight, total + weight
-            if len(batches) > 1:
+                seen += 0 if borrowed else len(batch.utterances)
+            summed, total, seen = group.add(summed, total, seen)
+            group.add_gradients(model.parameters())
+            if not whole:
                 torch._foreach_div_([p.grad for p in model.parameters() if p.grad is not None], total)
+            if group.size > 1:  # what methods draw from here on has to be the same everywhere
+                _seed_everything(seed, before + step)
             losses += summed / total
             for method in methods:
                 method.after_backward(step, batches[-1])
@@ -186,12 +199,14 @@ def train(
             optimizer.step()
             for method in methods:
                 method.after_update(step, batches[-1])
-            count += sum(len(batch.utterances) for batch in batches)
+            count += int(seen)
             run.step = step + 1
             bar.update()
             since = run.step - (rows[-1]["step"] if rows else 0)
             if run.step % options["evaluate_every"] == 0 or run.step == steps:
-                dev_loss = evaluate(model, *dev, device, computing, methods)
+                if group.size > 1:
+                    group.check_equal("the model", _fingerprint(model))
+                dev_loss = evaluate(model, *dev, device, computing, methods, group)
                 rows.append(
                     {
                         "step": run.step,
@@ -213,6 +228,7 @@ def train(
                 run.save(model, optimizer, methods, now - started)
                 saved = now
     bar.close()
+    group.leave()
     run.average_best(model, options["average_best"])
     model.eval()
     return rows
@@ -226,15 +242,17 @@ def evaluate(
     device: torch.device,
     computing: torch.autocast,
     methods: Sequence[Method] = (),
+    group: distributed.Group = distributed.ALONE,
 ) -> float:
     """Mean loss over `batches`, each by the model's own weight, in evaluation mode; the model's mode is restored.
 
+    The processes of `group` share the batches, and all have the result.
     Raises SecateurError when a loss is not finite, naming the utterances.
     """
     training = model.training
     model.eval()
     total, count = 0.0, 0
-    for keys in batches:
+    for keys in group.part(batches):
         batch = examples.load(keys)
         with ExitStack() as stack:
             for method in methods:
@@ -244,6 +262,7 @@ def evaluate(
         total += _finite(loss.item(), batch, "of the dev set") * int(weight)
         count += int(weight)
     model.train(training)
+    total, count = group.add(total, count)
     return total / count
 
 
@@ -272,16 +291,20 @@ def finish(
         "device": str(device),
         "precision": str(autocast_dtype(device, arguments.training["precision"]) or torch.float32),
         "steps": arguments.training["steps"],
+        "processes": arguments.training.get("processes", 1) * arguments.training.get("nodes", 1),
         "seconds": history[-1]["seconds"],  # of all the pieces of a run that was killed and went on
         LEFT_OVER: arguments.output / STATE,
     }
 
 
 class _State:
-    """The saved state of a run: one safetensors file, with the bookkeeping in its header, and the best checkpoints."""
+    """The saved state of a run: one safetensors file, with the bookkeeping in its header, and the best checkpoints.
 
-    def __init__(self, folder: Path, identity: str):
-        self.folder, self.identity = folder, identity
+    All processes of a run read it, one of them writes.
+    """
+
+    def __init__(self, folder: Path, identity: str, writes: bool = True):
+        self.folder, self.identity, self.writes = folder, identity, writes
         self.step, self.seconds, self.losses, self.count = 0, 0.0, 0.0, 0
         self.history: list[dict[str, Any]] = []
         self.best: list[tuple[float, int]] = []
@@ -291,6 +314,8 @@ class _State:
         return self.folder / "state.safetensors"
 
     def save(self, model, optimizer, methods: Sequence[Method], seconds: float) -> None:
+        if not self.writes:
+            return
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         for name, parameter in model.named_parameters():
             for key, value in optimizer.state.get(parameter, {}).items():
@@ -306,20 +331,21 @@ class _State:
             "history": self.history,
             "best": self.best,
         }
-        with written_aside(self.file) as aside:
-            save_file(
-                {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()},
-                aside,
-                metadata={"state": json.dumps(header)},
-            )
+        save_tensors(self.file, tensors, {"state": json.dumps(header)})
         self._forget(step for _, step in self.best)
 
     def restore(self, model, optimizer, methods: Sequence[Method]) -> None:
         if not self.file.exists():
             return
-        tensors = load_tensors(self.file)
-        with safe_open(self.file, "pt") as stream:
-            header = json.loads(stream.metadata()["state"])
+        try:
+            tensors, texts = read_tensors(self.file)
+            header = json.loads(texts["state"])
+            for _, step in header["best"]:
+                load_tensors(self._best_file(step))
+        except SecateurError as error:  # a machine lost its power, say
+            logging.warning("%s; starting afresh", error)
+            self._forget(())
+            return
         if header["identity"] != self.identity:
             logging.info("%s: the saved state is of another configuration or code; starting afresh", self.folder)
             self._forget(())
@@ -350,7 +376,7 @@ class _State:
         if keep < 1:
             return
         best = sorted([*self.best, (loss, self.step)])[:keep]
-        if (loss, self.step) in best:
+        if (loss, self.step) in best and self.writes:
             save_tensors(self._best_file(self.step), model.state_dict())
         # Files that fell out go only after the next save: until then a restart still needs them.
         self.best = best
@@ -371,7 +397,7 @@ class _State:
 
     def _forget(self, keep) -> None:
         kept = {self._best_file(step) for step in keep}
-        for file in self.folder.glob("best-*.safetensors"):
+        for file in self.folder.glob("best-*.safetensors") if self.writes else ():
             if file not in kept:
                 file.unlink()
 
@@ -388,8 +414,16 @@ def _split(keys: list[str], parts: int) -> list[list[str]]:
     return [keys[index * len(keys) // parts : (index + 1) * len(keys) // parts] for index in range(parts)]
 
 
-def _seed_everything(seed: int, step: int) -> None:
-    mixed = (seed * 1_000_003 + step) % 2**32
+def _fingerprint(model: torch.nn.Module) -> int:
+    """A checksum of all weights."""
+    checksum = 0
+    for value in model.state_dict().values():
+        checksum = zlib.crc32(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy(), checksum)
+    return checksum
+
+
+def _seed_everything(seed: int, step: int, rank: int = 0) -> None:
+    mixed = (seed * 1_000_003 + step + rank * 2_654_435_761) % 2**32
     random.seed(mixed)
     np.random.seed(mixed)
     torch.manual_seed(mixed)

@@ -2,23 +2,19 @@
 
 import csv
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from clones import Clone, kill_tree, wait_for
 
 from secateur.models import load_tensors
 from secateur.pruning.mask import Mask, kept, mask_file
 from secateur.pruning.pathways import union
 
-ROOT = Path(__file__).resolve().parents[2]
 SMOKE = "results/smoke"
 STUDY = "workflow/studies/smoke.yaml"
 LEXICONS = 6 if find_spec("flashlight") else 0
@@ -34,38 +30,22 @@ LM_JOBS = {
 MODEL = f"{SMOKE}/models/espeak/ctc/all/dense/s000/seed1"
 
 
-def environment(clone: Path) -> dict[str, str]:
-    """The clone's own package comes first, whatever this interpreter has installed."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PYTHONPATH": str(clone / "src"), "PATH": path, "OMP_NUM_THREADS": "1"}
-
-
-def launch(clone: Path, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess:
-    command = [sys.executable, "workflow/run.py", "--study", "smoke", "--cores", "2", "--", *arguments]
-    answer = subprocess.run(command, cwd=clone, env=environment(clone), capture_output=True, text=True, **options)
-    assert not check or answer.returncode == 0, answer.stdout + answer.stderr
-    return answer
+def launch(clone: Path, *arguments: str) -> str:
+    """What the launcher and Snakemake say."""
+    return Clone(clone).launch(*arguments)[1]
 
 
 def planned(clone: Path, *arguments: str) -> dict[str, int]:
     """How many jobs of each rule a dry run announces, but for `all`."""
-    answer = launch(clone, "-n", *arguments)
-    jobs = dict(re.findall(r"^(\w+) +(\d+)$", answer.stdout + answer.stderr, re.MULTILINE))
-    return {rule: int(count) for rule, count in jobs.items() if rule not in ("all", "total")}
+    return Clone(clone).planned(*arguments)
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
     """A copy of the tree, in a folder whose name has a space, with the smoke study finished."""
     folder = tmp_path_factory.mktemp("a clone") / "secateur"
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    files = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
-    for name in filter(None, files.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    answer = launch(folder)
-    assert f"Report: {folder / SMOKE / 'report/index.html'}" in answer.stdout
+    Clone.make(folder)
+    assert f"Report: {folder / SMOKE / 'report/index.html'}" in launch(folder)
     return folder
 
 
@@ -262,9 +242,8 @@ def test_comments_docstrings_and_layout_rerun_nothing(clone, edited):
 
 
 def test_a_wrong_key_is_one_clear_message(clone):
-    answer = launch(clone, "-n", "--config", "decode={search: [greedy]}", check=False)
-    assert answer.returncode != 0
-    output = answer.stdout + answer.stderr
+    status, output = Clone(clone).launch("-n", "--config", "decode={search: [greedy]}", check=False)
+    assert status != 0
     assert "decode.search: unknown key (did you mean 'searches'?); allowed: searches, splits" in output
     assert "Traceback" not in output
 
@@ -293,9 +272,7 @@ prune: []
 heads: []
 decode: {{searches: [greedy]}}
 """)
-    command = [sys.executable, "workflow/run.py", "--study", str(folder / "mine.yaml"), "--cores", "2"]
-    answer = subprocess.run(command, cwd=clone, env=environment(clone), capture_output=True, text=True)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    Clone(clone).launch(study=str(folder / "mine.yaml"))
     rows = read_tsv(clone / "results/mine/tables/wer.tsv")
     assert {row["language"] for row in rows} == {"en", "fr", "avg"}
     corpora = read_tsv(clone / "results/mine/tables/corpora.tsv")
@@ -310,30 +287,13 @@ def test_killed_in_training_the_next_run_resumes_and_ends_with_the_same_bytes(cl
     launch(clone, target)
     whole = (folder / "model.safetensors").read_bytes()
     shutil.rmtree(folder)
-    command = [sys.executable, "workflow/run.py", "--study", "smoke", "--cores", "2", "--", target]
-    process = subprocess.Popen(
-        command, cwd=clone, env=environment(clone), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    state = folder / "resume" / "state.safetensors"
-    deadline = time.monotonic() + 120
-    while not state.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    process = Clone(clone).start(target)
+    wait_for(lambda: (folder / "resume" / "state.safetensors").exists() or process.poll() is not None)
     time.sleep(0.3)
     kill_tree(process.pid)
-    process.wait()
+    process.communicate()
     assert not (folder / "model.safetensors").exists()
     launch(clone, target)
     log = (clone / "logs/smoke/models/espeak/ctc/en/dense/s000/seed1.log").read_text()
     assert re.search(r"resumed at step [1-9]\d*", log), log
     assert (folder / "model.safetensors").read_bytes() == whole
-
-
-def kill_tree(pid: int) -> None:
-    """SIGKILL a process and all its descendants, the parents first so that none is replaced."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    below = children.read_text().split() if children.exists() else []
-    os.kill(pid, signal.SIGKILL)
-    for child in below:
-        kill_tree(int(child))

@@ -250,8 +250,28 @@ def test_a_transducer_is_configured_and_built():
     assert model.algorithmic_latency == pytest.approx((4 + 1) * 4 * 0.01)
 
 
+ENCODER = {"type": "transformer", "layers": 6, "dim": 32, "heads": 2, "ffn": 64}
+PLAIN = {"type": "ctc", "training": "acoustic", "encoder": ENCODER}
+LATE = {"model": "deep-plain", "variants": [{"name": "both", "training": "late"}]}
+LAYERS = {
+    "models": {
+        "deep": PLAIN | {"intermediate_ctc": {"layers": [2, 4]}, "stochastic_depth": 0.2},
+        "deep-plain": PLAIN,
+    },
+    "training": {"late": {"steps": 10, "learning_rate": 1.0e-3}},
+    "dense": [
+        {"corpus": "asterisk", "model": "ctc"},
+        {"corpus": "asterisk", "model": "ctc-small", "scopes": ["each"]},
+        {"corpus": "asterisk", "model": "deep", "searches": ["greedy"]},
+        {"corpus": "asterisk", "model": "deep-plain", "searches": ["greedy"]},
+    ],
+    "layers": [],
+    "regularise": [LATE],
+}
+
+
 def test_a_depth_that_is_trained_alone_is_a_model_of_its_own():
-    config = complete(merged(DEFAULT, {"layers": [{"model": "deep", "trained": [4, 2]}]}), SCHEMA)
+    config = complete(merged(DEFAULT, LAYERS | {"layers": [{"model": "deep", "trained": [4, 2]}]}), SCHEMA)
     (entry,) = config["layers"]
     assert (entry["corpus"], entry["depths"]) == ("asterisk", [5, 4, 3, 2, 1])
     whole, smaller = config["models"]["deep"], config["models"]["deep-depth4"]
@@ -270,14 +290,14 @@ def test_a_depth_that_is_trained_alone_is_a_model_of_its_own():
 
 def test_an_entry_of_heads_for_all_corpora_leaves_out_what_one_lacks():
     config = complete(DEFAULT, SCHEMA)
-    ctc, hybrid, deep = config["heads"]
+    ctc, hybrid = config["heads"]
     assert ctc["lms"] == ["beam", "beam-lm-small", "beam-lm"] and ctc["latency"]["searches"] == ["greedy"]
     assert ctc["recovery"] == {"training": "late", "policies": ["global"], "shares": [0.5]}
+    assert ctc["combine"] == {"depth": 4, "strategy": "greedy", "policy": "global", "share": 0.5, "recovery": False}
     assert hybrid["latency"]["searches"] == ["greedy", "beam"] and hybrid["recovery"] is None
-    assert deep["combine"] == {"depth": 4, "strategy": "greedy", "policy": "global", "share": 0.5, "recovery": False}
-    other = {"dense": [{"corpus": "asterisk", "model": name} for name in ("ctc", "deep")], "layers": []}
-    ctc, deep = complete(merged(DEFAULT, other | {"prune": [], "regularise": []}), SCHEMA)["heads"]
-    assert (ctc["lms"], deep["combine"]) == ([], None)
+    other = {"dense": [{"corpus": "asterisk", "model": "ctc", "searches": ["greedy"]}], "layers": []}
+    (ctc,) = complete(merged(DEFAULT, other | {"prune": [], "regularise": []}), SCHEMA)["heads"]
+    assert (ctc["lms"], ctc["combine"]) == ([], None)
 
 
 HEADS = {"model": "ctc", "corpus": "asterisk"}
@@ -338,15 +358,15 @@ HEAD_MISTAKES = {
         "heads[0].recovery.policies: 'global' is not among the policies; allowed: by-layer",
     ),
     "no layers": (
-        [HEADS | {"combine": {"depth": 2}}],
-        "heads[0].combine: 'ctc' has no entry in `layers`, which says how its layers are chosen; make one",
+        [{"model": "hybrid", "corpus": "asterisk", "combine": {"depth": 2}}],
+        "heads[0].combine: 'hybrid' has no entry in `layers`, which says how its layers are chosen; make one",
     ),
     "no such depth": (
-        [{"model": "deep", "combine": {"depth": 1}}],
+        [HEADS | {"combine": {"depth": 1}}],
         "heads[0].combine.depth: 1 is not among the depths of its entry in `layers`; allowed: 5, 4, 3, 2",
     ),
     "nothing to recover by": (
-        [{"model": "deep", "combine": {"depth": 4, "recovery": True}}],
+        [HEADS | {"combine": {"depth": 4, "recovery": True}}],
         "heads[0].combine.recovery: true; allowed without `recovery` of the entry, which says how to train: false",
     ),
 }
@@ -360,7 +380,6 @@ def test_a_mistake_about_heads_is_one_line(heads, message):
     assert len(str(caught.value).splitlines()) == 1, str(caught.value)
 
 
-LATE = {"model": "deep-plain", "variants": [{"name": "a", "training": "late"}]}
 LAYER_MISTAKES = {
     "no such model": (
         {"layers": [{"model": "deeep"}]},
@@ -399,7 +418,7 @@ LAYER_MISTAKES = {
     ),
     "name twice": (
         {"regularise": [LATE | {"variants": LATE["variants"] * 2}]},
-        "regularise[0].variants[1].name: 'a' is taken",
+        "regularise[0].variants[1].name: 'both' is taken",
     ),
     "no such recipe": (
         {"regularise": [LATE | {"variants": [{"name": "a", "training": "lat"}]}]},
@@ -415,5 +434,5 @@ LAYER_MISTAKES = {
 @pytest.mark.parametrize(("change", "message"), LAYER_MISTAKES.values(), ids=LAYER_MISTAKES)
 def test_a_mistake_about_layers(change, message):
     with pytest.raises(SecateurError) as caught:
-        complete(merged(DEFAULT, {"layers": []} | change), SCHEMA)
+        complete(merged(DEFAULT, LAYERS | change), SCHEMA)
     assert message in str(caught.value)

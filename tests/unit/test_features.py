@@ -6,7 +6,7 @@ import pytest
 
 from secateur.datadir import Utterance, read_table, write_data_dir
 from secateur.errors import SecateurError
-from secateur.features import change_speed, extract, log_mel, mean_and_std, speed_prefix
+from secateur.features import Archive, change_speed, extract, log_mel, mean_and_std, speed_prefix
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -94,6 +94,36 @@ def test_the_number_of_workers_does_not_change_a_byte(data, tmp_path):
     first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     extract(data, tmp_path / "out", workers=3)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == first
+
+
+def test_damaged_archives_are_found_by_their_checksums(data, tmp_path):
+    out = tmp_path / "out"
+    extract(data, out, 40)
+    archive, whole = out / "feats.ark", (out / "feats.ark").read_bytes()
+    intact = {key: matrix.copy() for key, matrix in Archive(out).items()}
+    assert sorted(intact) == ["sp-u0", "sp-u1", "sp-u2"]
+
+    changed = bytearray(whole)
+    changed[-2000] ^= 1  # the lowest bit of a number: the matrix still looks like one
+    archive.write_bytes(changed)
+    damaged = Archive(out)
+    np.testing.assert_array_equal(damaged["sp-u0"], intact["sp-u0"])
+    with pytest.raises(SecateurError, match=r"out: the features of 'sp-u2' are damaged; delete the folder"):
+        damaged["sp-u2"]
+
+    archive.write_bytes(whole[:-100])
+    with pytest.raises(SecateurError, match=r"features of 'sp-u2' are damaged"):
+        Archive(out)["sp-u2"]
+    archive.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SecateurError, match=rf"feats.ark: {len(whole) // 2} bytes, and a matrix should begin after"):
+        Archive(out)
+    archive.unlink()
+    with pytest.raises(SecateurError, match=r"feats.ark: 0 bytes"):
+        Archive(out)
+
+    archive.write_bytes(whole)
+    (out / "feats.crc32").unlink()
+    assert all(np.array_equal(matrix, intact[key]) for key, matrix in Archive(out).items()), "an archive of others"
 
 
 def test_audio_shorter_than_a_window_is_named(tmp_path):

@@ -172,6 +172,21 @@ def test_a_state_of_another_identity_is_not_resumed(tmp_path):
     assert seen == list(range(12))
 
 
+@pytest.mark.parametrize("name", ["state.safetensors", "best-8.safetensors"])
+def test_a_damaged_state_is_not_resumed(tmp_path, name, caplog):
+    """Training starts over and ends with the same bytes."""
+    whole, _ = run(tmp_path / "whole", average_best=2)
+    with pytest.raises(Killed):
+        run(tmp_path / "cut", [KillAt(9)], average_best=2)
+    file = tmp_path / "cut" / "state" / name
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    again, history = run(tmp_path / "cut", average_best=2)
+    assert f"{name}: the checksum does not fit" in caplog.text and "starting afresh" in caplog.text
+    assert weights(again) == weights(whole) and [row["step"] for row in history] == [4, 8, 12]
+
+
 def test_accumulated_gradients_equal_those_of_the_whole_batch(tmp_path):
     whole, _ = run(tmp_path / "1", dropout=0.0)
     parts, _ = run(tmp_path / "3", dropout=0.0, accumulate=3)

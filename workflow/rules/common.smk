@@ -127,7 +127,8 @@ def validation(corpus):
 
 def feature_files(corpus, language, split):
     folder = f"{ROOT}/features/{corpus}/{language}/{split}"
-    return [f"{folder}/{name}" for name in ("feats.ark", "feats.scp", "utt2num_frames", "cmvn.json")]
+    names = ("feats.ark", "feats.scp", "utt2num_frames", "feats.crc32", "cmvn.json")
+    return [f"{folder}/{name}" for name in names]
 
 
 # --- models
@@ -182,6 +183,42 @@ def dev_text(wildcards):
     return [
         f"{ROOT}/data/{wildcards.corpus}/{one}/dev/text" for one in config["corpora"][wildcards.corpus]["languages"]
     ]
+
+
+def recipe_of(wildcards):
+    """The training recipe of the model, or language model, that the wildcards of a rule name."""
+    if "lm" in wildcards.keys():
+        return config["training"][config["language_models"][wildcards.lm]["training"]]
+    if "method" in wildcards.keys():
+        return config["training"][study.recipe(config, run_of(wildcards))]
+    return config["training"][config["models"][wildcards.model]["training"]]
+
+
+def processes(wildcards):
+    """The processes of a job that trains, on each of its nodes: its `threads`."""
+    return recipe_of(wildcards)["processes"]
+
+
+def several_nodes(value):
+    """A resource of a job that trains, a function of its processes and nodes; left out on one node."""
+
+    def resource(wildcards):
+        recipe = recipe_of(wildcards)
+        return value(recipe["processes"], recipe["nodes"]) if recipe["nodes"] > 1 else None
+
+    return resource
+
+
+# What a job that trains asks for beside memory and time. On several nodes the script itself starts a process on each
+# (`mpi` keeps the executor from doing so), and GPUs are counted by node.
+TRAINING = dict(
+    gpu=lambda wildcards: GPU * processes(wildcards) if recipe_of(wildcards)["nodes"] == 1 else 0,
+    nodes=several_nodes(lambda processes, nodes: nodes),
+    tasks=several_nodes(lambda processes, nodes: nodes),
+    tasks_per_gpu=several_nodes(lambda processes, nodes: 0),
+    gres=several_nodes(lambda processes, nodes: f"gpu:{processes}" if GPU else None),
+    mpi=several_nodes(lambda processes, nodes: "srun"),
+)
 
 
 # --- pruning

@@ -119,8 +119,9 @@ rule regularise:
         method="late-[a-z0-9-]+",
     conda:
         "../../envs/train.yaml"
+    threads: processes
     resources:
-        gpu=GPU,
+        **TRAINING,
     params:
         arguments=regularise_arguments,
     shell:

@@ -18,8 +18,9 @@ rule prune:
         method=r"(imp|lth|lap|one-shot|random|finetune|longer)(\+[a-z0-9-]+)?",
     conda:
         "../../envs/train.yaml"
+    threads: processes
     resources:
-        gpu=GPU,
+        **TRAINING,
     params:
         arguments=prune_arguments,
     shell:
@@ -56,8 +57,9 @@ rule pathways:
         method=r"pathways-(imp|lth|lap)-s[0-9]+(\+[a-z0-9-]+)?",
     conda:
         "../../envs/train.yaml"
+    threads: processes
     resources:
-        gpu=GPU,
+        **TRAINING,
     params:
         arguments=pathways_arguments,
     shell:

@@ -18,8 +18,9 @@ rule train:
         f"{BENCHMARKS}/models/{{corpus}}/{{model}}/{{scope}}/dense/s000/seed{{seed}}.tsv"
     conda:
         "../../envs/train.yaml"
+    threads: processes
     resources:
-        gpu=GPU,
+        **TRAINING,
     params:
         arguments=lambda wildcards: command(
             "train",
@@ -58,8 +59,9 @@ rule train_lm:
         f"{BENCHMARKS}/lm/{{corpus}}/{{lm}}/seed{{seed}}.tsv"
     conda:
         "../../envs/train.yaml"
+    threads: processes
     resources:
-        gpu=GPU,
+        **TRAINING,
     params:
         arguments=lambda wildcards: command(
             "train_lm",

@@ -13,8 +13,7 @@ TYPES = ("ctc", "hybrid")
 def spell_out(config: dict[str, Any]) -> None:
     """Put an entry for each corpus in the place of one for all, and all depths in that of none.
 
-    Models that are to be trained at a smaller depth become entries of `models` and `dense`. Raises SecateurError for a
-    model that is not there.
+    Raises SecateurError for a model that is not there.
     """
     known_models(config, "layers", "model")
     known_models(config, "regularise", "model", "scratch")
@@ -25,13 +24,16 @@ def spell_out(config: dict[str, Any]) -> None:
     for entry in config["layers"]:
         layers = config["models"][entry["model"]]["encoder"]["layers"]
         entry["depths"] = sorted(entry["depths"] or range(1, layers), reverse=True)
+
+
+def add_models(config: dict[str, Any]) -> None:
+    """Make the models that are to be trained at a smaller depth entries of `models` and `dense`."""
+    for entry in config["layers"]:
         for depth in entry["trained"]:
-            if 0 < depth < layers:
-                name = trained_name(entry["model"], depth)
-                config["models"].setdefault(name, at_depth(config["models"][entry["model"]], depth))
-                alone = {"corpus": entry["corpus"], "model": name, "scopes": ["all"], "searches": entry["searches"]}
-                if alone not in config["dense"]:
-                    config["dense"].append(alone)
+            name = trained_name(entry["model"], depth)
+            config["models"][name] = at_depth(config["models"][entry["model"]], depth)
+            alone = {"corpus": entry["corpus"], "model": name, "scopes": ["all"], "searches": entry["searches"]}
+            config["dense"].append(alone)
 
 
 def at_depth(model: Mapping[str, Any], depth: int) -> dict[str, Any]:

@@ -9,7 +9,11 @@ acoustic models also `model.encode(speech (B, T, F), lengths (B,)) -> (encoder_o
 To add a type, write `secateur/models/{type}.py` with `build(config, tokens) -> Module`, and its keys in the schema.
 """
 
+import hashlib
 import importlib
+import json
+import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from secateur.errors import SecateurError
 from secateur.files import read_json, write_json, written_aside
 from secateur.models.dropout import use_fast_dropout
 
 FORMAT = 1
+HEADER, CHECKSUM = "secateur", "sha256"
 
 # ESPnet's choice of words, in every process and on every machine; nothing that a user could act on.
 warnings.filterwarnings("ignore", message=".*torch.cuda.amp.autocast", category=FutureWarning)
@@ -87,17 +92,52 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Loaded
     return Loaded(model.to(device).eval(), description["config"], description["tokens"])
 
 
-def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write tensors by name as safetensors, in one step."""
+def save_tensors(
+    path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors by name, and texts about them, as safetensors, in one step and with a checksum of it all."""
+    ready = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    texts = dict(metadata or {})
+    # One entry: safetensors writes several in an order of its own, another one every time.
+    header = json.dumps({CHECKSUM: _checksum(ready, texts), "texts": texts}, sort_keys=True)
     with written_aside(path) as aside:
-        save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, aside)
+        try:
+            save_file(ready, aside, metadata={HEADER: header})
+        except SafetensorError as error:
+            if number := re.search(r"os error (\d+)", str(error)):  # a full disk, say
+                raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+            raise
 
 
 def load_tensors(path: str | Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file. Raises SecateurError naming the file when it is missing or truncated."""
+    """Read the tensors that `save_tensors` wrote. Raises SecateurError as `read_tensors` does."""
+    return read_tensors(path)[0]
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Read the tensors and texts that `save_tensors` wrote.
+
+    Raises SecateurError naming the file when it is missing, truncated or damaged, and when it has no checksum.
+    """
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as stream:
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118, it is no mapping
+            header = json.loads((stream.metadata() or {}).get(HEADER, "{}"))
     except FileNotFoundError as error:
         raise SecateurError(f"{path}: no such file; the job that makes it has not run") from error
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise SecateurError(f"{path}: not a whole safetensors file ({error}); delete it and run again") from error
+    if CHECKSUM not in header:
+        raise SecateurError(f"{path}: has no checksum, so this version did not write it; make it again")
+    if header[CHECKSUM] != _checksum(tensors, header.get("texts")):
+        raise SecateurError(f"{path}: the checksum does not fit; the file is damaged: delete it and run again")
+    return tensors, header["texts"]
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor], texts: Any) -> str:
+    """SHA-256 of tensors, with names, types and shapes, and of texts."""
+    outline = [[name, str(value.dtype), list(value.shape)] for name, value in sorted(tensors.items())]
+    digest = hashlib.sha256(json.dumps([outline, texts], sort_keys=True).encode())
+    for _, value in sorted(tensors.items()):
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
