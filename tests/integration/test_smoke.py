@@ -89,7 +89,7 @@ def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
     for row in rows:
         assert float(row["sparsity"]) == pytest.approx(float(row["sparsity_target"]), abs=1e-4)
     pruning = ("schedule", "adaptations", "storage", "masks", "matrices", "budget")
-    heads = ("heads", "locality", "importance", "lm", "combined")
+    heads = ("heads", "importance", "lm", "combined")
     for table in ("corpora", "latency", "size", "table1", "table2", "table3", *pruning, *heads):
         assert (table == "table3") != bool(read_tsv(clone / SMOKE / "tables" / f"{table}.tsv"))
 

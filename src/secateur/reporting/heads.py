@@ -372,8 +372,8 @@ def combined_view(tables: views.Tables) -> list[Grid]:
         grid = pivot(title, chosen, ("removed", "recovery", "split"), cells, keep=("removed", "recovery"))
         note = (
             "What comes later is chosen anew for what is left: heads by an importance estimated on the model of fewer "
-            "layers, layers by a search with the heads gone. The time of a model that was trained on is that of the same "
-            f"model before. Ratio and difference: paired. {views.INTERVALS}"
+            "layers, layers by a search with the heads gone. The time of a model that was trained on is that of the "
+            f"same model before. Ratio and difference: paired. {views.INTERVALS}"
         )
         grids.append(replace(grid, caption=f"{note} {views.about(tables, corpus, chosen, named(tables, model))}"))
     return grids
