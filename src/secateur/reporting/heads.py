@@ -253,13 +253,13 @@ def view(tables: views.Tables) -> list[Grid]:
     grids = []
     for (corpus, model, search), members in blocks(tables["heads"]).items():
         chosen, where = averaged(members), f"{model}, {search}, {views.named(tables, corpus)}"
-        about = views.about(tables, corpus, chosen, {model})
+        about = views.about(tables, corpus, chosen, named(tables, model))
         whole = [row for row in chosen if row["policy"] == WHOLE]
         policies = [row for row in chosen if row["policy"] != WHOLE]
         alone = [row for row in policies if row["recovery"] == "false"]
         scores = [row for row in policies if row["wer"]]
         timed = [row for row in alone if row["total_s"]]
-        note = f"Mean over languages. {views.INTERVALS} Recovery: trained on after the removal."
+        note = f"Mean over languages. {views.INTERVALS}"
         for title, lines, column, digits, scale, text in (
             ("Word error rate (%)", scores, "wer", 1, 1.0, note),
             ("Milliseconds an utterance", timed, "total_s", None, 1000.0, TIMED),
@@ -269,14 +269,15 @@ def view(tables: views.Tables) -> list[Grid]:
         ):
             if lines:
                 grid = _by_share(f"{title} by share of heads: {where}", whole, lines, column, digits, scale)
-                grids.append(replace(grid, caption=f"By share of the heads removed. {text} {about}"))
+                parts = ("By share of the heads removed.", text, about)
+                grids.append(replace(grid, caption=" ".join(part for part in parts if part)))
     return grids
 
 
 def _by_share(
     title: str, whole: Sequence[Row], lines: Sequence[Row], column: str, digits: int | None, scale: float
 ) -> Grid:
-    """One column of a table, pivoted; the whole model stands at 0 in every line."""
+    """One column of a table, pivoted; the whole model stands at 0 in every line but of models that were trained on."""
 
     def cells(row: Row) -> list[tuple[str, Cell]]:
         return [(f"{100 * float(row['share']):g} %", measure(row, column, digits, scale, interval=True))]
@@ -285,7 +286,7 @@ def _by_share(
         one | {axis: line[axis] for axis in ("importance", "policy", "recovery")}
         for line in _lines(lines)
         for one in whole
-        if one["split"] == line["split"]
+        if one["split"] == line["split"] and line["recovery"] == "false"
     ]
     ordered = sorted([*everywhere, *lines], key=lambda row: float(row["share"]))
     return pivot(title, ordered, ("importance", "policy", "recovery", "split"), cells, keep=("policy",))
@@ -371,11 +372,17 @@ def combined_view(tables: views.Tables) -> list[Grid]:
         grid = pivot(title, chosen, ("removed", "recovery", "split"), cells, keep=("removed", "recovery"))
         note = (
             "What comes later is chosen anew for what is left: heads by an importance estimated on the model of fewer "
-            "layers, layers by a search with the heads gone. Recovery: trained on after that; the time is that of the "
+            "layers, layers by a search with the heads gone. The time of a model that was trained on is that of the "
             f"same model before. Ratio and difference: paired. {views.INTERVALS}"
         )
-        grids.append(replace(grid, caption=f"{note} {views.about(tables, corpus, chosen, {model})}"))
+        grids.append(replace(grid, caption=f"{note} {views.about(tables, corpus, chosen, named(tables, model))}"))
     return grids
+
+
+def named(tables: views.Tables, model: str) -> set[str]:
+    """A model, and those of its heads and layers pruned that were trained on, as tables name them."""
+    methods = {run["method"] for run in tables["runs"] if run["model"] == model and run["method"].endswith(RECOVERED)}
+    return {model, *(f"{model}/{method}" for method in methods)}
 
 
 def blocks(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[Row]]:

@@ -93,8 +93,8 @@ def view(tables: views.Tables) -> list[Grid]:
 
         def cells(row: Row) -> list[tuple[str, Cell]]:
             return [
-                ("Parameters (M)", measure(row, "parameters", 3, 1e-6)),
-                ("Perplexity", measure(row, "perplexity", 3)),
+                ("Parameters (M)", measure(row, "parameters", None, 1e-6)),
+                ("Perplexity", measure(row, "perplexity")),
                 ("WER (%)", measure(row, "wer", 1, interval=True)),
                 ("Against none", measure(row, "difference", 1, interval=True)),
                 ("ms an utterance", measure(row, "total_s", None, 1000, True)),
