@@ -289,24 +289,29 @@ class Attention(nn.Module):
 
     def __init__(self, config: EncoderConfig, shape: LayerShape):
         super().__init__()
-        self.heads, self.qk, self.vo = list(shape.heads), list(shape.qk), list(shape.vo)
-        if not len(self.heads) == len(self.qk) == len(self.vo):
+        if not len(shape.heads) == len(shape.qk) == len(shape.vo):
             raise SecateurError(
-                f"{len(self.heads)} heads with widths {self.qk} and {self.vo}; give one of both to each"
+                f"{len(shape.heads)} heads with widths {shape.qk} and {shape.vo}; give each one of both"
             )
         self.all_heads, self.head_dim = config.num_attention_heads, config.head_dim
         self.dropout = config.attention_dropout
-        size = config.hidden_size
-        self.q_proj, self.k_proj = (nn.Linear(size, sum(self.qk)) for _ in range(2))
-        self.v_proj, self.out_proj = nn.Linear(size, sum(self.vo)), nn.Linear(sum(self.vo), size)
+        size, qk, vo = config.hidden_size, sum(shape.qk), sum(shape.vo)
+        self.q_proj, self.k_proj, self.v_proj = nn.Linear(size, qk), nn.Linear(size, qk), nn.Linear(size, vo)
+        self.out_proj = nn.Linear(vo, size)
         self.gated = config.model_type == "wavlm"
         if self.gated:
-            self.gru_rel_pos_const = nn.Parameter(torch.ones(1, len(self.heads), 1, 1))
+            self.gru_rel_pos_const = nn.Parameter(torch.ones(1, len(shape.heads), 1, 1))
             self.gru_rel_pos_linear = nn.Linear(self.head_dim, 2 * GATE)
+        self.set_heads(shape.heads, shape.qk, shape.vo)
+
+    def set_heads(self, heads: Sequence[int], qk: Sequence[int], vo: Sequence[int]) -> None:
+        """Say which heads the weights are of, and how wide each is: see `LayerShape`."""
+        self.heads, self.qk, self.vo = list(heads), list(qk), list(vo)
+        device = self.out_proj.weight.device
         for name, widths in (("qk", self.qk), ("vo", self.vo)):
             spread, kept = _places(widths)
-            self.register_buffer(f"{name}_spread", spread, persistent=False)
-            self.register_buffer(f"{name}_kept", kept, persistent=False)
+            self.register_buffer(f"{name}_spread", spread.to(device), persistent=False)
+            self.register_buffer(f"{name}_kept", kept.to(device), persistent=False)
 
     def forward(
         self, hidden: torch.Tensor, positions: torch.Tensor | None, padded: torch.Tensor | None
@@ -457,13 +462,23 @@ class Encoder(nn.Module):
         return self.feature_extractor(waveforms, _unless_full(lengths, waveforms.shape[1])), frames
 
     def contextualize(
-        self, features: torch.Tensor, frames: torch.Tensor, masked: torch.Tensor | None = None
+        self,
+        features: torch.Tensor,
+        frames: torch.Tensor,
+        masked: torch.Tensor | None = None,
+        weights: Mapping[str, torch.Tensor] | None = None,
     ) -> list[torch.Tensor]:
-        """Hidden states, L + 1 tensors (B, T, D), of what `features` gave; `masked` (B, T) frames are hidden first."""
+        """Hidden states, L + 1 tensors (B, T, D), of what `features` gave.
+
+        Args:
+            masked: (B, T), frames that the mask's embedding takes the place of.
+            weights: tensors that stand in for parameters of `self.encoder`, by name.
+        """
         hidden = self.feature_projection(features)
         if masked is not None:
             hidden = torch.where(masked[..., None], self.masked_spec_embed.to(hidden.dtype), hidden)
-        return self.encoder(hidden, _unless_full(frames, hidden.shape[1]))
+        inputs = (hidden, _unless_full(frames, hidden.shape[1]))
+        return torch.func.functional_call(self.encoder, dict(weights), inputs) if weights else self.encoder(*inputs)
 
 
 def valid_frames(frames: torch.Tensor, most: int) -> torch.Tensor:

@@ -31,7 +31,7 @@ def test_probabilities_and_mean_are_those_of_the_samples(log_alpha):
     assert (z > 0).double().mean().item() == pytest.approx(opened, abs=deviation)
     assert (z == 0).double().mean().item() == pytest.approx(1 - opened, abs=deviation)
     assert (z == 1).double().mean().item() == pytest.approx(full, abs=deviation)
-    assert 0 <= z.min() and z.max() <= 1
+    assert z.min() >= 0 and z.max() <= 1
     assert gates.mean(value).item() == pytest.approx(z.mean().item(), abs=deviation)
 
 
