@@ -271,8 +271,17 @@ def finish(
 ) -> None:
     """Save a trained model and its history in `arguments.output`, and note what the job's record needs."""
     save_model(arguments.output, model, config, tokens)
+    note(arguments, record, next(model.parameters()).device, history)
+
+
+def note(
+    arguments: argparse.Namespace,
+    record: dict[str, Any],
+    device: torch.device,
+    history: Sequence[Mapping[str, Any]],
+) -> None:
+    """Save a training's history in `arguments.output`, and note what the job's record needs."""
     write_tsv(arguments.output / "history.tsv", HISTORY_COLUMNS, history)
-    device = next(model.parameters()).device
     record |= {
         "seed": arguments.seed,
         "device": str(device),
