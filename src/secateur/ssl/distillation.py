@@ -2,9 +2,10 @@
 
     L = Σ_{(j,k) ∈ D} MSE(W_k h_student^j + b_k, h_teacher^k) + λ1 (p̂ − p) + λ2 (p̂ − p)²
 
-p̂ is the expected sparsity of the gates and p its target. λ1 and λ2 start at 0 and climb the gradient (Wang, Wohlwend &
-Lei 2020): while p̂ is short of p, λ2 rises and λ1 falls, so that −(λ1 + 2 λ2 (p̂ − p)), what a share of parameters costs,
-rises until the gates give way.
+p̂ is the expected sparsity of the gates and p its target. λ1 and λ2 climb the gradient (Wang, Wohlwend & Lei 2020), from
+0 unless they are told otherwise: while p̂ is short of p, λ2 rises and λ1 falls, so that −(λ1 + 2 λ2 (p̂ − p)), what a
+share of parameters costs, rises until the gates give way. They take as many steps to come down again, so that a short
+training overshoots; it needs a target that rises slowly, and a λ2 that is large from the start.
 """
 
 from collections.abc import Mapping, Sequence
@@ -101,6 +102,7 @@ class Distillation(nn.Module):
         train_extractor: whether the student's feature extractor is trained. If not, it is the teacher's, and what it
             gives is computed once for both.
         lambda_rate: learning rate of λ1 and λ2, in times that of the weights.
+        lambdas: where λ1 and λ2 start.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Distillation(nn.Module):
         gates: EncoderGates | None = None,
         train_extractor: bool = True,
         lambda_rate: float = 1.0,
+        lambdas: Sequence[float] = (0.0, 0.0),
     ):
         super().__init__()
         self.student, self.objective, self.gates = student, objective, gates
@@ -120,7 +123,7 @@ class Distillation(nn.Module):
         self._teacher = [teacher.eval().requires_grad_(False)]  # a list: not a submodule
         self.target = 0.0
         if gates is not None:
-            self.lambdas = nn.Parameter(torch.zeros(2))
+            self.lambdas = nn.Parameter(torch.tensor(lambdas, dtype=torch.float32))
             self.lambdas.rate = lambda_rate
 
     def forward(

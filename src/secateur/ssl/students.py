@@ -20,10 +20,11 @@ def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
     """The model to train.
 
     Args:
-        options: `student`, one of `gates`, `magnitude`, `layers`; `distil`, the teacher's layers; `train_extractor`.
-            `gates`: `kinds` of gates, `straight_through`, `log_alpha`, `gate_rate`, `lambda_rate`; `sparsity`;
-            `ordered`. `magnitude`: `sparsity`, `ordered`. `layers`: `layers`, how many of the first are kept.
-            Without gates or with a student of fewer layers, keys that do not apply are ignored.
+        options: `student`, one of `gates`, `magnitude`, `layers`; `distil`, the teacher's layers to learn from; and
+            `train_extractor`. For `gates`: `kinds` of gates, `straight_through`, `log_alpha`, `gate_rate`, `lambdas`,
+            `lambda_rate`, `ordered`. For `magnitude`: `sparsity`, `ordered`. For `layers`: `layers`, how many.
+
+    Raises SecateurError for options that the teacher cannot serve.
     """
     config, gates = teacher.config, None
     match options["student"]:
@@ -42,7 +43,8 @@ def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
         objective = PredictionHeads(options["distil"], student.config, config)
     else:
         objective = LayerPairs(options["distil"], student.config, config, options["ordered"])
-    return Distillation(student, teacher, objective, gates, options["train_extractor"], options.get("lambda_rate", 1.0))
+    lagrange = {"lambda_rate": options["lambda_rate"], "lambdas": options["lambdas"]} if gates else {}
+    return Distillation(student, teacher, objective, gates, options["train_extractor"], **lagrange)
 
 
 def first_layers(teacher: Encoder, count: int) -> Encoder:

@@ -23,8 +23,9 @@ OPTIONS = {
     "kinds": list(FINE),
     "straight_through": True,
     "log_alpha": 2.0,
-    "gate_rate": 50.0,
-    "lambda_rate": 50.0,
+    "gate_rate": 100.0,
+    "lambda_rate": 20.0,
+    "lambdas": [0.0, 30.0],
     "sparsity": 0.5,
     "distil": [1, 3],
     "ordered": True,
@@ -155,7 +156,8 @@ def test_gradients_reach_gates_lambdas_maps_and_student_but_not_the_teacher(teac
         assert (grads[f"gates.log_alpha.{kind}"] != 0).any(), kind
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert not any(name.startswith("_teacher") for name in model.state_dict())
-    assert model.gates.log_alpha["qk"].rate == 50 and model.lambdas.rate == 50
+    assert (model.gates.log_alpha["qk"].rate, model.lambdas.rate) == (100, 20)
+    assert model.lambdas.tolist() == [0, 30]
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
 
 
@@ -177,7 +179,7 @@ def test_magnitude_students_keep_the_largest_units(teacher):
         assert torch.equal(layer.feed_forward.intermediate_dense.weight, kept)
     whole, left = (sum(p.numel() for p in found.encoder.layers.parameters()) for found in (scaled, model.student))
     norms = 3 * 4 * 12
-    assert 1 - (left - norms) / (whole - norms) == pytest.approx(0.5, abs=0.02)
+    assert 1 - (left - norms) / (whole - norms) == pytest.approx(0.5, abs=0.025)  # one unit more of each kind is 2 %
 
 
 def test_students_of_first_layers_are_the_teachers(teacher):
@@ -207,7 +209,7 @@ def test_sparsity_is_reached_by_training_and_kept_by_compaction(teacher):
     model = make_student(teacher, options).train()
     rated = [{"params": [p], "lr": 1e-3 * getattr(p, "rate", 1.0)} for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(rated, weight_decay=0.0)
-    method = SparsityTarget(0.6, warmup=20, steps=150, every=50)
+    method = SparsityTarget(0.6, warmup=75, steps=150, every=50)
     method.start(model, optimizer)
     for step in range(150):
         method.before_forward(step, None)
@@ -216,8 +218,8 @@ def test_sparsity_is_reached_by_training_and_kept_by_compaction(teacher):
         optimizer.step()
         method.after_update(step, None)
     assert [row["step"] for row in method.log()] == [50, 100, 150]
-    assert method.log()[-1]["sparsity"] == pytest.approx(0.6, abs=0.08)
-    again = SparsityTarget(0.6, warmup=20, steps=150, every=50)
+    assert method.log()[-1]["sparsity"] == pytest.approx(0.6, abs=0.03)
+    again = SparsityTarget(0.6, warmup=75, steps=150, every=50)
     again.restore(method.tensors())
     assert again.log() == method.log()
     gates = model.gates.settle(0.6)
