@@ -16,6 +16,8 @@ from secateur.corpora import split_names
 LEVEL_BY_LEVEL = ("imp", "lth", "lap", "imp-adaptive", "lth-adaptive")
 ONCE = ("one-shot", "random")
 DENSE_CONTROLS = ("finetune", "longer")
+LATE = "late-"
+"""Begins the method of a dense model that is trained on with regularisers it did not have before."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class ModelRun:
     Attributes:
         corpus, model: names of entries of the configuration.
         scope: `all`, one language, or several joined by `-`: the languages it is trained on.
-        method: `dense`, or the name of a pruning method; part of the path. Behind a `+`, the variant of its entry.
+        method: `dense`, the name of a pruning method (behind a `+`, the variant of its entry), or `late-` and the name
+            of a variant of `regularise`; part of the path.
         sparsity: target fraction of prunable weights that are zero.
         seed: the seed of every random choice in the run.
         initialization: what a pruning method starts from, for the tables; empty for `dense`.
@@ -45,6 +48,11 @@ class ModelRun:
     def kind(self) -> str:
         """The method without its variant."""
         return self.method.partition("+")[0]
+
+    @property
+    def masked(self) -> bool:
+        """Whether it was made by a pruning method (or a control of one), which leaves a mask."""
+        return self.method != "dense" and not self.method.startswith(LATE)
 
     @property
     def folder(self) -> str:
@@ -96,7 +104,16 @@ def model_runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
     for entry in config["prune"]:
         for seed in config["seeds"]:
             runs |= dict.fromkeys(pruned_runs(config, entry, seed))
+    for entry in config["regularise"]:
+        for variant in entry["variants"]:
+            for seed in config["seeds"]:
+                runs[late_run(entry, variant["name"], seed)] = None
     yield from runs
+
+
+def late_run(entry: Mapping[str, Any], variant: str, seed: int) -> ModelRun:
+    """The model of a variant of an entry of `regularise`."""
+    return ModelRun(entry["corpus"], entry["model"], "all", seed, LATE + variant, initialization="dense")
 
 
 def pruned_runs(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) -> Iterator[ModelRun]:
@@ -163,13 +180,15 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents | None:
     if run.method == "dense":
         return None
 
+    dense = ModelRun(run.corpus, run.model, "all", run.seed)
+    if run.method.startswith(LATE):
+        return Parents(dense, dense)
     variant = run.method.removeprefix(run.kind)
 
     def other(scope: str, method: str, sparsity: float) -> ModelRun:
         return ModelRun(run.corpus, run.model, scope, run.seed, method + variant, sparsity)
 
     levels = config["pruning"][prune_entry(config, run)["schedule"]]["levels"]
-    dense = ModelRun(run.corpus, run.model, "all", run.seed)
     if run.kind in DENSE_CONTROLS:
         return Parents(dense, dense, levels=len(levels) + 1 if run.kind == "longer" else 1)
     kind, _, start = run.kind.partition("-")
@@ -192,13 +211,19 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents | None:
     return Parents(dense if kind == "lth" else before, before, nested=run.kind in ("imp", "lth", "lap"))
 
 
+def recipe(config: Mapping[str, Any], run: ModelRun) -> str:
+    """The entry of `training` by which a model is trained; if it goes through levels, by which each of them is."""
+    if run.method == "dense":
+        return config["models"][run.model]["training"]
+    if run.method.startswith(LATE):
+        return late_variant(config, run)["training"]
+    return config["pruning"][prune_entry(config, run)["schedule"]]["training"]
+
+
 def steps(config: Mapping[str, Any], run: ModelRun) -> int:
     """Optimiser steps that the job which makes a model runs."""
     made_from = parents(config, run)
-    if made_from is None:
-        return config["training"][config["models"][run.model]["training"]]["steps"]
-    schedule = config["pruning"][prune_entry(config, run)["schedule"]]
-    return config["training"][schedule["training"]]["steps"] * made_from.levels
+    return config["training"][recipe(config, run)]["steps"] * (made_from.levels if made_from else 1)
 
 
 def steps_before(config: Mapping[str, Any], run: ModelRun) -> int:
@@ -224,7 +249,16 @@ def shape(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a configuration that decides which models there are, and nothing else."""
     corpora = {name: {"languages": corpus["languages"]} for name, corpus in config["corpora"].items()}
     pruning = {name: {"levels": schedule["levels"]} for name, schedule in config["pruning"].items()}
-    return {key: config[key] for key in ("seeds", "dense", "prune")} | {"corpora": corpora, "pruning": pruning}
+    late = [
+        {
+            "corpus": entry["corpus"],
+            "model": entry["model"],
+            "variants": [{"name": one["name"]} for one in entry["variants"]],
+        }
+        for entry in config["regularise"]
+    ]
+    entries = {key: config[key] for key in ("seeds", "dense", "prune")}
+    return entries | {"corpora": corpora, "pruning": pruning, "regularise": late}
 
 
 def decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
@@ -244,6 +278,8 @@ def splits(config: Mapping[str, Any], corpus: str) -> list[str]:
 
 def searches(config: Mapping[str, Any], run: ModelRun) -> list[str]:
     """Names of the searches that a model is decoded with; pruned models may have fewer, and some types their own."""
+    if run.method.startswith(LATE):
+        return list(regularise_entry(config, run)["searches"])
     if run.method != "dense":
         return list(prune_entry(config, run)["searches"])
     for entry in config["dense"]:
@@ -256,6 +292,18 @@ def prune_entry(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
     """The entry of `prune` that a pruned model belongs to."""
     wanted = (run.corpus, run.model, run.method.partition("+")[2] or None)
     return next(entry for entry in config["prune"] if (entry["corpus"], entry["model"], entry["variant"]) == wanted)
+
+
+def regularise_entry(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The entry of `regularise` that a model trained on with regularisers belongs to."""
+    wanted = run.corpus, run.model
+    return next(entry for entry in config["regularise"] if (entry["corpus"], entry["model"]) == wanted)
+
+
+def late_variant(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The variant of its entry of `regularise` that a model is."""
+    variants = regularise_entry(config, run)["variants"]
+    return next(variant for variant in variants if LATE + variant["name"] == run.method)
 
 
 def lm_folder(corpus: str, lm: str, seed: int) -> str:

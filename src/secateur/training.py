@@ -27,7 +27,7 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from secateur.data import Batch
-from secateur.devices import autocast_dtype
+from secateur.devices import autocast, autocast_dtype
 from secateur.errors import SecateurError
 from secateur.files import write_tsv, written_aside
 from secateur.jobs import LEFT_OVER
@@ -151,7 +151,7 @@ def train(
     run.restore(model, optimizer, methods)
     for method in methods:
         method.start(model, optimizer)
-    autocast = torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+    computing = autocast(device, options["precision"])
     rows, steps = run.history, options["steps"]
     losses, count, norm = run.losses, run.count, 0.0
     saved = started = time.monotonic()
@@ -174,7 +174,7 @@ def train(
             for batch in batches:
                 for method in methods:
                     method.before_forward(step, batch)
-                with autocast:
+                with computing:
                     loss, _, weight = model(**{name: tensor.to(device) for name, tensor in batch.tensors.items()})
                 weight, value = int(weight), _finite(loss.item(), batch, f"at step {step + 1}")
                 # The total weight is known only after the last micro-batch: sum first, divide then.
@@ -197,7 +197,7 @@ def train(
             bar.update()
             since = run.step - (rows[-1]["step"] if rows else 0)
             if run.step % options["evaluate_every"] == 0 or run.step == steps:
-                dev_loss = evaluate(model, *dev, device, autocast, methods)
+                dev_loss = evaluate(model, *dev, device, computing, methods)
                 rows.append(
                     {
                         "step": run.step,
@@ -230,7 +230,7 @@ def evaluate(
     examples: Examples,
     batches: Sequence[Sequence[str]],
     device: torch.device,
-    autocast: torch.autocast,
+    computing: torch.autocast,
     methods: Sequence[Method] = (),
 ) -> float:
     """Mean loss over `batches`, each by the model's own weight, in evaluation mode; the model's mode is restored.
@@ -245,7 +245,7 @@ def evaluate(
         with ExitStack() as stack:
             for method in methods:
                 stack.enter_context(method.evaluating(batch))
-            stack.enter_context(autocast)
+            stack.enter_context(computing)
             loss, _, weight = model(**{name: tensor.to(device) for name, tensor in batch.tensors.items()})
         total += _finite(loss.item(), batch, "of the dev set") * int(weight)
         count += int(weight)

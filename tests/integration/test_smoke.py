@@ -23,7 +23,9 @@ SMOKE = "results/smoke"
 STUDY = "workflow/studies/smoke.yaml"
 LEXICONS = 6 if find_spec("flashlight") else 0
 """Decodings by lexicon search; none where Python is too new for it."""
-DECODINGS = 42 + LEXICONS
+DECODINGS = 50 + LEXICONS
+LAYERS = {"decode_depths": 6, "score_depths": 6, "depth_rtf": 2}
+"""Jobs that decode sub-models: the hybrid model with two searches, the late one with one, in two languages."""
 MODEL = f"{SMOKE}/models/espeak/ctc/all/dense/s000/seed1"
 
 
@@ -77,7 +79,12 @@ def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
         for scope in scopes
         for language in (("en", "fr") if scope == "all" else (scope,))
         for search in searches
-    } | {("rnnt", "all", language, search) for language in ("en", "fr") for search in ("stream", "stream-lm")}
+    } | {
+        (model, "all", language, search)
+        for model, searches in (("rnnt", ("stream", "stream-lm")), ("hybrid-depth1", ("greedy", "beam")))
+        for language in ("en", "fr")
+        for search in searches
+    }
     for row in rows:
         if row["language"] == "avg":
             continue
@@ -91,7 +98,8 @@ def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
     assert pruned == {
         ("imp", "0.5"), ("imp", "0.7"),
         ("lap", "0.5"), ("lap", "0.7"), ("lth-adaptive", "0.5"), ("lth-adaptive", "0.7"), ("random", "0.7"),
-        ("longer", "0.0"), ("pathways-lap-s700", "0.7"), ("dynamic-lap-s500", "0.7"),
+        ("longer", "0.0"), ("late-both", "0.0"), ("late-control", "0.0"),
+        ("pathways-lap-s700", "0.7"), ("dynamic-lap-s500", "0.7"),
     }  # fmt: skip
     for row in rows:
         assert float(row["sparsity"]) == pytest.approx(float(row["sparsity_target"]), abs=1e-4)
@@ -151,15 +159,19 @@ def test_touched_files_run_nothing(clone):
 
 
 def test_a_decoding_key_reruns_decoding_scores_and_report(clone, edited):
-    # The beam search is run by 4 models, of which 2 know two languages.
+    # The beam search is run by 5 models, of which 3 know two languages, and by one's sub-models.
     edited(STUDY, "  beam: {beam: 2}", "  beam: {beam: 3}")
-    assert planned(clone) == {"decode": 6, "score": 6, "tables": 1, "figures": 1, "report": 1}
+    assert planned(clone) == {
+        "decode": 8, "score": 8, "decode_depths": 2, "score_depths": 2, "depth_rtf": 1,
+        "tables": 1, "figures": 1, "report": 1,
+    }  # fmt: skip
 
 
 def test_the_learning_rate_reruns_training_and_what_depends_on_it(clone, edited):
     edited(STUDY, "acoustic: {", "acoustic: {learning_rate: 0.001, ")
     assert planned(clone) == {
-        "train": 5, "prune": 15, "prune_adaptive": 4, "pathways": 1, "dynamic_pathways": 1, "sizes": 1, "masks": 1,
+        "train": 6, "regularise": 2, "layer_search": 3, "layer_similarity": 1, "similarity": 2, **LAYERS,
+        "prune": 15, "prune_adaptive": 4, "pathways": 1, "dynamic_pathways": 1, "sizes": 1, "masks": 1,
         "decode": DECODINGS, "score": DECODINGS, "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
@@ -202,7 +214,24 @@ def test_how_often_masks_adapt_reruns_only_adaptive_models(clone, edited):
 
 def test_an_edited_search_reruns_decoding(clone, edited):
     edited("src/secateur/decoding.py", "paths = model.ctc.argmax", "paths = +model.ctc.argmax")
-    assert planned(clone) == {"decode": DECODINGS, "score": DECODINGS, "tables": 1, "figures": 1, "report": 1}
+    assert planned(clone) == {
+        "decode": DECODINGS, "score": DECODINGS, **LAYERS, "tables": 1, "figures": 1, "report": 1
+    }  # fmt: skip
+
+
+def test_a_late_regulariser_reruns_only_its_model_and_what_comes_of_it(clone, edited):
+    edited(STUDY, "rise: 4", "rise: 3")
+    assert planned(clone) == {
+        "regularise": 1, "layer_search": 1, "similarity": 1, "decode_depths": 2, "score_depths": 2, "depth_rtf": 1,
+        "decode": 2, "score": 2, "sizes": 1, "tables": 1, "figures": 1, "report": 1,
+    }  # fmt: skip
+
+
+def test_another_strategy_is_searched_and_all_depths_are_decoded_again(clone, edited):
+    edited(STUDY, "strategies: [truncate]", "strategies: [truncate, random]")
+    assert planned(clone) == {
+        "layer_search": 1, "decode_depths": 2, "score_depths": 2, "tables": 1, "figures": 1, "report": 1
+    }  # fmt: skip
 
 
 def test_an_edited_corpus_reruns_only_that_corpus(clone, edited):

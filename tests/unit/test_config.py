@@ -247,3 +247,99 @@ def test_a_transducer_is_configured_and_built():
     assert {decoding.search for decoding in decodings(config)} == {"stream"}
     model = build_model(config["models"]["r"] | {"features": 80}, ["<blank>", "<unk>", "<space>", "a", "<sos/eos>"])
     assert model.algorithmic_latency == pytest.approx((4 + 1) * 4 * 0.01)
+
+
+ENCODER = {"type": "transformer", "layers": 6, "dim": 32, "heads": 2, "ffn": 64}
+PLAIN = {"type": "ctc", "training": "acoustic", "encoder": ENCODER}
+LATE = {"model": "deep-plain", "variants": [{"name": "both", "training": "late"}]}
+LAYERS = {
+    "models": {
+        "deep": PLAIN | {"intermediate_ctc": {"layers": [2, 4]}, "stochastic_depth": 0.2},
+        "deep-plain": PLAIN,
+    },
+    "training": {"late": {"steps": 10, "learning_rate": 1.0e-3}},
+    "dense": [
+        {"corpus": "asterisk", "model": "ctc"},
+        {"corpus": "asterisk", "model": "ctc-small", "scopes": ["each"]},
+        {"corpus": "asterisk", "model": "deep", "searches": ["greedy"]},
+        {"corpus": "asterisk", "model": "deep-plain", "searches": ["greedy"]},
+    ],
+    "layers": [],
+    "regularise": [LATE],
+}
+
+
+def test_a_depth_that_is_trained_alone_is_a_model_of_its_own():
+    config = complete(merged(DEFAULT, LAYERS | {"layers": [{"model": "deep", "trained": [4, 2]}]}), SCHEMA)
+    (entry,) = config["layers"]
+    assert (entry["corpus"], entry["depths"]) == ("asterisk", [5, 4, 3, 2, 1])
+    whole, smaller = config["models"]["deep"], config["models"]["deep-depth4"]
+    assert whole["intermediate_ctc"]["layers"] == [2, 4] and whole["encoder"]["layers"] == 6
+    # 2 and 4 of 6 layers are 4/3 and 8/3 of 4
+    assert smaller["intermediate_ctc"]["layers"] == [1, 3] and smaller["encoder"]["layers"] == 4
+    assert config["models"]["deep-depth2"]["intermediate_ctc"]["layers"] == [1]
+    assert {key: smaller[key] for key in ("training", "stochastic_depth", "stack")} == {
+        key: whole[key] for key in ("training", "stochastic_depth", "stack")
+    }
+    trained = [entry for entry in config["dense"] if entry["model"].startswith("deep-depth")]
+    assert [(entry["model"], entry["scopes"], entry["searches"]) for entry in trained] == [
+        (f"deep-depth{depth}", ["all"], ["greedy"]) for depth in (4, 2)
+    ]
+
+
+LAYER_MISTAKES = {
+    "no such model": (
+        {"layers": [{"model": "deeep"}]},
+        "layers[0].model: 'deeep' is not in models (did you mean 'deep'",
+    ),
+    "not all languages": (
+        {"layers": [{"model": "ctc-small", "corpus": "asterisk"}]},
+        "layers[0].model: 'ctc-small' is not in `dense` with scope `all`; train it",
+    ),
+    "too deep": ({"layers": [{"model": "deep", "depths": [6]}]}, "layers[0].depths: 6; allowed: 1 to 5"),
+    "trained at another depth": (
+        {"layers": [{"model": "deep", "depths": [4], "trained": [3]}]},
+        "layers[0].trained: 3 is not among the depths; allowed: 4",
+    ),
+    "twice": ({"layers": [{"model": "deep"}, {"model": "deep"}]}, "layers[1]: a second entry for model 'deep'"),
+    "no such variant": (
+        {"layers": [{"model": "deep-plain", "variant": "bothh"}]},
+        "layers[0].variant: 'bothh' is not in regularise of 'deep-plain' (did you mean 'both'?)",
+    ),
+    "another search": (
+        {"layers": [{"model": "deep", "searches": ["beam"]}]},
+        "layers[0].searches: 'beam' is not a search of the whole model",
+    ),
+    "no search to time": (
+        {"layers": [{"model": "ctc", "searches": ["beam-lm"]}]},
+        "layers[0].searches: ['beam-lm']; allowed: one at least without a language model",
+    ),
+    "no such strategy": ({"layers": [{"model": "deep", "strategies": ["gredy"]}]}, "'gredy' (did you mean 'greedy'?)"),
+    "late layer": (
+        {"regularise": [LATE | {"variants": [LATE["variants"][0] | {"intermediate_ctc": {"layers": [6]}}]}]},
+        "regularise[0].variants[0].intermediate_ctc.layers: 6; allowed: 1 to 5",
+    ),
+    "nothing rises": (
+        {"regularise": [LATE | {"variants": [LATE["variants"][0] | {"rise": 3}]}]},
+        "regularise[0].variants[0].rise: 3; allowed without intermediate CTC: 0",
+    ),
+    "name twice": (
+        {"regularise": [LATE | {"variants": LATE["variants"] * 2}]},
+        "regularise[0].variants[1].name: 'both' is taken",
+    ),
+    "no such recipe": (
+        {"regularise": [LATE | {"variants": [{"name": "a", "training": "lat"}]}]},
+        "regularise[0].variants[0].training: 'lat' is not in training (did you mean 'late'?)",
+    ),
+    "no scratch": (
+        {"regularise": [LATE | {"scratch": "ctc-small"}]},
+        "regularise[0].scratch: 'ctc-small' is not in `dense` with scope `all`; train it",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), LAYER_MISTAKES.values(), ids=LAYER_MISTAKES)
+def test_a_mistake_about_layers(change, message):
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, LAYERS | change), SCHEMA)
+    assert message in str(caught.value)

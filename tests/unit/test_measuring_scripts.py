@@ -31,6 +31,8 @@ STUDY = {
     "corpora": {"talk": {"languages": ["en", "fr", "it"]}},
     "pruning": {"steps": {"levels": [0.5, 0.7]}},
     "dense": [],
+    "layers": [],
+    "regularise": [],
     "prune": [
         ENTRY
         | {

@@ -16,6 +16,8 @@ CONFIG = {
     "corpora": {"mls": {"recipe": "mls", "languages": ["en", "fr", "nl"]}},
     "dense": [{"corpus": "mls", "model": "big", "scopes": ["all", "each", "fr-nl"]}],
     "prune": [],
+    "layers": [],
+    "regularise": [],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam"]},
 }
 

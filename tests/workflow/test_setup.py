@@ -58,6 +58,7 @@ def install(monkeypatch):
 
 # Used where it is installed, never required: its kernel of the RNN-T loss, on a GPU.
 OPTIONAL = {"torchaudio"}
+OUR_OWN = {path.stem for path in ROOT.glob("tests/**/*.py")}  # what tests share
 
 
 def pins(text):
@@ -84,7 +85,12 @@ def needs(name):
 
 def imported(files):
     """Names of the packages that source files import, whichever way."""
-    modules = set().union(*(provenance._parsed(file)[2] for file in files)) - set(sys.stdlib_module_names) - OPTIONAL
+    modules = (
+        set().union(*(provenance._parsed(file)[2] for file in files))
+        - set(sys.stdlib_module_names)
+        - OPTIONAL
+        - OUR_OWN
+    )
     known = metadata.packages_distributions()
     assert modules <= set(known), f"not installed: {sorted(modules - set(known))}"
     return {canonicalize_name(known[module][0]) for module in modules}

@@ -8,6 +8,7 @@ from secateur.files import read_tsv, write_json, write_text, write_tsv
 from secateur.jobs import job
 from secateur.scoring import alignment_text, score, summary
 
+LAYERS = "layers"
 COLUMNS = ("utterance", "words", "errors", "characters", "character_errors")
 
 
@@ -20,17 +21,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     rows = read_tsv(arguments.hypotheses)
-    scores = score(
-        {row["utterance"]: row["reference"] for row in rows}, {row["utterance"]: row["hypothesis"] for row in rows}
-    )
+    # Of sub-models, a file holds several (see decode.py).
+    pruned = bool(rows) and LAYERS in rows[0]
+    groups: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(row.get(LAYERS, ""), []).append(row)
+    scores = {
+        layers: score(
+            {row["utterance"]: row["reference"] for row in members},
+            {row["utterance"]: row["hypothesis"] for row in members},
+        )
+        for layers, members in groups.items()
+    }
     write_tsv(
         arguments.output / "utterances.tsv",
-        COLUMNS,
-        [{column: getattr(item, column) for column in COLUMNS} for item in scores],
+        (LAYERS, *COLUMNS) if pruned else COLUMNS,
+        [
+            ({LAYERS: layers} if pruned else {}) | {column: getattr(item, column) for column in COLUMNS}
+            for layers, items in scores.items()
+            for item in items
+        ],
     )
-    write_text(arguments.output / "alignment.txt", alignment_text(scores))
-    write_json(arguments.output / "score.json", summary(scores))
-    record["utterances"] = len(scores)
+    texts = [(f"Layers {layers}: " if pruned else "") + alignment_text(items) for layers, items in scores.items()]
+    write_text(arguments.output / "alignment.txt", "\n".join(texts))
+    summaries = {layers: summary(items) for layers, items in scores.items()}
+    write_json(arguments.output / "score.json", summaries if pruned else summaries[""])
+    record["utterances"] = len(next(iter(scores.values())))
 
 
 if __name__ == "__main__":

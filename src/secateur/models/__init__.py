@@ -42,12 +42,15 @@ class Loaded:
 def build_model(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Module:
     """Build a freshly initialised model. Its randomness comes from torch's global generator: seed that first.
 
-    `encoder.kept` (in the checkpoint of a sub-model) lists the encoder layers that it has.
+    In the checkpoint of a smaller model, `encoder.kept` lists the encoder layers that it has, `kept_heads` the heads.
     """
     from secateur.layers.depth import keep_layers  # reads and writes checkpoints itself
+    from secateur.structured.heads import keep_heads
 
     model = importlib.import_module(f"{__name__}.{config['type']}").build(dict(config), list(tokens))
     use_fast_dropout(model)
+    if heads := config.get("kept_heads"):  # before layers: heads of a layer that went later are still listed
+        keep_heads(model, heads)
     if kept := config.get("encoder", {}).get("kept"):
         keep_layers(model, kept)
     return model

@@ -60,9 +60,10 @@ class Stack(AbsPreEncoder):
         return self.bins * self.factor
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        missing = -feats.shape[1] % self.factor
+        # Nothing negative is divided: ONNX rounds that towards zero.
+        missing = (self.factor - feats.shape[1] % self.factor) % self.factor
         feats = torch.nn.functional.pad(feats, (0, 0, 0, missing))
-        return feats.reshape(len(feats), -1, self.output_size()), -(-lengths // self.factor)
+        return feats.reshape(feats.shape[0], -1, self.output_size()), (lengths + self.factor - 1) // self.factor
 
 
 class FrameNorm(torch.nn.LayerNorm):

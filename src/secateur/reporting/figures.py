@@ -92,6 +92,29 @@ FIGURES = (
         "their matrices together, the mean over languages and seeds. The mask as a whole has the sparsity in the "
         "title.",
     ),
+    Figure(
+        "depth",
+        "Word error rate and time by depth",
+        "Left: average word error rate of one model with fewer and fewer of its encoder layers, by the strategy that "
+        "chose them; diamonds are models trained alone at that depth. Bars are 95 % bootstrap intervals, or ± "
+        "one standard deviation over seeds. Right: the real-time factor of the same depths on the dev sets, one "
+        "utterance at a time, all depths in turn. Points at one depth are set apart for reading.",
+    ),
+    Figure(
+        "similarity",
+        "How alike layers are",
+        "SVCCA similarity (mean canonical correlation of the directions that hold 99 % of the variance) of the outputs "
+        "of all pairs of layers on the dev sets, padding left out; layer 0 is the input of the first. First each model "
+        "with itself, with and without regularisers, then pairs of models. Bright blocks off the diagonal are layers "
+        "that do much the same: candidates for removal. Linear CKA, from the same pass, is in `svcca.tsv`, too.",
+    ),
+    Figure(
+        "late",
+        "Regularisers that come late",
+        "Loss of the dev data while a trained dense model is trained on with intermediate CTC (at its full weight in "
+        "this loss, whatever the weight in training), stochastic depth, or both. At step 0 stands the loss before any "
+        "training with them: its distance from the dotted line is the jump.",
+    ),
 )
 
 

@@ -43,6 +43,7 @@ SECTIONS = (
         ("table1", "table2", "table3", "budget"),
         ("sparsity", "schedule", "adaptation", "overlap", "matrix_sparsity"),
     ),
+    Section("layers", "Layers on demand", ("layers", "depth_rtf", "finetune"), ("depth", "similarity", "late")),
     Section("time", "Decoding time", ("latency",), ("latency", "tradeoff")),
     Section("size", "Size", ("size", "storage"), ()),
     Section("training", "Training", (), ("loss",)),

@@ -23,6 +23,8 @@ CONFIG = {
     },
     "language_models": {"small": {"units": 16}},
     "prune": [],
+    "layers": [],
+    "regularise": [],
     "dense": [{"corpus": "talk_show", "model": "ctc", "scopes": ["all", "each"]}],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam", "beam_lm"]},
     "seeds": [0, 1],

@@ -27,6 +27,8 @@ CONFIG = {
     ],
     "pruning": {"p": {"levels": [0.5, 0.7]}},
     "prune": [],
+    "layers": [],
+    "regularise": [],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam", "beam-lm", "lexicon"]},
     "seeds": [1],
 }

@@ -48,6 +48,8 @@ CONFIG = {
         {"corpus": "mls", "model": "ctc", "scopes": ["all"]},
         {"corpus": "mls", "model": "small", "scopes": ["each"]},
     ],
+    "layers": [],
+    "regularise": [],
     "prune": [ENTRY],
     "decode": {"splits": ["test"], "searches": ["greedy"]},
     "seeds": [0],
