@@ -336,7 +336,7 @@ class Attention(nn.Module):
         else:
             scores = torch.baddbmm(bias.flatten(0, 1), query, key.transpose(1, 2))
         weights = functional.dropout(scores.softmax(-1), self.dropout, self.training)
-        context = (weights.to(value.dtype) @ value).unflatten(0, (len(hidden), len(self.heads)))
+        context = (weights.to(value.dtype) @ value).unflatten(0, (-1, len(self.heads)))
         context = context.transpose(1, 2).flatten(2)
         if len(set(self.vo)) > 1:
             context = context.index_select(2, self.vo_kept)
