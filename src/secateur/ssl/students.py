@@ -69,7 +69,7 @@ def save_student(
     if target is not None:
         gates = model.gates.settle(target.target)
         record["sparsity"] = float(sparsity({kind: (z > 0).double() for kind, z in gates.items()}, student.config))
-        record["expected_sparsity"] = float(model.gates.expected_sparsity())
+        record["expected_sparsity"] = model.gates.expected_sparsity().item()
         tensors = {kind: value.clone() for kind, value in gates.items()}
         tensors |= {f"log_alpha.{kind}": value for kind, value in model.gates.log_alpha.items()}
         save_tensors(Path(arguments.output) / "gates.safetensors", tensors)
