@@ -9,7 +9,7 @@ import torch
 
 from secateur import devices
 from secateur.files import write_json
-from secateur.jobs import job, progress
+from secateur.jobs import job
 from secateur.models import save_tensors
 from secateur.ssl import clusters
 from secateur.ssl.checkpoints import load_encoder
@@ -40,12 +40,13 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         frames = clusters.mfcc_frames(arguments.hop)
     training, everything = WaveExamples(arguments.train), WaveExamples([*arguments.train, *arguments.dev])
     drawn = random.Random(arguments.seed).sample(sorted(training.lengths), len(training.lengths))
-    sample = clusters.sampled(clusters.in_order(training.read, drawn), frames, arguments.frames).to(device)
+    batches = clusters.in_batches(training.read, training.lengths, drawn)
+    sample = clusters.sampled(batches, frames, arguments.frames).to(device)
     centres, history = clusters.kmeans(sample, arguments.clusters, arguments.seed)
 
-    names = sorted(everything.lengths)
-    waves = progress(clusters.in_order(everything.read, names), len(names), "targets")
-    counts = clusters.write_targets(arguments.output, waves, frames, centres)
+    names = sorted(everything.lengths, key=lambda name: (everything.lengths[name], name))
+    batches = clusters.in_batches(everything.read, everything.lengths, names)
+    counts = clusters.write_targets(arguments.output, batches, frames, centres)
     save_tensors(arguments.output / "centres.safetensors", {"centres": centres})
     shares = torch.from_numpy(counts / counts.sum())
     record |= {

@@ -8,6 +8,7 @@ import kaldiio
 import numpy as np
 import torch
 
+from secateur.data import pad
 from secateur.errors import SecateurError
 from secateur.features import SAMPLE_RATE
 from secateur.files import write_text, written_aside
@@ -17,9 +18,12 @@ MFCC_SHIFT = 160  # samples
 CEPSTRA = 13
 CHUNK = 20_000  # frames whose distances are computed at a time
 TOLERANCE = 1e-4
+BATCH = 30 * SAMPLE_RATE  # samples whose frames are computed at a time
 
-Frames = Callable[[np.ndarray], np.ndarray]
-"""Turns the samples (N,) of an utterance into frames (T, D)."""
+Waves = tuple[Sequence[str], Sequence[np.ndarray]]
+"""Names and samples (N_i,) of some utterances."""
+Frames = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+"""Turns the samples (N_i,) of utterances into frames (T_i, D)."""
 
 
 def mfcc(samples: np.ndarray, hop: int) -> np.ndarray:
@@ -44,7 +48,7 @@ def mfcc(samples: np.ndarray, hop: int) -> np.ndarray:
 
 def mfcc_frames(hop: int) -> Frames:
     """Frames that are MFCCs every `hop` samples."""
-    return lambda samples: mfcc(samples, hop)
+    return lambda waves: [mfcc(samples, hop) for samples in waves]
 
 
 def differences(frames: np.ndarray, width: int = 2) -> np.ndarray:
@@ -61,12 +65,15 @@ def layer_frames(encoder: Encoder, layer: int, device: torch.device) -> Frames:
     """Frames that are the output of layer `layer` (from 1; 0 is the input of the first) of an encoder."""
 
     @torch.no_grad()
-    def frames(samples: np.ndarray) -> np.ndarray:
-        if len(samples) < encoder.config.receptive_field:
-            return np.zeros((0, encoder.config.hidden_size), np.float32)
-        waveforms = torch.from_numpy(samples)[None].to(device)
-        hidden, _ = encoder(waveforms, torch.tensor([len(samples)], device=device))
-        return hidden[layer][0].float().cpu().numpy()
+    def frames(waves: Sequence[np.ndarray]) -> list[np.ndarray]:
+        found = [np.zeros((0, encoder.config.hidden_size), np.float32)] * len(waves)
+        heard = [place for place, samples in enumerate(waves) if len(samples) >= encoder.config.receptive_field]
+        if heard:
+            waveforms = pad([torch.from_numpy(waves[place]) for place in heard], 0.0).to(device)
+            hidden, counts = encoder(waveforms, torch.tensor([len(waves[place]) for place in heard], device=device))
+            for place, output, count in zip(heard, hidden[layer].float().cpu().numpy(), counts.tolist(), strict=True):
+                found[place] = output[:count]
+        return found
 
     return frames
 
@@ -110,33 +117,45 @@ def assign(frames: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, t
     return torch.cat(labels), torch.cat(distances)
 
 
-def sampled(utterances: Iterable[tuple[str, np.ndarray]], frames: Frames, most: int) -> torch.Tensor:
+def in_batches(
+    read: Callable[[str], np.ndarray], lengths: Mapping[str, int], names: Iterable[str], budget: int = BATCH
+) -> Iterator[Waves]:
+    """Utterances in the order of `names`, as many at a time as fit into `budget` samples with their padding."""
+    batch: list[str] = []
+    for name in names:
+        if batch and max(lengths[other] for other in (*batch, name)) * (len(batch) + 1) > budget:
+            yield batch, [read(other) for other in batch]
+            batch = []
+        batch.append(name)
+    yield batch, [read(other) for other in batch]
+
+
+def sampled(batches: Iterable[Waves], frames: Frames, most: int) -> torch.Tensor:
     """Frames (at most `most`, D) of utterances in their order."""
     found: list[np.ndarray] = []
     count = 0
-    for _, samples in utterances:
-        found.append(frames(samples)[: most - count])
-        count += len(found[-1])
+    for _, waves in batches:
+        for matrix in frames(waves):
+            found.append(matrix[: most - count])
+            count += len(found[-1])
         if count >= most:
             break
     return torch.from_numpy(np.concatenate(found))
 
 
-def write_targets(
-    folder: Path, utterances: Iterable[tuple[str, np.ndarray]], frames: Frames, centres: torch.Tensor
-) -> np.ndarray:
+def write_targets(folder: Path, batches: Iterable[Waves], frames: Frames, centres: torch.Tensor) -> np.ndarray:
     """Write `targets.ark` and `targets.scp`, the cluster of every frame (int32); return how often each occurs."""
     counts = np.zeros(len(centres), np.int64)
     archive = folder / "targets.ark"
     index: list[str] = []
     with written_aside(archive) as aside, open(aside, "wb") as stream:
-        for name, samples in utterances:
-            found = torch.from_numpy(frames(samples)).to(centres.device)
-            labels = assign(found, centres)[0].cpu().numpy().astype(np.int32) if len(found) else np.zeros(0, np.int32)
-            counts += np.bincount(labels, minlength=len(centres))
-            offset = stream.tell() + len(name.encode()) + 1
-            kaldiio.save_ark(stream, {name: labels})
-            index.append(f"{name} {archive}:{offset}")
+        for names, waves in batches:
+            for name, matrix in zip(names, frames(waves), strict=True):
+                labels = assign(torch.from_numpy(matrix).to(centres.device), centres)[0].cpu().numpy().astype(np.int32)
+                counts += np.bincount(labels, minlength=len(centres))
+                offset = stream.tell() + len(name.encode()) + 1
+                kaldiio.save_ark(stream, {name: labels})
+                index.append(f"{name} {archive}:{offset}")
     write_text(folder / "targets.scp", "\n".join(index) + "\n")
     return counts
 
@@ -158,9 +177,3 @@ def _spread_out(frames: torch.Tensor, clusters: int, generator: torch.Generator)
         chosen.append(min(int(torch.searchsorted(ladder, place, right=True)), len(frames) - 1))
         nearest = torch.minimum(nearest, (frames - frames[chosen[-1]]).square().sum(1))
     return frames[chosen].clone()
-
-
-def in_order(read: Callable[[str], np.ndarray], names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """(name, samples) of utterances, one after the other."""
-    for name in names:
-        yield name, read(name)

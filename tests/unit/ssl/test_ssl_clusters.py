@@ -5,7 +5,17 @@ import pytest
 import torch
 
 from secateur.errors import SecateurError
-from secateur.ssl.clusters import assign, differences, kmeans, layer_frames, mfcc, read_targets, sampled, write_targets
+from secateur.ssl.clusters import (
+    assign,
+    differences,
+    in_batches,
+    kmeans,
+    layer_frames,
+    mfcc,
+    read_targets,
+    sampled,
+    write_targets,
+)
 from secateur.ssl.encoder import Encoder
 
 
@@ -88,15 +98,28 @@ def test_targets_are_the_nearest_centres_of_every_frame(tmp_path, noise, tiny):
     encoder = Encoder(tiny).eval()
     frames = layer_frames(encoder, 2, torch.device("cpu"))
     waves = {"long": noise(0.6, 1), "short": noise(0.2, 2), "none": noise(0.01, 3)}
+    batches = [(list(waves)[:2], list(waves.values())[:2]), (["none"], [waves["none"]])]
     wanted = encoder(torch.from_numpy(waves["long"])[None], torch.tensor([9600]))[0][2][0]
-    np.testing.assert_allclose(frames(waves["long"]), wanted.detach(), atol=1e-6)
-    collected = sampled(waves.items(), frames, 33)
-    assert len(collected) == 33 and torch.equal(collected[: len(wanted)], wanted.detach())
+    for matrix, alone in zip(frames(batches[0][1]), (frames([wave])[0] for wave in batches[0][1]), strict=True):
+        np.testing.assert_allclose(matrix, alone, atol=1e-5)
+    np.testing.assert_allclose(frames([waves["long"]])[0], wanted.detach(), atol=1e-6)
+    collected = sampled(batches, frames, 33)
+    assert len(collected) == 33
+    torch.testing.assert_close(collected[: len(wanted)], wanted.detach())
     centres, _ = kmeans(collected, 5, 0)
-    counts = write_targets(tmp_path, waves.items(), frames, centres)
+    counts = write_targets(tmp_path, batches, frames, centres)
     found = read_targets(tmp_path)
     labels = assign(wanted.detach(), centres)[0]
     assert found["long"].dtype == np.int32 and found["long"].tolist() == labels.tolist()
     assert found["none"].shape == (0,) and counts.sum() == len(found["long"]) + len(found["short"])
     with pytest.raises(SecateurError, match=r"nowhere/targets\.scp: no such file"):
         read_targets(tmp_path / "nowhere")
+
+
+def test_batches_keep_the_order_and_their_size():
+    lengths = {"a": 5, "b": 3, "c": 3, "d": 9, "e": 1}
+    found = [names for names, _ in in_batches(lambda name: np.zeros(lengths[name]), lengths, "abcde", budget=10)]
+    assert found == [["a", "b"], ["c"], ["d"], ["e"]]
+    batches = list(in_batches(lambda name: np.zeros(lengths[name]), lengths, "bced", budget=100))
+    assert [names for names, _ in batches] == [["b", "c", "e", "d"]]
+    assert [len(samples) for samples in batches[0][1]] == [3, 3, 1, 9]
