@@ -209,6 +209,15 @@ def several_nodes(value):
     return resource
 
 
+STEPS_TO_COME = study.steps_to_come(config)
+
+
+def urgency(wildcards):
+    """The priority of a job that trains a model: the steps of the longest chain of trainings that it begins."""
+    tail = MODEL_TAIL.format(**({"method": "dense", "level": "s000"} | dict(wildcards.items())))
+    return STEPS_TO_COME[tail]
+
+
 # What a job that trains asks for beside memory and time. On several nodes the script itself starts a process on each
 # (`mpi` keeps the executor from doing so), and GPUs are counted by node.
 TRAINING = dict(

@@ -117,6 +117,7 @@ rule regularise:
         f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
     wildcard_constraints:
         method="late-[a-z0-9-]+",
+    priority: urgency
     conda:
         "../../envs/train.yaml"
     threads: processes
