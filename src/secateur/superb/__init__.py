@@ -48,12 +48,14 @@ class Task:
         name: its module and its name in configurations and tables.
         title: for people.
         metrics: what it measures; with several (SF), each counts its share of the task in the SUPERB score.
+        pooled: whether its head takes means over time alone, so that no frames need be kept.
         missing: why data directories of transcribed speech, as of the default corpus, cannot carry it; "" if they can.
     """
 
     name: str
     title: str
     metrics: tuple[Metric, ...]
+    pooled: bool = False
     missing: str = ""
 
 
@@ -95,6 +97,11 @@ class Data:
     notes: str = ""
     chance: Mapping[str, float] = field(default_factory=dict)
     folds: Sequence[Mapping[str, Sequence[Item]]] = ()
+
+    @property
+    def clips(self) -> list[Clip]:
+        """All clips, each as often as it occurs."""
+        return [item.clip for items in (self.items, *self.folds) for split in items.values() for item in split]
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,6 @@ def _fold(
     name: str, items: Mapping[str, Sequence[Item]], hidden: Hidden, fit: Fit, options: Mapping[str, Any]
 ) -> tuple[list[int], Pooled]:
     """Train on one set of splits; which test items are right (1 or 0), and the head."""
-    hidden.prepare([item.clip for split in items.values() for item in split], frames=False)
     classes = [sorted(labels) for labels in map(set, zip(*(item.target for item in items["train"]), strict=True))]
     places = [{label: index for index, label in enumerate(slot)} for slot in classes]
 

@@ -22,6 +22,7 @@ TASK = Task(
     "er",
     "emotion recognition",
     (Metric("acc", higher=True),),
+    pooled=True,
     missing="the corpus has no labels of emotions; all prompts are read in one manner",
 )
 EMOTIONS = {"neu": "neutral", "hap": "happy", "exc": "happy", "sad": "sad", "ang": "angry"}

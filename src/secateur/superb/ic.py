@@ -23,7 +23,7 @@ from secateur.superb.clips import recording, whole
 from secateur.superb.fit import Fit
 from secateur.superb.hidden import Hidden
 
-TASK = Task("ic", "intent classification", (Metric("acc", higher=True),))
+TASK = Task("ic", "intent classification", (Metric("acc", higher=True),), pooled=True)
 SAME = {"confbridge": "conf", "priv": "privacy", "screen": "privacy"}
 """Names of one application, as the prompts themselves show."""
 SLOTS = ("action", "object", "location")

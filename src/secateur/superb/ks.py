@@ -23,7 +23,7 @@ from secateur.superb.clips import Clip, Part, recording, whole
 from secateur.superb.fit import Fit
 from secateur.superb.hidden import Hidden
 
-TASK = Task("ks", "keyword spotting", (Metric("acc", higher=True),))
+TASK = Task("ks", "keyword spotting", (Metric("acc", higher=True),), pooled=True)
 NONE = "none"
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 UNKNOWN, SILENCE, NOISE = "_unknown_", "_silence_", "_background_noise_"

@@ -78,10 +78,10 @@ def spelled(text: str, words: Mapping[str, Symbols], name: str) -> Symbols:
 
 def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Result:
     """A linear classifier of frames with CTC."""
-    written, head = transcribe(TASK, data, hidden, fit, FrameCTC, options, lambda item: item.target)
+    heard = transcribe(TASK, data, hidden, fit, FrameCTC, options, lambda item: item.target)
     scores = score(
         {item.id: " ".join(item.target) for item in data.items["test"]},
-        {key: " ".join(symbols) for key, symbols in written.items()},
+        {key: " ".join(symbols) for key, symbols in heard.texts.items()},
     )
     per = word_error_rate([each.errors for each in scores], [each.words for each in scores], fit.seed)
-    return Result({"per": per}, {"layer_shares": head.sum.shares()})
+    return Result({"per": per}, {"layer_shares": heard.head.sum.shares()})

@@ -116,7 +116,6 @@ def _notes(what: str, pairs: Mapping[str, list[Pair]]) -> str:
 
 def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Result:
     """The test set searched with the layer that is best on dev."""
-    hidden.prepare(item.clip for split in data.items.values() for item in split)
     layers, _ = hidden.shape(data.items["dev"][0].clip)
     dev = [search("dev", layer, data, hidden, fit) for layer in range(layers)]
     values = [maximum_term_weighted_value(*found, seed=fit.seed).value for found in dev]

@@ -32,15 +32,20 @@ def run(
 ) -> dict[str, dict[str, Any]]:
     """Run `tasks` (options by name) in the order of `TASKS`; what each measured, ready for JSON.
 
-    Training that was killed goes on if the same is run again; tasks that were finished only load their heads.
+    Clips are encoded first, those whose frames are wanted before those of which means are enough, so none is encoded
+    twice. Training that was killed goes on if the same is run again; finished tasks only load their heads.
     """
+    data = {name: load(name, tasks[name], corpus) for name in in_order(tasks)}
+    for pooled in (False, True):
+        for name, each in data.items():
+            if module(name).TASK.pooled == pooled:
+                hidden.prepare(each.clips, frames=not pooled)
     found = {}
-    for name in in_order(tasks):
+    for name, each in data.items():
         started = time.monotonic()
-        data = load(name, tasks[name], corpus)
-        result = module(name).run(data, hidden, fit, tasks[name])
+        result = module(name).run(each, hidden, fit, tasks[name])
         seconds = time.monotonic() - started
-        found[name] = described(module(name).TASK, data, result, seconds)
+        found[name] = described(module(name).TASK, each, result, seconds)
         for metric, value in result.metrics.items():
             logging.info(
                 "%s: %s %.2f %% [%.2f, %.2f], %.1f s", name, metric, value.value, value.low, value.high, seconds

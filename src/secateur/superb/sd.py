@@ -162,7 +162,6 @@ def chunks(item: Item, seconds: float) -> list[Item]:
 
 def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Result:
     """One LSTM with a sigmoid per speaker."""
-    hidden.prepare(item.clip for split in data.items.values() for item in split)
 
     def encode(item: Item, frames: int) -> dict[str, torch.Tensor]:
         return {"activity": torch.from_numpy(at_rate(item.target, frames).astype(np.float32))}

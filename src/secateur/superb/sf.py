@@ -129,8 +129,8 @@ def value_errors(reference: Mapping[str, list[str]], hypothesis: Mapping[str, li
 
 def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Result:
     """Bidirectional LSTM layers with CTC on characters and tags."""
-    written, head = transcribe(TASK, data, hidden, fit, RecurrentCTC, options, lambda item: item.target)
-    pairs = [(slots(item.target), slots(written[item.id])) for item in data.items["test"]]
+    heard = transcribe(TASK, data, hidden, fit, RecurrentCTC, options, lambda item: item.target)
+    pairs = [(slots(item.target), slots(heard.texts[item.id])) for item in data.items["test"]]
     f1 = percentage([slot_f1(*pair) for pair in pairs], [1] * len(pairs), fit.seed)
     errors, totals = np.array([value_errors(*pair) for pair in pairs]).T
-    return Result({"f1": f1, "cer": percentage(errors, totals, fit.seed)}, {"layer_shares": head.sum.shares()})
+    return Result({"f1": f1, "cer": percentage(errors, totals, fit.seed)}, {"layer_shares": heard.head.sum.shares()})

@@ -20,7 +20,7 @@ from secateur.superb.clips import middle, recording
 from secateur.superb.fit import Fit
 from secateur.superb.hidden import Hidden
 
-TASK = Task("sid", "speaker identification", (Metric("acc", higher=True),))
+TASK = Task("sid", "speaker identification", (Metric("acc", higher=True),), pooled=True)
 USES = {"1": "train", "2": "dev", "3": "test"}
 
 
@@ -38,7 +38,7 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
             voices.setdefault(voice, set()).update(languages)
             for place, (_, utterances) in enumerate(sorted(languages.items())):
                 share = (options["clips"][split] + place) // len(languages)
-                members = prompts.drawn(utterances, share, "sid")
+                members = prompts.drawn(utterances, share, "voices")
                 items[split] += [Item(middle(utterance, options["seconds"]), (voice,)) for utterance in members]
     if len(voices) < 2:
         raise SecateurError(

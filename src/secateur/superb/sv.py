@@ -49,7 +49,7 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
 
     def items(split: str, voice: str, language: str) -> list[Item]:
         utterances = [utterance for utterance in chosen[language][split] if utterance.speaker == voice]
-        members = prompts.drawn(utterances, options["clips"][split], "sv")
+        members = prompts.drawn(utterances, options["clips"][split], "voices")
         return [Item(middle(utterance, options["seconds"]), (voice, language)) for utterance in members]
 
     splits = {
@@ -111,7 +111,6 @@ def official(options: Mapping[str, Any]) -> Data:
 
 def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Result:
     """An x-vector trained with additive margin softmax; trials are scored by the cosine of embeddings."""
-    hidden.prepare(item.clip for split in data.items.values() for item in split)
     speakers = {name: place for place, name in enumerate(sorted({item.target[0] for item in data.items["train"]}))}
     known = {split: [item for item in data.items[split] if item.target[0] in speakers] for split in ("train", "dev")}
     examples = [
