@@ -27,7 +27,7 @@ def test_a_weighted_sum_by_hand():
 
 def test_normalising_layers_takes_out_their_scale():
     hidden = torch.randn(2, 3, 7, 4)
-    scaled = hidden * torch.tensor([1.0, 50.0, 0.1])[:, None, None]
+    scaled = hidden * torch.tensor([1.0, 50.0, 4.0])[:, None, None]
     torch.testing.assert_close(WeightedSum(3, True)(scaled), WeightedSum(3, True)(hidden), rtol=1e-2, atol=1e-3)
     assert not torch.allclose(WeightedSum(3)(scaled), WeightedSum(3)(hidden), rtol=1e-2, atol=1e-3)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import HOP, RATE, Hears
+from superb_tones import HOP, RATE, Hears
 
 from secateur.errors import SecateurError
 from secateur.superb.clips import Clip, Part, middle, recording, whole

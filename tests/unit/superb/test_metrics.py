@@ -70,7 +70,7 @@ def test_trials_of_one_kind_are_refused():
 
 
 def test_a_maximum_term_weighted_value_by_hand():
-    assert metrics.FALSE_ALARM_WEIGHT == pytest.approx(12.49)
+    assert pytest.approx(12.49) == metrics.FALSE_ALARM_WEIGHT
     scores = np.array([[0.9, 0.5, 0.3, 0.1], [0.8, 0.7, 0.2, 0.1]])
     match = np.array([[1, 1, 0, 0], [0, 1, 0, 0]], bool)
     # θ = 0.9: hits 1 of 2 and 0 of 1 -> 1 − mean(0.5, 1) = 0.25; θ = 0.8: a false alarm in the second query, 1 of 3,
