@@ -33,6 +33,8 @@ prune:
     schedule: progressive
     methods: [imp, longer]
     pathways: [{start: [[imp, 0.7]]}, {dynamic: true, start: [[imp, 0.5]]}]
+layers: []
+heads: []
 """
 
 
