@@ -11,10 +11,10 @@ unexport PYTHONPATH PYTHONHOME
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help results plan test lint bench venv
+.PHONY: help results plan test test-cluster soak lint bench venv
 
 help: ## list the targets
-	@awk -F ' ?([?]=[^#]*|:.*)## ' '/^[A-Za-z]+ ?([?]=[^#]*|:.*)## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ' ?([?]=[^#]*|:.*)## ' '/^[A-Za-z-]+ ?([?]=[^#]*|:.*)## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
 
 results: venv ## run a study: STUDY=smoke, CORES=4, ARGS='-n' for a dry run
 	@$(IN_VENV) python workflow/run.py --study "$(STUDY)" $(if $(PROFILE),--profile "$(PROFILE)") $(if $(CORES),--cores "$(CORES)") -- $(ARGS)
@@ -24,6 +24,12 @@ plan: venv ## what a study will cost in jobs, steps, hours and disk: STUDY=mls-t
 
 test: venv ## run the tests
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-cluster: venv ## run the tests on a SLURM cluster of virtual nodes, which it sets up (root, Debian or Ubuntu)
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -m cluster tests/cluster $(ARGS)
+
+soak: venv ## kill processes of the smoke study again and again: SECATEUR_KILLS=100
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -m soak -s $(ARGS)
 
 lint: venv ## check style: ruff, snakefmt, snakemake --lint
 	@$(IN_VENV) ruff check .

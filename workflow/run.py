@@ -131,10 +131,21 @@ def profile(directory: Path, name: str) -> Path:
     )
 
 
+class UniqueKeys(yaml.SafeLoader):
+    """A reader of YAML that refuses a key that is there twice; of others, the last one counts."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.YAMLError(f"{twice!r} is there twice, in line {node.start_mark.line + 1} or below")
+        return super().construct_mapping(node, deep)
+
+
 def study_name(configuration: Path) -> str:
     """The name of a study: its results are in `results/{name}`."""
     try:
-        content = yaml.safe_load(configuration.read_text(encoding="utf-8"))
+        content = yaml.load(configuration.read_text(encoding="utf-8"), UniqueKeys)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise SecateurError(f"{configuration}: not valid YAML ({error})") from error
     name = content.get("study") if isinstance(content, dict) else None

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -179,7 +180,15 @@ def _validator(schema: Path) -> Draft202012Validator:
     def retrieve(uri: str) -> Resource:
         return DRAFT202012.create_resource(_read_yaml(schema.parent / uri))
 
-    extended = validators.extend(base, {"properties": properties_with_defaults, "oneOf": choice})
+    def is_number(checker, instance):
+        """YAML has .nan and .inf, which are numbers, and useless as a learning rate."""
+        return base.TYPE_CHECKER.is_type(instance, "number") and math.isfinite(instance)
+
+    extended = validators.extend(
+        base,
+        {"properties": properties_with_defaults, "oneOf": choice},
+        type_checker=base.TYPE_CHECKER.redefine("number", is_number),
+    )
     return extended(_read_yaml(schema), registry=Registry(retrieve=retrieve))
 
 

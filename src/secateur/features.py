@@ -4,6 +4,7 @@ Features follow Kaldi's `compute-fbank-feats` (25 ms windows, 10 ms shift, pre-e
 kaldi-native-fbank, without dither so that the same audio always gives the same bytes.
 """
 
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,10 +20,11 @@ import numpy as np
 from secateur import audio
 from secateur.datadir import Utterance, read_data_dir, read_table
 from secateur.errors import SecateurError
-from secateur.files import read_json, write_json, written_aside
+from secateur.files import check_space, read_json, write_json, written_aside
 from secateur.jobs import progress
 
 SAMPLE_RATE = 16000
+FRAMES_PER_SECOND, BYTES = 100, 4
 CHECKSUMS = "feats.crc32"
 TABLES = ("feats.scp", "utt2num_frames", CHECKSUMS)
 
@@ -66,6 +68,8 @@ def extract(data: Path, output: Path, bins: int = 80, speeds: Sequence[float] = 
     if not utterances:
         raise SecateurError(f"{data}: no utterances; check the corpus' dropped.tsv for the reasons")
 
+    seconds = sum(utterance.duration for utterance in utterances) * sum(1 / speed for speed in speeds)
+    check_space(output, round(seconds * FRAMES_PER_SECOND * bins * BYTES), "the archive of features")
     compute = partial(_copies, bins=bins, speeds=speeds)
     count, total, squares = 0, np.zeros(bins), np.zeros(bins)
     archive = output / "feats.ark"
@@ -98,18 +102,18 @@ class Archive(Mapping[str, np.ndarray]):
     """The matrices (T, F) of `feats.scp` in a folder, read when asked for, and compared with their checksums.
 
     Archives of others, which have no `feats.crc32`, are read as they are. Raises SecateurError, naming the utterance,
-    for a matrix that is damaged or missing, and at once when an archive ends before its last matrix begins.
+    for a matrix that is damaged, and at once when an archive ends before its last matrix begins.
     """
 
     def __init__(self, folder: str | Path):
         self._folder = Path(folder)
-        places = read_table(self._folder / "feats.scp")
-        checksums = self._folder / CHECKSUMS
-        self._checksums = read_table(checksums) if checksums.exists() else None
-        self._places = places
+        file = self._folder / CHECKSUMS
+        checksums = read_table(file) if file.exists() else None
+        self._places: dict[str, tuple[str, int, str | None]] = {}  # path, offset, checksum
         last: dict[str, int] = {}
-        for place in places.values():
+        for key, place in read_table(self._folder / "feats.scp").items():
             path, _, offset = place.rpartition(":")
+            self._places[key] = sys.intern(path), int(offset), None if checksums is None else checksums.get(key, "none")
             last[path] = max(last.get(path, 0), int(offset))
         for path, offset in last.items():
             size = Path(path).stat().st_size if Path(path).is_file() else 0
@@ -119,12 +123,12 @@ class Archive(Mapping[str, np.ndarray]):
                 )
 
     def __getitem__(self, key: str) -> np.ndarray:
-        place = self._places[key]
+        path, offset, checksum = self._places[key]
         try:
-            matrix = np.array(kaldiio.load_mat(place))  # a copy: what kaldiio reads cannot be written to
+            matrix = np.array(kaldiio.load_mat(f"{path}:{offset}"))  # a copy: what kaldiio reads cannot be written to
         except Exception as error:  # kaldiio has no exception of its own for what it cannot make sense of
             raise self._damaged(key) from error
-        if self._checksums is not None and self._checksums.get(key) != f"{zlib.crc32(matrix):08x}":
+        if checksum not in (None, f"{zlib.crc32(matrix):08x}"):
             raise self._damaged(key)
         return matrix
 

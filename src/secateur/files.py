@@ -73,6 +73,19 @@ def _of_writing(error: OSError, path: Path, aside: Path) -> bool:
     return place.is_relative_to(aside) or place.is_relative_to(path) or path.is_relative_to(place)
 
 
+def check_space(folder: str | os.PathLike, needed: int, what: str) -> None:
+    """Raise SecateurError unless the disk that `folder` is on, or will be, has `needed` bytes free, naming `what`."""
+    place = Path(folder).absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise SecateurError(
+            f"{folder}: {free / 1e9:.3g} GB free on its disk, and {what} takes {needed / 1e9:.3g} GB; free some, or "
+            "move the clone to a larger disk, and run the same command again"
+        )
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write `text` (UTF-8) to `path` in one step."""
     with written_aside(path) as aside:

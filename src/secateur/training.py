@@ -29,13 +29,15 @@ from secateur import distributed
 from secateur.data import Batch
 from secateur.devices import autocast, autocast_dtype
 from secateur.errors import SecateurError
-from secateur.files import write_tsv
+from secateur.files import check_space, write_tsv
 from secateur.jobs import LEFT_OVER
 from secateur.models import load_tensors, read_tensors, save_model, save_tensors
 
 REMEDY = "look at these, or lower learning_rate, lengthen warmup, or set precision: float32"
 STATE = "resume"
 """Folder of a run's saved state, beside what it is to become."""
+STATE_SIZE = 3
+"""Of a saved state, in models: weights and AdamW's two moments of each."""
 HISTORY_COLUMNS = ("step", "learning_rate", "train_loss", "dev_loss", "grad_norm", "utterances", "seconds")
 
 
@@ -150,6 +152,9 @@ def train(
     optimizer = make_optimizer(model, options)
     dtype = autocast_dtype(device, options["precision"])
     run = _State(state, f"{identity} {device.type} {dtype}", writes=group.rank == 0)
+    # The state before, the state being written, the best checkpoints and one more, and the model in the end.
+    weights = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    check_space(state, weights * (2 * STATE_SIZE + options["average_best"] + 2), "training")
     run.restore(model, optimizer, methods)
     group.check_equal("the step that training goes on from", run.step)
     for method in methods:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 import time
@@ -136,12 +137,20 @@ def test_nothing_changed_nothing_to_do(clone):
     assert planned(clone) == {}
 
 
-def test_touched_files_run_nothing(clone):
-    for path in (clone / SMOKE / "data").rglob("text"):
-        path.touch()
-    for path in (clone / SMOKE / "tokens").rglob("tokens.txt"):
+def test_touched_files_and_clocks_that_differ_run_nothing(clone):
+    """Small files and large ones, inputs of the first job and of the last."""
+    touched = [*(clone / SMOKE / "data").rglob("text"), *(clone / SMOKE).rglob("tokens.txt")]
+    touched += [*(clone / SMOKE).rglob("feats.ark"), *(clone / SMOKE).rglob("model.safetensors")]
+    assert max(path.stat().st_size for path in touched) > 1e6
+    before = {path: path.stat() for path in touched}
+    for path in touched:
         path.touch()
     assert planned(clone) == {}
+    for path in touched:
+        os.utime(path, (time.time() + 3600,) * 2)  # written on a machine whose clock is an hour ahead
+    assert planned(clone) == {}
+    for path, stat in before.items():
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def test_a_decoding_key_reruns_decoding_scores_and_report(clone, edited):

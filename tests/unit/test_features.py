@@ -4,6 +4,7 @@ import kaldiio
 import numpy as np
 import pytest
 
+from secateur import features
 from secateur.datadir import Utterance, read_table, write_data_dir
 from secateur.errors import SecateurError
 from secateur.features import Archive, change_speed, extract, log_mel, mean_and_std, speed_prefix
@@ -124,6 +125,15 @@ def test_damaged_archives_are_found_by_their_checksums(data, tmp_path):
     archive.write_bytes(whole)
     (out / "feats.crc32").unlink()
     assert all(np.array_equal(matrix, intact[key]) for key, matrix in Archive(out).items()), "an archive of others"
+
+
+def test_a_disk_without_room_for_the_archive_is_told_first(data, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(features, "check_space", lambda *arguments: asked.append(arguments))
+    extract(data, tmp_path / "out", 40, speeds=(1.0, 0.5))
+    # 1.2 s of audio, and 2.4 s at half the speed; 100 frames a second of 40 numbers of 4 bytes.
+    assert asked == [(tmp_path / "out", round(3.6 * 100 * 40 * 4), "the archive of features")]
+    assert (tmp_path / "out" / "feats.ark").stat().st_size < asked[0][1]
 
 
 def test_audio_shorter_than_a_window_is_named(tmp_path):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -66,6 +67,15 @@ def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, "replace", lambda old, new: (calls.append("named"), replace(old, new)))
     write_text(tmp_path / "x", "text")
     assert len(calls) == 2 and calls[0].endswith(".part") and calls[1] == "named"
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        files.shutil, "disk_usage", lambda place: SimpleNamespace(free=3e9) if place == tmp_path else 1 / 0
+    )
+    files.check_space(tmp_path / "not" / "there", 2_900_000_000, "training")
+    with pytest.raises(SecateurError, match=r"there: 3 GB free on its disk, and training takes 3.1 GB; free some"):
+        files.check_space(tmp_path / "not" / "there", 3_100_000_000, "training")
 
 
 def test_an_error_with_another_file_is_not_one_of_writing(tmp_path):

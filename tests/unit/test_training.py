@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from secateur import training
 from secateur.data import Batch, BatchPlan, TextExamples
 from secateur.errors import SecateurError
 from secateur.models import build_model
@@ -185,6 +186,14 @@ def test_a_damaged_state_is_not_resumed(tmp_path, name, caplog):
     again, history = run(tmp_path / "cut", average_best=2)
     assert f"{name}: the checksum does not fit" in caplog.text and "starting afresh" in caplog.text
     assert weights(again) == weights(whole) and [row["step"] for row in history] == [4, 8, 12]
+
+
+def test_a_disk_without_room_for_the_state_is_told_before_the_first_step(tmp_path, monkeypatch):
+    """Of four weights in float32: two states of three models, two best checkpoints and one more, and the model."""
+    asked = []
+    monkeypatch.setattr(training, "check_space", lambda *arguments: asked.append(arguments))
+    run(tmp_path, average_best=2)
+    assert asked == [(tmp_path / "state", 16 * (6 + 2 + 2), "training")]
 
 
 def test_accumulated_gradients_equal_those_of_the_whole_batch(tmp_path):

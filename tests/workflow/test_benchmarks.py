@@ -177,3 +177,30 @@ def test_structured_speed_ups_are_held_to_their_arithmetic(capsys, monkeypatch):
     rows = capsys.readouterr().out.splitlines()
     assert rows[2].split() == ["STE", "0.00M", "4.00G", "2.000", "2.00", "0.67", "1.99", "<", "0.8"]
     assert rows[3].split()[2:] == ["0.00M", "6.00G", "3.000", "1.33", "0.67", "1.35", "<", "0.8"]
+
+
+DAG = """digraph snakemake_dag {
+    0[label = "all", color = "0.1 0.6 0.85", style="rounded"];
+    1[label = "decode\\nsearch: greedy", color = "0.1 0.6 0.85", style="rounded"];
+    2[label = "decode\\nsearch: beam", color = "0.1 0.6 0.85", style="rounded"];
+    3[label = "train\\nseed: 1", color = "0.1 0.6 0.85", style="rounded,dashed"];
+    1 -> 0
+    2 -> 0
+    3 -> 1
+    3 -> 2
+}
+"""
+
+
+def test_a_makespan_by_hand():
+    """A training of 10 s, then decodings of 4 and 6 s: 20 s on one node, 16 on two or more, the longest chain."""
+    makespan = load("makespan")
+    rules, after = makespan.read_dag(DAG)
+    assert rules == {"0": "all", "1": "decode", "2": "decode", "3": "train"}
+    assert after == {"0": {"1", "2"}, "1": {"3"}, "2": {"3"}, "3": set()}
+    seconds = {"0": 0.0, "1": 4.0, "2": 6.0, "3": 10.0}
+    assert [makespan.makespan(nodes, seconds, after) for nodes in (1, 2, 8)] == [20.0, 16.0, 16.0]
+    assert makespan.critical_path(seconds, after) == 16.0
+    # Five jobs that wait for nothing, of 3, 3, 2, 2, 2 s, on two nodes: [3, 2, 2] and [3, 2].
+    alone = {str(number): set() for number in range(5)}
+    assert makespan.makespan(2, dict(zip(alone, (3.0, 3.0, 2.0, 2.0, 2.0), strict=True)), alone) == 7.0

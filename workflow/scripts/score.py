@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from secateur.errors import SecateurError
 from secateur.files import read_tsv, write_json, write_text, write_tsv
 from secateur.jobs import job
 from secateur.scoring import alignment_text, score, summary
@@ -21,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     rows = read_tsv(arguments.hypotheses)
+    lacking = {"utterance", "reference", "hypothesis"} - (rows[0].keys() if rows else set())
+    if lacking:
+        raise SecateurError(f"{arguments.hypotheses}: lacks {', '.join(sorted(lacking))}, or has no rows; decode again")
     # Of sub-models, a file holds several (see decode.py).
     pruned = bool(rows) and SUB_MODEL in rows[0]
     groups: dict[str, list[dict[str, str]]] = {}

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -52,13 +53,23 @@ def build_model(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Mo
     from secateur.layers.depth import keep_layers  # reads and writes checkpoints itself
     from secateur.structured.heads import keep_heads
 
-    model = importlib.import_module(f"{__name__}.{config['type']}").build(dict(config), list(tokens))
+    model = _type(config["type"]).build(dict(config), list(tokens))
     use_fast_dropout(model)
     if heads := config.get("kept_heads"):  # before layers: heads of a layer that went later are still listed
         keep_heads(model, heads)
     if kept := config.get("encoder", {}).get("kept"):
         keep_layers(model, kept)
     return model
+
+
+def _type(name: str) -> ModuleType:
+    """The module of a type of model. Raises SecateurError if there is none."""
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":
+            raise
+        raise SecateurError(f"models of type {name!r} are not known; was this one made by another version?") from error
 
 
 def save_model(folder: str | Path, model: torch.nn.Module, config: Mapping[str, Any], tokens: Sequence[str]) -> None:
@@ -80,7 +91,13 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Loaded
             f"{folder / 'model.json'}: checkpoint format {description.get('format')!r}, this version reads {FORMAT}; "
             "make it again with this version"
         )
-    model = build_model(description["config"], description["tokens"])
+    missing = [key for key in ("config", "tokens") if key not in description]
+    if missing:
+        raise SecateurError(f"{folder / 'model.json'}: lacks {missing[0]!r}; make the model again")
+    try:
+        model = build_model(description["config"], description["tokens"])
+    except SecateurError as error:
+        raise SecateurError(f"{folder / 'model.json'}: {error}") from error
     state = load_tensors(folder / "model.safetensors")
     try:
         model.load_state_dict(state, strict=True)
