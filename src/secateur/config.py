@@ -15,9 +15,12 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from secateur import corpora
-from secateur.checks import hint, layers, prune, unfit, unknown
+from secateur.checks import heads, hint, layers, prune, unfit, unknown
 from secateur.errors import SecateurError
 
+SECTIONS = (prune, layers, heads)
+DECODED = ("dense", "prune", "layers", "regularise", "heads")
+"""Sections whose entries name searches."""
 BESIDE_PIECES = 2
 """Tokens of a list of byte-pair pieces that are neither pieces nor blank: `<unk>` and `<sos/eos>`."""
 
@@ -35,12 +38,13 @@ def complete(config: Mapping[str, Any], schema: str | Path) -> dict[str, Any]:
     errors = list(_validator(Path(schema)).iter_errors(config))
     if errors:
         raise SecateurError("\n".join(sorted({_explain(error) for error in map(_deepest, errors)})))
-    for section in (prune, layers):
+    for section in SECTIONS:
         section.spell_out(config)
     _leave_out_lexicons(config)
     problems = list(dict.fromkeys(_contradictions(config)))
     if problems:
         raise SecateurError("\n".join(problems))
+    layers.add_models(config)
     return config
 
 
@@ -51,7 +55,7 @@ def _leave_out_lexicons(config: dict[str, Any]) -> None:
     lexicons = [name for name in used_searches(config) if config["searches"].get(name, {}).get("type") == "lexicon"]
     lists = [
         entry
-        for entry in (config["decode"], *config["dense"], *config["prune"], *config["layers"], *config["regularise"])
+        for entry in (config["decode"], *(entry for name in DECODED for entry in config[name]))
         if entry["searches"]
     ]
     if not lexicons or any(set(entry["searches"]) <= set(lexicons) for entry in lists):
@@ -134,13 +138,13 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     for search in config["decode"]["searches"]:
         if search not in config["searches"]:
             yield unknown("decode.searches", search, "searches", config["searches"])
-    for section in (prune, layers):
+    for section in SECTIONS:
         yield from section.contradictions(config)
 
 
 def used_searches(config: Mapping[str, Any]) -> list[str]:
     """Names of the searches that anything is decoded with, each once."""
-    entries = [*config["dense"], *config["prune"], *config["layers"], *config["regularise"]]
+    entries = [entry for name in DECODED for entry in config[name]]
     names = [*config["decode"]["searches"], *(name for entry in entries for name in entry["searches"] or [])]
     return list(dict.fromkeys(names))
 

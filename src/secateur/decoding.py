@@ -359,6 +359,19 @@ def lexicon(
         order: of the n-gram.
         word_score: added for every word; above 0 favours more words.
     """
+    lm_watch = Stopwatch(torch.device("cpu"))
+    return _one_by_one(
+        recognizer, features, word_search(recognizer, beam, order, lm_weight, word_score, lm_watch), lm_watch
+    )
+
+
+def word_search(
+    recognizer: Recognizer, beam: int, order: int, lm_weight: float, word_score: float, lm_watch: Stopwatch
+) -> Callable[[torch.Tensor], str]:
+    """The search of `lexicon`, which turns encoder output (T', D) into text and lets `lm_watch` run in the n-gram.
+
+    Of the recogniser it uses the tokenizer, the sentences, `model.blank_id` and `model.ctc.log_softmax`.
+    """
     from flashlight.lib.text.decoder import CriterionType, LexiconDecoder, LexiconDecoderOptions, SmearingMode, Trie
 
     if not recognizer.sentences:
@@ -366,7 +379,6 @@ def lexicon(
     ngram = Ngram.estimate(recognizer.sentences, order)
     spellings = _spellings(ngram.words, recognizer.tokenizer)
     words = list(spellings)
-    lm_watch = Stopwatch(torch.device("cpu"))
     lm = _flashlight_lm(ngram, words, lm_watch)
     emissions = _Emissions(recognizer)
     trie = Trie(emissions.columns, emissions.separator)
@@ -402,7 +414,8 @@ def lexicon(
         hypotheses = decoder.decode(scores.data_ptr(), *scores.shape)
         return " ".join(words[index] for index in hypotheses[0].words if index >= 0) if hypotheses else ""
 
-    return _one_by_one(recognizer, features, best, lm_watch)
+    best.lm = lm  # Flashlight alone does not keep a language model written in Python alive
+    return best
 
 
 def transducer_greedy(

@@ -6,6 +6,7 @@ up to the `LONGEST` encoder frames for which the positions are stored.
 """
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -46,51 +47,81 @@ def export_onnx(model: torch.nn.Module, bins: int, path: str | Path) -> float:
         raise SecateurError("only models with a CTC head are exported to ONNX; this one has none")
     if isinstance(model.encoder, Emformer):
         raise SecateurError("an emformer encoder works segment by segment; ONNX export takes transformer or conformer")
-    module = _EncoderAndHead(model).eval()
+    batches = [_made_up(*shape, bins) for shape in SHAPES]
+    return export_checked(_EncoderAndHead(model).eval(), batches, INPUTS, OUTPUTS, path, TOLERANCE, "nats")
+
+
+def export_checked(
+    module: torch.nn.Module,
+    batches: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    inputs: tuple[str, str],
+    outputs: tuple[str, str],
+    path: str | Path,
+    tolerance: float,
+    unit: str,
+) -> float:
+    """Write `module`, in evaluation mode on the CPU, as an ONNX file, and check what ONNX Runtime makes of it.
+
+    Args:
+        module: takes a padded batch (B, T, …) and lengths (B,), and answers (B, T', …) and lengths (B,).
+        batches: what is compared; the first is traced.
+        inputs, outputs: names in the file; the first dimension of all and the second of the batches are free.
+        tolerance: of differences within the lengths, in `unit`.
+
+    Returns the largest difference. Raises SecateurError when it is above the tolerance, and then writes nothing.
+    """
     with written_aside(path) as aside:
         with warnings.catch_warnings():
             # Of tracing: what it takes for constant are checks and the store of positions.
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 module,
-                _made_up(*SHAPES[0], bins),
+                batches[0],
                 str(aside),
                 dynamo=False,  # the other exporter needs further packages and cannot follow lengths
                 opset_version=OPSET,
-                input_names=list(INPUTS),
-                output_names=list(OUTPUTS),
+                input_names=list(inputs),
+                output_names=list(outputs),
                 dynamic_axes={
-                    "speech": {0: "batch", 1: "frames"},
-                    "speech_lengths": {0: "batch"},
-                    "log_probs": {0: "batch", 1: "encoder_frames"},
-                    "log_probs_lengths": {0: "batch"},
+                    inputs[0]: {0: "batch", 1: "frames"},
+                    inputs[1]: {0: "batch"},
+                    outputs[0]: {0: "batch", 1: "encoder_frames"},
+                    outputs[1]: {0: "batch"},
                 },
             )
-        return _check(module, bins, aside)
+        return _check(module, batches, inputs, outputs, aside, tolerance, unit)
 
 
 @torch.inference_mode()
-def _check(module: torch.nn.Module, bins: int, path: Path) -> float:
+def _check(
+    module: torch.nn.Module,
+    batches: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    inputs: tuple[str, str],
+    outputs: tuple[str, str],
+    path: Path,
+    tolerance: float,
+    unit: str,
+) -> float:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     worst = 0.0
-    for shape in SHAPES:
-        speech, lengths = _made_up(*shape, bins)
-        expected, frames = module(speech, lengths)
-        found, found_frames = session.run(None, dict(zip(INPUTS, (speech.numpy(), lengths.numpy()), strict=True)))
+    for batch, lengths in batches:
+        expected, frames = module(batch, lengths)
+        found, found_frames = session.run(None, dict(zip(inputs, (batch.numpy(), lengths.numpy()), strict=True)))
         if found_frames.tolist() != frames.tolist():
             raise SecateurError(
                 f"ONNX Runtime gives {found_frames.tolist()} frames where torch gives {frames.tolist()}"
             )
         valid = torch.arange(expected.shape[1]) < frames[:, None]
         difference = float((torch.from_numpy(found)[valid] - expected[valid]).abs().max())
-        if not difference <= TOLERANCE:
+        if not difference <= tolerance:
             raise SecateurError(
-                f"ONNX Runtime's log-probabilities are off torch's by {difference:.2e} nats, more than "
-                f"{TOLERANCE:.0e}; the exported model would not recognise the same; please report this"
+                f"ONNX Runtime's {outputs[0].replace('log_probs', 'log-probabilities')} are off torch's by "
+                f"{difference:.2e} {unit}, more than {tolerance:.0e}; the exported model would not compute the same; "
+                "please report this"
             )
         worst = max(worst, difference)
     return worst

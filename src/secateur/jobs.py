@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from secateur import distributed
+from secateur import processes
 from secateur.errors import SecateurError
 from secateur.files import write_json
 
@@ -38,7 +38,7 @@ def job(
 
     `run` adds what only it knows (seed, device, steps) to `record`; time, memory, versions and host are added here. A
     folder under the key LEFT_OVER is deleted when all is written: what a killed job would have needed to go on.
-    A script with --training runs in as many processes as that asks for (see `secateur.distributed`).
+    A script with --training runs in as many processes as that asks for (see `secateur.processes`).
     A SecateurError, or a lack of permissions, becomes one line on standard error and exit status 1; any other exception
     keeps its traceback.
     """
@@ -51,7 +51,7 @@ def job(
     record: dict[str, Any] = {}
     started = time.time()
     try:
-        distributed.spread(vars(arguments).get("training") or {})
+        processes.spread(vars(arguments).get("training") or {})
         run(arguments, record)
         left_over = record.pop(LEFT_OVER, None)
         if arguments.run_json:

@@ -134,11 +134,16 @@ def summary(scores: Sequence[UtteranceScore], seed: int = 0) -> dict[str, Any]:
 
 
 def word_error_rate(errors: Sequence[int], words: Sequence[int], seed: int = 0) -> Interval:
-    """Corpus-level WER of utterances with these counts, and its bootstrap interval (Bisani & Ney 2004).
+    """Corpus-level WER of utterances with these counts, and its bootstrap interval."""
+    return percentage(errors, words, seed)
 
-    Utterances are drawn with replacement; the interval holds the middle 95 % of the rates of 10 000 such draws.
+
+def percentage(parts: Sequence[int], wholes: Sequence[int], seed: int = 0) -> Interval:
+    """100·Σ parts / Σ wholes over items, and its bootstrap interval (Bisani & Ney 2004).
+
+    Items are drawn with replacement; the interval holds the middle 95 % of the rates of 10 000 such draws.
     """
-    return _interval(100 * sum(errors) / sum(words), _resampled_rates([errors], words, seed)[0])
+    return interval_of(100 * sum(parts) / sum(wholes), _resampled_rates([parts], wholes, seed)[0])
 
 
 def average_error_rate(languages: Mapping[str, tuple[Sequence[int], Sequence[int]]], seed: int = 0) -> Interval:
@@ -152,7 +157,7 @@ def average_error_rate(languages: Mapping[str, tuple[Sequence[int], Sequence[int
         _resampled_rates([errors], words, language_seed)[0]
         for (errors, words), language_seed in zip(languages.values(), seeds, strict=True)
     ]
-    return _interval(float(np.mean(rates)), np.mean(resampled, axis=0))
+    return interval_of(float(np.mean(rates)), np.mean(resampled, axis=0))
 
 
 def paired_bootstrap(
@@ -192,7 +197,7 @@ def paired_average(
 
 def _comparison(value: float, differences: np.ndarray) -> Comparison:
     rarer = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
-    return Comparison(_interval(value, differences), p_value=min(1.0, 2 * (int(rarer) + 1) / (len(differences) + 1)))
+    return Comparison(interval_of(value, differences), p_value=min(1.0, 2 * (int(rarer) + 1) / (len(differences) + 1)))
 
 
 def _resampled_rates(
@@ -211,9 +216,10 @@ def _resampled_rates(
     return np.concatenate(rates, axis=1)
 
 
-def _interval(value: float, resampled: np.ndarray) -> Interval:
+def interval_of(value: float, resampled: np.ndarray) -> Interval:
+    """`value` with the middle 95 % of its values on resampled data; NaN among these is left out."""
     tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(resampled, [tail, 100 - tail])
+    low, high = np.nanpercentile(resampled, [tail, 100 - tail])
     return Interval(float(value), float(low), float(high))
 
 

@@ -8,7 +8,7 @@ The path of a result is its provenance, in the order in which the axes begin to 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from secateur.corpora import split_names
@@ -18,6 +18,12 @@ ONCE = ("one-shot", "random")
 DENSE_CONTROLS = ("finetune", "longer")
 LATE = "late-"
 """Begins the method of a dense model that is trained on with regularisers it did not have before."""
+HEADS, DEPTH = "heads-", "depth-"
+"""Begin the steps that the method of a model without some of its heads or encoder layers is made of."""
+THEN = "--"
+"""Joins such steps: `depth-greedy-4--heads-global-500` lost layers first."""
+RECOVERED = f"{THEN}recovered"
+"""Ends the method of such a model that was trained on."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class ModelRun:
         corpus, model: names of entries of the configuration.
         scope: `all`, one language, or several joined by `-`: the languages it is trained on.
         method: `dense`, the name of a pruning method (behind a `+`, the variant of its entry), or `late-` and the name
-            of a variant of `regularise`; part of the path.
+            of a variant of `regularise`, or what was removed (`HEADS`, `DEPTH`); part of the path.
         sparsity: target fraction of prunable weights that are zero.
         seed: the seed of every random choice in the run.
         initialization: what a pruning method starts from, for the tables; empty for `dense`.
@@ -52,7 +58,12 @@ class ModelRun:
     @property
     def masked(self) -> bool:
         """Whether it was made by a pruning method (or a control of one), which leaves a mask."""
-        return self.method != "dense" and not self.method.startswith(LATE)
+        return leaves_mask(self.method)
+
+    @property
+    def whole(self) -> "ModelRun":
+        """The model that heads or layers were removed from; of any other model itself."""
+        return replace(self, method="dense", initialization="") if self.method.startswith((HEADS, DEPTH)) else self
 
     @property
     def folder(self) -> str:
@@ -73,6 +84,11 @@ class Decoding:
     @property
     def folder(self) -> str:
         return f"{self.run.folder}/decode/{self.split}/{self.language}/{self.search}"
+
+
+def leaves_mask(method: str) -> bool:
+    """Whether a method is unstructured pruning (or a control of it)."""
+    return method != "dense" and not method.startswith((LATE, HEADS, DEPTH))
 
 
 def level_name(sparsity: float) -> str:
@@ -108,12 +124,43 @@ def model_runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
         for variant in entry["variants"]:
             for seed in config["seeds"]:
                 runs[late_run(entry, variant["name"], seed)] = None
+    for entry in config["heads"]:
+        for seed in config["seeds"]:
+            runs |= dict.fromkeys(smaller_run(entry, method + RECOVERED, seed) for method in recovered(entry))
     yield from runs
 
 
 def late_run(entry: Mapping[str, Any], variant: str, seed: int) -> ModelRun:
     """The model of a variant of an entry of `regularise`."""
     return ModelRun(entry["corpus"], entry["model"], "all", seed, LATE + variant, initialization="dense")
+
+
+def smaller_run(entry: Mapping[str, Any], method: str, seed: int) -> ModelRun:
+    """A model of an entry of `heads` that lost heads or layers."""
+    return ModelRun(entry["corpus"], entry["model"], "all", seed, method, initialization="dense")
+
+
+def heads_step(policy: str, share: float) -> str:
+    """The step of a method that removes a share of the heads."""
+    return f"{HEADS}{policy}-{round(share * 1000)}"
+
+
+def combined(entry: Mapping[str, Any]) -> list[str]:
+    """The methods that an entry of `heads` combines: layers alone, heads alone, layers first, heads first."""
+    if not (chosen := entry["combine"]):
+        return []
+    depth = f"{DEPTH}{chosen['strategy']}-{chosen['depth']}"
+    heads = heads_step(chosen["policy"], chosen["share"])
+    return [depth, heads, depth + THEN + heads, heads + THEN + depth]
+
+
+def recovered(entry: Mapping[str, Any]) -> list[str]:
+    """The methods of an entry of `heads` whose models are trained on."""
+    if not (recovery := entry["recovery"]):
+        return []
+    alone = [heads_step(policy, share) for policy in recovery["policies"] for share in recovery["shares"]]
+    both = combined(entry) if entry["combine"] and entry["combine"]["recovery"] else []
+    return list(dict.fromkeys(alone + both))
 
 
 def pruned_runs(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) -> Iterator[ModelRun]:
@@ -181,7 +228,7 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents | None:
         return None
 
     dense = ModelRun(run.corpus, run.model, "all", run.seed)
-    if run.method.startswith(LATE):
+    if not run.masked:
         return Parents(dense, dense)
     variant = run.method.removeprefix(run.kind)
 
@@ -217,6 +264,8 @@ def recipe(config: Mapping[str, Any], run: ModelRun) -> str:
         return config["models"][run.model]["training"]
     if run.method.startswith(LATE):
         return late_variant(config, run)["training"]
+    if not run.masked:
+        return heads_entry(config, run)["recovery"]["training"]
     return config["pruning"][prune_entry(config, run)["schedule"]]["training"]
 
 
@@ -245,6 +294,31 @@ def ancestors(config: Mapping[str, Any], run: ModelRun) -> dict[str, ModelRun]:
     return found
 
 
+def steps_to_come(config: Mapping[str, Any]) -> dict[str, int]:
+    """Optimiser steps of the longest chain of trainings that begins with each model's own, by folder.
+
+    The more there are, the sooner a model should be trained, or all else is done when its descendants only begin.
+    """
+    runs: dict[str, ModelRun] = {}
+    for run in model_runs(config):
+        runs |= ancestors(config, run)
+    children: dict[str, list[str]] = {folder: [] for folder in runs}
+    for folder, run in runs.items():
+        for parent in ancestors(config, run):
+            if parent != folder:
+                children[parent].append(folder)
+    longest: dict[str, int] = {}
+
+    def chain(folder: str) -> int:
+        if folder not in longest:
+            longest[folder] = steps(config, runs[folder]) + max(map(chain, children[folder]), default=0)
+        return longest[folder]
+
+    for folder in runs:
+        chain(folder)
+    return longest
+
+
 def shape(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a configuration that decides which models there are, and nothing else."""
     corpora = {name: {"languages": corpus["languages"]} for name, corpus in config["corpora"].items()}
@@ -257,8 +331,9 @@ def shape(config: Mapping[str, Any]) -> dict[str, Any]:
         }
         for entry in config["regularise"]
     ]
+    heads = [{key: entry[key] for key in ("corpus", "model", "recovery", "combine")} for entry in config["heads"]]
     entries = {key: config[key] for key in ("seeds", "dense", "prune")}
-    return entries | {"corpora": corpora, "pruning": pruning, "regularise": late}
+    return entries | {"corpora": corpora, "pruning": pruning, "regularise": late, "heads": heads}
 
 
 def decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
@@ -280,6 +355,8 @@ def searches(config: Mapping[str, Any], run: ModelRun) -> list[str]:
     """Names of the searches that a model is decoded with; pruned models may have fewer, and some types their own."""
     if run.method.startswith(LATE):
         return list(regularise_entry(config, run)["searches"])
+    if not run.masked and run.method != "dense":
+        return list(heads_entry(config, run)["searches"])
     if run.method != "dense":
         return list(prune_entry(config, run)["searches"])
     for entry in config["dense"]:
@@ -298,6 +375,12 @@ def regularise_entry(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, A
     """The entry of `regularise` that a model trained on with regularisers belongs to."""
     wanted = run.corpus, run.model
     return next(entry for entry in config["regularise"] if (entry["corpus"], entry["model"]) == wanted)
+
+
+def heads_entry(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The entry of `heads` that is about a model, whole or smaller."""
+    wanted = run.corpus, run.model
+    return next(entry for entry in config["heads"] if (entry["corpus"], entry["model"]) == wanted)
 
 
 def late_variant(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:

@@ -65,6 +65,18 @@ def relative_time(rows: Rows, baseline: Rows, seed: int = 0) -> tuple[float, flo
     return float(totals.sum() / base.sum()), float(low), float(high)
 
 
+def share_of_time(rows: Rows, part: str, seed: int = 0) -> tuple[float, float, float]:
+    """The share that one of `PARTS` has in all seconds of a decoding, and its interval (low, high).
+
+    Raises SecateurError as `latency` does.
+    """
+    seconds, _ = _seconds(rows)
+    mine, totals = seconds[:, PARTS.index(part)], seconds.sum(axis=1)
+    draws = _draws(len(rows), seed)
+    low, high = np.percentile(mine[draws].sum(axis=1) / totals[draws].sum(axis=1), [TAIL, 100 - TAIL])
+    return float(mine.sum() / totals.sum()), float(low), float(high)
+
+
 def _seconds(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Seconds (utterances, parts) and the durations (utterances,)."""
     if not rows:

@@ -102,14 +102,20 @@ def learning_rate(options: Mapping[str, Any], step: int) -> float:
 
 
 def make_optimizer(model: torch.nn.Module, options: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019) with weight decay on matrices only, betas and eps as in ESPnet's recipes."""
+    """AdamW (Loshchilov & Hutter 2019) with weight decay on matrices only, betas and eps as in ESPnet's recipes.
+
+    A parameter with an attribute `rate` is trained at that many times the learning rate, without weight decay.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-    others = [parameter for parameter in parameters if parameter.ndim <= 1]
+    rates = sorted({parameter.rate for parameter in parameters if hasattr(parameter, "rate")})
+    plain = [parameter for parameter in parameters if not hasattr(parameter, "rate")]
     groups = [
-        {"params": matrices, "weight_decay": options["weight_decay"]},
-        {"params": others, "weight_decay": 0.0},
+        {"params": [parameter for parameter in plain if parameter.ndim > 1], "weight_decay": options["weight_decay"]},
+        {"params": [parameter for parameter in plain if parameter.ndim <= 1], "weight_decay": 0.0},
     ]
+    for rate in rates:
+        own = [parameter for parameter in parameters if getattr(parameter, "rate", None) == rate]
+        groups.append({"params": own, "weight_decay": 0.0, "rate": rate})
     return torch.optim.AdamW(groups, lr=options["learning_rate"], betas=(0.9, 0.98), eps=1e-9, fused=True)
 
 
@@ -174,7 +180,7 @@ def train(
             pending = read(step + 1) if step + 1 < steps else ([], False)
             _seed_everything(seed, before + step, group.rank)
             for parameters in optimizer.param_groups:
-                parameters["lr"] = learning_rate(options, step)
+                parameters["lr"] = learning_rate(options, step) * parameters.get("rate", 1.0)
             optimizer.zero_grad(set_to_none=True)
             summed, total, seen = 0.0, 0, 0
             for batch in batches:
@@ -289,8 +295,17 @@ def finish(
 ) -> None:
     """Save a trained model and its history in `arguments.output`, and note what the job's record needs."""
     save_model(arguments.output, model, config, tokens)
+    note(arguments, record, next(model.parameters()).device, history)
+
+
+def note(
+    arguments: argparse.Namespace,
+    record: dict[str, Any],
+    device: torch.device,
+    history: Sequence[Mapping[str, Any]],
+) -> None:
+    """Save a training's history in `arguments.output`, and note what the job's record needs."""
     write_tsv(arguments.output / "history.tsv", HISTORY_COLUMNS, history)
-    device = next(model.parameters()).device
     record |= {
         "seed": arguments.seed,
         "device": str(device),

@@ -20,9 +20,14 @@ SMOKE = "results/smoke"
 STUDY = "workflow/studies/smoke.yaml"
 LEXICONS = 6 if find_spec("flashlight") else 0
 """Decodings by lexicon search; none where Python is too new for it."""
-DECODINGS = 50 + LEXICONS
+DECODINGS = 60 + LEXICONS
 LAYERS = {"decode_depths": 6, "score_depths": 6, "depth_rtf": 2}
 """Jobs that decode sub-models: the hybrid model with two searches, the late one with one, in two languages."""
+HEADS = {"decode_heads": 2, "score_heads": 2, "head_latency": 1}
+"""Jobs that decode the hybrid model without sets of its heads, and measure its time."""
+LM_JOBS = {
+    "train_lm": 1, "perplexity": 1, "decode": 8, "score": 8, "head_latency": 1, "tables": 1, "figures": 1, "report": 1
+}  # fmt: skip
 MODEL = f"{SMOKE}/models/espeak/ctc/all/dense/s000/seed1"
 
 
@@ -79,13 +84,14 @@ def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
     assert pruned == {
         ("imp", "0.5"), ("imp", "0.7"),
         ("lap", "0.5"), ("lap", "0.7"), ("lth-adaptive", "0.5"), ("lth-adaptive", "0.7"), ("random", "0.7"),
-        ("longer", "0.0"), ("late-both", "0.0"), ("late-control", "0.0"),
+        ("longer", "0.0"), ("late-both", "0.0"), ("late-control", "0.0"), ("heads-global-500--recovered", "0.0"),
         ("pathways-lap-s700", "0.7"), ("dynamic-lap-s500", "0.7"),
     }  # fmt: skip
     for row in rows:
         assert float(row["sparsity"]) == pytest.approx(float(row["sparsity_target"]), abs=1e-4)
     pruning = ("schedule", "adaptations", "storage", "masks", "matrices", "budget")
-    for table in ("corpora", "latency", "size", "table1", "table2", "table3", *pruning):
+    heads = ("heads", "importance", "lm", "combined")
+    for table in ("corpora", "latency", "size", "table1", "table2", "table3", *pruning, *heads):
         assert (table == "table3") != bool(read_tsv(clone / SMOKE / "tables" / f"{table}.tsv"))
 
 
@@ -148,18 +154,21 @@ def test_touched_files_and_clocks_that_differ_run_nothing(clone):
 
 
 def test_a_decoding_key_reruns_decoding_scores_and_report(clone, edited):
-    # The beam search is run by 5 models, of which 3 know two languages, and by one's sub-models.
+    # The beam search is run by 5 models, of which 3 know two languages, by one's sub-models, by five models of fewer
+    # heads or layers, and it decides how long attention takes.
     edited(STUDY, "  beam: {beam: 2}", "  beam: {beam: 3}")
     assert planned(clone) == {
-        "decode": 8, "score": 8, "decode_depths": 2, "score_depths": 2, "depth_rtf": 1,
-        "tables": 1, "figures": 1, "report": 1,
+        "decode": 18, "score": 18, "decode_depths": 2, "score_depths": 2, "depth_rtf": 1,
+        "head_times": 1, "head_removals": 1, **HEADS, "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
 
 def test_the_learning_rate_reruns_training_and_what_depends_on_it(clone, edited):
     edited(STUDY, "acoustic: {", "acoustic: {learning_rate: 0.001, ")
     assert planned(clone) == {
-        "train": 6, "regularise": 2, "layer_search": 3, "layer_similarity": 1, "similarity": 2, **LAYERS,
+        "train": 6, "regularise": 2, "layer_search": 4, "layer_similarity": 1, "similarity": 2, **LAYERS,
+        "head_importance": 2, "head_times": 1, "head_removals": 1, **HEADS, "prune_heads": 2, "export_depth": 2,
+        "recover": 1,
         "prune": 15, "prune_adaptive": 4, "pathways": 1, "dynamic_pathways": 1, "sizes": 1, "masks": 1,
         "decode": DECODINGS, "score": DECODINGS, "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
@@ -167,7 +176,7 @@ def test_the_learning_rate_reruns_training_and_what_depends_on_it(clone, edited)
 
 def test_the_language_model_reruns_only_what_uses_it(clone, edited):
     edited(STUDY, "char-lm: {", "char-lm: {dropout: 0.2, ")
-    assert planned(clone) == {"train_lm": 1, "decode": 8, "score": 8, "tables": 1, "figures": 1, "report": 1}
+    assert planned(clone) == LM_JOBS
 
 
 def test_snakemakes_own_report(clone):
@@ -181,7 +190,7 @@ def test_a_label_of_the_report_reruns_only_the_report(clone):
 
 def test_an_edited_algorithm_reruns_its_stage_and_what_follows(clone, edited):
     edited("src/secateur/models/transformer_lm.py", 'head=config["heads"]', 'head=config["heads"] * 1')
-    assert planned(clone) == {"train_lm": 1, "decode": 8, "score": 8, "tables": 1, "figures": 1, "report": 1}
+    assert planned(clone) == LM_JOBS
 
 
 def test_an_edited_pruning_method_reruns_only_its_models(clone, edited):
@@ -204,7 +213,8 @@ def test_how_often_masks_adapt_reruns_only_adaptive_models(clone, edited):
 def test_an_edited_search_reruns_decoding(clone, edited):
     edited("src/secateur/decoding.py", "paths = model.ctc.argmax", "paths = +model.ctc.argmax")
     assert planned(clone) == {
-        "decode": DECODINGS, "score": DECODINGS, **LAYERS, "tables": 1, "figures": 1, "report": 1
+        "decode": DECODINGS, "score": DECODINGS, **LAYERS, "head_times": 1, "head_removals": 1, **HEADS,
+        "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
 
@@ -221,6 +231,11 @@ def test_another_strategy_is_searched_and_all_depths_are_decoded_again(clone, ed
     assert planned(clone) == {
         "layer_search": 1, "decode_depths": 2, "score_depths": 2, "tables": 1, "figures": 1, "report": 1
     }  # fmt: skip
+
+
+def test_a_further_share_of_heads_is_removed_and_all_sets_are_decoded_again(clone, edited):
+    edited(STUDY, "shares: [0.5, 1.0]", "shares: [0.5, 0.75, 1.0]")
+    assert planned(clone) == {"head_removals": 1, **HEADS, "tables": 1, "figures": 1, "report": 1}
 
 
 def test_an_edited_corpus_reruns_only_that_corpus(clone, edited):
@@ -263,6 +278,7 @@ training:
   acoustic: {{steps: 5, warmup: 2, evaluate_every: 5}}
 dense: [{{corpus: mine, model: ctc}}]
 prune: []
+heads: []
 decode: {{searches: [greedy]}}
 """)
     Clone(clone).launch(study=str(folder / "mine.yaml"))

@@ -33,7 +33,7 @@ ACOUSTIC = {
 GREEDY = {"type": "ctc_greedy", "batch": 2, "batch_frames": 2000}
 BEAM = {"type": "beam", "beam": 3, "ctc_weight": 0.3, "lm": "lm", "lm_weight": 0.3, "length_bonus": 0.0}
 LEXICON = {"type": "lexicon", "beam": 50, "order": 2, "lm_weight": 1.0, "word_score": 0.0}
-WHOLE = {"layers": None, "depths": None, "rtf": None, "rtf_budget": None, "rtf_search": None}
+WHOLE = {"layers": None, "heads": None, "depths": None, "rtf": None, "rtf_budget": None, "rtf_search": None}
 LM = {"type": "transformer_lm", "embedding": 8, "dim": 16, **SIZES}
 
 
@@ -153,7 +153,7 @@ def test_sub_models_are_decoded_together_as_each_would_be_alone(folder):
     script("score").run(Namespace(hypotheses=folder / "out" / "hypotheses.tsv", output=folder / "out"), {})
     scores = json.loads((folder / "out" / "score.json").read_text())
     # The layer that both strategies keep at depth 1 is decoded once.
-    assert list(dict.fromkeys(row["layers"] for row in rows)) == ["1,2,4", "4", "1,2,3"] and scores.keys() == {
+    assert list(dict.fromkeys(row["sub_model"] for row in rows)) == ["1,2,4", "4", "1,2,3"] and scores.keys() == {
         "1,2,4", "4", "1,2,3"
     }  # fmt: skip
     assert json.loads((folder / "out" / "latency.json").read_text()).keys() == scores.keys()
@@ -161,9 +161,9 @@ def test_sub_models_are_decoded_together_as_each_would_be_alone(folder):
         export(folder / "deep", map(int, layers.split(",")), folder / "alone")
         decode(folder, GREEDY, model="alone")
         alone = [row["hypothesis"] for row in read_tsv(folder / "out" / "hypotheses.tsv")]
-        assert [row["hypothesis"] for row in rows if row["layers"] == layers] == alone
+        assert [row["hypothesis"] for row in rows if row["sub_model"] == layers] == alone
     counts = read_tsv(folder / "out" / "utterances.tsv")
-    assert scores["4"]["errors"] == sum(int(row["errors"]) for row in counts if row["layers"] == "4")
+    assert scores["4"]["errors"] == sum(int(row["errors"]) for row in counts if row["sub_model"] == "4")
 
 
 def test_a_budget_decides_the_depth(folder):
@@ -174,7 +174,7 @@ def test_a_budget_decides_the_depth(folder):
     (folder / "rtf.tsv").write_text(rtf)
     given = {"layers": [folder / "greedy.json"], "rtf": folder / "rtf.tsv"}
     decode(folder, GREEDY, model="deep", rtf_budget=0.015, **given)
-    assert {row["layers"] for row in read_tsv(folder / "out" / "hypotheses.tsv")} == {"2"}
+    assert {row["sub_model"] for row in read_tsv(folder / "out" / "hypotheses.tsv")} == {"2"}
     for more in ({"rtf_budget": None}, {"rtf_budget": 0.015, "depths": [1]}):
         with pytest.raises(SecateurError, match="which depths"):
             decode(folder, GREEDY, model="deep", **given | more)

@@ -33,6 +33,7 @@ STUDY = {
     "dense": [],
     "layers": [],
     "regularise": [],
+    "heads": [],
     "prune": [
         ENTRY
         | {

@@ -338,7 +338,7 @@ def test_late_regularisers_start_from_the_dense_weights_and_record_the_jump(corp
             parameter += 0.2 * torch.randn_like(parameter)
     save_model(tmp_path / "dense", model, config, TOKENS)
     record = fit(
-        "regularise", corpus, tmp_path / "late", ["en", "fr"], "--start", tmp_path / "dense",
+        "finetune", corpus, tmp_path / "late", ["en", "fr"], "--start", tmp_path / "dense",
         "--intermediate-ctc", json.dumps(intermediate), "--stochastic-depth", 0.4, "--rise", 2, **STILL,
     )  # fmt: skip
     assert_same_bytes(state(tmp_path / "late"), state(tmp_path / "dense"))

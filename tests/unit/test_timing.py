@@ -4,7 +4,7 @@ import pytest
 
 from secateur.errors import SecateurError
 from secateur.files import read_tsv, write_tsv
-from secateur.timing import latency, latency_intervals, relative_time
+from secateur.timing import latency, latency_intervals, relative_time, share_of_time
 
 ROWS = [
     {"utterance": "a", "duration_s": 2.0, "encoder_s": 0.1, "search_s": 0.2, "lm_s": 0.3},
@@ -67,3 +67,13 @@ def test_times_are_compared_utterance_by_utterance():
     assert pytest.approx(low, abs=0.01) == 0.5 and high == pytest.approx(0.9, abs=0.01)  # those of a and c alone
     with pytest.raises(SecateurError, match="not of the same utterances"):
         relative_time(ROWS[:2], ROWS)
+
+
+def test_the_share_of_a_part_is_of_all_seconds_and_its_interval_of_the_utterances():
+    rows = [
+        {"utterance": "a", "duration_s": 1.0, "encoder_s": 1.0, "search_s": 0.0, "lm_s": 1.0},
+        {"utterance": "b", "duration_s": 1.0, "encoder_s": 2.0, "search_s": 4.0, "lm_s": 2.0},
+    ]
+    # 3 of 10 seconds; if the first is drawn twice 1 of 2, if the second is 2 of 8.
+    assert share_of_time(rows, "lm_s") == pytest.approx((0.3, 0.25, 0.5))
+    assert share_of_time(rows[:1], "encoder_s") == (0.5, 0.5, 0.5)

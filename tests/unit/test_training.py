@@ -213,6 +213,24 @@ def test_first_step_is_adamw_by_hand(tmp_path):
     torch.testing.assert_close(moved, torch.full_like(moved, 0.05), rtol=1e-4, atol=1e-6)
 
 
+def test_a_parameter_with_a_rate_of_its_own_moves_so_many_times_as_far_and_does_not_decay(tmp_path):
+    class Rated(Regression):
+        def __init__(self):
+            super().__init__(0.0)
+            self.slow = torch.nn.Parameter(torch.ones(2, 2))
+            self.slow.rate = 0.5
+
+        def forward(self, x, y):
+            loss, statistics, weight = super().forward(x, y)
+            return loss + self.slow.sum(), statistics, weight
+
+    model, points = Rated(), Points()
+    plan, dev = BatchPlan(points.lengths, 100, seed=7), (points, [["00"]])
+    options = OPTIONS | {"steps": 1, "warmup": 0, "schedule": "constant", "clip": 1e9}
+    train(model, points, plan.step, dev, options, 7, CPU, tmp_path / "state", "rated")
+    torch.testing.assert_close(model.slow, torch.full((2, 2), 1 - 0.5 * 0.05), rtol=1e-5, atol=0)
+
+
 def test_the_model_is_the_mean_of_the_best_checkpoints(tmp_path):
     kept = {}
 

@@ -149,6 +149,36 @@ def test_smaller_models_lack_the_shares_that_they_are_named_for():
         assert removed is None if name.startswith("layers") else len(removed) == 48 * share
 
 
+def test_structured_shapes_are_equally_small_and_differ_in_where_it_is_left():
+    structured = load("structured")
+    config = structured.EncoderConfig(
+        hidden_size=24, num_hidden_layers=4, num_attention_heads=3, intermediate_size=96, conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
+    )  # fmt: skip
+    found = structured.shapes(config)
+    norms = 4 * 4 * 24
+    sizes = {name: sum(p.numel() for p in encoder.encoder.layers.parameters()) for name, encoder in found.items()}
+    for name in ("STE", "without STE"):
+        assert 1 - (sizes[name] - norms) / (sizes["dense"] - norms) == pytest.approx(0.8, abs=0.005)
+    assert [shape.heads is None for shape in found["STE"].config.shapes] == [True, True, False, False]
+    assert [shape.ffn is None for shape in found["STE"].config.shapes] == [True, True, False, False]
+    assert all(shape.heads and shape.ffn for shape in found["without STE"].config.shapes)
+    assert 0 < structured.training(config, 1, torch.device("cpu")) < 100
+
+
+def test_structured_speed_ups_are_held_to_their_arithmetic(capsys, monkeypatch):
+    structured = load("structured")
+    names = ("dense", "STE", "without STE")
+    macs, seconds = iter((12e9, 4e9, 6e9)), ([8.0, 4.0, 4.0], [2.0, 2.0, 2.0], [6.0, 3.0, 2.0])
+    monkeypatch.setattr(structured, "macs_per_second", lambda encoder: next(macs))
+    monkeypatch.setattr(structured, "extraction_seconds", lambda *_: dict(zip(names, seconds, strict=True)))
+    encoders = {name: torch.nn.Linear(2, 3) for name in names}
+    assert structured.extraction(encoders, [], 3, torch.device("cpu")) == ["STE", "without STE"]
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[2].split() == ["STE", "0.00M", "4.00G", "2.000", "2.00", "0.67", "1.99", "<", "0.8"]
+    assert rows[3].split()[2:] == ["0.00M", "6.00G", "3.000", "1.33", "0.67", "1.35", "<", "0.8"]
+
+
 DAG = """digraph snakemake_dag {
     0[label = "all", color = "0.1 0.6 0.85", style="rounded"];
     1[label = "decode\\nsearch: greedy", color = "0.1 0.6 0.85", style="rounded"];

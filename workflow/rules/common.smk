@@ -12,6 +12,7 @@ from secateur.layers import runs as layers
 from secateur.provenance import fingerprint
 from secateur.reporting.figures import FIGURES
 from secateur.reporting.tables import TABLES
+from secateur.structured import runs as heads
 
 try:
     config = configuration.complete(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
@@ -208,6 +209,15 @@ def several_nodes(value):
     return resource
 
 
+STEPS_TO_COME = study.steps_to_come(config)
+
+
+def urgency(wildcards):
+    """The priority of a job that trains a model: the steps of the longest chain of trainings that it begins."""
+    tail = MODEL_TAIL.format(**({"method": "dense", "level": "s000"} | dict(wildcards.items())))
+    return STEPS_TO_COME[tail]
+
+
 # What a job that trains asks for beside memory and time. On several nodes the script itself starts a process on each
 # (`mpi` keeps the executor from doing so), and GPUs are counted by node.
 TRAINING = dict(
@@ -373,8 +383,8 @@ def layer_search_arguments(wildcards):
         model=f"{ROOT}/{run.folder}",
         tokens=tokens_files(run.corpus)[0],
         strategy=wildcards.strategy,
-        objective=layers.entry_of(config, run)["objective"],
-        batch_seconds=config["training"][study.recipe(config, run)]["batch_seconds"],
+        objective=layers.entry_of(config, run.whole)["objective"],
+        batch_seconds=config["training"][study.recipe(config, run.whole)]["batch_seconds"],
         seed=run.seed,
         **extra,
         **dev_arguments(run.corpus),
@@ -449,7 +459,7 @@ def regularise_arguments(wildcards):
     run = run_of(wildcards)
     variant = study.late_variant(config, run)
     return command(
-        "regularise",
+        "finetune",
         [model_module(run.model)],
         start=f"{ROOT}/{study.parents(config, run).start.folder}",
         intermediate_ctc=variant["intermediate_ctc"],
@@ -549,6 +559,12 @@ def measurements(wildcards):
         files += [f"{ROOT}/{layers.rtf_file(run)}", *order_files(run)]
     for comparison in layers.comparisons(config):
         files.append(f"{ROOT}/{layers.similarity_folder(*comparison)}/similarity.tsv")
+    for decoding in (*heads.decodings(config), *heads.combined_decodings(config)):
+        files += [f"{ROOT}/{decoding.folder}/{name}" for name in ("score.json", "utterances.tsv", "run.json")]
+    for _, run in heads.runs(config):
+        paths = (heads.importance_file(run), heads.removals_file(run), heads.latency_file(run))
+        files += [f"{ROOT}/{path}" for path in paths]
+    files += [f"{ROOT}/{heads.perplexity_file(*lm)}" for lm in heads.perplexities(config)]
     for corpus, lm, seed in language_models_used():
         folder = f"{ROOT}/{study.lm_folder(corpus, lm, seed)}"
         files += [f"{folder}/history.tsv", f"{folder}/run.json"]

@@ -117,6 +117,7 @@ rule regularise:
         f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
     wildcard_constraints:
         method="late-[a-z0-9-]+",
+    priority: urgency
     conda:
         "../../envs/train.yaml"
     threads: processes
@@ -125,5 +126,5 @@ rule regularise:
     params:
         arguments=regularise_arguments,
     shell:
-        "python workflow/scripts/regularise.py {params.arguments} --output $(dirname {output.run})"
+        "python workflow/scripts/finetune.py {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"

@@ -16,6 +16,7 @@ rule prune:
         f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
     wildcard_constraints:
         method=r"(imp|lth|lap|one-shot|random|finetune|longer)(\+[a-z0-9-]+)?",
+    priority: urgency
     conda:
         "../../envs/train.yaml"
     threads: processes
@@ -55,6 +56,7 @@ rule pathways:
         f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
     wildcard_constraints:
         method=r"pathways-(imp|lth|lap)-s[0-9]+(\+[a-z0-9-]+)?",
+    priority: urgency
     conda:
         "../../envs/train.yaml"
     threads: processes

@@ -16,6 +16,7 @@ rule train:
         f"{LOGS}/models/{{corpus}}/{{model}}/{{scope}}/dense/s000/seed{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/models/{{corpus}}/{{model}}/{{scope}}/dense/s000/seed{{seed}}.tsv"
+    priority: urgency
     conda:
         "../../envs/train.yaml"
     threads: processes
@@ -57,6 +58,7 @@ rule train_lm:
         f"{LOGS}/lm/{{corpus}}/{{lm}}/seed{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/lm/{{corpus}}/{{lm}}/seed{{seed}}.tsv"
+    priority: lambda wildcards: recipe_of(wildcards)["steps"]
     conda:
         "../../envs/train.yaml"
     threads: processes

@@ -1,7 +1,8 @@
 """Decode a test set with a model, or with sub-models of it: hypotheses and the seconds that each utterance took.
 
 With --layers, the model is decoded without some of its encoder layers: at all --depths that the files have, at once, or
-at the greatest depth that a real-time factor allows. The tables then have a column `layers`, those that were kept.
+at the greatest depth that a real-time factor allows; with --heads, without each set of heads that a file has. The
+tables then have a column `sub_model`: the layers that were kept, or the name of the set.
 """
 
 import argparse
@@ -23,10 +24,11 @@ from secateur.layers.depth import keep_layers, listed, read_depth, read_depths
 from secateur.layers.rtf import depth_within
 from secateur.models import load_model
 from secateur.pruning.mask import Mask
+from secateur.structured import removals
 from secateur.timing import PARTS, latency
 from secateur.tokens import SPACE, Tokenizer
 
-LAYERS = "layers"
+SUB_MODEL = "sub_model"
 COLUMNS = ("utterance", "reference", "hypothesis", "duration_s", *PARTS)
 
 
@@ -42,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rtf-budget", type=float, help="instead of --depths: the greatest that is as fast as this")
     parser.add_argument("--rtf", type=Path, help="rtf.tsv of depth_rtf.py, for --rtf-budget")
     parser.add_argument("--rtf-search", help="name of the search there (its first)")
+    parser.add_argument("--heads", type=Path, help="JSON file of head_removals.py: decode the model without its sets")
     parser.add_argument("--train-text", type=Path, nargs="*", default=[], help="Kaldi text files, for lexicon search")
     parser.add_argument("--tokens", type=Path, help="tokens.txt, for lexicon search over word pieces")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to decode")
@@ -65,11 +68,11 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     features = read_features(arguments.features, [utterance.id for utterance in utterances])
     conditions = {"device": str(device), "batch": batch_size(arguments.search), "threads": threads()}
     rows, times = [], {}
-    for kept, model in sub_models(arguments, loaded.model, str(device)):
+    for name, model in sub_models(arguments, loaded.model, str(device)):
         results = decode(replace(recognizer, model=model), features, arguments.search)
         found = [
             {
-                **({LAYERS: kept} if kept else {}),
+                **({SUB_MODEL: name} if name else {}),
                 "utterance": utterance.id,
                 "reference": utterance.text,
                 "duration_s": utterance.duration,
@@ -78,9 +81,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             for utterance in utterances
         ]
         rows += found
-        times[kept] = latency(found) | conditions
-    pruned = arguments.layers is not None
-    write_tsv(arguments.output / "hypotheses.tsv", (LAYERS, *COLUMNS) if pruned else COLUMNS, rows)
+        times[name] = latency(found) | conditions
+    pruned = arguments.layers is not None or arguments.heads is not None
+    write_tsv(arguments.output / "hypotheses.tsv", (SUB_MODEL, *COLUMNS) if pruned else COLUMNS, rows)
     write_json(arguments.output / "latency.json", times if pruned else times[""])
     record |= conditions | {
         "utterances": len(utterances),
@@ -92,7 +95,12 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
 def sub_models(
     arguments: argparse.Namespace, model: torch.nn.Module, device: str
 ) -> Iterator[tuple[str, torch.nn.Module]]:
-    """The models to decode, each once, and the numbers of their layers as text; the whole model alone has none."""
+    """The models to decode, each once, by the name of their layers or heads; the whole model alone has none."""
+    if arguments.heads and arguments.layers:
+        raise SecateurError("give --layers or --heads, not both; a model without both is a checkpoint of its own")
+    if arguments.heads:
+        yield from removals.sub_models(model, arguments.heads)
+        return
     if arguments.layers is None:
         if arguments.depths or arguments.rtf_budget:
             raise SecateurError("--depths and --rtf-budget need --layers, the files that say which layers to keep")

@@ -1,9 +1,11 @@
 """Measure the latency of several systems on the same utterances, one utterance at a time, in turns.
 
-The first system is the one that the others' times are compared with.
+A system with `heads`, a file of head_removals.py,
+is measured as it is and without each set of heads that the file has.
 """
 
 import argparse
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,21 @@ from secateur.decoding import Recognizer, decode_in_turns, language_model, read_
 from secateur.files import write_json, write_tsv
 from secateur.jobs import job, json_argument, threads
 from secateur.models import load_model
+from secateur.structured.removals import sub_models
 from secateur.timing import PARTS, latency, latency_intervals, relative_time, timed_rows
 from secateur.tokens import Tokenizer
 
-COLUMNS = ("system", "utterance", "duration_s", *PARTS)
+COLUMNS = ("system", "sub_model", "utterance", "duration_s", *PARTS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--systems", type=json_argument, required=True, help="JSON: name → {model: folder, search: {…}, lm: folder}"
+        "--systems",
+        type=json_argument,
+        required=True,
+        help="JSON: name → {model: folder, search: {…}, lm: folder, heads: file}",
     )
+    parser.add_argument("--baseline", required=True, help="name of the system that others are compared with")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories, of all languages")
     parser.add_argument("--features", type=Path, nargs="+", required=True, help="folder of the features of each")
     parser.add_argument("--utterances", type=int, default=10, help="utterances of every language, drawn at random")
@@ -33,21 +40,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     device = devices.pick(arguments.device)
+    loaded = cache(lambda folder: load_model(folder, device))
+    scorer = cache(lambda folder, tokens: language_model(folder, tokens, device))
     systems = {}
     for name, system in arguments.systems.items():
-        loaded = load_model(system["model"], device)
-        lm = language_model(system["lm"], loaded.tokens, device) if system.get("lm") else None
+        whole = loaded(system["model"])
+        lm = scorer(system["lm"], tuple(whole.tokens)) if system.get("lm") else None
         search = system["search"] | ({"batch": 1} if "batch" in system["search"] else {})
-        systems[name] = (Recognizer(loaded.model, Tokenizer(loaded.tokens), device, lm), search)
+        models = {"": whole.model}
+        if system.get("heads"):
+            models |= sub_models(whole.model, system["heads"])
+        for part, model in models.items():
+            systems[name, part] = (Recognizer(model, Tokenizer(whole.tokens), device, lm), search)
     features, durations = read_sample(arguments.data, arguments.features, arguments.utterances, arguments.seed)
     results = decode_in_turns(systems, features, arguments.repeats)
-    rows = {system: timed_rows(found, durations) for system, found in results.items()}
+    rows = {key: timed_rows(found, durations) for key, found in results.items()}
     write_tsv(
         arguments.output / "latency.tsv",
         COLUMNS,
-        [{"system": system} | row for system, found in rows.items() for row in found],
+        [{"system": name, "sub_model": part} | row for (name, part), found in rows.items() for row in found],
     )
-    baseline = next(iter(rows.values()))
+    baseline = rows[arguments.baseline, ""]
     conditions = {
         "device": str(device),
         "threads": threads(),
@@ -55,8 +68,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         "utterances": len(features),
     }
     summary = {
-        system: latency(found) | {"intervals": latency_intervals(found), "relative": relative_time(found, baseline)}
-        for system, found in rows.items()
+        f"{name} {part}".strip(): latency(found)
+        | {"intervals": latency_intervals(found), "relative": relative_time(found, baseline)}
+        for (name, part), found in rows.items()
     }
     write_json(arguments.output / "latency.json", {"systems": summary, "conditions": conditions})
     record |= conditions | {"seed": arguments.seed}

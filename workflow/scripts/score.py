@@ -9,7 +9,7 @@ from secateur.files import read_tsv, write_json, write_text, write_tsv
 from secateur.jobs import job
 from secateur.scoring import alignment_text, score, summary
 
-LAYERS = "layers"
+SUB_MODEL = "sub_model"
 COLUMNS = ("utterance", "words", "errors", "characters", "character_errors")
 
 
@@ -26,29 +26,29 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     if lacking:
         raise SecateurError(f"{arguments.hypotheses}: lacks {', '.join(sorted(lacking))}, or has no rows; decode again")
     # Of sub-models, a file holds several (see decode.py).
-    pruned = bool(rows) and LAYERS in rows[0]
+    pruned = bool(rows) and SUB_MODEL in rows[0]
     groups: dict[str, list[dict[str, str]]] = {}
     for row in rows:
-        groups.setdefault(row.get(LAYERS, ""), []).append(row)
+        groups.setdefault(row.get(SUB_MODEL, ""), []).append(row)
     scores = {
-        layers: score(
+        name: score(
             {row["utterance"]: row["reference"] for row in members},
             {row["utterance"]: row["hypothesis"] for row in members},
         )
-        for layers, members in groups.items()
+        for name, members in groups.items()
     }
     write_tsv(
         arguments.output / "utterances.tsv",
-        (LAYERS, *COLUMNS) if pruned else COLUMNS,
+        (SUB_MODEL, *COLUMNS) if pruned else COLUMNS,
         [
-            ({LAYERS: layers} if pruned else {}) | {column: getattr(item, column) for column in COLUMNS}
-            for layers, items in scores.items()
+            ({SUB_MODEL: name} if pruned else {}) | {column: getattr(item, column) for column in COLUMNS}
+            for name, items in scores.items()
             for item in items
         ],
     )
-    texts = [(f"Layers {layers}: " if pruned else "") + alignment_text(items) for layers, items in scores.items()]
+    texts = [(f"Sub-model {name}: " if pruned else "") + alignment_text(items) for name, items in scores.items()]
     write_text(arguments.output / "alignment.txt", "\n".join(texts))
-    summaries = {layers: summary(items) for layers, items in scores.items()}
+    summaries = {name: summary(items) for name, items in scores.items()}
     write_json(arguments.output / "score.json", summaries if pruned else summaries[""])
     record["utterances"] = len(next(iter(scores.values())))
 

@@ -57,5 +57,46 @@ def unfit(config: Mapping[str, Any], where: str, model: str, searches: Sequence[
             yield f"{where}.searches: {search!r} does not fit models of type {kind}; allowed: {allowed}"
 
 
+def begins(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the corpus, the dense model and the searches of an entry."""
+    if entry["corpus"] not in config["corpora"]:
+        yield unknown(f"{where}.corpus", entry["corpus"], "corpora", config["corpora"])
+        return
+    dense = [other for other in config["dense"] if other["corpus"] == entry["corpus"]]
+    if not any(trained(other, entry["model"]) for other in dense):
+        yield f"{where}.model: {entry['model']!r} is not in `dense` with scope `all`; train it"
+    for search in entry["searches"]:
+        if search not in config["searches"]:
+            yield unknown(f"{where}.searches", search, "searches", config["searches"])
+    yield from unfit(config, where, entry["model"], entry["searches"])
+
+
+def searches_of_the_whole(config: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
+    """The searches that the dense model of an entry is decoded with; none if it is not there."""
+    return next(
+        (
+            other["searches"] or config["decode"]["searches"]
+            for other in config["dense"]
+            if other["corpus"] == entry["corpus"] and trained(other, entry["model"])
+        ),
+        [],
+    )
+
+
+def not_of_the_whole(
+    config: Mapping[str, Any], where: str, entry: Mapping[str, Any], searches: Sequence[str]
+) -> Iterator[str]:
+    """Searches that the whole model is not decoded with, which smaller ones are compared with."""
+    decoded = searches_of_the_whole(config, entry)
+    if any(search not in config["searches"] for search in decoded) or any(unfit(config, "", entry["model"], decoded)):
+        return  # that is wrong by itself
+    for search in searches:
+        if search in config["searches"] and decoded and search not in decoded:
+            yield (
+                f"{where}: {search!r} is not a search of the whole model, smaller ones are compared with it; "
+                f"allowed: {', '.join(decoded)}"
+            )
+
+
 def _for_transducers(search: Mapping[str, Any]) -> bool:
     return search["type"].startswith("transducer")

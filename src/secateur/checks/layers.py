@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from secateur.checks import corpora_of, known_models, trained, unfit, unknown
+from secateur.checks import begins, corpora_of, known_models, not_of_the_whole, trained, unknown
 from secateur.layers.runs import timed_searches, trained_name
 
 TYPES = ("ctc", "hybrid")
@@ -13,8 +13,7 @@ TYPES = ("ctc", "hybrid")
 def spell_out(config: dict[str, Any]) -> None:
     """Put an entry for each corpus in the place of one for all, and all depths in that of none.
 
-    Models that are to be trained at a smaller depth become entries of `models` and `dense`. Raises SecateurError for a
-    model that is not there.
+    Raises SecateurError for a model that is not there.
     """
     known_models(config, "layers", "model")
     known_models(config, "regularise", "model", "scratch")
@@ -25,13 +24,16 @@ def spell_out(config: dict[str, Any]) -> None:
     for entry in config["layers"]:
         layers = config["models"][entry["model"]]["encoder"]["layers"]
         entry["depths"] = sorted(entry["depths"] or range(1, layers), reverse=True)
+
+
+def add_models(config: dict[str, Any]) -> None:
+    """Make the models that are to be trained at a smaller depth entries of `models` and `dense`."""
+    for entry in config["layers"]:
         for depth in entry["trained"]:
-            if 0 < depth < layers:
-                name = trained_name(entry["model"], depth)
-                config["models"].setdefault(name, at_depth(config["models"][entry["model"]], depth))
-                alone = {"corpus": entry["corpus"], "model": name, "scopes": ["all"], "searches": entry["searches"]}
-                if alone not in config["dense"]:
-                    config["dense"].append(alone)
+            name = trained_name(entry["model"], depth)
+            config["models"][name] = at_depth(config["models"][entry["model"]], depth)
+            alone = {"corpus": entry["corpus"], "model": name, "scopes": ["all"], "searches": entry["searches"]}
+            config["dense"].append(alone)
 
 
 def at_depth(model: Mapping[str, Any], depth: int) -> dict[str, Any]:
@@ -82,20 +84,7 @@ def _of_layers(config: Mapping[str, Any]) -> Iterator[str]:
             if entry["trained"]:
                 yield f"{where}.trained: {entry['trained']}; allowed with `variant`: none"
         else:
-            decoded = next(
-                (
-                    other["searches"] or config["decode"]["searches"]
-                    for other in config["dense"]
-                    if other["corpus"] == entry["corpus"] and trained(other, entry["model"])
-                ),
-                entry["searches"],
-            )
-            for search in entry["searches"]:
-                if search in config["searches"] and search not in decoded:
-                    yield (
-                        f"{where}.searches: {search!r} is not a search of the whole model, the depths are compared "
-                        f"with it; allowed: {', '.join(decoded)}"
-                    )
+            yield from not_of_the_whole(config, f"{where}.searches", entry, entry["searches"])
 
 
 def _of_regularise(config: Mapping[str, Any]) -> Iterator[str]:
@@ -128,12 +117,4 @@ def _begins(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> 
     kind = config["models"][entry["model"]]["type"]
     if kind not in TYPES:
         yield f"{where}.model: {entry['model']!r} is of type {kind}; allowed: {', '.join(TYPES)}"
-    if entry["corpus"] not in config["corpora"]:
-        yield unknown(f"{where}.corpus", entry["corpus"], "corpora", config["corpora"])
-    dense = [other for other in config["dense"] if other["corpus"] == entry["corpus"]]
-    if not any(trained(other, entry["model"]) for other in dense):
-        yield f"{where}.model: {entry['model']!r} is not in `dense` with scope `all`; train it"
-    for search in entry["searches"]:
-        if search not in config["searches"]:
-            yield unknown(f"{where}.searches", search, "searches", config["searches"])
-    yield from unfit(config, where, entry["model"], entry["searches"])
+    yield from begins(config, where, entry)

@@ -10,6 +10,7 @@ from typing import Any
 
 from secateur.study import Decoding, ModelRun, languages, late_run, splits
 
+STRATEGIES = ("greedy", "svcca", "truncate", "random", "every-other")
 RTF_SPLIT = "dev"
 
 

@@ -37,10 +37,10 @@ import torch
 from secateur.errors import SecateurError
 from secateur.files import read_tsv
 from secateur.layers.depth import layer_numbers
+from secateur.layers.runs import STRATEGIES
 from secateur.tokens import Tokenizer
 from secateur.training import Examples
 
-STRATEGIES = ("greedy", "svcca", "truncate", "random", "every-other")
 OBJECTIVES = ("loss", "wer")
 MEMORY = 4 * 2**30
 

@@ -7,24 +7,20 @@ says so, not supported where the whole interval says the opposite, and else unde
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 from typing import Any
 
-from secateur.errors import SecateurError
 from secateur.layers import runs as layers
 from secateur.layers.runs import DepthDecoding
 from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, Row, listing, measure, pivot
 from secateur.reporting.results import Results
-from secateur.scoring import average_error_rate, paired_average, paired_bootstrap
+from secateur.reporting.systems import DIFFERENCE, RATES, System, scored
 from secateur.study import Decoding, ModelRun, languages, late_run, splits
 
 MARGIN = 1.0
 WHOLE, TRAINED = "whole", "trained"
 VERDICTS = ("supported", "not supported", "undecided")
 AXES = ("corpus", "model", "seed", "strategy", "depth", "layers_kept", "split", "language", "search")
-RATES = ("wer", "wer_low", "wer_high", "cer")
-DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value")
 COLUMNS = (*(*AXES, *RATES, "rtf", "device", "layer_forwards", "search_seconds", *DIFFERENCE, "verdict", "source"),)
 MEASURED = ("rtf", "rtf_low", "rtf_high", "ratio", "ratio_low", "ratio_high")
 RTF_COLUMNS = (
@@ -39,18 +35,15 @@ FINETUNE_COLUMNS = (
 )
 SCRATCH, DENSE = "from scratch", "dense"
 
-Counts = tuple[list[str], list[int], list[int]]
-"""Names, errors and reference words of utterances."""
-
 
 @dataclass(frozen=True)
-class System:
-    """A model or sub-model with one search on one split: where its scores of every language are."""
+class Part:
+    """The whole model, a sub-model or a model trained alone, with one search on one split."""
 
     strategy: str
     depth: int
     kept: str
-    decodings: Mapping[str, Decoding]
+    system: System
 
 
 def rows(results: Results) -> Iterator[dict[str, Any]]:
@@ -60,16 +53,18 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
         costs = {name: results.json(layers.order_file(run, name), "depths") for name in entry["strategies"]}
         for split in splits(results.config, run.corpus):
             for search in entry["searches"]:
-                found = list(_systems(results, entry, run, costs, split, search))
-                alone = {system.depth: system for system in found if system.strategy == TRAINED}
-                for system in found:
-                    rival = alone.get(system.depth) if system.strategy in costs else None
-                    cost = costs.get(system.strategy, {})
-                    alone_here = system.strategy == TRAINED
-                    model = layers.trained_name(run.model, system.depth) if alone_here else layers.name(run)
-                    timed = speeds.get((model, system.depth, search), {})
-                    for language, values in _scored(results, system, rival):
-                        axes = (run.corpus, layers.name(run), run.seed, system.strategy, system.depth, system.kept)
+                found = list(_parts(results, entry, run, costs, split, search))
+                alone = {part.depth: part.system for part in found if part.strategy == TRAINED}
+                for part in found:
+                    rival = alone.get(part.depth) if part.strategy in costs else None
+                    cost = costs.get(part.strategy, {})
+                    alone_here = part.strategy == TRAINED
+                    model = layers.trained_name(run.model, part.depth) if alone_here else layers.name(run)
+                    timed = speeds.get((model, part.depth, search), {})
+                    for language, values in scored(results, part.system, rival):
+                        axes = (run.corpus, layers.name(run), run.seed, part.strategy, part.depth, part.kept)
+                        if rival:
+                            values["verdict"] = verdict(values["difference_low"], values["difference_high"])
                         yield {
                             **dict(zip(AXES, (*axes, split, language, search), strict=True)),
                             **values,
@@ -80,72 +75,22 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
                         }
 
 
-def _systems(
+def _parts(
     results: Results, entry: Mapping[str, Any], run: ModelRun, orders: Mapping[str, Any], split: str, search: str
-) -> Iterator[System]:
+) -> Iterator[Part]:
     """The whole model, its sub-models, and the models that were trained at a smaller depth."""
     codes = languages(results.config, run.corpus, run.scope)
     size = results.config["models"][run.model]["encoder"]["layers"]
     whole = ",".join(str(number) for number in range(1, size + 1))
-    yield System(WHOLE, size, whole, {code: Decoding(run, split, code, search) for code in codes})
-    parts = {code: DepthDecoding(run, split, code, search) for code in codes}
+    yield Part(WHOLE, size, whole, System({code: Decoding(run, split, code, search) for code in codes}))
+    decodings = {code: DepthDecoding(run, split, code, search) for code in codes}
     for strategy, order in orders.items():
         for depth in entry["depths"]:
-            yield System(strategy, depth, ",".join(map(str, order["depths"][str(depth)]["layers"])), parts)
+            kept = ",".join(map(str, order["depths"][str(depth)]["layers"]))
+            yield Part(strategy, depth, kept, System(decodings, kept))
     for depth in entry["trained"]:
         other = layers.trained_run(entry, depth, run.seed)
-        yield System(TRAINED, depth, "", {code: Decoding(other, split, code, search) for code in codes})
-
-
-def _scored(results: Results, system: System, rival: System | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Error rates in every language and on average, and the difference from those of `rival`, with a verdict."""
-    scores = {code: _score(results, system, code) for code in system.decodings}
-    counts = {code: _counts(results, system, code) for code in system.decodings}
-    others = {code: _counts(results, rival, code) for code in system.decodings} if rival else {}
-    for code, score in scores.items():
-        values = {column: score[column] for column in RATES} | {"source": f"{system.decodings[code].folder}/score.json"}
-        if rival:
-            values |= _compared(results, rival, {code: (counts[code], others[code])})
-        yield code, values
-    if len(scores) > 1:
-        mean = average_error_rate({code: found[1:] for code, found in counts.items()})
-        values = {"wer": mean.value, "wer_low": mean.low, "wer_high": mean.high}
-        values["cer"] = fmean(score["cer"] for score in scores.values())
-        values["source"] = " ".join(f"{one.folder}/utterances.tsv" for one in system.decodings.values())
-        if rival:
-            values |= _compared(results, rival, {code: (counts[code], others[code]) for code in counts})
-        yield "avg", values
-
-
-def _score(results: Results, system: System, language: str) -> Mapping[str, Any]:
-    decoding = system.decodings[language]
-    path = f"{decoding.folder}/score.json"
-    if not isinstance(decoding, DepthDecoding):
-        return results.json(path, *RATES)
-    return results.json(path, system.kept)[system.kept]
-
-
-def _counts(results: Results, system: System, language: str) -> Counts:
-    decoding = system.decodings[language]
-    found = results.tsv(f"{decoding.folder}/utterances.tsv", "utterance", "errors", "words")
-    if isinstance(decoding, DepthDecoding):
-        found = [row for row in found if row["layers"] == system.kept]
-    errors, words = ([int(row[column]) for row in found] for column in ("errors", "words"))
-    return [row["utterance"] for row in found], errors, words
-
-
-def _compared(results: Results, rival: System, pairs: Mapping[str, tuple[Counts, Counts]]) -> dict[str, Any]:
-    """The difference of word error rates from those of `rival`; of several languages, of the means."""
-    for code, (mine, other) in pairs.items():
-        if (mine[0], mine[2]) != (other[0], other[2]):
-            folder = results.root / rival.decodings[code].folder
-            raise SecateurError(f"{folder} is not about the same utterances; delete it and run again")
-    triples = {code: (mine[1], other[1], mine[2]) for code, (mine, other) in pairs.items()}
-    first = next(iter(triples.values()))
-    compared = paired_bootstrap(*first) if len(triples) == 1 else paired_average(triples)
-    difference = compared.difference
-    values = (difference.value, difference.low, difference.high, compared.p_value)
-    return dict(zip(DIFFERENCE, values, strict=True)) | {"verdict": verdict(difference.low, difference.high)}
+        yield Part(TRAINED, depth, "", System({code: Decoding(other, split, code, search) for code in codes}))
 
 
 def verdict(low: float, high: float, margin: float = MARGIN) -> str:
@@ -246,8 +191,8 @@ def _finetuned(
     codes = languages(results.config, run.corpus, run.scope)
     for split in splits(results.config, run.corpus):
         for search in entry["searches"]:
-            system = System("", 0, "", {code: Decoding(run, split, code, search) for code in codes})
-            for language, values in _scored(results, system, None):
+            system = System({code: Decoding(run, split, code, search) for code in codes})
+            for language, values in scored(results, system):
                 axes = {"corpus": run.corpus, "model": entry["model"], "seed": run.seed}
                 place = {"split": split, "language": language, "search": search}
                 yield {**axes, **facts, **place, **{name: value for name, value in values.items() if name != "cer"}}
@@ -369,14 +314,4 @@ def _blocks(rows: Sequence[Row], *axes: str) -> dict[tuple[str, ...], list[Row]]
 def _about(tables: views.Tables, corpus: str, model: str, rows: Sequence[Row], named: set[str] | None = None) -> str:
     """Corpus, budget and seeds of the models that rows of layers are about."""
     named = named or {model, *(f"{model}-depth{row['depth']}" for row in rows)}
-    trained = [
-        run
-        for run in tables["runs"]
-        if run["stage"] == "model"
-        and run["corpus"] == corpus
-        and run["scope"] == "all"
-        and (run["model"] if run["method"] == "dense" else f"{run['model']}/{run['method']}") in named
-    ]
-    seeds = sorted({row["seed"] for row in rows}, key=int)
-    budget = f" Budget: {views.effort(trained)}." if trained else ""
-    return f"{views.speech(tables, corpus)}{budget} Seeds: {len(seeds)} ({', '.join(seeds)})."
+    return views.about(tables, corpus, rows, named)

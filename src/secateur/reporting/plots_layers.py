@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from secateur.layers.runs import STRATEGIES
 from secateur.reporting import drawing
 from secateur.reporting.drawing import NothingToShow, Tables
 from secateur.reporting.grid import Row
@@ -42,16 +43,15 @@ def depth(tables: Tables) -> Figure:
 
 
 def _rates(ax: Axes, rows: Sequence[Row]) -> None:
-    strategies = list(dict.fromkeys(row["strategy"] for row in rows if row["strategy"] not in (WHOLE, TRAINED)))
-    colours = dict(zip(strategies, drawing.palette(len(strategies)), strict=True))
+    colours = dict(zip(STRATEGIES, drawing.palette(len(STRATEGIES)), strict=True))
     whole = [row for row in rows if row["strategy"] == WHOLE]
-    for number, strategy in enumerate([*strategies, TRAINED]):
+    for number, strategy in enumerate([*STRATEGIES, TRAINED]):
         members = [row for row in rows if row["strategy"] == strategy]
         depths = sorted({int(row["depth"]) for row in members})
         if not depths:
             continue
         colour = colours.get(strategy, BLACK)
-        shift = 0.06 * (number - len(strategies) / 2)
+        shift = 0.06 * (number - len(STRATEGIES) / 2)
         cells = [drawing.cell(members, "wer", depth=str(depth)) for depth in depths]
         places = [depth + shift for depth in depths]
         if strategy != TRAINED:

@@ -44,6 +44,12 @@ SECTIONS = (
         ("sparsity", "schedule", "adaptation", "overlap", "matrix_sparsity"),
     ),
     Section("layers", "Layers on demand", ("layers", "depth_rtf", "finetune"), ("depth", "similarity", "late")),
+    Section(
+        "heads",
+        "Attention heads and language models",
+        ("locality", "lm", "combined", "heads"),
+        ("heads", "lm", "importance"),
+    ),
     Section("time", "Decoding time", ("latency",), ("latency", "tradeoff")),
     Section("size", "Size", ("size", "storage"), ()),
     Section("training", "Training", (), ("loss",)),

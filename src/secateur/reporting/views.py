@@ -206,6 +206,21 @@ def speech(tables: Tables, corpus: str) -> str:
     return f"Corpus {corpus}: recordings of people."
 
 
+def about(tables: Tables, corpus: str, rows: Sequence[Row], named: set[str]) -> str:
+    """Corpus, budget and seeds of multilingual models, by the names that tables of sub-models call them."""
+    trained = [
+        run
+        for run in tables["runs"]
+        if run["stage"] == "model"
+        and run["corpus"] == corpus
+        and run["scope"] == "all"
+        and (run["model"] if run["method"] == "dense" else f"{run['model']}/{run['method']}") in named
+    ]
+    seeds = sorted({row["seed"] for row in rows}, key=int)
+    budget = f" Budget: {effort(trained)}." if trained else ""
+    return f"{speech(tables, corpus)}{budget} Seeds: {len(seeds)} ({', '.join(seeds)})."
+
+
 def _budget(tables: Tables, corpus: str, rows: Sequence[Row]) -> str:
     """Training steps, measured seconds, processors and seeds of the models that `rows` are about."""
     kind = itemgetter("model", "method", "sparsity_target")

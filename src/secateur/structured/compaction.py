@@ -23,29 +23,30 @@ class NoBlock(torch.nn.Module):
         return hidden.new_zeros(())
 
 
-def keep_outputs(linear: torch.nn.Linear, index: Index) -> None:
+def keep_outputs(linear: torch.nn.Linear, index: Index, or_none: bool = False) -> None:
     """Keep only these outputs (rows of `weight`, entries of `bias`) of a linear layer.
 
     Args:
         index: numbers of the outputs to keep, from 0, ascending, each once.
+        or_none: whether there may be none: the layer then has no output (or no input, and gives its bias).
 
     Raises SecateurError for another index.
     """
-    index = _checked(index, linear.out_features, "output")
-    keep_slices(linear, "weight", index, 0)
+    index = _checked(index, linear.out_features, "output", or_none)
+    keep_slices(linear, "weight", index, 0, or_none)
     if linear.bias is not None:
-        keep_slices(linear, "bias", index, 0)
+        keep_slices(linear, "bias", index, 0, or_none)
     linear.out_features = len(index)
 
 
-def keep_inputs(linear: torch.nn.Linear, index: Index) -> None:
+def keep_inputs(linear: torch.nn.Linear, index: Index, or_none: bool = False) -> None:
     """Keep only these inputs (columns of `weight`) of a linear layer; as `keep_outputs`."""
-    index = _checked(index, linear.in_features, "input")
-    keep_slices(linear, "weight", index, 1)
+    index = _checked(index, linear.in_features, "input", or_none)
+    keep_slices(linear, "weight", index, 1, or_none)
     linear.in_features = len(index)
 
 
-def keep_units(up: torch.nn.Linear, down: torch.nn.Linear, index: Index) -> None:
+def keep_units(up: torch.nn.Linear, down: torch.nn.Linear, index: Index, or_none: bool = False) -> None:
     """Keep only these units between two linear layers, as in a feed-forward network: `down(activation(up(x)))`.
 
     The result equals that of the network whose other units are set to zero after the activation.
@@ -57,14 +58,14 @@ def keep_units(up: torch.nn.Linear, down: torch.nn.Linear, index: Index) -> None
             f"the first layer has {up.out_features} outputs and the second {down.in_features} inputs; name two layers "
             "that follow one another"
         )
-    keep_outputs(up, index)
-    keep_inputs(down, index)
+    keep_outputs(up, index, or_none)
+    keep_inputs(down, index, or_none)
 
 
-def keep_slices(module: torch.nn.Module, name: str, index: Index, dim: int) -> None:
+def keep_slices(module: torch.nn.Module, name: str, index: Index, dim: int, or_none: bool = False) -> None:
     """Keep only these slices along `dim` of the parameter `name` of `module`; index as in `keep_outputs`."""
     whole = getattr(module, name)
-    index = _checked(index, whole.shape[dim], f"slice of {name}").to(whole.device)
+    index = _checked(index, whole.shape[dim], f"slice of {name}", or_none).to(whole.device)
     # A copy, so that the memory of the whole is set free.
     kept = torch.nn.Parameter(whole.detach().index_select(dim, index), requires_grad=whole.requires_grad)
     setattr(module, name, kept)
@@ -91,8 +92,10 @@ def remove_block(layer: torch.nn.Module, block: str, norm: str | None = None) ->
         setattr(layer, norm, torch.nn.Identity())
 
 
-def _checked(index: Index, size: int, what: str) -> torch.Tensor:
+def _checked(index: Index, size: int, what: str, or_none: bool) -> torch.Tensor:
     index = torch.as_tensor(index)
+    if or_none and index.shape == (0,):
+        return index.long()
     if (
         index.ndim != 1
         or not len(index)

@@ -26,6 +26,7 @@ CONFIG = {
     "regularise": [
         LATE | {"variants": [{"name": "both", "training": "short"}, {"name": "control", "training": "long"}]}
     ],
+    "heads": [],
     "decode": {"splits": ["test"], "searches": ["greedy"]},
 }
 

@@ -25,6 +25,7 @@ CONFIG = {
     "prune": [],
     "layers": [],
     "regularise": [],
+    "heads": [],
     "dense": [{"corpus": "talk_show", "model": "ctc", "scopes": ["all", "each"]}],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam", "beam_lm"]},
     "seeds": [0, 1],

@@ -29,6 +29,7 @@ CONFIG = {
     "prune": [],
     "layers": [],
     "regularise": [],
+    "heads": [],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam", "beam-lm", "lexicon"]},
     "seeds": [1],
 }

@@ -73,13 +73,13 @@ def pruned(tmp_path_factory, write_study) -> tuple[dict, Path, dict]:
         for kept, errors in ERRORS.items():
             errors = [min(count + more, words) for count, words in zip(errors, (6, 4), strict=True)]
             rows += [
-                {"layers": kept, "utterance": f"u{place}", "words": words, "errors": wrong}
+                {"sub_model": kept, "utterance": f"u{place}", "words": words, "errors": wrong}
                 for place, (words, wrong) in enumerate(zip((6, 4), errors, strict=True))
             ]
             rate = 10.0 * sum(errors)
             scores[kept] = {"wer": rate, "wer_low": rate, "wer_high": rate, "cer": rate / 2}
         write_json(folder / "score.json", scores)
-        write_tsv(folder / "utterances.tsv", ("layers", "utterance", "words", "errors"), rows)
+        write_tsv(folder / "utterances.tsv", ("sub_model", "utterance", "words", "errors"), rows)
         write_json(folder / "run.json", read_json(root / run.folder / "run.json"))
     speeds = [("ctc", 3, 0.09), ("ctc", 2, 0.06), ("ctc", 1, 0.03), ("ctc-depth2", 2, 0.05)]
     columns = ("model", "depth", "rtf")

@@ -50,6 +50,7 @@ CONFIG = {
     ],
     "layers": [],
     "regularise": [],
+    "heads": [],
     "prune": [ENTRY],
     "decode": {"splits": ["test"], "searches": ["greedy"]},
     "seeds": [0],

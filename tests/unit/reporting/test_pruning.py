@@ -22,6 +22,7 @@ PRUNING = {
     "seeds": [0],
     "layers": [],
     "regularise": [],
+    "heads": [],
     "prune": [
         {
             "corpus": "talk_show",

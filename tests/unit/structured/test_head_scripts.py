@@ -17,8 +17,10 @@ from secateur.errors import SecateurError
 from secateur.files import read_json, read_tsv
 from secateur.models import build_model, load_model, save_model
 from secateur.pruning.mask import Mask, mask_file
+from secateur.structured import removals
 from secateur.structured.heads import Head, heads, masked
 from secateur.structured.importance import IMPORTANCES, read_importance
+from secateur.structured.policies import removal_order
 
 SCRIPTS = Path(__file__).parents[3] / "workflow" / "scripts"
 TEXTS = {"en": ["a b", "ab", "b b"], "fr": ["c", "ca c"]}
@@ -198,6 +200,70 @@ def test_a_smaller_model_goes_through_the_other_scripts(corpus, tmp_path):
     assert [given.name for given in inputs] == ["speech", "speech_lengths"]
 
 
+def test_one_file_has_the_sets_of_all_systems_each_once(corpus, tmp_path):
+    given = ("head_removals", "--model", corpus / "model", "--importances", corpus / "importance.tsv")
+    file = tmp_path / "removals.json"
+    systems = ["gradient/global", "gradient/latency-aware", "gradient-min-max/global", "random/by-layer"]
+    run(*given, "--times", corpus / "times.json", "--systems", *systems, "--shares", 0.3, 1, "--output", file)
+    found = read_json(file)
+    assert [(row["importance"], row["policy"], row["share"], row["heads_removed"]) for row in found["systems"]] == [
+        (*system.split("/"), share, count) for system in systems for share, count in ((0.3, 5), (1, 17))
+    ]
+    names = {(row["importance"], row["policy"], row["share"]): row["set"] for row in found["systems"]}
+    # Scaled from 0 to 1 the order is the same, and all heads are all heads.
+    assert names["gradient-min-max", "global", 0.3] == "gradient global 0.3"
+    assert names["random", "by-layer", 1] == "gradient global 1"
+    assert set(names.values()) == set(found["sets"])
+    whole = load_model(corpus / "model").model
+    for name, compacted in removals.sub_models(whole, file):
+        removed = [Head(*head) for head in found["sets"][name]["removed"]]
+        assert heads(compacted) == [head for head in heads(whole) if head not in removed]
+        assert found["sets"][name]["parameters"] == sum(parameter.numel() for parameter in compacted.parameters())
+        assert found["sets"][name]["bytes"] == 4 * found["sets"][name]["parameters"]
+    assert found["whole"]["heads"] == 17 and found["whole"]["parameters"] > found["sets"][name]["parameters"]
+
+    importances = {name: read_importance(corpus / "importance.tsv", name) for name in ("gradient", "random")}
+    order = removal_order("by-layer", importances["random"])
+    sets = found["sets"][names["random", "by-layer", 0.3]]["removed"]
+    assert [Head(*head) for head in sets] == order[:5]
+    with pytest.raises(SecateurError, match="--systems: 'gradient'; give IMPORTANCE/POLICY"):
+        run(*given, "--systems", "gradient", "--shares", 0.3, "--output", file)
+
+
+def test_all_sets_are_decoded_in_one_process_as_each_would_be_alone(corpus, tmp_path):
+    file = tmp_path / "removals.json"
+    run("head_removals", "--model", corpus / "model", "--importances", corpus / "importance.tsv", "--systems",
+        "gradient/global", "--shares", 0.4, 0.8, "--output", file)  # fmt: skip
+    data = ("--data", corpus / "data/en/dev", "--features", corpus / "features/en/dev", "--device", "cpu")
+    search = ("--search", json.dumps(BEAM | {"lm": None, "lm_weight": 0.0}))
+    run("decode", "--model", corpus / "model", *data, *search, "--heads", file, "--output", tmp_path / "all")
+    rows = read_tsv(tmp_path / "all" / "hypotheses.tsv")
+    assert [row["sub_model"] for row in rows] == ["gradient global 0.4"] * 3 + ["gradient global 0.8"] * 3
+    for share in (0.4, 0.8):
+        prune(corpus, tmp_path / "one", "--share", share)
+        run("decode", "--model", tmp_path / "one", *data, *search, "--output", tmp_path / "alone")
+        alone = [row["hypothesis"] for row in read_tsv(tmp_path / "alone" / "hypotheses.tsv")]
+        assert [row["hypothesis"] for row in rows if row["sub_model"] == f"gradient global {share:g}"] == alone
+    run("score", "--hypotheses", tmp_path / "all" / "hypotheses.tsv", "--output", tmp_path / "all")
+    assert set(read_json(tmp_path / "all" / "score.json")) == {"gradient global 0.4", "gradient global 0.8"}
+    with pytest.raises(SecateurError, match="give --layers or --heads, not both"):
+        run("decode", "--model", corpus / "model", *data, *search, "--heads", file, "--layers", file, "--output", file)
+
+
+def test_a_smaller_model_recovers_without_a_mask(corpus, tmp_path):
+    prune(corpus, tmp_path / "pruned", "--share", 0.5)
+    record = run(
+        "finetune", "--start", tmp_path / "pruned", "--training", json.dumps(TRAINING), "--device", "cpu",
+        "--data", corpus / "data", "--features", corpus / "features", "--tokens", corpus / "tokens.txt",
+        "--languages", *TEXTS, "--output", tmp_path / "recovered",
+    )  # fmt: skip
+    smaller, recovered = load_model(tmp_path / "pruned"), load_model(tmp_path / "recovered")
+    assert heads(recovered.model) == heads(smaller.model) and recovered.config == smaller.config
+    assert not (tmp_path / "recovered" / "masks").exists()
+    assert record["initial_loss"] > 0 and "dense_loss" not in record
+    assert not torch.equal(recovered.model(**make_batch().tensors)[0], smaller.model(**make_batch().tensors)[0])
+
+
 def test_systems_take_turns_and_are_compared(corpus, tmp_path):
     prune(corpus, tmp_path / "pruned", "--share", 1)
     systems = {
@@ -205,18 +271,31 @@ def test_systems_take_turns_and_are_compared(corpus, tmp_path):
         "without": {"model": str(corpus / "model"), "search": BEAM | {"lm": None, "lm_weight": 0.0}, "lm": None},
         "pruned": {"model": str(tmp_path / "pruned"), "search": GREEDY},
     }
-    record = run("latency", "--systems", json.dumps(systems), *data_of(corpus), "--utterances", 2, "--repeats", 2,
-                 "--device", "cpu", "--output", tmp_path / "latency")  # fmt: skip
+    run(
+        "head_removals", "--model", corpus / "model", "--importances", corpus / "importance.tsv", "--systems",
+        "gradient/global", "random/by-layer", "--shares", 0.5, 1, "--output", tmp_path / "removals.json",
+    )  # fmt: skip
+    systems["sets"] = systems["without"] | {"heads": str(tmp_path / "removals.json")}
+    record = run(
+        "latency", "--systems", json.dumps(systems), "--baseline", "whole", *data_of(corpus), "--utterances", 2,
+        "--repeats", 2, "--device", "cpu", "--output", tmp_path / "latency",
+    )  # fmt: skip
     assert (record["utterances"], record["repeats"]) == (4, 2)
     rows = read_tsv(tmp_path / "latency" / "latency.tsv")
-    assert [row["system"] for row in rows] == ["whole"] * 4 + ["without"] * 4 + ["pruned"] * 4
-    assert len({row["utterance"] for row in rows}) == 4
+    sets = ["", "gradient global 0.5", "gradient global 1", "random by-layer 0.5"]
+    assert [(row["system"], row["sub_model"]) for row in rows[::4]] == [
+        *((name, "") for name in ("whole", "without", "pruned")), *(("sets", name) for name in sets)
+    ]  # fmt: skip
+    assert len({row["utterance"] for row in rows}) == 4 and len(rows) == 4 * 7
     found = read_json(tmp_path / "latency" / "latency.json")["systems"]
     assert (found["whole"]["lm_s"] > 0) == (found["without"]["lm_s"] == 0) == True  # noqa: E712
     assert found["whole"]["relative"] == [1.0, 1.0, 1.0]
     for name, system in found.items():
         total = sum(
-            float(row[part]) for row in rows if row["system"] == name for part in ("encoder_s", "search_s", "lm_s")
+            float(row[part])
+            for row in rows
+            if f"{row['system']} {row['sub_model']}".strip() == name
+            for part in ("encoder_s", "search_s", "lm_s")
         )
         assert system["total_s"] == pytest.approx(total / 4)
         low, high = system["intervals"]["total_s"]
