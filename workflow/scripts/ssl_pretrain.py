@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from secateur.errors import SecateurError
 from secateur.jobs import job, json_argument
 from secateur.ssl import fitting
 from secateur.ssl.checkpoints import load_encoder, save_encoder
@@ -26,6 +27,8 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     config = EncoderConfig.from_dict(arguments.encoder, "--encoder")
     torch.manual_seed(arguments.seed)
     encoder = load_encoder(arguments.start) if arguments.start else Encoder(config)
+    if encoder.config != config:
+        raise SecateurError(f"{arguments.start}: its sizes are not those of --encoder; give the configuration it has")
     model = MaskedPrediction(encoder, arguments.head)
     inputs = [arguments.targets / "clusters.json"]
     inputs += [arguments.start / "model.safetensors"] if arguments.start else []
