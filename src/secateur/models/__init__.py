@@ -126,9 +126,12 @@ def save_tensors(
             raise
 
 
-def load_tensors(path: str | Path) -> dict[str, torch.Tensor]:
-    """Read the tensors that `save_tensors` wrote. Raises SecateurError as `read_tensors` does."""
-    return read_tensors(path)[0]
+def load_tensors(path: str | Path, foreign: bool = False) -> dict[str, torch.Tensor]:
+    """Read the tensors that `save_tensors` wrote, or, if `foreign`, those of a file of others, which has no checksum.
+
+    Raises SecateurError as `read_tensors` does.
+    """
+    return _read_safetensors(path)[0] if foreign else read_tensors(path)[0]
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -136,6 +139,16 @@ def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, s
 
     Raises SecateurError naming the file when it is missing, truncated or damaged, and when it has no checksum.
     """
+    tensors, header = _read_safetensors(path)
+    if CHECKSUM not in header:
+        raise SecateurError(f"{path}: has no checksum, so this version did not write it; make it again")
+    if header[CHECKSUM] != _checksum(tensors, header.get("texts")):
+        raise SecateurError(f"{path}: the checksum does not fit; the file is damaged: delete it and run again")
+    return tensors, header["texts"]
+
+
+def _read_safetensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors of any safetensors file, and our header, empty in files of others."""
     try:
         with safe_open(path, "pt") as stream:
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118, it is no mapping
@@ -144,11 +157,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, s
         raise SecateurError(f"{path}: no such file; the job that makes it has not run") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise SecateurError(f"{path}: not a whole safetensors file ({error}); delete it and run again") from error
-    if CHECKSUM not in header:
-        raise SecateurError(f"{path}: has no checksum, so this version did not write it; make it again")
-    if header[CHECKSUM] != _checksum(tensors, header.get("texts")):
-        raise SecateurError(f"{path}: the checksum does not fit; the file is damaged: delete it and run again")
-    return tensors, header["texts"]
+    return tensors, header
 
 
 def _checksum(tensors: Mapping[str, torch.Tensor], texts: Any) -> str:

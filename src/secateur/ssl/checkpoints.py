@@ -53,7 +53,7 @@ def load_encoder(folder: str | Path, device: str | torch.device = "cpu") -> Enco
     if "format" not in values and (folder / "preprocessor_config.json").exists():
         values["do_normalize"] = bool(read_json(folder / "preprocessor_config.json").get("do_normalize", False))
     config = EncoderConfig.from_dict(values, source)
-    state = _weights(folder)
+    state = _weights(folder, foreign="format" not in values)
     if "format" not in values:
         state = _from_hugging_face(state, config)
     encoder = Encoder(config)
@@ -67,7 +67,7 @@ def load_encoder(folder: str | Path, device: str | torch.device = "cpu") -> Enco
     return encoder.to(device).eval()
 
 
-def _weights(folder: Path) -> dict[str, torch.Tensor]:
+def _weights(folder: Path, foreign: bool) -> dict[str, torch.Tensor]:
     if not (folder / WEIGHTS).exists():
         pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
         if pickled:
@@ -81,7 +81,7 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
                 f"{folder}: the weights are in several files; save them as one, with "
                 ".save_pretrained(NEW_FOLDER, max_shard_size='10GB')"
             )
-    return {name: value.float() for name, value in load_tensors(folder / WEIGHTS).items()}
+    return {name: value.float() for name, value in load_tensors(folder / WEIGHTS, foreign).items()}
 
 
 def _from_hugging_face(state: Mapping[str, torch.Tensor], config: EncoderConfig) -> dict[str, torch.Tensor]:
