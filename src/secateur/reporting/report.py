@@ -4,6 +4,7 @@ It reads the tables, the figures and the configuration. The same files give the 
 """
 
 import base64
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ def write_report(
         sections=[section for section in sections if section["tables"] or section["figures"]],
         tidy=[f"{table.name}.tsv" for table in TABLES],
         figures=[f"{name}.svg" for name in shown],
-        configuration=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100),
+        configuration=yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True, width=100),
     )
     write_text(output, page.strip() + "\n")
 
