@@ -278,6 +278,7 @@ training:
   acoustic: {{steps: 5, warmup: 2, evaluate_every: 5}}
 dense: [{{corpus: mine, model: ctc}}]
 prune: []
+layers: []
 heads: []
 decode: {{searches: [greedy]}}
 """)
@@ -290,7 +291,7 @@ decode: {{searches: [greedy]}}
 
 def test_killed_in_training_the_next_run_resumes_and_ends_with_the_same_bytes(clone, edited):
     """SIGKILL of everything in the middle of training; then the same command again, and nothing else."""
-    edited(STUDY, "acoustic: {steps: 20", "acoustic: {checkpoint_seconds: 0, steps: 150")
+    edited(STUDY, "acoustic: {steps: 20", "acoustic: {checkpoint_seconds: 0, steps: 600")
     folder = clone / SMOKE / "models/espeak/ctc/en/dense/s000/seed1"
     target = str(folder.relative_to(clone) / "model.safetensors")
     launch(clone, target)
