@@ -10,6 +10,7 @@ from secateur.datadir import Utterance, write_data_dir
 
 RATE = 16000
 HOP = 320
+WIDTH = 192
 LETTER_SECONDS = 0.16
 LETTERS = {letter: 600 + 500 * place for place, letter in enumerate("abcdefgh")}
 VOICES = {"ann": 150, "bob": 220, "cat": 290, "dan": 360}
@@ -26,7 +27,11 @@ def tones(text: str, voice: str) -> np.ndarray:
 
 
 class Hears(torch.nn.Module):
-    """Magnitudes of a short-time Fourier transform, as the second of two layers; the first is zero."""
+    """Magnitudes of a short-time Fourier transform and how they change, as the second of two layers; the first is zero.
+
+    All frames of a tone are alike but its first: without that, a classifier of single frames could not tell by CTC
+    where a letter begins.
+    """
 
     def __init__(self):
         super().__init__()
@@ -39,7 +44,9 @@ class Hears(torch.nn.Module):
         waveforms = torch.nn.functional.pad(waveforms, (0, HOP))
         pieces = waveforms[:, :longest].reshape(len(waveforms), -1, HOP)
         spectrum = torch.fft.rfft(pieces, dim=2).abs()[..., 1:97] / 30
-        return [torch.zeros_like(spectrum), spectrum], frames
+        before = torch.nn.functional.pad(spectrum, (0, 0, 1, 0))[:, :-1]
+        heard = torch.cat([spectrum, spectrum - before], dim=2)
+        return [torch.zeros_like(heard), heard], frames
 
 
 class Deaf(torch.nn.Module):
@@ -47,9 +54,9 @@ class Deaf(torch.nn.Module):
 
     def forward(self, waveforms, lengths):
         frames = lengths // HOP
-        states = torch.zeros(len(waveforms), int(frames.max()), 96)
+        states = torch.zeros(len(waveforms), int(frames.max()), WIDTH)
         for state, length, count in zip(states, lengths.tolist(), frames.tolist(), strict=True):
-            state[:count] = torch.randn(count, 96, generator=torch.Generator().manual_seed(length))
+            state[:count] = torch.randn(count, WIDTH, generator=torch.Generator().manual_seed(length))
         return [states, states], frames
 
 
@@ -70,7 +77,7 @@ def write_corpus(root: Path) -> None:
                 application = "vm" if "a" in text.split()[0] else "conf"
                 name = f"{language}-{application}-{split}{number}"
                 path = root / "audio" / f"{name}.wav"
-                path.parent.mkdir(exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 soundfile.write(str(path), tones(text, voice), RATE)
                 seconds = LETTER_SECONDS * len(text)
                 utterances.append(Utterance(name, str(path), text, voice, language, seconds))
@@ -91,6 +98,7 @@ TRAINING = {
     "checkpoint_seconds": 1000,
     "batch": 16,
 }
+RECOGNITION = TRAINING | {"steps": 600, "learning_rate": 0.03, "batch": 4, "evaluate_every": 200}
 POOLED = {"projection": 16, "normalize": False, "balance": False, "training": TRAINING}
 NO_SPECAUG = {"frequency_masks": 0, "frequency_width": 0, "time_masks": 0, "time_width": 0.0}
 RECURRENT = {"projection": 16, "stack": 1, "layers": 1, "hidden": 16, "dropout": 0.0, "normalize": False,
@@ -104,13 +112,13 @@ def options(**changes):
         "ic": POOLED | {"languages": ["en", "fr"], "minimum": 3, "max_seconds": None},
         "sid": POOLED
         | {"languages": list(VOICE_OF), "seconds": 0.3, "clips": {"train": 12, "dev": 4, "test": 6}},
-        "asr": RECURRENT | {"languages": ["en"], "max_seconds": None, "training": TRAINING},
+        "asr": RECURRENT | {"languages": ["en"], "max_seconds": None, "training": RECOGNITION},
         "qbe": {"languages": ["en"], "queries": 8, "words": 1, "letters": 3, "max_seconds": None},
         "sv": {"languages": list(VOICE_OF), "seconds": 0.6, "clips": {"train": 12, "dev": 3, "test": 5},
                "projection": 16, "hidden": 16, "pooled": 32, "scale": 30.0, "margin": 0.4, "normalize": False,
                "training": TRAINING | {"learning_rate": 0.003}},
         "sd": {"languages": ["en", "fr", "it", "ru"], "mixtures": {"train": 30, "dev": 6, "test": 10},
-               "min_seconds": 0.3, "max_seconds": 3.0, "gain_db": 2.0, "seed": 1, "hidden": 24, "normalize": False,
-               "training": TRAINING | {"batch": 20}},
+               "min_seconds": 0.3, "max_seconds": 3.0, "gain_db": 2.0, "seed": 1, "hidden": 32, "normalize": False,
+               "training": TRAINING | {"steps": 150, "learning_rate": 0.02, "batch": 10, "evaluate_every": 50}},
     }  # fmt: skip
     return {name: {"source": "directories"} | everything[name] | changes for name in everything}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from superb_tones import HOP, RATE, Hears
+from superb_tones import HOP, RATE, WIDTH, Hears
 
 from secateur.errors import SecateurError
 from secateur.superb.clips import Clip, Part, middle, recording, whole
@@ -27,10 +27,10 @@ def test_a_clip_is_encoded_once_and_alike_in_any_batch(clips):
     for clip, state, mean in zip(clips, frames, means, strict=True):
         (alone,) = Hidden(Hears(), CPU).frames([clip])
         assert state.dtype == torch.float16 and torch.equal(state, alone)
-        assert state.shape == (2, len(clip.samples()) // HOP, 96) and mean.shape == (2, 96)
+        assert state.shape == (2, len(clip.samples()) // HOP, WIDTH) and mean.shape == (2, WIDTH)
         torch.testing.assert_close(mean, state.float().mean(1), rtol=2e-3, atol=1e-3)
     assert hidden.seconds_encoded == pytest.approx(sum(clip.seconds for clip in clips))
-    assert hidden.shape(clips[0]) == (2, 96)
+    assert hidden.shape(clips[0]) == (2, WIDTH)
 
 
 def test_means_alone_keep_no_frames(clips):
@@ -52,7 +52,7 @@ def test_frames_are_joined_to_keep_to_a_rate(clips):
     (whole_rate,) = Hidden(Hears(), CPU).frames(clips[:1])
     (half,) = Hidden(Hears(), CPU, rate=25).frames(clips[:1])
     (same,) = Hidden(Hears(), CPU, rate=60).frames(clips[:1])
-    assert torch.equal(half, joined(whole_rate, 2)) and half.shape[2] == 192
+    assert torch.equal(half, joined(whole_rate, 2)) and half.shape[2] == 2 * WIDTH
     assert torch.equal(same, whole_rate)
     assert joined(torch.arange(6.0).view(1, 3, 2), 2).tolist() == [[[0, 1, 2, 3], [4, 5, 4, 5]]]
 
