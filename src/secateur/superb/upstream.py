@@ -14,8 +14,8 @@ the same for all clips: they only bring the features to the scale of hidden stat
 class Fbank(torch.nn.Module):
     """SUPERB's baseline: 80 log-mel energies with first and second deltas over five frames, every 10 ms. One layer.
 
-    They are not normalised per clip (s3prl's `fbank_no_cmvn`): with its `fbank`, which is, nothing is left of a mean over
-    time, and every task that pools would stay at chance (s3prl/s3prl, issue 316).
+    They are not normalised per clip (s3prl's `fbank_no_cmvn`): with its `fbank`, which is, nothing is left of a mean
+    over time, and every task that pools would stay at chance (s3prl/s3prl, issue 316).
     """
 
     def forward(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
