@@ -1,6 +1,7 @@
 # `make results` and `make test` set up what they need in .venv and do their job; `make help` lists the rest.
 
 STUDY ?= default## config.yaml (default), a name in workflow/studies, or the path of a configuration file
+PROFILE ?=## profile of a cluster, e.g. slurm: a name in profiles, or a folder (without it, jobs run on this machine)
 CORES ?=## CPU cores to use at a time (all of this machine)
 ARGS ?=## passed on to Snakemake by `make results`, to pytest by `make test`, to BENCH by `make bench`, to `make plan`
 BENCH ?=## the benchmark to run, e.g. decode (all of benchmarks/, each without arguments)
@@ -10,19 +11,25 @@ unexport PYTHONPATH PYTHONHOME
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help results plan test lint bench venv
+.PHONY: help results plan test test-cluster soak lint bench venv
 
 help: ## list the targets
-	@awk -F ' ?([?]=[^#]*|:.*)## ' '/^[A-Za-z]+ ?([?]=[^#]*|:.*)## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ' ?([?]=[^#]*|:.*)## ' '/^[A-Za-z-]+ ?([?]=[^#]*|:.*)## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
 
 results: venv ## run a study: STUDY=smoke, CORES=4, ARGS='-n' for a dry run
-	@$(IN_VENV) python workflow/run.py --study "$(STUDY)" $(if $(CORES),--cores "$(CORES)") -- $(ARGS)
+	@$(IN_VENV) python workflow/run.py --study "$(STUDY)" $(if $(PROFILE),--profile "$(PROFILE)") $(if $(CORES),--cores "$(CORES)") -- $(ARGS)
 
 plan: venv ## what a study will cost in jobs, steps, hours and disk: STUDY=mls-tables, ARGS='--speed 0.8' (steps a second)
 	@$(IN_VENV) python workflow/plan.py --study "$(STUDY)" $(ARGS)
 
 test: venv ## run the tests
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-cluster: venv ## run the tests on a SLURM cluster of virtual nodes, which it sets up (root, Debian or Ubuntu)
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -m cluster tests/cluster $(ARGS)
+
+soak: venv ## kill processes of the smoke study again and again: SECATEUR_KILLS=100
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -m soak -s $(ARGS)
 
 lint: venv ## check style: ruff, snakefmt, snakemake --lint
 	@$(IN_VENV) ruff check .

@@ -15,6 +15,8 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/prune.smk"
 include: "workflow/rules/decode.smk"
+include: "workflow/rules/layers.smk"
+include: "workflow/rules/heads.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -36,4 +38,12 @@ rule models:
 
 rule decodings:
     input:
-        [score_file(decoding) for decoding in study.decodings(config)],
+        [
+            score_file(decoding)
+            for decoding in (
+                *study.decodings(config),
+                *layers.decodings(config),
+                *heads.decodings(config),
+                *heads.combined_decodings(config),
+            )
+        ],

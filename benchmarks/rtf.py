@@ -14,14 +14,13 @@ with a batch. Only ratios mean anything on a shared machine.
 
 import argparse
 import logging
-import statistics
 import warnings
 from typing import Any
 
 import numpy as np
 import torch
 
-from secateur.decoding import Recognizer, decode
+from secateur.decoding import Features, Recognizer, decode_in_turns
 from secateur.layers.depth import keep_layers
 from secateur.models import build_model
 from secateur.tokens import Tokenizer
@@ -74,24 +73,24 @@ def main() -> None:
 
 def measure(device: torch.device, batch: int, utterances: int, arguments: argparse.Namespace) -> None:
     """Print the real-time factor of every depth on a device."""
-    features = made_up(utterances)
-    audio = sum(map(len, features.values())) / 100
+    features = Features(made_up(utterances))
+    audio = sum(features.lengths.values()) / 100
     search = {"type": "ctc_greedy", "batch": batch, "batch_frames": 10**9}
     recognizers = {depth: recognizer(depth, device) for depth in arguments.depths}
-    factors: dict[int, list[float]] = {depth: [] for depth in arguments.depths}
-    for _ in range(arguments.repeats):
-        for depth, found in recognizers.items():
-            results = decode(found, features, search).values()
-            factors[depth].append(sum(result.encoder_s + result.search_s for result in results) / audio)
+    results = decode_in_turns(
+        {depth: (found, search) for depth, found in recognizers.items()}, features, arguments.repeats
+    )
+    factors = {
+        depth: sum(result.encoder_s + result.search_s for result in found.values()) / audio
+        for depth, found in results.items()
+    }
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {arguments.threads} thread(s)"
     print(f"\n{name}, batch {batch}, {utterances} utterances, {audio:.0f} s of audio")
     print(f"{'depth':>6}{'RTF':>10}{'ratio':>14}{'parameters':>14}")
-    first = statistics.median(factors[arguments.depths[0]])
-    for depth, values in factors.items():
-        factor = statistics.median(values)
+    for depth, factor in factors.items():
         parameters = sum(parameter.numel() for parameter in recognizers[depth].model.parameters())
-        print(f"{depth:6}{factor:10.5f}{factor / first:14.3f}{parameters / 1e6:12.2f} M")
+        print(f"{depth:6}{factor:10.5f}{factor / factors[arguments.depths[0]]:14.3f}{parameters / 1e6:12.2f} M")
 
 
 def recognizer(depth: int, device: torch.device) -> Recognizer:

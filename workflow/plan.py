@@ -213,13 +213,12 @@ def training_jobs(config: Mapping[str, Any]) -> list[Job]:
     jobs = []
     for run in runs.values():
         entry, parents = config["models"][run.model], study.parents(config, run)
-        recipe, kind, masks, after = entry["training"], run.kind, 0, []
+        kind, masks, after = run.kind, 0, []
         if parents:
-            recipe = config["pruning"][study.prune_entry(config, run)["schedule"]]["training"]
             kind = kind.partition("-")[0] if parents.masks else kind
-            masks = len(parents.masks) or 1
+            masks = len(parents.masks) or int(run.masked)
             after = [parent.folder for parent in (parents.start, parents.ranked, *parents.masks.values()) if parent]
-        steps, batch = study.steps(config, run), config["training"][recipe]["batch_seconds"]
+        steps, batch = study.steps(config, run), config["training"][study.recipe(config, run)]["batch_seconds"]
         jobs.append(Job(run.folder, run.corpus, run.model, entry["type"], kind, steps, batch, masks, tuple(after)))
     return jobs + list(language_models.values())
 

@@ -1,7 +1,7 @@
 """Run a study: `make results` in Python. What follows `--` goes to Snakemake.
 
 One run at a time may work in the folder, and it cleans up after one that was killed: jobs that still run are stopped,
-Snakemake's lock is taken away. Nobody needs to know of either.
+here or on a cluster, and Snakemake's lock is taken away. Nobody needs to know of either.
 """
 
 import argparse
@@ -9,7 +9,9 @@ import contextlib
 import fcntl
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +26,9 @@ from secateur.errors import SecateurError
 ROOT = Path(__file__).resolve().parents[1]
 RUN = "SECATEUR_RUN"  # in the environment of Snakemake and its jobs: the folder that they work in
 SECONDS_TO_STOP = 10
+SECONDS_TO_CANCEL = 120
+SLURM_LOGS = Path(".snakemake", "slurm_logs")  # there as soon as a job is submitted
+SLURM_RUN = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")  # how the plugin's job names end
 LOOKS_ONLY = {
     *("-n", "--dry-run", "--dryrun", "--lint", "--list", "-l", "--list-rules", "--summary", "--detailed-summary"),
     *("-S", "-D", "--dag", "--rulegraph", "--filegraph", "--report", "--unlock", "--version", "-v", "--help", "-h"),
@@ -42,10 +47,12 @@ def main(arguments: list[str] | None = None) -> int:
         directory = options.directory.resolve()
         configuration = study_file(directory, options.study)
         name = study_name(configuration)
-        command = snakemake_command(directory, configuration, options.cores, options.snakemake)
+        chosen = ["--profile", str(profile(directory, options.profile))] if options.profile else []
+        command = snakemake_command(directory, configuration, options.cores, [*options.snakemake, *chosen])
         if looks_only(options.snakemake):
             return run(command, directory)
         with only_run(directory) as lock:
+            snakemake_by_hand(directory)
             stop_jobs_left_over(directory)
             unlock(command, directory)
             status = run(command, directory, lock)
@@ -65,12 +72,13 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line; `snakemake` holds what follows `--`."""
     parser = argparse.ArgumentParser(
-        usage="run.py [--study STUDY] [--cores CORES] [--directory DIRECTORY] [-- ARGUMENT ...]",
+        usage="run.py [--study STUDY] [--profile PROFILE] [--cores CORES] [--directory DIRECTORY] [-- ARGUMENT ...]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"Studies: {known(ROOT)}.",
     )
     parser.add_argument("--study", default="default", help="name of a study, or path of a configuration file (default)")
+    parser.add_argument("--profile", help="how to run on a cluster: a name in profiles/, or a folder (on this machine)")
     parser.add_argument("--cores", type=int, help="CPU cores to use at a time (all that this process may use)")
     parser.add_argument("--directory", type=Path, default=ROOT, help="the folder with the Snakefile (this clone)")
     parser.add_argument("snakemake", nargs="*", metavar="ARGUMENT", help="argument of Snakemake")
@@ -111,10 +119,33 @@ def study_file(directory: Path, study: str) -> Path:
     )
 
 
+def profile(directory: Path, name: str) -> Path:
+    """The folder of a profile, named or given by its path, relative to `directory` if it is in it."""
+    for candidate in (directory / "profiles" / name, Path(name).resolve()):
+        if (candidate / "config.yaml").is_file():
+            return candidate.relative_to(directory) if candidate.is_relative_to(directory) else candidate
+    names = ", ".join(sorted(path.parent.name for path in directory.glob("profiles/*/config.yaml")))
+    raise SecateurError(
+        f"no profile is named {name!r}, and no folder with a config.yaml either; known: {names}; "
+        "or give the path of a folder: make results PROFILE=my/profile"
+    )
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """A reader of YAML that refuses a key that is there twice; of others, the last one counts."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.YAMLError(f"{twice!r} is there twice, in line {node.start_mark.line + 1} or below")
+        return super().construct_mapping(node, deep)
+
+
 def study_name(configuration: Path) -> str:
     """The name of a study: its results are in `results/{name}`."""
     try:
-        content = yaml.safe_load(configuration.read_text(encoding="utf-8"))
+        content = yaml.load(configuration.read_text(encoding="utf-8"), UniqueKeys)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise SecateurError(f"{configuration}: not valid YAML ({error})") from error
     name = content.get("study") if isinstance(content, dict) else None
@@ -151,36 +182,64 @@ def only_run(directory: Path) -> Iterator[int]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            pid = lock.read().strip()
+            pid, _, host = lock.read().strip().partition(" ")
             raise SecateurError(
-                f"another run (process {pid}) works in {directory}; wait for it, or stop it: kill -INT {pid}"
+                f"another run (process {pid} on {host}) works in {directory}; wait for it, or stop it: kill -INT {pid}"
             ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        write_holder(lock.fileno(), os.getpid())
         yield lock.fileno()
 
 
-def unlock(command: list[str], directory: Path) -> None:
-    """Take Snakemake's lock away after a run that was killed. Call it only with the folder's lock held."""
-    locks = directory / ".snakemake" / "locks"
-    if not locks.is_dir() or not any(locks.iterdir()):
+def write_holder(lock: int, pid: int) -> None:
+    """Note in the lock's file which process holds it, and on which host: login nodes share the folder."""
+    os.truncate(lock, 0)
+    os.write(lock, f"{pid} {socket.gethostname()}".encode())
+
+
+def snakemake_by_hand(directory: Path) -> None:
+    """Raise SecateurError if a Snakemake that was not started by this launcher works in the folder."""
+    if not locked(directory):
         return
     for pid in processes():
         words = read(pid, "cmdline").split("\0")[:3]
         if working_folder(pid) == directory and any(Path(word).name == "snakemake" for word in words):
             raise SecateurError(f"Snakemake was started by hand (process {pid}) and works in {directory}; wait for it")
+
+
+def locked(directory: Path) -> bool:
+    """Whether Snakemake's own lock is there."""
+    locks = directory / ".snakemake" / "locks"
+    return locks.is_dir() and any(locks.iterdir())
+
+
+def unlock(command: list[str], directory: Path) -> None:
+    """Take Snakemake's lock away after a run that was killed. Call it only with the folder's lock held."""
+    if not locked(directory):
+        return
     print("The run before was killed; going on from where it was.", flush=True)
     # What makes this fail (an error in the configuration, say) makes the run itself fail, too, and there it is shown.
     subprocess.run([*command, "--unlock"], cwd=directory, env=environment(), capture_output=True)
 
 
 def stop_jobs_left_over(directory: Path) -> None:
-    """Stop the jobs on this machine that outlived a killed Snakemake. Call it only when no Snakemake runs here."""
+    """Stop the jobs that outlived a killed Snakemake. Call it only when no Snakemake works in the folder."""
+    stop_processes(directory)  # first: one of them may be submitting a job
+    if (directory / SLURM_LOGS).exists():
+        cancel_jobs(directory)
+
+
+def stop_processes(directory: Path) -> None:
+    """Stop the jobs on this machine, but for those of SLURM, whose processes are SLURM's business."""
     tag = f"{RUN}={directory}"
 
     def left_over() -> list[int]:
-        return [pid for pid in processes() if pid != os.getpid() and tag in read(pid, "environ").split("\0")]
+        return [pid for pid in processes() if pid != os.getpid() and mine(read(pid, "environ").split("\0"))]
+
+    def mine(variables: list[str]) -> bool:
+        return tag in variables and slurm_job(variables) == slurm_job([f"{k}={v}" for k, v in os.environ.items()])
+
+    def slurm_job(variables: list[str]) -> str:
+        return next((variable for variable in variables if variable.startswith("SLURM_JOB_ID=")), "")
 
     if found := left_over():
         print(f"Stopping {len(found)} processes that a killed run left behind.", flush=True)
@@ -191,6 +250,49 @@ def stop_jobs_left_over(directory: Path) -> None:
                 os.kill(pid, signal_number)
         while left_over() and time.monotonic() < deadline:
             time.sleep(0.1)
+
+
+def cancel_jobs(directory: Path) -> None:
+    """Cancel this user's SLURM jobs of Snakemake that work in the folder, and wait until they have ended.
+
+    Raises SecateurError when SLURM does not answer, or a job does not end: it would race the new run.
+    """
+    if not shutil.which("squeue"):
+        return
+    if found := slurm_jobs(directory):
+        print(f"Cancelling {len(found)} SLURM jobs that a killed run left behind.", flush=True)
+        slurm("scancel", *found)
+    deadline = time.monotonic() + SECONDS_TO_CANCEL
+    while found := slurm_jobs(directory):
+        if time.monotonic() > deadline:
+            raise SecateurError(
+                f"SLURM jobs of an earlier run do not end: {' '.join(found)}; wait for them (squeue --me), or ask the "
+                "cluster's administrators about their nodes, and run the same command again"
+            )
+        time.sleep(1)
+
+
+def slurm_jobs(directory: Path) -> list[str]:
+    """Numbers of this user's jobs that wait, run or are ending, were submitted by Snakemake, and work in the folder."""
+    lines = slurm("squeue", "--noheader", f"--user={os.getuid()}", "--format=%A|%j|%Z").splitlines()
+    jobs = [line.split("|", 2) for line in lines]
+    return [number for number, name, folder in jobs if folder == str(directory) and SLURM_RUN.search(name)]
+
+
+def slurm(*command: str) -> str:
+    """What a command of SLURM says. Raises SecateurError if it fails or does not answer."""
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_CANCEL)
+    except subprocess.TimeoutExpired:
+        problem = f"no answer in {SECONDS_TO_CANCEL} s"
+    else:
+        if answer.returncode == 0:
+            return answer.stdout
+        problem = answer.stderr.strip()
+    raise SecateurError(
+        f"{command[0]}: {problem}; jobs of an earlier run may still run, so wait until SLURM answers and run the same "
+        "command again"
+    )
 
 
 def processes() -> list[int]:
@@ -242,8 +344,7 @@ def run(command: list[str], directory: Path, lock: int | None = None) -> int:
         else:
             tagged = environment() | {RUN: str(directory)}
             snakemake = subprocess.Popen(command, cwd=directory, env=tagged, pass_fds=[lock], process_group=0)
-            os.truncate(lock, 0)
-            os.write(lock, str(snakemake.pid).encode())
+            write_holder(lock, snakemake.pid)
         status = snakemake.wait()
     finally:
         for number, handler in previous.items():

@@ -9,6 +9,7 @@ import torch
 
 from secateur import devices
 from secateur.data import BatchPlan, SpeechExamples
+from secateur.errors import SecateurError
 from secateur.jobs import json_argument
 from secateur.models.specaug import specaug
 from secateur.tokens import Tokenizer, token_files
@@ -75,8 +76,15 @@ def fit(
     Args:
         config: what rebuilds the model.
         inputs: further files that the result depends on: the checkpoint that training starts from, masks.
+
+    Raises SecateurError if the model has another token list than the data.
     """
     options, device = arguments.training, devices.pick(arguments.device)
+    if list(model.token_list) != material.tokenizer.tokens:
+        raise SecateurError(
+            f"{arguments.tokens}: not the token list of the model that training starts from; give the one it was "
+            "trained on"
+        )
     model.specaug = specaug(options["specaug"])
     values = {name: str(value) for name, value in vars(arguments).items() if name not in ("output", "run_json")}
     history = train(

@@ -1,10 +1,10 @@
 """Checking a study's configuration before anything runs: schema, defaults, and what a schema cannot say."""
 
 import copy
-import difflib
 import logging
+import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,12 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from secateur import corpora
+from secateur.checks import heads, hint, layers, prune, unfit, unknown
 from secateur.errors import SecateurError
 
+SECTIONS = (prune, layers, heads)
+DECODED = ("dense", "prune", "layers", "regularise", "heads")
+"""Sections whose entries name searches."""
 BESIDE_PIECES = 2
 """Tokens of a list of byte-pair pieces that are neither pieces nor blank: `<unk>` and `<sos/eos>`."""
 
@@ -34,42 +38,14 @@ def complete(config: Mapping[str, Any], schema: str | Path) -> dict[str, Any]:
     errors = list(_validator(Path(schema)).iter_errors(config))
     if errors:
         raise SecateurError("\n".join(sorted({_explain(error) for error in map(_deepest, errors)})))
-    models = config["models"]
-    for index, entry in enumerate(config["prune"]):
-        for key in ("model", "reference"):
-            if entry[key] is not None and entry[key] not in models:
-                hint = _hint(entry[key], models)
-                raise SecateurError(
-                    f"prune[{index}].{key}: {entry[key]!r} is not in models{hint}; allowed: {', '.join(models)}"
-                )
-    config["prune"] = [spelled for entry in config["prune"] for spelled in _spelled_out(config, entry)]
+    for section in SECTIONS:
+        section.spell_out(config)
     _leave_out_lexicons(config)
     problems = list(dict.fromkeys(_contradictions(config)))
     if problems:
         raise SecateurError("\n".join(problems))
+    layers.add_models(config)
     return config
-
-
-def _spelled_out(config: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """An entry of `prune` for each corpus that it is about, with the languages of its pathways."""
-    trained = [
-        dense["corpus"]
-        for dense in config["dense"]
-        if dense["corpus"] in config["corpora"] and _trained(dense, entry["model"])
-    ]
-    for corpus in [entry["corpus"]] if entry["corpus"] else dict.fromkeys(trained):
-        languages = config["corpora"].get(corpus, {}).get("languages", [])
-        pathways = [part | {"languages": part["languages"] or languages} for part in entry["pathways"]]
-        dense = [other for other in config["dense"] if other["corpus"] == corpus]
-        reference = entry["reference"]
-        if not entry["corpus"] and not any(_trained(other, reference, "each") for other in dense):
-            reference = None
-        yield {
-            **entry,
-            "corpus": corpus,
-            "reference": reference,
-            "pathways": [part for part in pathways if len(part["languages"]) > 1],
-        }
 
 
 def _leave_out_lexicons(config: dict[str, Any]) -> None:
@@ -77,7 +53,11 @@ def _leave_out_lexicons(config: dict[str, Any]) -> None:
     if find_spec("flashlight") or sys.version_info < (3, 13):
         return
     lexicons = [name for name in used_searches(config) if config["searches"].get(name, {}).get("type") == "lexicon"]
-    lists = [entry for entry in (config["decode"], *config["dense"], *config["prune"]) if entry["searches"]]
+    lists = [
+        entry
+        for entry in (config["decode"], *(entry for name in DECODED for entry in config[name]))
+        if entry["searches"]
+    ]
     if not lexicons or any(set(entry["searches"]) <= set(lexicons) for entry in lists):
         return  # _contradictions will say so
     for entry in lists:
@@ -87,17 +67,8 @@ def _leave_out_lexicons(config: dict[str, Any]) -> None:
         log.warning("searches.%s is left out: it needs flashlight-text, which %s", name, _flashlight_remedy())
 
 
-def _trained(dense: Mapping[str, Any], model: str, scope: str = "all") -> bool:
-    """Whether an entry of `dense` trains a model with a scope."""
-    return dense["model"] == model and scope in dense["scopes"]
-
-
 def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     """What no schema can say: names that refer to nothing, and impossible combinations."""
-
-    def unknown(where: str, name: str, section: str, allowed) -> str:
-        names = ", ".join(allowed) or "nothing"
-        return f"{where}: {name!r} is not in {section}{_hint(name, allowed)}; allowed: {names}"
 
     for name, model in config["models"].items():
         where, encoder = f"models.{name}", model["encoder"]
@@ -153,7 +124,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         for search in entry["searches"] or []:
             if search not in config["searches"]:
                 yield unknown(f"{where}.searches", search, "searches", config["searches"])
-        yield from _unfit(config, where, entry["model"], entry["searches"] or config["decode"]["searches"])
+        yield from unfit(config, where, entry["model"], entry["searches"] or config["decode"]["searches"])
         corpus = config["corpora"][entry["corpus"]]
         languages = corpus["languages"]
         splits += corpora.split_names(corpus)
@@ -167,96 +138,13 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     for search in config["decode"]["searches"]:
         if search not in config["searches"]:
             yield unknown("decode.searches", search, "searches", config["searches"])
-    for name, schedule in config["pruning"].items():
-        where, levels = f"pruning.{name}", schedule["levels"]
-        if levels != sorted(levels):
-            yield f"{where}.levels: {levels} does not rise; allowed: sparsities in rising order"
-        for level in levels:
-            if level != round(level, 3):
-                yield f"{where}.levels: {level}; allowed: 0.001 to 0.999, in three decimals, as folders name them"
-        if schedule["training"] not in config["training"]:
-            yield unknown(f"{where}.training", schedule["training"], "training", config["training"])
-            continue
-        training = config["training"][schedule["training"]]
-        if schedule["adapt_every"] >= training["steps"]:
-            yield (
-                f"{where}.adapt_every: {schedule['adapt_every']}; allowed: less than the steps of a level, "
-                f"training.{schedule['training']}.steps = {training['steps']}"
-            )
-        if training["average_best"]:
-            yield (
-                f"training.{schedule['training']}.average_best: {training['average_best']}; allowed: 0, because "
-                f"{where} uses it: the mean of checkpoints with different masks has no mask"
-            )
-    models = [(entry["corpus"], entry["model"], entry["variant"]) for entry in config["prune"]]
-    for index, entry in enumerate(config["prune"]):
-        where = f"prune[{index}]"
-        if models.index(models[index]) != index:
-            yield (
-                f"{where}: a second entry for model {entry['model']!r} of {entry['corpus']!r}; allowed: one, and "
-                "others with a `variant` of their own"
-            )
-        dense = [other for other in config["dense"] if other["corpus"] == entry["corpus"]]
-        if not any(_trained(other, entry["model"]) for other in dense):
-            yield f"{where}.model: {entry['model']!r} is not in `dense` with scope `all`; pruning starts from it"
-            continue
-        if entry["schedule"] not in config["pruning"]:
-            yield unknown(f"{where}.schedule", entry["schedule"], "pruning", config["pruning"])
-            continue
-        for search in entry["searches"]:
-            if search not in config["searches"]:
-                yield unknown(f"{where}.searches", search, "searches", config["searches"])
-        yield from _unfit(config, where, entry["model"], entry["searches"])
-        if entry["reference"] and not any(_trained(other, entry["reference"], "each") for other in dense):
-            yield f"{where}.reference: {entry['reference']!r} is not in `dense` with scope `each`; train it"
-        first = entry["searches"][0]
-        for other in dense:
-            searches = other["searches"] or config["decode"]["searches"]
-            fits = all(search in config["searches"] for search in searches)
-            fits = fits and not any(_unfit(config, where, other["model"], searches))
-            if other["model"] in (entry["model"], entry["reference"]) and fits and first not in searches:
-                yield (
-                    f"{where}.searches: {first!r} is not a search of the dense model {other['model']!r}, which pruned "
-                    f"ones are compared with; allowed to come first: {', '.join(searches)}"
-                )
-        languages = config["corpora"][entry["corpus"]]["languages"]
-        levels = config["pruning"][entry["schedule"]]["levels"]
-        for number, pathways in enumerate(entry["pathways"]):
-            below = f"{where}.pathways[{number}]"
-            for language in pathways["languages"]:
-                if language not in languages:
-                    yield unknown(f"{below}.languages", language, f"corpora.{entry['corpus']}.languages", languages)
-            for _, sparsity in pathways["start"]:
-                if sparsity not in levels:
-                    yield f"{below}.start: {sparsity} is no level of pruning.{entry['schedule']}; allowed: {levels}"
-            schedule = config["pruning"][entry["schedule"]]
-            turns = config["training"].get(schedule["training"], {"steps": 0})["steps"] // len(pathways["languages"])
-            if pathways["dynamic"] and schedule["adapt_every"] >= turns > 0:
-                yield (
-                    f"{below}: pruning.{entry['schedule']}.adapt_every is {schedule['adapt_every']}; allowed: less "
-                    f"than the {turns} steps that each of {len(pathways['languages'])} languages has at a level"
-                )
-
-
-def _unfit(config: Mapping[str, Any], where: str, model: str, searches: Sequence[str]) -> Iterator[str]:
-    """Searches that cannot decode the type of a model."""
-    if model not in config["models"]:
-        return
-    kind = config["models"][model]["type"]
-    for search in searches:
-        fits = [name for name, other in config["searches"].items() if _for_transducers(other) == (kind == "rnnt")]
-        if search in config["searches"] and search not in fits:
-            allowed = ", ".join(fits) or "none of `searches`"
-            yield f"{where}.searches: {search!r} does not fit models of type {kind}; allowed: {allowed}"
-
-
-def _for_transducers(search: Mapping[str, Any]) -> bool:
-    return search["type"].startswith("transducer")
+    for section in SECTIONS:
+        yield from section.contradictions(config)
 
 
 def used_searches(config: Mapping[str, Any]) -> list[str]:
     """Names of the searches that anything is decoded with, each once."""
-    entries = [*config["dense"], *config["prune"]]
+    entries = [entry for name in DECODED for entry in config[name]]
     names = [*config["decode"]["searches"], *(name for entry in entries for name in entry["searches"] or [])]
     return list(dict.fromkeys(names))
 
@@ -287,12 +175,20 @@ def _validator(schema: Path) -> Draft202012Validator:
         if kind in kinds:
             yield from validator.descend(instance, kinds[kind])
         else:
-            yield ValidationError(f"type {kind!r} is unknown{_hint(kind, kinds)}; allowed: {', '.join(kinds)}")
+            yield ValidationError(f"type {kind!r} is unknown{hint(kind, kinds)}; allowed: {', '.join(kinds)}")
 
     def retrieve(uri: str) -> Resource:
         return DRAFT202012.create_resource(_read_yaml(schema.parent / uri))
 
-    extended = validators.extend(base, {"properties": properties_with_defaults, "oneOf": choice})
+    def is_number(checker, instance):
+        """YAML has .nan and .inf, which are numbers, and useless as a learning rate."""
+        return base.TYPE_CHECKER.is_type(instance, "number") and math.isfinite(instance)
+
+    extended = validators.extend(
+        base,
+        {"properties": properties_with_defaults, "oneOf": choice},
+        type_checker=base.TYPE_CHECKER.redefine("number", is_number),
+    )
     return extended(_read_yaml(schema), registry=Registry(retrieve=retrieve))
 
 
@@ -320,7 +216,7 @@ def _explain(error: ValidationError) -> str:
             known = _known_properties(error.schema, error.instance)
             extra = [name for name in error.instance if name not in known] or ["?"]
             where = f"{where}.{extra[0]}" if where else extra[0]
-            return f"{where}: unknown key{_hint(extra[0], known)}; allowed: {', '.join(sorted(known))}"
+            return f"{where}: unknown key{hint(extra[0], known)}; allowed: {', '.join(sorted(known))}"
         case "required":
             missing = next(name for name in error.validator_value if name not in error.instance)
             return f"{where + '.' if where else ''}{missing}: missing; it is required"
@@ -330,7 +226,7 @@ def _explain(error: ValidationError) -> str:
             return f"{where}: {error.instance!r} is of the wrong type; allowed: {wanted}"
         case "enum":
             allowed = [str(value) for value in error.validator_value]
-            return f"{where}: {error.instance!r}{_hint(error.instance, allowed)}; allowed: {', '.join(allowed)}"
+            return f"{where}: {error.instance!r}{hint(error.instance, allowed)}; allowed: {', '.join(allowed)}"
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
             bound = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}[error.validator]
             return f"{where}: {error.instance!r}; allowed: {bound} {error.validator_value}"
@@ -349,8 +245,3 @@ def _known_properties(schema: Mapping[str, Any], instance: Any) -> list[str]:
         elif Draft202012Validator(part["if"]).is_valid(instance):
             names += _known_properties(part["then"], instance)
     return names
-
-
-def _hint(found: Any, allowed) -> str:
-    close = difflib.get_close_matches(str(found), [str(name) for name in allowed], 1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -5,17 +5,16 @@ resumed run equal an uninterrupted one, and what lets ranks of a distributed job
 """
 
 import random
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import kaldiio
-import numpy as np
 import torch
 
-from secateur.datadir import read_data_dir, read_table
+from secateur.datadir import read_table
 from secateur.errors import SecateurError
-from secateur.features import speed_prefix
+from secateur.features import Archive, speed_prefix
 from secateur.tokens import Tokenizer
 
 IGNORED = -1
@@ -110,26 +109,29 @@ class SpeechExamples:
         self.variants = [speed_prefix(speed) for speed in speeds]
         self.lengths: dict[str, int] = {}
         self.languages: dict[str, str] = {}
-        self._features: dict[str, Mapping[str, np.ndarray]] = {}
-        self._targets: dict[str, torch.Tensor] = {}
+        # Token ids are made anew in every batch: kept as tensors they would take most of the memory.
+        self._tokenizer = tokenizer
+        self._texts: dict[str, str] = {}
+        self._features: dict[str, Archive] = {}
         for features, data in folders:
-            frames = read_table(features / "utt2num_frames")
-            archive = kaldiio.load_scp(str(features / "feats.scp"))
-            self._features.update(dict.fromkeys(archive, archive))
-            for utterance in read_data_dir(data):
-                if utterance.id in self.lengths:
-                    raise SecateurError(f"{data}: utterance {utterance.id!r} is already in another data directory")
-                if utterance.id not in frames:
-                    raise SecateurError(f"{features}: no features of {utterance.id!r}; extract the features again")
-                self.lengths[utterance.id] = int(frames[utterance.id])
-                self.languages[utterance.id] = utterance.language
-                self._targets[utterance.id] = torch.tensor(tokenizer.encode(utterance.text))
+            frames, archive = read_table(features / "utt2num_frames"), Archive(features)
+            languages = read_table(data / "utt2lang")
+            for name, text in read_table(data / "text").items():
+                if name in self.lengths:
+                    raise SecateurError(f"{data}: utterance {name!r} is already in another data directory")
+                if name not in frames or name not in archive:
+                    raise SecateurError(f"{features}: no features of {name!r}; extract the features again")
+                if name not in languages:
+                    raise SecateurError(f"{data / 'utt2lang'}: {name!r} is missing; add a line for it")
+                self.lengths[name] = int(frames[name])
+                self.languages[name] = sys.intern(languages[name])
+                self._texts[name], self._features[name] = text, archive
 
     def load(self, keys: Sequence[str]) -> Batch:
         """The batch of `keys` (variant prefix + utterance), in this order."""
         names = [self._name(key) for key in keys]
-        speech = [np.array(self._features[key][key]) for key in keys]
-        targets = [self._targets[name] for name in names]
+        speech = [self._features[name][key] for key, name in zip(keys, names, strict=True)]
+        targets = [torch.tensor(self._tokenizer.encode(self._texts[name])) for name in names]
         return Batch(
             utterances=list(keys),
             languages=[self.languages[name] for name in names],

@@ -1,5 +1,7 @@
 """Kaldi-style data directories: `wav.scp`, optional `segments`, `text`, `utt2spk`, `utt2lang`, `utt2dur`."""
 
+import logging
+import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,3 +142,18 @@ def _seconds(folder: Path, key: str, value: str) -> float:
         return float(value)
     except ValueError as error:
         raise SecateurError(f"{folder / 'utt2dur'}: {key!r} has {value!r}; write its duration in seconds") from error
+
+
+def sample(languages: Mapping[str, str], count: int, seed: int) -> list[str]:
+    """`count` utterances of every language, drawn at random; of a language that has fewer, all.
+
+    Args:
+        languages: language of every utterance.
+    """
+    chosen = []
+    for language in sorted(set(languages.values())):
+        names = sorted(name for name, other in languages.items() if other == language)
+        if len(names) < count:
+            logging.warning("%s: %d utterances, fewer than the %d asked for", language, len(names), count)
+        chosen += random.Random(f"{seed} {language}").sample(names, min(count, len(names)))
+    return chosen

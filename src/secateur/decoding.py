@@ -18,10 +18,12 @@ largest batch) is decoded once more than needed, untimed, so that what only a fi
 import inspect
 import logging
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -31,11 +33,16 @@ from espnet.nets.scorers.ctc import CTCPrefixScorer
 from espnet.nets.scorers.length_bonus import LengthBonus
 from tqdm import tqdm
 
+from secateur.datadir import read_data_dir, read_table, sample
 from secateur.errors import SecateurError
+from secateur.features import Archive
+from secateur.models import load_model
 from secateur.ngram import END, START, Ngram
+from secateur.timing import PARTS
 from secateur.tokens import SPACE, UNKNOWN, Tokenizer
 from secateur.transducer_search import Beam, Greedy
 
+Name = TypeVar("Name")
 SHORTEST = 7  # frames; what `conv2d` subsampling needs for one output
 BEAM_THRESHOLD = 50.0  # lexicon search drops hypotheses that score this much less than the best one
 _NEVER = -1e4  # a log-probability that no path can make up for
@@ -83,6 +90,34 @@ class Features(Mapping[str, np.ndarray]):
     def only(self, utterances: Sequence[str]) -> "Features":
         """Those of some utterances."""
         return Features(self.archive, {name: self.lengths[name] for name in utterances})
+
+
+def read_features(folder: Path, utterances: Sequence[str]) -> Features:
+    """The features in `folder` of these utterances, which are read from the archive as they are needed.
+
+    Raises SecateurError when there are none of one of them.
+    """
+    archive = Archive(folder)
+    frames = read_table(folder / "utt2num_frames")
+    for utterance in utterances:
+        if utterance not in archive or utterance not in frames:
+            raise SecateurError(f"{folder}: no features of {utterance!r}; extract the features again")
+    return Features(archive, {utterance: int(frames[utterance]) for utterance in utterances})
+
+
+def language_model(folder: Path, tokens: Sequence[str], device: torch.device) -> torch.nn.Module:
+    """The scorer of the language model in `folder`, which must be over these tokens.
+
+    Raises SecateurError when it is not, or no language model.
+    """
+    loaded = load_model(folder, device)
+    if not hasattr(loaded.model, "lm"):
+        raise SecateurError(f"{folder}: holds a model of type {loaded.config['type']!r}, not a language model")
+    if loaded.tokens != list(tokens):
+        raise SecateurError(
+            f"{folder}: has {len(loaded.tokens)} tokens that are not the acoustic model's; train it again"
+        )
+    return loaded.model.lm
 
 
 @dataclass(frozen=True)
@@ -147,6 +182,48 @@ def decode(recognizer: Recognizer, features: Mapping[str, np.ndarray], search: M
     largest = max(batches(features.lengths, options.get("batch", 1), options.get("batch_frames", 0)), key=len)
     function(recognizer, features.only(largest if len(largest) > 1 else list(features)[:1]), **options)
     return function(recognizer, features, **options)
+
+
+def read_sample(
+    data: Sequence[Path], features: Sequence[Path], count: int, seed: int
+) -> tuple[Features, dict[str, float]]:
+    """The features of `count` utterances of every language, drawn at random, and the seconds that each lasts.
+
+    Args:
+        data, features: data directories, and the folder of the features of each.
+    """
+    utterances, archives = {}, {}
+    for directory, folder in zip(data, features, strict=True):
+        found = {utterance.id: utterance for utterance in read_data_dir(directory)}
+        utterances |= found
+        archives |= dict.fromkeys(found, read_features(folder, list(found)))
+    chosen = sample({name: found.language for name, found in utterances.items()}, count, seed)
+    matrices = {name: archives[name][name] for name in chosen}
+    lengths = {name: archives[name].lengths[name] for name in chosen}
+    return Features(matrices, lengths), {name: utterances[name].duration for name in chosen}
+
+
+def decode_in_turns(
+    systems: Mapping[Name, tuple[Recognizer, Mapping[str, Any]]], features: Mapping[str, np.ndarray], repeats: int
+) -> dict[Name, dict[str, Result]]:
+    """Decode the same utterances with several systems (recognizer, search) to compare their times.
+
+    The systems take turns: each decodes all utterances, and so again, `repeats` times. Each part of an utterance's time
+    is the median over the repeats, so a machine that is slow for a while favours none of them.
+    Raises SecateurError as `decode` does.
+    """
+    rounds: dict[Name, list[dict[str, Result]]] = {name: [] for name in systems}
+    for _ in range(repeats):
+        for name, (recognizer, search) in systems.items():
+            rounds[name].append(decode(recognizer, features, search))
+
+    def median(results: Sequence[Result]) -> Result:
+        return Result(results[0].hypothesis, *(statistics.median(getattr(r, part) for r in results) for part in PARTS))
+
+    return {
+        name: {utterance: median([results[utterance] for results in found]) for utterance in features}
+        for name, found in rounds.items()
+    }
 
 
 def check(search: Mapping[str, Any], tokens: Sequence[str]) -> None:

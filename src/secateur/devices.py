@@ -65,3 +65,9 @@ def autocast_dtype(device: torch.device, precision: str) -> torch.dtype | None:
             native = torch.cpu._is_avx512_bf16_supported()
         precision = "bfloat16" if native else "float32"
     return {"float32": None, "bfloat16": torch.bfloat16}[precision]
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context to compute in for `precision`, as `autocast_dtype` says."""
+    dtype = autocast_dtype(device, precision)
+    return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)

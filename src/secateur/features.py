@@ -4,22 +4,29 @@ Features follow Kaldi's `compute-fbank-feats` (25 ms windows, 10 ms shift, pre-e
 kaldi-native-fbank, without dither so that the same audio always gives the same bytes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import kaldi_native_fbank
 import kaldiio
 import numpy as np
 
 from secateur import audio
-from secateur.datadir import Utterance, read_data_dir
+from secateur.datadir import Utterance, read_data_dir, read_table
 from secateur.errors import SecateurError
-from secateur.files import read_json, write_json, write_text, written_aside
+from secateur.files import check_space, read_json, write_json, written_aside
 from secateur.jobs import progress
 
 SAMPLE_RATE = 16000
+FRAMES_PER_SECOND, BYTES = 100, 4
+CHECKSUMS = "feats.crc32"
+TABLES = ("feats.scp", "utt2num_frames", CHECKSUMS)
 
 
 def log_mel(samples: np.ndarray, bins: int = 80) -> np.ndarray:
@@ -51,7 +58,7 @@ def speed_prefix(speed: float) -> str:
 
 
 def extract(data: Path, output: Path, bins: int = 80, speeds: Sequence[float] = (1.0,), workers: int = 1) -> None:
-    """Write `feats.ark`, `feats.scp`, `utt2num_frames` and `cmvn.json` of a data directory into `output`.
+    """Write `feats.ark` and its tables, `TABLES`, and `cmvn.json` of a data directory into `output`.
 
     With several `speeds` every utterance is there once per speed, its id prefixed by `speed_prefix`; the statistics in
     `cmvn.json` (count, sum, sum_square per bin) are of the original speed.
@@ -61,24 +68,80 @@ def extract(data: Path, output: Path, bins: int = 80, speeds: Sequence[float] = 
     if not utterances:
         raise SecateurError(f"{data}: no utterances; check the corpus' dropped.tsv for the reasons")
 
+    seconds = sum(utterance.duration for utterance in utterances) * sum(1 / speed for speed in speeds)
+    check_space(output, round(seconds * FRAMES_PER_SECOND * bins * BYTES), "the archive of features")
     compute = partial(_copies, bins=bins, speeds=speeds)
     count, total, squares = 0, np.zeros(bins), np.zeros(bins)
-    frames: list[str] = []
-    index: list[str] = []
     archive = output / "feats.ark"
-    with written_aside(archive) as aside, open(aside, "wb") as stream:
+    with ExitStack() as stack:
+        # The archive is entered last and so gets its name first: where the tables are, it is.
+        index, frames, checksums = (stack.enter_context(_table(output / name)) for name in TABLES)
+        stream = open(stack.enter_context(written_aside(archive)), "wb")  # noqa: SIM115
+        stack.enter_context(stream)
         for matrices in progress(_ordered(compute, utterances, workers), len(utterances), "features"):
             for speed, key, matrix in matrices:
                 offset = stream.tell() + len(key.encode()) + 1
                 kaldiio.save_ark(stream, {key: matrix})
-                index.append(f"{key} {archive}:{offset}")
-                frames.append(f"{key} {len(matrix)}")
+                index.write(f"{key} {archive}:{offset}\n")
+                frames.write(f"{key} {len(matrix)}\n")
+                checksums.write(f"{key} {zlib.crc32(matrix):08x}\n")
                 if speed == 1.0:
                     wide = matrix.astype(np.float64)
                     count, total, squares = count + len(wide), total + wide.sum(0), squares + (wide**2).sum(0)
-    write_text(output / "feats.scp", "\n".join(index) + "\n")
-    write_text(output / "utt2num_frames", "\n".join(frames) + "\n")
     write_json(output / "cmvn.json", {"count": count, "sum": total.tolist(), "sum_square": squares.tolist()})
+
+
+@contextmanager
+def _table(path: Path) -> Iterator[TextIO]:
+    """A text file that gets its name when it is whole."""
+    with written_aside(path) as aside, open(aside, "w", encoding="utf-8", newline="\n") as stream:
+        yield stream
+
+
+class Archive(Mapping[str, np.ndarray]):
+    """The matrices (T, F) of `feats.scp` in a folder, read when asked for, and compared with their checksums.
+
+    Archives of others, which have no `feats.crc32`, are read as they are. Raises SecateurError, naming the utterance,
+    for a matrix that is damaged, and at once when an archive ends before its last matrix begins.
+    """
+
+    def __init__(self, folder: str | Path):
+        self._folder = Path(folder)
+        file = self._folder / CHECKSUMS
+        checksums = read_table(file) if file.exists() else None
+        self._places: dict[str, tuple[str, int, str | None]] = {}  # path, offset, checksum
+        last: dict[str, int] = {}
+        for key, place in read_table(self._folder / "feats.scp").items():
+            path, _, offset = place.rpartition(":")
+            self._places[key] = sys.intern(path), int(offset), None if checksums is None else checksums.get(key, "none")
+            last[path] = max(last.get(path, 0), int(offset))
+        for path, offset in last.items():
+            size = Path(path).stat().st_size if Path(path).is_file() else 0
+            if size <= offset:
+                raise SecateurError(
+                    f"{path}: {size} bytes, and a matrix should begin after {offset}; extract the features again"
+                )
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        path, offset, checksum = self._places[key]
+        try:
+            matrix = np.array(kaldiio.load_mat(f"{path}:{offset}"))  # a copy: what kaldiio reads cannot be written to
+        except Exception as error:  # kaldiio has no exception of its own for what it cannot make sense of
+            raise self._damaged(key) from error
+        if checksum not in (None, f"{zlib.crc32(matrix):08x}"):
+            raise self._damaged(key)
+        return matrix
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def _damaged(self, key: str) -> SecateurError:
+        return SecateurError(
+            f"{self._folder}: the features of {key!r} are damaged; delete the folder and run again to extract them anew"
+        )
 
 
 def _copies(utterance: Utterance, bins: int, speeds: Sequence[float]) -> list[tuple[float, str, np.ndarray]]:

@@ -2,9 +2,12 @@
 
 import csv
 import errno
+import glob
 import json
 import os
 import shutil
+import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,17 +15,28 @@ from typing import Any
 
 from secateur.errors import SecateurError
 
+HOST = socket.gethostname()
+SECONDS_TO_LITTER = 24 * 3600
+
 
 @contextmanager
 def written_aside(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path beside `path` (a file or a folder); rename it to `path` when the block succeeds."""
+    """Yield a temporary path beside `path` (a file or a folder); rename it to `path` when the block succeeds.
+
+    A file is on the disk before it gets its name: a machine that loses its power leaves the old one or the whole new
+    one. Processes on several hosts may write the same file; the last one wins.
+    """
     path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = path.with_name(f".{path.name}.{HOST}-{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_litter(path)
         yield aside
         if path.is_dir():
             shutil.rmtree(path)
+        if aside.is_file():
+            with open(aside, "rb+") as stream:
+                os.fsync(stream.fileno())
         os.replace(aside, path)
     except OSError as error:
         if not _of_writing(error, path, aside):
@@ -39,14 +53,37 @@ def written_aside(path: str | os.PathLike) -> Iterator[Path]:
                 aside.unlink(missing_ok=True)
 
 
+def _clear_litter(path: Path) -> None:
+    """Delete what killed processes left of earlier attempts to write `path`: of this host, or not touched for a day."""
+    for litter in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        host, _, pid = litter.name.removeprefix(f".{path.name}.").removesuffix(".part").rpartition("-")
+        with suppress(OSError):
+            gone = host == HOST and pid.isdigit() and not Path("/proc", pid).exists()
+            if gone or time.time() - litter.stat().st_mtime > SECONDS_TO_LITTER:
+                shutil.rmtree(litter) if litter.is_dir() else litter.unlink()
+
+
 def _of_writing(error: OSError, path: Path, aside: Path) -> bool:
     """Whether `path` could not be written, rather than some other file that the block works with."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO):
         return True
     if not isinstance(error.filename, str | os.PathLike):
         return False
     place = Path(error.filename)
     return place.is_relative_to(aside) or place.is_relative_to(path) or path.is_relative_to(place)
+
+
+def check_space(folder: str | os.PathLike, needed: int, what: str) -> None:
+    """Raise SecateurError unless the disk that `folder` is on, or will be, has `needed` bytes free, naming `what`."""
+    place = Path(folder).absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise SecateurError(
+            f"{folder}: {free / 1e9:.3g} GB free on its disk, and {what} takes {needed / 1e9:.3g} GB; free some, or "
+            "move the clone to a larger disk, and run the same command again"
+        )
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

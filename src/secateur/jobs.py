@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from secateur import processes
 from secateur.errors import SecateurError
 from secateur.files import write_json
 
@@ -37,7 +38,9 @@ def job(
 
     `run` adds what only it knows (seed, device, steps) to `record`; time, memory, versions and host are added here. A
     folder under the key LEFT_OVER is deleted when all is written: what a killed job would have needed to go on.
-    A SecateurError becomes one line on standard error and exit status 1; any other exception keeps its traceback.
+    A script with --training runs in as many processes as that asks for (see `secateur.processes`).
+    A SecateurError, or a lack of permissions, becomes one line on standard error and exit status 1; any other exception
+    keeps its traceback.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add_arguments(parser)
@@ -48,6 +51,7 @@ def job(
     record: dict[str, Any] = {}
     started = time.time()
     try:
+        processes.spread(vars(arguments).get("training") or {})
         run(arguments, record)
         left_over = record.pop(LEFT_OVER, None)
         if arguments.run_json:
@@ -59,6 +63,9 @@ def job(
             shutil.rmtree(left_over)
     except SecateurError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except PermissionError as error:
+        print(f"error: {error.filename}: {error.strerror}; mend its permissions, or its folder's", file=sys.stderr)
         sys.exit(1)
 
 
@@ -100,10 +107,21 @@ def threads() -> int:
     return int(os.environ.get("OMP_NUM_THREADS", "1"))
 
 
+class Options(dict):
+    """Part of a configuration; a key that is missing, which happens only by hand, is a SecateurError."""
+
+    def __missing__(self, key: str) -> Any:
+        raise SecateurError(
+            f"key {key!r} is missing, beside {', '.join(map(str, self)) or 'nothing'}; give every key that a study "
+            "would: workflow/schemas/ has them, with their defaults"
+        )
+
+
 def json_argument(text: str) -> Any:
-    """An argparse type: JSON text, or `@FILE` to read it from a file."""
+    """An argparse type: JSON text, or `@FILE` to read it from a file. Mappings are `Options`."""
     try:
-        return json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+        content = Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
+        return json.loads(content, object_hook=Options)
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"neither JSON nor @FILE with JSON: {error}") from error
 

@@ -8,7 +8,7 @@ The path of a result is its provenance, in the order in which the axes begin to 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from secateur.corpora import split_names
@@ -16,6 +16,14 @@ from secateur.corpora import split_names
 LEVEL_BY_LEVEL = ("imp", "lth", "lap", "imp-adaptive", "lth-adaptive")
 ONCE = ("one-shot", "random")
 DENSE_CONTROLS = ("finetune", "longer")
+LATE = "late-"
+"""Begins the method of a dense model that is trained on with regularisers it did not have before."""
+HEADS, DEPTH = "heads-", "depth-"
+"""Begin the steps that the method of a model without some of its heads or encoder layers is made of."""
+THEN = "--"
+"""Joins such steps: `depth-greedy-4--heads-global-500` lost layers first."""
+RECOVERED = f"{THEN}recovered"
+"""Ends the method of such a model that was trained on."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,8 @@ class ModelRun:
     Attributes:
         corpus, model: names of entries of the configuration.
         scope: `all`, one language, or several joined by `-`: the languages it is trained on.
-        method: `dense`, or the name of a pruning method; part of the path. Behind a `+`, the variant of its entry.
+        method: `dense`, the name of a pruning method (behind a `+`, the variant of its entry), or `late-` and the name
+            of a variant of `regularise`, or what was removed (`HEADS`, `DEPTH`); part of the path.
         sparsity: target fraction of prunable weights that are zero.
         seed: the seed of every random choice in the run.
         initialization: what a pruning method starts from, for the tables; empty for `dense`.
@@ -47,6 +56,16 @@ class ModelRun:
         return self.method.partition("+")[0]
 
     @property
+    def masked(self) -> bool:
+        """Whether it was made by a pruning method (or a control of one), which leaves a mask."""
+        return leaves_mask(self.method)
+
+    @property
+    def whole(self) -> "ModelRun":
+        """The model that heads or layers were removed from; of any other model itself."""
+        return replace(self, method="dense", initialization="") if self.method.startswith((HEADS, DEPTH)) else self
+
+    @property
     def folder(self) -> str:
         """Folder of the run, relative to the study's results."""
         level = level_name(self.sparsity)
@@ -65,6 +84,11 @@ class Decoding:
     @property
     def folder(self) -> str:
         return f"{self.run.folder}/decode/{self.split}/{self.language}/{self.search}"
+
+
+def leaves_mask(method: str) -> bool:
+    """Whether a method is unstructured pruning (or a control of it)."""
+    return method != "dense" and not method.startswith((LATE, HEADS, DEPTH))
 
 
 def level_name(sparsity: float) -> str:
@@ -96,7 +120,47 @@ def model_runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
     for entry in config["prune"]:
         for seed in config["seeds"]:
             runs |= dict.fromkeys(pruned_runs(config, entry, seed))
+    for entry in config["regularise"]:
+        for variant in entry["variants"]:
+            for seed in config["seeds"]:
+                runs[late_run(entry, variant["name"], seed)] = None
+    for entry in config["heads"]:
+        for seed in config["seeds"]:
+            runs |= dict.fromkeys(smaller_run(entry, method + RECOVERED, seed) for method in recovered(entry))
     yield from runs
+
+
+def late_run(entry: Mapping[str, Any], variant: str, seed: int) -> ModelRun:
+    """The model of a variant of an entry of `regularise`."""
+    return ModelRun(entry["corpus"], entry["model"], "all", seed, LATE + variant, initialization="dense")
+
+
+def smaller_run(entry: Mapping[str, Any], method: str, seed: int) -> ModelRun:
+    """A model of an entry of `heads` that lost heads or layers."""
+    return ModelRun(entry["corpus"], entry["model"], "all", seed, method, initialization="dense")
+
+
+def heads_step(policy: str, share: float) -> str:
+    """The step of a method that removes a share of the heads."""
+    return f"{HEADS}{policy}-{round(share * 1000)}"
+
+
+def combined(entry: Mapping[str, Any]) -> list[str]:
+    """The methods that an entry of `heads` combines: layers alone, heads alone, layers first, heads first."""
+    if not (chosen := entry["combine"]):
+        return []
+    depth = f"{DEPTH}{chosen['strategy']}-{chosen['depth']}"
+    heads = heads_step(chosen["policy"], chosen["share"])
+    return [depth, heads, depth + THEN + heads, heads + THEN + depth]
+
+
+def recovered(entry: Mapping[str, Any]) -> list[str]:
+    """The methods of an entry of `heads` whose models are trained on."""
+    if not (recovery := entry["recovery"]):
+        return []
+    alone = [heads_step(policy, share) for policy in recovery["policies"] for share in recovery["shares"]]
+    both = combined(entry) if entry["combine"] and entry["combine"]["recovery"] else []
+    return list(dict.fromkeys(alone + both))
 
 
 def pruned_runs(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) -> Iterator[ModelRun]:
@@ -163,13 +227,15 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents | None:
     if run.method == "dense":
         return None
 
+    dense = ModelRun(run.corpus, run.model, "all", run.seed)
+    if not run.masked:
+        return Parents(dense, dense)
     variant = run.method.removeprefix(run.kind)
 
     def other(scope: str, method: str, sparsity: float) -> ModelRun:
         return ModelRun(run.corpus, run.model, scope, run.seed, method + variant, sparsity)
 
     levels = config["pruning"][prune_entry(config, run)["schedule"]]["levels"]
-    dense = ModelRun(run.corpus, run.model, "all", run.seed)
     if run.kind in DENSE_CONTROLS:
         return Parents(dense, dense, levels=len(levels) + 1 if run.kind == "longer" else 1)
     kind, _, start = run.kind.partition("-")
@@ -192,13 +258,21 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents | None:
     return Parents(dense if kind == "lth" else before, before, nested=run.kind in ("imp", "lth", "lap"))
 
 
+def recipe(config: Mapping[str, Any], run: ModelRun) -> str:
+    """The entry of `training` by which a model is trained; if it goes through levels, by which each of them is."""
+    if run.method == "dense":
+        return config["models"][run.model]["training"]
+    if run.method.startswith(LATE):
+        return late_variant(config, run)["training"]
+    if not run.masked:
+        return heads_entry(config, run)["recovery"]["training"]
+    return config["pruning"][prune_entry(config, run)["schedule"]]["training"]
+
+
 def steps(config: Mapping[str, Any], run: ModelRun) -> int:
     """Optimiser steps that the job which makes a model runs."""
     made_from = parents(config, run)
-    if made_from is None:
-        return config["training"][config["models"][run.model]["training"]]["steps"]
-    schedule = config["pruning"][prune_entry(config, run)["schedule"]]
-    return config["training"][schedule["training"]]["steps"] * made_from.levels
+    return config["training"][recipe(config, run)]["steps"] * (made_from.levels if made_from else 1)
 
 
 def steps_before(config: Mapping[str, Any], run: ModelRun) -> int:
@@ -220,11 +294,46 @@ def ancestors(config: Mapping[str, Any], run: ModelRun) -> dict[str, ModelRun]:
     return found
 
 
+def steps_to_come(config: Mapping[str, Any]) -> dict[str, int]:
+    """Optimiser steps of the longest chain of trainings that begins with each model's own, by folder.
+
+    The more there are, the sooner a model should be trained, or all else is done when its descendants only begin.
+    """
+    runs: dict[str, ModelRun] = {}
+    for run in model_runs(config):
+        runs |= ancestors(config, run)
+    children: dict[str, list[str]] = {folder: [] for folder in runs}
+    for folder, run in runs.items():
+        for parent in ancestors(config, run):
+            if parent != folder:
+                children[parent].append(folder)
+    longest: dict[str, int] = {}
+
+    def chain(folder: str) -> int:
+        if folder not in longest:
+            longest[folder] = steps(config, runs[folder]) + max(map(chain, children[folder]), default=0)
+        return longest[folder]
+
+    for folder in runs:
+        chain(folder)
+    return longest
+
+
 def shape(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a configuration that decides which models there are, and nothing else."""
     corpora = {name: {"languages": corpus["languages"]} for name, corpus in config["corpora"].items()}
     pruning = {name: {"levels": schedule["levels"]} for name, schedule in config["pruning"].items()}
-    return {key: config[key] for key in ("seeds", "dense", "prune")} | {"corpora": corpora, "pruning": pruning}
+    late = [
+        {
+            "corpus": entry["corpus"],
+            "model": entry["model"],
+            "variants": [{"name": one["name"]} for one in entry["variants"]],
+        }
+        for entry in config["regularise"]
+    ]
+    heads = [{key: entry[key] for key in ("corpus", "model", "recovery", "combine")} for entry in config["heads"]]
+    entries = {key: config[key] for key in ("seeds", "dense", "prune")}
+    return entries | {"corpora": corpora, "pruning": pruning, "regularise": late, "heads": heads}
 
 
 def decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
@@ -244,6 +353,10 @@ def splits(config: Mapping[str, Any], corpus: str) -> list[str]:
 
 def searches(config: Mapping[str, Any], run: ModelRun) -> list[str]:
     """Names of the searches that a model is decoded with; pruned models may have fewer, and some types their own."""
+    if run.method.startswith(LATE):
+        return list(regularise_entry(config, run)["searches"])
+    if not run.masked and run.method != "dense":
+        return list(heads_entry(config, run)["searches"])
     if run.method != "dense":
         return list(prune_entry(config, run)["searches"])
     for entry in config["dense"]:
@@ -256,6 +369,24 @@ def prune_entry(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
     """The entry of `prune` that a pruned model belongs to."""
     wanted = (run.corpus, run.model, run.method.partition("+")[2] or None)
     return next(entry for entry in config["prune"] if (entry["corpus"], entry["model"], entry["variant"]) == wanted)
+
+
+def regularise_entry(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The entry of `regularise` that a model trained on with regularisers belongs to."""
+    wanted = run.corpus, run.model
+    return next(entry for entry in config["regularise"] if (entry["corpus"], entry["model"]) == wanted)
+
+
+def heads_entry(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The entry of `heads` that is about a model, whole or smaller."""
+    wanted = run.corpus, run.model
+    return next(entry for entry in config["heads"] if (entry["corpus"], entry["model"]) == wanted)
+
+
+def late_variant(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The variant of its entry of `regularise` that a model is."""
+    variants = regularise_entry(config, run)["variants"]
+    return next(variant for variant in variants if LATE + variant["name"] == run.method)
 
 
 def lm_folder(corpus: str, lm: str, seed: int) -> str:

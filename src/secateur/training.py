@@ -14,6 +14,7 @@ import logging
 import math
 import random
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -22,20 +23,21 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from tqdm import tqdm
 
+from secateur import distributed
 from secateur.data import Batch
-from secateur.devices import autocast_dtype
+from secateur.devices import autocast, autocast_dtype
 from secateur.errors import SecateurError
-from secateur.files import write_tsv, written_aside
+from secateur.files import check_space, write_tsv
 from secateur.jobs import LEFT_OVER
-from secateur.models import load_tensors, save_model, save_tensors
+from secateur.models import load_tensors, read_tensors, save_model, save_tensors
 
 REMEDY = "look at these, or lower learning_rate, lengthen warmup, or set precision: float32"
 STATE = "resume"
 """Folder of a run's saved state, beside what it is to become."""
+STATE_SIZE = 3
+"""Of a saved state, in models: weights and AdamW's two moments of each."""
 HISTORY_COLUMNS = ("step", "learning_rate", "train_loss", "dev_loss", "grad_norm", "utterances", "seconds")
 
 
@@ -100,14 +102,20 @@ def learning_rate(options: Mapping[str, Any], step: int) -> float:
 
 
 def make_optimizer(model: torch.nn.Module, options: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019) with weight decay on matrices only, betas and eps as in ESPnet's recipes."""
+    """AdamW (Loshchilov & Hutter 2019) with weight decay on matrices only, betas and eps as in ESPnet's recipes.
+
+    A parameter with an attribute `rate` is trained at that many times the learning rate, without weight decay.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-    others = [parameter for parameter in parameters if parameter.ndim <= 1]
+    rates = sorted({parameter.rate for parameter in parameters if hasattr(parameter, "rate")})
+    plain = [parameter for parameter in parameters if not hasattr(parameter, "rate")]
     groups = [
-        {"params": matrices, "weight_decay": options["weight_decay"]},
-        {"params": others, "weight_decay": 0.0},
+        {"params": [parameter for parameter in plain if parameter.ndim > 1], "weight_decay": options["weight_decay"]},
+        {"params": [parameter for parameter in plain if parameter.ndim <= 1], "weight_decay": 0.0},
     ]
+    for rate in rates:
+        own = [parameter for parameter in parameters if getattr(parameter, "rate", None) == rate]
+        groups.append({"params": own, "weight_decay": 0.0, "rate": rate})
     return torch.optim.AdamW(groups, lr=options["learning_rate"], betas=(0.9, 0.98), eps=1e-9, fused=True)
 
 
@@ -137,45 +145,61 @@ def train(
 
     With `average_best` k > 0 the model ends as the mean of its k best evaluated checkpoints by dev loss, else as its
     last step left it. Raises SecateurError when a loss or gradient is not finite, naming the utterances.
+    Of several processes (`secateur.distributed`) only the first one returns; the others end.
     """
+    group = distributed.join(device)
     model.to(device)
     optimizer = make_optimizer(model, options)
     dtype = autocast_dtype(device, options["precision"])
-    run = _State(state, f"{identity} {device.type} {dtype}")
+    run = _State(state, f"{identity} {device.type} {dtype}", writes=group.rank == 0)
+    # The state before, the state being written, the best checkpoints and one more, and the model in the end.
+    weights = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    check_space(state, weights * (2 * STATE_SIZE + options["average_best"] + 2), "training")
     run.restore(model, optimizer, methods)
+    group.check_equal("the step that training goes on from", run.step)
     for method in methods:
         method.start(model, optimizer)
-    autocast = torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+    computing = autocast(device, options["precision"])
     rows, steps = run.history, options["steps"]
     losses, count, norm = run.losses, run.count, 0.0
     saved = started = time.monotonic()
     model.train()
-    bar = tqdm(total=steps, initial=run.step, desc="train", unit="step", disable=None)
+    bar = tqdm(total=steps, initial=run.step, desc="train", unit="step", disable=None if group.rank == 0 else True)
     with ThreadPoolExecutor(1) as reader:
 
         def read(step: int):
-            return [reader.submit(examples.load, keys) for keys in _split(plan(before + step), options["accumulate"])]
+            keys = plan(before + step)
+            mine = group.part(keys)
+            # A process without a part borrows an utterance, which then weighs nothing: all take part in every step.
+            parts = _split(mine or keys[:1], options["accumulate"])
+            return [reader.submit(examples.load, part) for part in parts], not mine
 
-        pending = read(run.step) if run.step < steps else []
+        pending = read(run.step) if run.step < steps else ([], False)
         for step in range(run.step, steps):
-            batches = [future.result() for future in pending]
-            pending = read(step + 1) if step + 1 < steps else []
-            _seed_everything(seed, before + step)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(options, step)
+            batches, borrowed = [future.result() for future in pending[0]], pending[1]
+            pending = read(step + 1) if step + 1 < steps else ([], False)
+            _seed_everything(seed, before + step, group.rank)
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = learning_rate(options, step) * parameters.get("rate", 1.0)
             optimizer.zero_grad(set_to_none=True)
-            summed, total = 0.0, 0
+            summed, total, seen = 0.0, 0, 0
             for batch in batches:
                 for method in methods:
                     method.before_forward(step, batch)
-                with autocast:
+                with computing:
                     loss, _, weight = model(**{name: tensor.to(device) for name, tensor in batch.tensors.items()})
-                weight, value = int(weight), _finite(loss.item(), batch, f"at step {step + 1}")
+                weight, value = 0 if borrowed else int(weight), _finite(loss.item(), batch, f"at step {step + 1}")
                 # The total weight is known only after the last micro-batch: sum first, divide then.
-                (loss if len(batches) == 1 else loss * weight).backward()
+                whole = len(batches) == group.size == 1
+                (loss if whole else loss * weight).backward()
                 summed, total = summed + value * weight, total + weight
-            if len(batches) > 1:
+                seen += 0 if borrowed else len(batch.utterances)
+            summed, total, seen = group.add(summed, total, seen)
+            group.add_gradients(model.parameters())
+            if not whole:
                 torch._foreach_div_([p.grad for p in model.parameters() if p.grad is not None], total)
+            if group.size > 1:  # what methods draw from here on has to be the same everywhere
+                _seed_everything(seed, before + step)
             losses += summed / total
             for method in methods:
                 method.after_backward(step, batches[-1])
@@ -186,12 +210,14 @@ def train(
             optimizer.step()
             for method in methods:
                 method.after_update(step, batches[-1])
-            count += sum(len(batch.utterances) for batch in batches)
+            count += int(seen)
             run.step = step + 1
             bar.update()
             since = run.step - (rows[-1]["step"] if rows else 0)
             if run.step % options["evaluate_every"] == 0 or run.step == steps:
-                dev_loss = evaluate(model, *dev, device, autocast, methods)
+                if group.size > 1:
+                    group.check_equal("the model", _fingerprint(model))
+                dev_loss = evaluate(model, *dev, device, computing, methods, group)
                 rows.append(
                     {
                         "step": run.step,
@@ -213,6 +239,7 @@ def train(
                 run.save(model, optimizer, methods, now - started)
                 saved = now
     bar.close()
+    group.leave()
     run.average_best(model, options["average_best"])
     model.eval()
     return rows
@@ -224,26 +251,29 @@ def evaluate(
     examples: Examples,
     batches: Sequence[Sequence[str]],
     device: torch.device,
-    autocast: torch.autocast,
+    computing: torch.autocast,
     methods: Sequence[Method] = (),
+    group: distributed.Group = distributed.ALONE,
 ) -> float:
     """Mean loss over `batches`, each by the model's own weight, in evaluation mode; the model's mode is restored.
 
+    The processes of `group` share the batches, and all have the result.
     Raises SecateurError when a loss is not finite, naming the utterances.
     """
     training = model.training
     model.eval()
     total, count = 0.0, 0
-    for keys in batches:
+    for keys in group.part(batches):
         batch = examples.load(keys)
         with ExitStack() as stack:
             for method in methods:
                 stack.enter_context(method.evaluating(batch))
-            stack.enter_context(autocast)
+            stack.enter_context(computing)
             loss, _, weight = model(**{name: tensor.to(device) for name, tensor in batch.tensors.items()})
         total += _finite(loss.item(), batch, "of the dev set") * int(weight)
         count += int(weight)
     model.train(training)
+    total, count = group.add(total, count)
     return total / count
 
 
@@ -265,23 +295,36 @@ def finish(
 ) -> None:
     """Save a trained model and its history in `arguments.output`, and note what the job's record needs."""
     save_model(arguments.output, model, config, tokens)
+    note(arguments, record, next(model.parameters()).device, history)
+
+
+def note(
+    arguments: argparse.Namespace,
+    record: dict[str, Any],
+    device: torch.device,
+    history: Sequence[Mapping[str, Any]],
+) -> None:
+    """Save a training's history in `arguments.output`, and note what the job's record needs."""
     write_tsv(arguments.output / "history.tsv", HISTORY_COLUMNS, history)
-    device = next(model.parameters()).device
     record |= {
         "seed": arguments.seed,
         "device": str(device),
         "precision": str(autocast_dtype(device, arguments.training["precision"]) or torch.float32),
         "steps": arguments.training["steps"],
+        "processes": arguments.training.get("processes", 1) * arguments.training.get("nodes", 1),
         "seconds": history[-1]["seconds"],  # of all the pieces of a run that was killed and went on
         LEFT_OVER: arguments.output / STATE,
     }
 
 
 class _State:
-    """The saved state of a run: one safetensors file, with the bookkeeping in its header, and the best checkpoints."""
+    """The saved state of a run: one safetensors file, with the bookkeeping in its header, and the best checkpoints.
 
-    def __init__(self, folder: Path, identity: str):
-        self.folder, self.identity = folder, identity
+    All processes of a run read it, one of them writes.
+    """
+
+    def __init__(self, folder: Path, identity: str, writes: bool = True):
+        self.folder, self.identity, self.writes = folder, identity, writes
         self.step, self.seconds, self.losses, self.count = 0, 0.0, 0.0, 0
         self.history: list[dict[str, Any]] = []
         self.best: list[tuple[float, int]] = []
@@ -291,6 +334,8 @@ class _State:
         return self.folder / "state.safetensors"
 
     def save(self, model, optimizer, methods: Sequence[Method], seconds: float) -> None:
+        if not self.writes:
+            return
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         for name, parameter in model.named_parameters():
             for key, value in optimizer.state.get(parameter, {}).items():
@@ -306,20 +351,21 @@ class _State:
             "history": self.history,
             "best": self.best,
         }
-        with written_aside(self.file) as aside:
-            save_file(
-                {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()},
-                aside,
-                metadata={"state": json.dumps(header)},
-            )
+        save_tensors(self.file, tensors, {"state": json.dumps(header)})
         self._forget(step for _, step in self.best)
 
     def restore(self, model, optimizer, methods: Sequence[Method]) -> None:
         if not self.file.exists():
             return
-        tensors = load_tensors(self.file)
-        with safe_open(self.file, "pt") as stream:
-            header = json.loads(stream.metadata()["state"])
+        try:
+            tensors, texts = read_tensors(self.file)
+            header = json.loads(texts["state"])
+            for _, step in header["best"]:
+                load_tensors(self._best_file(step))
+        except SecateurError as error:  # a machine lost its power, say
+            logging.warning("%s; starting afresh", error)
+            self._forget(())
+            return
         if header["identity"] != self.identity:
             logging.info("%s: the saved state is of another configuration or code; starting afresh", self.folder)
             self._forget(())
@@ -350,7 +396,7 @@ class _State:
         if keep < 1:
             return
         best = sorted([*self.best, (loss, self.step)])[:keep]
-        if (loss, self.step) in best:
+        if (loss, self.step) in best and self.writes:
             save_tensors(self._best_file(self.step), model.state_dict())
         # Files that fell out go only after the next save: until then a restart still needs them.
         self.best = best
@@ -371,7 +417,7 @@ class _State:
 
     def _forget(self, keep) -> None:
         kept = {self._best_file(step) for step in keep}
-        for file in self.folder.glob("best-*.safetensors"):
+        for file in self.folder.glob("best-*.safetensors") if self.writes else ():
             if file not in kept:
                 file.unlink()
 
@@ -388,8 +434,16 @@ def _split(keys: list[str], parts: int) -> list[list[str]]:
     return [keys[index * len(keys) // parts : (index + 1) * len(keys) // parts] for index in range(parts)]
 
 
-def _seed_everything(seed: int, step: int) -> None:
-    mixed = (seed * 1_000_003 + step) % 2**32
+def _fingerprint(model: torch.nn.Module) -> int:
+    """A checksum of all weights."""
+    checksum = 0
+    for value in model.state_dict().values():
+        checksum = zlib.crc32(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy(), checksum)
+    return checksum
+
+
+def _seed_everything(seed: int, step: int, rank: int = 0) -> None:
+    mixed = (seed * 1_000_003 + step + rank * 2_654_435_761) % 2**32
     random.seed(mixed)
     np.random.seed(mixed)
     torch.manual_seed(mixed)

@@ -5,60 +5,48 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from clones import Clone, kill_tree, wait_for
 
 from secateur.models import load_tensors
 from secateur.pruning.mask import Mask, kept, mask_file
 from secateur.pruning.pathways import union
 
-ROOT = Path(__file__).resolve().parents[2]
 SMOKE = "results/smoke"
 STUDY = "workflow/studies/smoke.yaml"
 LEXICONS = 6 if find_spec("flashlight") else 0
 """Decodings by lexicon search; none where Python is too new for it."""
-DECODINGS = 42 + LEXICONS
+DECODINGS = 60 + LEXICONS
+LAYERS = {"decode_depths": 6, "score_depths": 6, "depth_rtf": 2}
+"""Jobs that decode sub-models: the hybrid model with two searches, the late one with one, in two languages."""
+HEADS = {"decode_heads": 2, "score_heads": 2, "head_latency": 1}
+"""Jobs that decode the hybrid model without sets of its heads, and measure its time."""
+LM_JOBS = {
+    "train_lm": 1, "perplexity": 1, "decode": 8, "score": 8, "head_latency": 1, "tables": 1, "figures": 1, "report": 1
+}  # fmt: skip
 MODEL = f"{SMOKE}/models/espeak/ctc/all/dense/s000/seed1"
 
 
-def environment(clone: Path) -> dict[str, str]:
-    """The clone's own package comes first, whatever this interpreter has installed."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PYTHONPATH": str(clone / "src"), "PATH": path, "OMP_NUM_THREADS": "1"}
-
-
-def launch(clone: Path, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess:
-    command = [sys.executable, "workflow/run.py", "--study", "smoke", "--cores", "2", "--", *arguments]
-    answer = subprocess.run(command, cwd=clone, env=environment(clone), capture_output=True, text=True, **options)
-    assert not check or answer.returncode == 0, answer.stdout + answer.stderr
-    return answer
+def launch(clone: Path, *arguments: str) -> str:
+    """What the launcher and Snakemake say."""
+    return Clone(clone).launch(*arguments)[1]
 
 
 def planned(clone: Path, *arguments: str) -> dict[str, int]:
     """How many jobs of each rule a dry run announces, but for `all`."""
-    answer = launch(clone, "-n", *arguments)
-    jobs = dict(re.findall(r"^(\w+) +(\d+)$", answer.stdout + answer.stderr, re.MULTILINE))
-    return {rule: int(count) for rule, count in jobs.items() if rule not in ("all", "total")}
+    return Clone(clone).planned(*arguments)
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
     """A copy of the tree, in a folder whose name has a space, with the smoke study finished."""
     folder = tmp_path_factory.mktemp("a clone") / "secateur"
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    files = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
-    for name in filter(None, files.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    answer = launch(folder)
-    assert f"Report: {folder / SMOKE / 'report/index.html'}" in answer.stdout
+    Clone.make(folder)
+    assert f"Report: {folder / SMOKE / 'report/index.html'}" in launch(folder)
     return folder
 
 
@@ -77,7 +65,12 @@ def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
         for scope in scopes
         for language in (("en", "fr") if scope == "all" else (scope,))
         for search in searches
-    } | {("rnnt", "all", language, search) for language in ("en", "fr") for search in ("stream", "stream-lm")}
+    } | {
+        (model, "all", language, search)
+        for model, searches in (("rnnt", ("stream", "stream-lm")), ("hybrid-depth1", ("greedy", "beam")))
+        for language in ("en", "fr")
+        for search in searches
+    }
     for row in rows:
         if row["language"] == "avg":
             continue
@@ -91,12 +84,14 @@ def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
     assert pruned == {
         ("imp", "0.5"), ("imp", "0.7"),
         ("lap", "0.5"), ("lap", "0.7"), ("lth-adaptive", "0.5"), ("lth-adaptive", "0.7"), ("random", "0.7"),
-        ("longer", "0.0"), ("pathways-lap-s700", "0.7"), ("dynamic-lap-s500", "0.7"),
+        ("longer", "0.0"), ("late-both", "0.0"), ("late-control", "0.0"), ("heads-global-500--recovered", "0.0"),
+        ("pathways-lap-s700", "0.7"), ("dynamic-lap-s500", "0.7"),
     }  # fmt: skip
     for row in rows:
         assert float(row["sparsity"]) == pytest.approx(float(row["sparsity_target"]), abs=1e-4)
     pruning = ("schedule", "adaptations", "storage", "masks", "matrices", "budget")
-    for table in ("corpora", "latency", "size", "table1", "table2", "table3", *pruning):
+    heads = ("heads", "importance", "lm", "combined")
+    for table in ("corpora", "latency", "size", "table1", "table2", "table3", *pruning, *heads):
         assert (table == "table3") != bool(read_tsv(clone / SMOKE / "tables" / f"{table}.tsv"))
 
 
@@ -142,31 +137,46 @@ def test_nothing_changed_nothing_to_do(clone):
     assert planned(clone) == {}
 
 
-def test_touched_files_run_nothing(clone):
-    for path in (clone / SMOKE / "data").rglob("text"):
-        path.touch()
-    for path in (clone / SMOKE / "tokens").rglob("tokens.txt"):
+def test_touched_files_and_clocks_that_differ_run_nothing(clone):
+    """Small files and large ones, inputs of the first job and of the last."""
+    touched = [*(clone / SMOKE / "data").rglob("text"), *(clone / SMOKE).rglob("tokens.txt")]
+    touched += [*(clone / SMOKE).rglob("feats.ark"), *(clone / SMOKE).rglob("model.safetensors")]
+    assert max(path.stat().st_size for path in touched) > 1e6
+    before = {path: path.stat() for path in touched}
+    for path in touched:
         path.touch()
     assert planned(clone) == {}
+    for path in touched:
+        os.utime(path, (time.time() + 3600,) * 2)  # written on a machine whose clock is an hour ahead
+    assert planned(clone) == {}
+    for path, stat in before.items():
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def test_a_decoding_key_reruns_decoding_scores_and_report(clone, edited):
-    # The beam search is run by 4 models, of which 2 know two languages.
+    # The beam search is run by 5 models, of which 3 know two languages, by one's sub-models, by five models of fewer
+    # heads or layers, and it decides how long attention takes.
     edited(STUDY, "  beam: {beam: 2}", "  beam: {beam: 3}")
-    assert planned(clone) == {"decode": 6, "score": 6, "tables": 1, "figures": 1, "report": 1}
+    assert planned(clone) == {
+        "decode": 18, "score": 18, "decode_depths": 2, "score_depths": 2, "depth_rtf": 1,
+        "head_times": 1, "head_removals": 1, **HEADS, "tables": 1, "figures": 1, "report": 1,
+    }  # fmt: skip
 
 
 def test_the_learning_rate_reruns_training_and_what_depends_on_it(clone, edited):
     edited(STUDY, "acoustic: {", "acoustic: {learning_rate: 0.001, ")
     assert planned(clone) == {
-        "train": 5, "prune": 15, "prune_adaptive": 4, "pathways": 1, "dynamic_pathways": 1, "sizes": 1, "masks": 1,
+        "train": 6, "regularise": 2, "layer_search": 4, "layer_similarity": 1, "similarity": 2, **LAYERS,
+        "head_importance": 2, "head_times": 1, "head_removals": 1, **HEADS, "prune_heads": 2, "export_depth": 2,
+        "recover": 1,
+        "prune": 15, "prune_adaptive": 4, "pathways": 1, "dynamic_pathways": 1, "sizes": 1, "masks": 1,
         "decode": DECODINGS, "score": DECODINGS, "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
 
 def test_the_language_model_reruns_only_what_uses_it(clone, edited):
     edited(STUDY, "char-lm: {", "char-lm: {dropout: 0.2, ")
-    assert planned(clone) == {"train_lm": 1, "decode": 8, "score": 8, "tables": 1, "figures": 1, "report": 1}
+    assert planned(clone) == LM_JOBS
 
 
 def test_snakemakes_own_report(clone):
@@ -180,7 +190,7 @@ def test_a_label_of_the_report_reruns_only_the_report(clone):
 
 def test_an_edited_algorithm_reruns_its_stage_and_what_follows(clone, edited):
     edited("src/secateur/models/transformer_lm.py", 'head=config["heads"]', 'head=config["heads"] * 1')
-    assert planned(clone) == {"train_lm": 1, "decode": 8, "score": 8, "tables": 1, "figures": 1, "report": 1}
+    assert planned(clone) == LM_JOBS
 
 
 def test_an_edited_pruning_method_reruns_only_its_models(clone, edited):
@@ -202,7 +212,30 @@ def test_how_often_masks_adapt_reruns_only_adaptive_models(clone, edited):
 
 def test_an_edited_search_reruns_decoding(clone, edited):
     edited("src/secateur/decoding.py", "paths = model.ctc.argmax", "paths = +model.ctc.argmax")
-    assert planned(clone) == {"decode": DECODINGS, "score": DECODINGS, "tables": 1, "figures": 1, "report": 1}
+    assert planned(clone) == {
+        "decode": DECODINGS, "score": DECODINGS, **LAYERS, "head_times": 1, "head_removals": 1, **HEADS,
+        "tables": 1, "figures": 1, "report": 1,
+    }  # fmt: skip
+
+
+def test_a_late_regulariser_reruns_only_its_model_and_what_comes_of_it(clone, edited):
+    edited(STUDY, "rise: 4", "rise: 3")
+    assert planned(clone) == {
+        "regularise": 1, "layer_search": 1, "similarity": 1, "decode_depths": 2, "score_depths": 2, "depth_rtf": 1,
+        "decode": 2, "score": 2, "sizes": 1, "tables": 1, "figures": 1, "report": 1,
+    }  # fmt: skip
+
+
+def test_another_strategy_is_searched_and_all_depths_are_decoded_again(clone, edited):
+    edited(STUDY, "strategies: [truncate]", "strategies: [truncate, random]")
+    assert planned(clone) == {
+        "layer_search": 1, "decode_depths": 2, "score_depths": 2, "tables": 1, "figures": 1, "report": 1
+    }  # fmt: skip
+
+
+def test_a_further_share_of_heads_is_removed_and_all_sets_are_decoded_again(clone, edited):
+    edited(STUDY, "shares: [0.5, 1.0]", "shares: [0.5, 0.75, 1.0]")
+    assert planned(clone) == {"head_removals": 1, **HEADS, "tables": 1, "figures": 1, "report": 1}
 
 
 def test_an_edited_corpus_reruns_only_that_corpus(clone, edited):
@@ -218,9 +251,8 @@ def test_comments_docstrings_and_layout_rerun_nothing(clone, edited):
 
 
 def test_a_wrong_key_is_one_clear_message(clone):
-    answer = launch(clone, "-n", "--config", "decode={search: [greedy]}", check=False)
-    assert answer.returncode != 0
-    output = answer.stdout + answer.stderr
+    status, output = Clone(clone).launch("-n", "--config", "decode={search: [greedy]}", check=False)
+    assert status != 0
     assert "decode.search: unknown key (did you mean 'searches'?); allowed: searches, splits" in output
     assert "Traceback" not in output
 
@@ -246,11 +278,10 @@ training:
   acoustic: {{steps: 5, warmup: 2, evaluate_every: 5}}
 dense: [{{corpus: mine, model: ctc}}]
 prune: []
+heads: []
 decode: {{searches: [greedy]}}
 """)
-    command = [sys.executable, "workflow/run.py", "--study", str(folder / "mine.yaml"), "--cores", "2"]
-    answer = subprocess.run(command, cwd=clone, env=environment(clone), capture_output=True, text=True)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    Clone(clone).launch(study=str(folder / "mine.yaml"))
     rows = read_tsv(clone / "results/mine/tables/wer.tsv")
     assert {row["language"] for row in rows} == {"en", "fr", "avg"}
     corpora = read_tsv(clone / "results/mine/tables/corpora.tsv")
@@ -265,30 +296,13 @@ def test_killed_in_training_the_next_run_resumes_and_ends_with_the_same_bytes(cl
     launch(clone, target)
     whole = (folder / "model.safetensors").read_bytes()
     shutil.rmtree(folder)
-    command = [sys.executable, "workflow/run.py", "--study", "smoke", "--cores", "2", "--", target]
-    process = subprocess.Popen(
-        command, cwd=clone, env=environment(clone), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    state = folder / "resume" / "state.safetensors"
-    deadline = time.monotonic() + 120
-    while not state.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    process = Clone(clone).start(target)
+    wait_for(lambda: (folder / "resume" / "state.safetensors").exists() or process.poll() is not None)
     time.sleep(0.3)
     kill_tree(process.pid)
-    process.wait()
+    process.communicate()
     assert not (folder / "model.safetensors").exists()
     launch(clone, target)
     log = (clone / "logs/smoke/models/espeak/ctc/en/dense/s000/seed1.log").read_text()
     assert re.search(r"resumed at step [1-9]\d*", log), log
     assert (folder / "model.safetensors").read_bytes() == whole
-
-
-def kill_tree(pid: int) -> None:
-    """SIGKILL a process and all its descendants, the parents first so that none is replaced."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    below = children.read_text().split() if children.exists() else []
-    os.kill(pid, signal.SIGKILL)
-    for child in below:
-        kill_tree(int(child))

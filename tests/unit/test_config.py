@@ -221,7 +221,7 @@ def test_where_flashlight_has_no_build_the_study_goes_on_without_its_search(flas
     monkeypatch.setattr(configuration.sys, "version_info", (3, 13, 1))
     config = complete(DEFAULT, SCHEMA)
     assert config["decode"]["searches"] == ["greedy", "beam", "beam-lm"]
-    assert {decoding.search for decoding in decodings(config)} == {"greedy", "beam", "beam-lm"}
+    assert {decoding.search for decoding in decodings(config)} == {"greedy", "beam", "beam-lm", "beam-lm-small"}
     assert caplog.messages == [
         "searches.lexicon is left out: it needs flashlight-text, which has no build for Python 3.13; use Python 3.11 "
         "or 3.12 (make PYTHON=python3.12)"
@@ -234,6 +234,7 @@ def test_a_lexicon_search_needs_flashlight_only_where_it_is_used(flashlight, mon
     flashlight.clear()
     monkeypatch.setattr(configuration.sys, "version_info", (3, 11, 2))
     searches = {"searches": {"words": {"type": "lexicon"}}, "decode": {"searches": ["greedy"]}}
+    searches["dense"] = [{"corpus": "asterisk", "model": "ctc"}]
     complete(merged(DEFAULT, searches), SCHEMA)
     used = merged(DEFAULT, searches | {"decode": {"searches": ["greedy", "words"]}})
     with pytest.raises(SecateurError, match=r"^searches.words: .* is not installed; install it"):
@@ -247,3 +248,191 @@ def test_a_transducer_is_configured_and_built():
     assert {decoding.search for decoding in decodings(config)} == {"stream"}
     model = build_model(config["models"]["r"] | {"features": 80}, ["<blank>", "<unk>", "<space>", "a", "<sos/eos>"])
     assert model.algorithmic_latency == pytest.approx((4 + 1) * 4 * 0.01)
+
+
+ENCODER = {"type": "transformer", "layers": 6, "dim": 32, "heads": 2, "ffn": 64}
+PLAIN = {"type": "ctc", "training": "acoustic", "encoder": ENCODER}
+LATE = {"model": "deep-plain", "variants": [{"name": "both", "training": "late"}]}
+LAYERS = {
+    "models": {
+        "deep": PLAIN | {"intermediate_ctc": {"layers": [2, 4]}, "stochastic_depth": 0.2},
+        "deep-plain": PLAIN,
+    },
+    "training": {"late": {"steps": 10, "learning_rate": 1.0e-3}},
+    "dense": [
+        {"corpus": "asterisk", "model": "ctc"},
+        {"corpus": "asterisk", "model": "ctc-small", "scopes": ["each"]},
+        {"corpus": "asterisk", "model": "deep", "searches": ["greedy"]},
+        {"corpus": "asterisk", "model": "deep-plain", "searches": ["greedy"]},
+    ],
+    "layers": [],
+    "regularise": [LATE],
+}
+
+
+def test_a_depth_that_is_trained_alone_is_a_model_of_its_own():
+    config = complete(merged(DEFAULT, LAYERS | {"layers": [{"model": "deep", "trained": [4, 2]}]}), SCHEMA)
+    (entry,) = config["layers"]
+    assert (entry["corpus"], entry["depths"]) == ("asterisk", [5, 4, 3, 2, 1])
+    whole, smaller = config["models"]["deep"], config["models"]["deep-depth4"]
+    assert whole["intermediate_ctc"]["layers"] == [2, 4] and whole["encoder"]["layers"] == 6
+    # 2 and 4 of 6 layers are 4/3 and 8/3 of 4
+    assert smaller["intermediate_ctc"]["layers"] == [1, 3] and smaller["encoder"]["layers"] == 4
+    assert config["models"]["deep-depth2"]["intermediate_ctc"]["layers"] == [1]
+    assert {key: smaller[key] for key in ("training", "stochastic_depth", "stack")} == {
+        key: whole[key] for key in ("training", "stochastic_depth", "stack")
+    }
+    trained = [entry for entry in config["dense"] if entry["model"].startswith("deep-depth")]
+    assert [(entry["model"], entry["scopes"], entry["searches"]) for entry in trained] == [
+        (f"deep-depth{depth}", ["all"], ["greedy"]) for depth in (4, 2)
+    ]
+
+
+def test_an_entry_of_heads_for_all_corpora_leaves_out_what_one_lacks():
+    config = complete(DEFAULT, SCHEMA)
+    ctc, hybrid = config["heads"]
+    assert ctc["lms"] == ["beam", "beam-lm-small", "beam-lm"] and ctc["latency"]["searches"] == ["greedy"]
+    assert ctc["recovery"] == {"training": "late", "policies": ["global"], "shares": [0.5]}
+    assert ctc["combine"] == {"depth": 4, "strategy": "greedy", "policy": "global", "share": 0.5, "recovery": False}
+    assert hybrid["latency"]["searches"] == ["greedy", "beam"] and hybrid["recovery"] is None
+    other = {"dense": [{"corpus": "asterisk", "model": "ctc", "searches": ["greedy"]}], "layers": []}
+    (ctc,) = complete(merged(DEFAULT, other | {"prune": [], "regularise": []}), SCHEMA)["heads"]
+    assert (ctc["lms"], ctc["combine"]) == ([], None)
+
+
+HEADS = {"model": "ctc", "corpus": "asterisk"}
+HEAD_MISTAKES = {
+    "no such model": ([{"model": "cct"}], "heads[0].model: 'cct' is not in models (did you mean 'ctc'?)"),
+    "no such corpus": ([HEADS | {"corpus": "asterix"}], "heads[0].corpus: 'asterix' is not in corpora (did you mean"),
+    "not all languages": (
+        [HEADS | {"model": "ctc-small"}],
+        "heads[0].model: 'ctc-small' is not in `dense` with scope `all`; train it",
+    ),
+    "twice": ([HEADS, HEADS], "heads[1]: a second entry for model 'ctc'; allowed: one"),
+    "no such policy": ([HEADS | {"policies": ["globl"]}], "heads[0].policies[0]: 'globl' (did you mean 'global'?)"),
+    "no such importance": (
+        [HEADS | {"importances": ["gradent"]}],
+        "importances[0]: 'gradent' (did you mean 'gradient'",
+    ),
+    "nothing removed": ([HEADS | {"shares": [0.0]}], "heads[0].shares[0]: 0.0; allowed: > 0"),
+    "how often again": (
+        [HEADS | {"importances": ["gradient-again"]}],
+        "heads[0].again: null; allowed with gradient-again: heads to remove before they are estimated again",
+    ),
+    "another search": (
+        [{"model": "hybrid", "searches": ["beam"]}],
+        "heads[0].searches: 'beam' is not a search of the whole model, smaller ones are compared with it; allowed: gr",
+    ),
+    "time of a lexicon": (
+        [HEADS | {"latency": {"searches": ["lexicon"]}}],
+        "heads[0].latency.searches: 'lexicon'; allowed: searches without a lexicon",
+    ),
+    "time of nothing": (
+        [HEADS | {"latency": {"searches": ["beeam"]}}],
+        "heads[0].latency.searches: 'beeam' is not in searches (did you mean 'beam'?)",
+    ),
+    "no such LM": ([HEADS | {"lms": ["beam", "beamlm"]}], "heads[0].lms: 'beamlm' is not in searches (did you mean"),
+    "none without": (
+        [HEADS | {"lms": ["beam-lm", "beam-lm-small"]}],
+        "heads[0].lms: beam-lm, beam-lm-small; allowed: one search without a language model, and some with one",
+    ),
+    "nothing to compare": ([HEADS | {"lms": ["beam"]}], "heads[0].lms: beam; allowed: one search without"),
+    "another kind of search": (
+        [HEADS | {"lms": ["greedy", "beam-lm"]}],
+        "heads[0].lms: greedy, beam-lm; allowed: searches of one type, to compare language models",
+    ),
+    "no such recipe": (
+        [HEADS | {"recovery": {"training": "lat"}}],
+        "heads[0].recovery.training: 'lat' is not in training (did you mean 'late'?)",
+    ),
+    "recovers what is not removed": (
+        [HEADS | {"recovery": {"training": "late", "shares": [0.3]}}],
+        "heads[0].recovery.shares: 0.3 is not among the shares; allowed: 0.25, 0.5, 0.75, 1",
+    ),
+    "share without a folder": (
+        [HEADS | {"shares": [0.3333], "recovery": {"training": "late", "shares": [0.3333]}}],
+        "heads[0].recovery.shares: 0.3333; allowed: shares in three decimals",
+    ),
+    "recovers by another policy": (
+        [HEADS | {"policies": ["by-layer"], "recovery": {"training": "late"}}],
+        "heads[0].recovery.policies: 'global' is not among the policies; allowed: by-layer",
+    ),
+    "no layers": (
+        [{"model": "hybrid", "corpus": "asterisk", "combine": {"depth": 2}}],
+        "heads[0].combine: 'hybrid' has no entry in `layers`, which says how its layers are chosen; make one",
+    ),
+    "no such depth": (
+        [HEADS | {"combine": {"depth": 1}}],
+        "heads[0].combine.depth: 1 is not among the depths of its entry in `layers`; allowed: 5, 4, 3, 2",
+    ),
+    "nothing to recover by": (
+        [HEADS | {"combine": {"depth": 4, "recovery": True}}],
+        "heads[0].combine.recovery: true; allowed without `recovery` of the entry, which says how to train: false",
+    ),
+}
+
+
+@pytest.mark.parametrize(("heads", "message"), HEAD_MISTAKES.values(), ids=HEAD_MISTAKES)
+def test_a_mistake_about_heads_is_one_line(heads, message):
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, {"heads": heads}), SCHEMA)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1, str(caught.value)
+
+
+LAYER_MISTAKES = {
+    "no such model": (
+        {"layers": [{"model": "deeep"}]},
+        "layers[0].model: 'deeep' is not in models (did you mean 'deep'",
+    ),
+    "not all languages": (
+        {"layers": [{"model": "ctc-small", "corpus": "asterisk"}]},
+        "layers[0].model: 'ctc-small' is not in `dense` with scope `all`; train it",
+    ),
+    "too deep": ({"layers": [{"model": "deep", "depths": [6]}]}, "layers[0].depths: 6; allowed: 1 to 5"),
+    "trained at another depth": (
+        {"layers": [{"model": "deep", "depths": [4], "trained": [3]}]},
+        "layers[0].trained: 3 is not among the depths; allowed: 4",
+    ),
+    "twice": ({"layers": [{"model": "deep"}, {"model": "deep"}]}, "layers[1]: a second entry for model 'deep'"),
+    "no such variant": (
+        {"layers": [{"model": "deep-plain", "variant": "bothh"}]},
+        "layers[0].variant: 'bothh' is not in regularise of 'deep-plain' (did you mean 'both'?)",
+    ),
+    "another search": (
+        {"layers": [{"model": "deep", "searches": ["beam"]}]},
+        "layers[0].searches: 'beam' is not a search of the whole model",
+    ),
+    "no search to time": (
+        {"layers": [{"model": "ctc", "searches": ["beam-lm"]}]},
+        "layers[0].searches: ['beam-lm']; allowed: one at least without a language model",
+    ),
+    "no such strategy": ({"layers": [{"model": "deep", "strategies": ["gredy"]}]}, "'gredy' (did you mean 'greedy'?)"),
+    "late layer": (
+        {"regularise": [LATE | {"variants": [LATE["variants"][0] | {"intermediate_ctc": {"layers": [6]}}]}]},
+        "regularise[0].variants[0].intermediate_ctc.layers: 6; allowed: 1 to 5",
+    ),
+    "nothing rises": (
+        {"regularise": [LATE | {"variants": [LATE["variants"][0] | {"rise": 3}]}]},
+        "regularise[0].variants[0].rise: 3; allowed without intermediate CTC: 0",
+    ),
+    "name twice": (
+        {"regularise": [LATE | {"variants": LATE["variants"] * 2}]},
+        "regularise[0].variants[1].name: 'both' is taken",
+    ),
+    "no such recipe": (
+        {"regularise": [LATE | {"variants": [{"name": "a", "training": "lat"}]}]},
+        "regularise[0].variants[0].training: 'lat' is not in training (did you mean 'late'?)",
+    ),
+    "no scratch": (
+        {"regularise": [LATE | {"scratch": "ctc-small"}]},
+        "regularise[0].scratch: 'ctc-small' is not in `dense` with scope `all`; train it",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), LAYER_MISTAKES.values(), ids=LAYER_MISTAKES)
+def test_a_mistake_about_layers(change, message):
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, LAYERS | change), SCHEMA)
+    assert message in str(caught.value)

@@ -13,6 +13,7 @@ import torch
 from secateur.datadir import Utterance, write_data_dir
 from secateur.errors import SecateurError
 from secateur.files import read_tsv
+from secateur.layers.depth import export
 from secateur.models import build_model, save_model
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -32,6 +33,7 @@ ACOUSTIC = {
 GREEDY = {"type": "ctc_greedy", "batch": 2, "batch_frames": 2000}
 BEAM = {"type": "beam", "beam": 3, "ctc_weight": 0.3, "lm": "lm", "lm_weight": 0.3, "length_bonus": 0.0}
 LEXICON = {"type": "lexicon", "beam": 50, "order": 2, "lm_weight": 1.0, "word_score": 0.0}
+WHOLE = {"layers": None, "heads": None, "depths": None, "rtf": None, "rtf_budget": None, "rtf_search": None}
 LM = {"type": "transformer_lm", "embedding": 8, "dim": 16, **SIZES}
 
 
@@ -61,7 +63,7 @@ def folder(tmp_path):
 
 
 def decode(folder, search, model="model", **more):
-    given = {"lm": None, "train_text": [], "mask": None, "tokens": None, "features": folder / "features"} | more
+    given = {"lm": None, "train_text": [], "mask": None, "tokens": None, "features": folder / "features"} | WHOLE | more
     arguments = Namespace(
         model=folder / model, data=folder / "data", search=search, device="cpu", output=folder / "out", **given
     )
@@ -135,3 +137,46 @@ def test_what_does_not_fit_is_refused(folder, search, model, more, message):
     (folder / "tokens.txt").write_text("\n".join(TOKENS) + "\n")
     with pytest.raises(SecateurError, match=message):
         decode(folder, search, model, **{name: folder / value for name, value in more.items()})
+
+
+def test_sub_models_are_decoded_together_as_each_would_be_alone(folder):
+    config = ACOUSTIC | {"encoder": ACOUSTIC["encoder"] | {"layers": 4}}
+    torch.manual_seed(1)
+    save_model(folder / "deep", build_model(config, TOKENS), config, TOKENS)
+    depths = {"greedy": {3: [1, 2, 4], 1: [4]}, "truncate": {3: [1, 2, 3], 1: [4]}}
+    for name, found in depths.items():
+        kept = {str(depth): {"layers": layers} for depth, layers in found.items()}
+        (folder / f"{name}.json").write_text(json.dumps({"depths": kept}))
+    files = [folder / f"{name}.json" for name in depths]
+    decode(folder, GREEDY, model="deep", layers=files, depths=[3, 1])
+    rows = read_tsv(folder / "out" / "hypotheses.tsv")
+    script("score").run(Namespace(hypotheses=folder / "out" / "hypotheses.tsv", output=folder / "out"), {})
+    scores = json.loads((folder / "out" / "score.json").read_text())
+    # The layer that both strategies keep at depth 1 is decoded once.
+    assert list(dict.fromkeys(row["sub_model"] for row in rows)) == ["1,2,4", "4", "1,2,3"] and scores.keys() == {
+        "1,2,4", "4", "1,2,3"
+    }  # fmt: skip
+    assert json.loads((folder / "out" / "latency.json").read_text()).keys() == scores.keys()
+    for layers in scores:
+        export(folder / "deep", map(int, layers.split(",")), folder / "alone")
+        decode(folder, GREEDY, model="alone")
+        alone = [row["hypothesis"] for row in read_tsv(folder / "out" / "hypotheses.tsv")]
+        assert [row["hypothesis"] for row in rows if row["sub_model"] == layers] == alone
+    counts = read_tsv(folder / "out" / "utterances.tsv")
+    assert scores["4"]["errors"] == sum(int(row["errors"]) for row in counts if row["sub_model"] == "4")
+
+
+def test_a_budget_decides_the_depth(folder):
+    config = ACOUSTIC | {"encoder": ACOUSTIC["encoder"] | {"layers": 2}}
+    save_model(folder / "deep", build_model(config, TOKENS), config, TOKENS)
+    (folder / "greedy.json").write_text(json.dumps({"depths": {"2": {"layers": [1, 2]}, "1": {"layers": [2]}}}))
+    rtf = "model\tdepth\tsearch\tdevice\trtf\ndeep\t2\tgreedy\tcpu\t0.02\ndeep\t1\tgreedy\tcpu\t0.01\n"
+    (folder / "rtf.tsv").write_text(rtf)
+    given = {"layers": [folder / "greedy.json"], "rtf": folder / "rtf.tsv"}
+    decode(folder, GREEDY, model="deep", rtf_budget=0.015, **given)
+    assert {row["sub_model"] for row in read_tsv(folder / "out" / "hypotheses.tsv")} == {"2"}
+    for more in ({"rtf_budget": None}, {"rtf_budget": 0.015, "depths": [1]}):
+        with pytest.raises(SecateurError, match="which depths"):
+            decode(folder, GREEDY, model="deep", **given | more)
+    with pytest.raises(SecateurError, match="need --layers"):
+        decode(folder, GREEDY, model="deep", depths=[1])

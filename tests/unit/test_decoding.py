@@ -9,7 +9,7 @@ import torch
 from espnet.nets.scorer_interface import BatchScorerInterface
 
 from secateur import decoding
-from secateur.decoding import Features, Recognizer, Result, batches, decode, encode
+from secateur.decoding import Features, Recognizer, Result, batches, decode, decode_in_turns, encode
 from secateur.errors import SecateurError
 from secateur.models import build_model
 from secateur.ngram import END, Ngram
@@ -430,3 +430,21 @@ def test_an_utterance_that_is_too_short_is_named_before_any_is_decoded():
     whole = Recognizer(LogitsModel(TOKENS, on_encode=lambda: pytest.fail("decoded")), Tokenizer(TOKENS))
     with pytest.raises(SecateurError, match="'x' has 3 frames, fewer than 7"):
         decode(whole, {"long": one_hot([A] * 9), "x": one_hot([A] * 3)}, GREEDY)
+
+
+def test_systems_take_turns_and_the_median_of_each_part_counts(monkeypatch):
+    """A machine that stalls in one turn changes no time."""
+    seconds = {"one": iter([0.1, 9.0, 0.3]), "two": iter([0.5, 0.4, 7.0])}
+    turns = []
+
+    def timed(recognizer, features, search):
+        turns.append(search["name"])
+        encoder = next(seconds[search["name"]])
+        return {name: Result(f"{search['name']} {name}", encoder, 2 * encoder, 0.5) for name in features}
+
+    monkeypatch.setattr(decoding, "decode", timed)
+    systems = {name: (recognizer(), {"name": name}) for name in ("one", "two")}
+    found = decode_in_turns(systems, {"u": one_hot([A]), "v": one_hot([B])}, 3)
+    assert turns == ["one", "two"] * 3
+    assert found["one"] == {name: Result(f"one {name}", 0.3, 0.6, 0.5) for name in ("u", "v")}
+    assert found["two"] == {name: Result(f"two {name}", 0.5, 1.0, 0.5) for name in ("u", "v")}

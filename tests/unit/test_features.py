@@ -4,9 +4,10 @@ import kaldiio
 import numpy as np
 import pytest
 
+from secateur import features
 from secateur.datadir import Utterance, read_table, write_data_dir
 from secateur.errors import SecateurError
-from secateur.features import change_speed, extract, log_mel, mean_and_std, speed_prefix
+from secateur.features import Archive, change_speed, extract, log_mel, mean_and_std, speed_prefix
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -94,6 +95,45 @@ def test_the_number_of_workers_does_not_change_a_byte(data, tmp_path):
     first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     extract(data, tmp_path / "out", workers=3)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == first
+
+
+def test_damaged_archives_are_found_by_their_checksums(data, tmp_path):
+    out = tmp_path / "out"
+    extract(data, out, 40)
+    archive, whole = out / "feats.ark", (out / "feats.ark").read_bytes()
+    intact = {key: matrix.copy() for key, matrix in Archive(out).items()}
+    assert sorted(intact) == ["sp-u0", "sp-u1", "sp-u2"]
+
+    changed = bytearray(whole)
+    changed[-2000] ^= 1  # the lowest bit of a number: the matrix still looks like one
+    archive.write_bytes(changed)
+    damaged = Archive(out)
+    np.testing.assert_array_equal(damaged["sp-u0"], intact["sp-u0"])
+    with pytest.raises(SecateurError, match=r"out: the features of 'sp-u2' are damaged; delete the folder"):
+        damaged["sp-u2"]
+
+    archive.write_bytes(whole[:-100])
+    with pytest.raises(SecateurError, match=r"features of 'sp-u2' are damaged"):
+        Archive(out)["sp-u2"]
+    archive.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SecateurError, match=rf"feats.ark: {len(whole) // 2} bytes, and a matrix should begin after"):
+        Archive(out)
+    archive.unlink()
+    with pytest.raises(SecateurError, match=r"feats.ark: 0 bytes"):
+        Archive(out)
+
+    archive.write_bytes(whole)
+    (out / "feats.crc32").unlink()
+    assert all(np.array_equal(matrix, intact[key]) for key, matrix in Archive(out).items()), "an archive of others"
+
+
+def test_a_disk_without_room_for_the_archive_is_told_first(data, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(features, "check_space", lambda *arguments: asked.append(arguments))
+    extract(data, tmp_path / "out", 40, speeds=(1.0, 0.5))
+    # 1.2 s of audio, and 2.4 s at half the speed; 100 frames a second of 40 numbers of 4 bytes.
+    assert asked == [(tmp_path / "out", round(3.6 * 100 * 40 * 4), "the archive of features")]
+    assert (tmp_path / "out" / "feats.ark").stat().st_size < asked[0][1]
 
 
 def test_audio_shorter_than_a_window_is_named(tmp_path):

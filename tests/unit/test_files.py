@@ -1,8 +1,11 @@
 import argparse
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -39,6 +42,40 @@ def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch):
     ):
         write_text(tmp_path / "x", "text")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_processes_left_is_cleared_and_what_others_write_is_not(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+
+    def part(name, host, pid):
+        path = tmp_path / f".{name}.{host}-{pid}.part"
+        path.write_text("half")
+        return path
+
+    gone = [part("x", files.HOST, dead.pid), part("x", "another-node", 17)]
+    os.utime(gone[1], (0, time.time() - 2 * files.SECONDS_TO_LITTER))
+    kept = [part("x", files.HOST, os.getppid()), part("x", "another-node", 18), part("xy", files.HOST, dead.pid)]
+    write_text(tmp_path / "x", "whole")
+    assert sorted(tmp_path.iterdir()) == sorted([*kept, tmp_path / "x"]) and not any(path.exists() for path in gone)
+
+
+def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(files.os, "fsync", lambda descriptor: calls.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    replace = os.replace
+    monkeypatch.setattr(files.os, "replace", lambda old, new: (calls.append("named"), replace(old, new)))
+    write_text(tmp_path / "x", "text")
+    assert len(calls) == 2 and calls[0].endswith(".part") and calls[1] == "named"
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        files.shutil, "disk_usage", lambda place: SimpleNamespace(free=3e9) if place == tmp_path else 1 / 0
+    )
+    files.check_space(tmp_path / "not" / "there", 2_900_000_000, "training")
+    with pytest.raises(SecateurError, match=r"there: 3 GB free on its disk, and training takes 3.1 GB; free some"):
+        files.check_space(tmp_path / "not" / "there", 3_100_000_000, "training")
 
 
 def test_an_error_with_another_file_is_not_one_of_writing(tmp_path):

@@ -31,6 +31,9 @@ STUDY = {
     "corpora": {"talk": {"languages": ["en", "fr", "it"]}},
     "pruning": {"steps": {"levels": [0.5, 0.7]}},
     "dense": [],
+    "layers": [],
+    "regularise": [],
+    "heads": [],
     "prune": [
         ENTRY
         | {

@@ -326,3 +326,24 @@ def test_decoding_runs_the_model_under_the_mask(corpus, tmp_path):
     pruned = hypotheses(corpus / "start", "--mask", tmp_path / "nothing.safetensors")
     assert pruned == hypotheses(tmp_path / "emptied")
     assert pruned != hypotheses(corpus / "start")
+
+
+def test_late_regularisers_start_from_the_dense_weights_and_record_the_jump(corpus, tmp_path):
+    intermediate = {"layers": [1], "weight": 0.5}
+    config = MODEL | {"encoder": MODEL["encoder"] | {"layers": 2}}
+    torch.manual_seed(0)
+    model = build_model(config, TOKENS)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    save_model(tmp_path / "dense", model, config, TOKENS)
+    record = fit(
+        "finetune", corpus, tmp_path / "late", ["en", "fr"], "--start", tmp_path / "dense",
+        "--intermediate-ctc", json.dumps(intermediate), "--stochastic-depth", 0.4, "--rise", 2, **STILL,
+    )  # fmt: skip
+    assert_same_bytes(state(tmp_path / "late"), state(tmp_path / "dense"))
+    late = load_model(tmp_path / "late")
+    assert (late.config["intermediate_ctc"], late.config["stochastic_depth"]) == (intermediate, 0.4)
+    # A rate of 1e-30 changes nothing, so the loss at the end is that before the first step, with the full weight.
+    assert dev_losses(tmp_path / "late")[-1] == pytest.approx(record["initial_loss"])
+    assert record["initial_loss"] != pytest.approx(record["dense_loss"], rel=1e-3)

@@ -9,6 +9,7 @@ from secateur.study import (
     parents,
     shape,
     steps_before,
+    steps_to_come,
 )
 
 CONFIG = {
@@ -16,6 +17,9 @@ CONFIG = {
     "corpora": {"mls": {"recipe": "mls", "languages": ["en", "fr", "nl"]}},
     "dense": [{"corpus": "mls", "model": "big", "scopes": ["all", "each", "fr-nl"]}],
     "prune": [],
+    "layers": [],
+    "regularise": [],
+    "heads": [],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam"]},
 }
 
@@ -67,6 +71,13 @@ PRUNED = CONFIG | {
             "searches": ["greedy"],
         }
     ],
+}
+
+
+TRAINED = PRUNED | {
+    "models": {"big": {"training": "long"}},
+    "training": {"long": {"steps": 100}, "short": {"steps": 7}},
+    "pruning": {"p": {"levels": [0.2, 0.5, 0.7], "training": "short"}},
 }
 
 
@@ -135,14 +146,9 @@ def test_a_variant_is_made_from_the_variant_s_models_and_the_dense_one():
 
 
 def test_steps_behind_what_a_model_is_made_from():
-    config = PRUNED | {
-        "models": {"big": {"training": "long"}},
-        "training": {"long": {"steps": 100}, "short": {"steps": 7}},
-        "pruning": {"p": {"levels": [0.2, 0.5, 0.7], "training": "short"}},
-    }
 
     def before(scope, method, sparsity):
-        return steps_before(config, ModelRun("mls", "big", scope, 1, method, sparsity))
+        return steps_before(TRAINED, ModelRun("mls", "big", scope, 1, method, sparsity))
 
     assert before("all", "dense", 0.0) == 0
     assert before("fr", "finetune", 0.0) == before("fr", "longer", 0.0) == 100
@@ -150,6 +156,20 @@ def test_steps_behind_what_a_model_is_made_from():
     assert before("fr", "lth", 0.7) == 121, "rewound or not, what was ranked was trained"
     assert before("all", "pathways-imp-s700", 0.7) == 128
     assert before("fr-nl", "dynamic-lth-s500", 0.7) == 121
+
+
+def test_what_has_the_most_steps_to_come():
+    found = steps_to_come(TRAINED)
+
+    def to_come(scope, method, sparsity):
+        return found[ModelRun("mls", "big", scope, 1, method, sparsity).folder]
+
+    # dense → finetune → imp 20 % → 50 % → 70 % → pathways; `longer` has four levels' steps, dynamic pathways two.
+    assert [to_come("en", "imp", level) for level in (0.2, 0.5, 0.7)] == [28, 21, 14]
+    assert to_come("en", "finetune", 0.0) == 35 and to_come("all", "dense", 0.0) == 135
+    assert to_come("en", "dense", 0.0) == 100, "no model is made from a monolingual one"
+    assert to_come("fr", "longer", 0.0) == 28 and to_come("fr-nl", "dynamic-lth-s500", 0.7) == 14
+    assert to_come("fr", "lth", 0.5) == 7 + 14, "dynamic pathways start from the masks of a level"
 
 
 def test_all_that_a_model_is_made_from():

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from secateur import training
 from secateur.data import Batch, BatchPlan, TextExamples
 from secateur.errors import SecateurError
 from secateur.models import build_model
@@ -172,6 +173,29 @@ def test_a_state_of_another_identity_is_not_resumed(tmp_path):
     assert seen == list(range(12))
 
 
+@pytest.mark.parametrize("name", ["state.safetensors", "best-8.safetensors"])
+def test_a_damaged_state_is_not_resumed(tmp_path, name, caplog):
+    """Training starts over and ends with the same bytes."""
+    whole, _ = run(tmp_path / "whole", average_best=2)
+    with pytest.raises(Killed):
+        run(tmp_path / "cut", [KillAt(9)], average_best=2)
+    file = tmp_path / "cut" / "state" / name
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    again, history = run(tmp_path / "cut", average_best=2)
+    assert f"{name}: the checksum does not fit" in caplog.text and "starting afresh" in caplog.text
+    assert weights(again) == weights(whole) and [row["step"] for row in history] == [4, 8, 12]
+
+
+def test_a_disk_without_room_for_the_state_is_told_before_the_first_step(tmp_path, monkeypatch):
+    """Of four weights in float32: two states of three models, two best checkpoints and one more, and the model."""
+    asked = []
+    monkeypatch.setattr(training, "check_space", lambda *arguments: asked.append(arguments))
+    run(tmp_path, average_best=2)
+    assert asked == [(tmp_path / "state", 16 * (6 + 2 + 2), "training")]
+
+
 def test_accumulated_gradients_equal_those_of_the_whole_batch(tmp_path):
     whole, _ = run(tmp_path / "1", dropout=0.0)
     parts, _ = run(tmp_path / "3", dropout=0.0, accumulate=3)
@@ -187,6 +211,24 @@ def test_first_step_is_adamw_by_hand(tmp_path):
     decayed = start * (1 - 0.05 * 0.01)
     moved = (model.linear.weight - decayed).abs()
     torch.testing.assert_close(moved, torch.full_like(moved, 0.05), rtol=1e-4, atol=1e-6)
+
+
+def test_a_parameter_with_a_rate_of_its_own_moves_so_many_times_as_far_and_does_not_decay(tmp_path):
+    class Rated(Regression):
+        def __init__(self):
+            super().__init__(0.0)
+            self.slow = torch.nn.Parameter(torch.ones(2, 2))
+            self.slow.rate = 0.5
+
+        def forward(self, x, y):
+            loss, statistics, weight = super().forward(x, y)
+            return loss + self.slow.sum(), statistics, weight
+
+    model, points = Rated(), Points()
+    plan, dev = BatchPlan(points.lengths, 100, seed=7), (points, [["00"]])
+    options = OPTIONS | {"steps": 1, "warmup": 0, "schedule": "constant", "clip": 1e9}
+    train(model, points, plan.step, dev, options, 7, CPU, tmp_path / "state", "rated")
+    torch.testing.assert_close(model.slow, torch.full((2, 2), 1 - 0.5 * 0.05), rtol=1e-5, atol=0)
 
 
 def test_the_model_is_the_mean_of_the_best_checkpoints(tmp_path):

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -75,6 +76,11 @@ def job_of(folder):
     return int(wait_for(lambda: (folder / "started").exists() and (folder / "started").read_text()))
 
 
+def holder(folder):
+    """The process that holds the folder's lock."""
+    return int((folder / ".snakemake" / "secateur.lock").read_text().split()[0])
+
+
 def wait_for(condition):
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -124,7 +130,8 @@ def test_one_run_at_a_time_and_an_interrupt_stops_its_job(folder):
     status, said = finished(launch(folder))
     assert status == 1 and said.startswith("error: another run (process ") and said.count("\n") == 1
 
-    snakemake = int(said.partition("(process ")[2].partition(")")[0])
+    snakemake = int(said.partition("(process ")[2].split()[0])
+    assert f" on {socket.gethostname()}) works in" in said
     assert "snakemake" in Path(f"/proc/{snakemake}/cmdline").read_text()
     first.send_signal(signal.SIGTERM)
     status, said = finished(first)
@@ -138,7 +145,7 @@ def test_one_run_at_a_time_and_an_interrupt_stops_its_job(folder):
 def test_a_run_that_was_killed_with_all_its_parents_is_mended_by_the_next(folder):
     first = launch(folder)
     job = job_of(folder)
-    snakemake = int((folder / ".snakemake" / "secateur.lock").read_text())
+    snakemake = holder(folder)
     first.kill()
     first.wait()
     status, said = finished(launch(folder))
@@ -159,7 +166,7 @@ def test_a_run_that_was_killed_with_all_its_parents_is_mended_by_the_next(folder
 def test_jobs_do_not_outlive_a_killed_snakemake(folder):
     run = launch(folder)
     job = job_of(folder)
-    os.kill(int((folder / ".snakemake" / "secateur.lock").read_text()), signal.SIGKILL)
+    os.kill(holder(folder), signal.SIGKILL)
     status, said = finished(run)
     assert status == 128 + signal.SIGKILL and not alive(job) and "left behind" in said
 
@@ -172,7 +179,7 @@ def test_a_lock_of_a_snakemake_started_by_hand_stays(folder, launcher):
     try:
         wait_for(Path(f"/proc/{by_hand.pid}/cmdline").read_text)  # empty for a moment after exec
         with pytest.raises(SecateurError, match=rf"started by hand \(process {by_hand.pid}\)"):
-            launcher.unlock(["false"], folder)
+            launcher.snakemake_by_hand(folder)
     finally:
         by_hand.kill()
         by_hand.wait()
@@ -208,6 +215,80 @@ def test_a_configuration_without_a_name_is_refused(text, tmp_path, launcher):
 )  # fmt: skip
 def test_flags_that_only_look_are_found_alone_and_together(arguments, looks, launcher):
     assert launcher.looks_only(arguments) == looks
+
+
+@pytest.fixture
+def pretended_slurm(tmp_path, monkeypatch):
+    """`squeue` and `scancel` that work on a file with a line a job: number, name, folder."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    jobs = tmp_path / "jobs"
+    scripts = {
+        "squeue": f'[ "$*" = "--noheader --user={os.getuid()} --format=%A|%j|%Z" ] && cat "{jobs}"',
+        "scancel": f'for job; do sed -i "/^$job|/d" "{jobs}"; done',
+    }
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    return jobs
+
+
+UUID = "baeb4167-7161-57da-99ff-e28818aa2bf4"
+
+
+def test_jobs_on_a_cluster_that_outlived_their_snakemake_are_cancelled(folder, launcher, pretended_slurm, capsys):
+    others = [f"3|{UUID}|{folder}/below", f"4|an editor|{folder}", f"5|{UUID}|/else|where"]
+    pretended_slurm.write_text("\n".join([f"1|{UUID}|{folder}", f"22|mine_{UUID}|{folder}", *others]) + "\n")
+    launcher.stop_jobs_left_over(folder)
+    assert len(pretended_slurm.read_text().splitlines()) == 5, "no run here has used SLURM"
+
+    (folder / launcher.SLURM_LOGS).mkdir(parents=True)
+    launcher.stop_jobs_left_over(folder)
+    assert pretended_slurm.read_text().splitlines() == others
+    assert capsys.readouterr().out == "Cancelling 2 SLURM jobs that a killed run left behind.\n"
+
+
+def test_a_run_does_not_begin_beside_jobs_that_may_still_run(folder, launcher, pretended_slurm, monkeypatch):
+    (folder / launcher.SLURM_LOGS).mkdir(parents=True)
+    squeue, scancel = (pretended_slurm.parent / "bin" / name for name in ("squeue", "scancel"))
+    pretended_slurm.write_text(f"7|{UUID}|{folder}\n")
+    scancel.write_text("#!/bin/sh\n")
+    monkeypatch.setattr(launcher, "SECONDS_TO_CANCEL", 0.5)
+    with pytest.raises(SecateurError, match=r"do not end: 7; wait for them"):
+        launcher.stop_jobs_left_over(folder)
+    squeue.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1\n")
+    with pytest.raises(SecateurError, match=r"^squeue: Unable to contact slurm controller; jobs of an earlier run"):
+        launcher.stop_jobs_left_over(folder)
+    squeue.write_text("#!/bin/sh\nsleep 60\n")
+    with pytest.raises(SecateurError, match=r"^squeue: no answer in 0\.5 s"):
+        launcher.stop_jobs_left_over(folder)
+
+
+def test_processes_of_slurm_jobs_are_left_to_slurm(folder, launcher):
+    variables = os.environ | {launcher.RUN: str(folder)}
+    variables.pop("SLURM_JOB_ID", None)
+    processes = [subprocess.Popen(["sleep", "60"], env=variables | more) for more in ({}, {"SLURM_JOB_ID": "17"})]
+    try:
+        launcher.stop_processes(folder)
+        assert processes[0].wait(10) and processes[1].poll() is None
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_a_profile_is_found_by_name_or_path(folder, launcher, tmp_path):
+    (folder / "profiles" / "slurm").mkdir()
+    (folder / "profiles" / "slurm" / "config.yaml").write_text("jobs: 3\n")
+    assert launcher.profile(folder, "slurm") == Path("profiles", "slurm")
+    assert launcher.profile(folder, str(folder / "profiles" / "slurm")) == Path("profiles", "slurm")
+    outside = tmp_path / "my profile"
+    outside.mkdir()
+    (outside / "config.yaml").write_text("jobs: 3\n")
+    assert launcher.profile(folder, str(outside)) == outside
+    with pytest.raises(SecateurError, match=r"'slrum'.*known: default, slurm;"):
+        launcher.profile(folder, "slrum")
 
 
 def test_gpu_jobs_are_as_many_as_there_are_gpus(folder, launcher, monkeypatch):

@@ -14,6 +14,7 @@ from snakemake.utils import update_config
 from secateur import config as configuration
 from secateur import study
 from secateur.errors import SecateurError
+from secateur.structured import runs as heads
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = ROOT / "workflow" / "studies"
@@ -32,6 +33,8 @@ prune:
     schedule: progressive
     methods: [imp, longer]
     pathways: [{start: [[imp, 0.7]]}, {dynamic: true, start: [[imp, 0.5]]}]
+layers: []
+heads: []
 """
 
 
@@ -74,8 +77,12 @@ def test_the_jobs_that_train_are_those_of_the_dag(plan, rules, name):
     assert rules[name]["dynamic_pathways"] == kinds.pop("dynamic", 0)
     adaptive = [kind for kind in kinds if kind.endswith("-adaptive")]
     assert rules[name]["prune_adaptive"] == sum(kinds.pop(kind) for kind in adaptive)
+    late = [kind for kind in kinds if kind.startswith(study.LATE)]
+    assert rules[name].get("regularise", 0) == sum(kinds.pop(kind) for kind in late)
+    recovered = [kind for kind in kinds if kind.endswith(study.RECOVERED)]
+    assert rules[name].get("recover", 0) == sum(kinds.pop(kind) for kind in recovered)
     assert rules[name]["prune"] == kinds.total()
-    assert rules[name]["decode"] == len(list(study.decodings(config)))
+    assert rules[name]["decode"] == len([*study.decodings(config), *heads.combined_decodings(config)])
     assert rules[name]["total"] == sum(count for rule, count in rules[name].items() if rule != "total")
 
 

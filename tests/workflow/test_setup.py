@@ -58,6 +58,7 @@ def install(monkeypatch):
 
 # Used where it is installed, never required: its kernel of the RNN-T loss, on a GPU.
 OPTIONAL = {"torchaudio"}
+OUR_OWN = {path.stem for path in ROOT.glob("tests/**/*.py")}  # what tests share
 
 
 def pins(text):
@@ -84,7 +85,12 @@ def needs(name):
 
 def imported(files):
     """Names of the packages that source files import, whichever way."""
-    modules = set().union(*(provenance._parsed(file)[2] for file in files)) - set(sys.stdlib_module_names) - OPTIONAL
+    modules = (
+        set().union(*(provenance._parsed(file)[2] for file in files))
+        - set(sys.stdlib_module_names)
+        - OPTIONAL
+        - OUR_OWN
+    )
     known = metadata.packages_distributions()
     assert modules <= set(known), f"not installed: {sorted(modules - set(known))}"
     return {canonicalize_name(known[module][0]) for module in modules}
@@ -119,7 +125,8 @@ def test_this_environment_is_the_lock():
 
 def test_what_the_code_imports_is_pinned_for_itself():
     files = [*ROOT.glob("src/**/*.py"), *ROOT.glob("workflow/**/*.py"), *ROOT.glob("tests/**/*.py")]
-    assert imported(files) - {"secateur"} <= direct_pins().keys()
+    ours = {"secateur", *(file.stem for file in files)}
+    assert imported(files) - ours <= direct_pins().keys()
 
 
 @pytest.mark.parametrize("name", ["train", "decode", "report"])
@@ -152,9 +159,10 @@ def test_make_alone_lists_every_target():
     assert set(targets) <= listed and {"STUDY", "CORES", "ARGS", "PYTHON"} <= listed
 
 
-def test_make_passes_study_cores_and_arguments():
-    said = run("make", "--dry-run", "results", "STUDY=my study.yaml", "CORES=3", "ARGS=-n models").stdout
-    assert 'workflow/run.py --study "my study.yaml" --cores "3" -- -n models' in said
+def test_make_passes_study_profile_cores_and_arguments():
+    options = ("STUDY=my study.yaml", "PROFILE=my profile", "CORES=3", "ARGS=-n models")
+    said = run("make", "--dry-run", "results", *options).stdout
+    assert 'workflow/run.py --study "my study.yaml" --profile "my profile" --cores "3" -- -n models' in said
     said = run("make", "--dry-run", "results").stdout
     assert re.search(r'workflow/run.py --study "default"\s+-- *$', said, flags=re.MULTILINE)
 

@@ -8,9 +8,11 @@ from snakemake.exceptions import WorkflowError
 from secateur import config as configuration
 from secateur import corpora, gpus, study
 from secateur.errors import SecateurError
+from secateur.layers import runs as layers
 from secateur.provenance import fingerprint
 from secateur.reporting.figures import FIGURES
 from secateur.reporting.tables import TABLES
+from secateur.structured import runs as heads
 
 try:
     config = configuration.complete(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
@@ -45,6 +47,7 @@ wildcard_constraints:
     seed=r"\d+",
     split="[a-z0-9-]+",
     search="[a-z0-9-]+",
+    rate=r"stack\d+|conv2d",
 
 
 def command(script, modules=(), **options):
@@ -124,7 +127,8 @@ def validation(corpus):
 
 def feature_files(corpus, language, split):
     folder = f"{ROOT}/features/{corpus}/{language}/{split}"
-    return [f"{folder}/{name}" for name in ("feats.ark", "feats.scp", "utt2num_frames", "cmvn.json")]
+    names = ("feats.ark", "feats.scp", "utt2num_frames", "feats.crc32", "cmvn.json")
+    return [f"{folder}/{name}" for name in names]
 
 
 # --- models
@@ -179,6 +183,51 @@ def dev_text(wildcards):
     return [
         f"{ROOT}/data/{wildcards.corpus}/{one}/dev/text" for one in config["corpora"][wildcards.corpus]["languages"]
     ]
+
+
+def recipe_of(wildcards):
+    """The training recipe of the model, or language model, that the wildcards of a rule name."""
+    if "lm" in wildcards.keys():
+        return config["training"][config["language_models"][wildcards.lm]["training"]]
+    if "method" in wildcards.keys():
+        return config["training"][study.recipe(config, run_of(wildcards))]
+    return config["training"][config["models"][wildcards.model]["training"]]
+
+
+def processes(wildcards):
+    """The processes of a job that trains, on each of its nodes: its `threads`."""
+    return recipe_of(wildcards)["processes"]
+
+
+def several_nodes(value):
+    """A resource of a job that trains, a function of its processes and nodes; left out on one node."""
+
+    def resource(wildcards):
+        recipe = recipe_of(wildcards)
+        return value(recipe["processes"], recipe["nodes"]) if recipe["nodes"] > 1 else None
+
+    return resource
+
+
+STEPS_TO_COME = study.steps_to_come(config)
+
+
+def urgency(wildcards):
+    """The priority of a job that trains a model: the steps of the longest chain of trainings that it begins."""
+    tail = MODEL_TAIL.format(**({"method": "dense", "level": "s000"} | dict(wildcards.items())))
+    return STEPS_TO_COME[tail]
+
+
+# What a job that trains asks for beside memory and time. On several nodes the script itself starts a process on each
+# (`mpi` keeps the executor from doing so), and GPUs are counted by node.
+TRAINING = dict(
+    gpu=lambda wildcards: GPU * processes(wildcards) if recipe_of(wildcards)["nodes"] == 1 else 0,
+    nodes=several_nodes(lambda processes, nodes: nodes),
+    tasks=several_nodes(lambda processes, nodes: nodes),
+    tasks_per_gpu=several_nodes(lambda processes, nodes: 0),
+    gres=several_nodes(lambda processes, nodes: f"gpu:{processes}" if GPU else None),
+    mpi=several_nodes(lambda processes, nodes: "srun"),
+)
 
 
 # --- pruning
@@ -275,8 +324,151 @@ def pathways_arguments(wildcards):
 
 def mask_folder(wildcards):
     """The masks of a model; nothing for a dense one."""
-    dense = run_of(wildcards).kind in ("dense", *study.DENSE_CONTROLS)
-    return [] if dense else [f"{MODEL.format(**wildcards)}/masks"]
+    run = run_of(wildcards)
+    return [] if not run.masked or run.kind in study.DENSE_CONTROLS else [f"{MODEL.format(**wildcards)}/masks"]
+
+
+# --- layers
+
+
+def model_files(folder):
+    """The checkpoint of a model in a folder relative to the study's."""
+    return [f"{ROOT}/{folder}/model.safetensors", f"{ROOT}/{folder}/model.json"]
+
+
+def dev_arguments(corpus):
+    """The dev data of all languages of a corpus, as scripts that analyse layers want it."""
+    folders = [f"{corpus}/{language}/{layers.RTF_SPLIT}" for language in study.languages(config, corpus, "all")]
+    return dict(
+        data=[f"{ROOT}/data/{folder}" for folder in folders],
+        features=[f"{ROOT}/features/{folder}" for folder in folders],
+        device=config["device"],
+    )
+
+
+def dev_files(corpus):
+    files = []
+    for language in study.languages(config, corpus, "all"):
+        files += feature_files(corpus, language, layers.RTF_SPLIT) + data_files(corpus, language, layers.RTF_SPLIT)
+    return files
+
+
+def layer_search_inputs(wildcards):
+    return model_files(run_of(wildcards).folder) + tokens_files(wildcards.corpus) + dev_files(wildcards.corpus)
+
+
+def layer_similarity_files(wildcards):
+    """What the strategy svcca orders layers by, and what that cost; nothing for the others."""
+    folder = f"{MODEL}/layers".format(**wildcards)
+    return [f"{folder}/similarity.tsv", f"{folder}/curves.json"] if wildcards.strategy == "svcca" else []
+
+
+def layer_similarity_arguments(wildcards):
+    run = run_of(wildcards)
+    return command(
+        "similarity",
+        [model_module(run.model)],
+        models=[f"{ROOT}/{run.folder}"],
+        names=[layers.name(run)],
+        **dev_arguments(run.corpus),
+    )
+
+
+def layer_search_arguments(wildcards):
+    run = run_of(wildcards)
+    extra = dict(zip(("similarity", "similarity_curves"), layer_similarity_files(wildcards)))
+    return command(
+        "layer_search",
+        [model_module(run.model)],
+        model=f"{ROOT}/{run.folder}",
+        tokens=tokens_files(run.corpus)[0],
+        strategy=wildcards.strategy,
+        objective=layers.entry_of(config, run.whole)["objective"],
+        batch_seconds=config["training"][study.recipe(config, run.whole)]["batch_seconds"],
+        seed=run.seed,
+        **extra,
+        **dev_arguments(run.corpus),
+    )
+
+
+def order_files(run):
+    """What all strategies found for a model."""
+    return [f"{ROOT}/{layers.order_file(run, name)}" for name in layers.entry_of(config, run)["strategies"]]
+
+
+def depth_rtf_inputs(wildcards):
+    run = run_of(wildcards)
+    files = layer_search_inputs(wildcards) + order_files(run)[:1]
+    for depth in layers.entry_of(config, run)["trained"]:
+        files += model_files(layers.trained_run(layers.entry_of(config, run), depth, run.seed).folder)
+    return files
+
+
+def depth_rtf_arguments(wildcards):
+    run = run_of(wildcards)
+    entry = layers.entry_of(config, run)
+    alone = [layers.trained_run(entry, depth, run.seed) for depth in entry["trained"]]
+    extra = {}
+    if alone:
+        extra = {
+            "trained": [f"{ROOT}/{other.folder}" for other in alone],
+            "trained_names": [run.model for run in alone],
+        }
+    return command(
+        "depth_rtf",
+        [model_module(run.model)],
+        model=f"{ROOT}/{run.folder}",
+        name=layers.name(run),
+        layers=order_files(run)[0],
+        depths=entry["depths"],
+        searches={name: config["searches"][name] for name in layers.timed_searches(config, entry)},
+        seed=run.seed,
+        **dev_arguments(run.corpus),
+        **extra,
+    )
+
+
+def depths_inputs(wildcards):
+    return decoding_inputs(wildcards) | {"layers": order_files(run_of(wildcards))}
+
+
+def depths_arguments(wildcards):
+    run = run_of(wildcards)
+    return decoding_command(wildcards, layers=order_files(run), depths=layers.entry_of(config, run)["depths"])
+
+
+def compared_inputs(wildcards):
+    files = tokens_files(wildcards.corpus) + dev_files(wildcards.corpus)
+    for run in layers.compared(config, wildcards.corpus, wildcards.rate, int(wildcards.seed)).values():
+        files += model_files(run.folder)
+    return files
+
+
+def compared_arguments(wildcards):
+    runs = layers.compared(config, wildcards.corpus, wildcards.rate, int(wildcards.seed))
+    return command(
+        "similarity",
+        sorted({model_module(run.model) for run in runs.values()}),
+        models=[f"{ROOT}/{run.folder}" for run in runs.values()],
+        names=list(runs),
+        **dev_arguments(wildcards.corpus),
+    )
+
+
+def regularise_arguments(wildcards):
+    run = run_of(wildcards)
+    variant = study.late_variant(config, run)
+    return command(
+        "finetune",
+        [model_module(run.model)],
+        start=f"{ROOT}/{study.parents(config, run).start.folder}",
+        intermediate_ctc=variant["intermediate_ctc"],
+        stochastic_depth=variant["stochastic_depth"],
+        rise=variant["rise"],
+        training=config["training"][variant["training"]],
+        before=study.steps_before(config, run),
+        **training_arguments(wildcards),
+    )
 
 
 # --- decoding
@@ -305,8 +497,12 @@ def decoding_inputs(wildcards):
 
 
 def decoding_arguments(wildcards):
+    return decoding_command(wildcards)
+
+
+def decoding_command(wildcards, **options):
     search = config["searches"][wildcards.search]
-    modules, options = [model_module(wildcards.model)], {}
+    modules = [model_module(wildcards.model)]
     if search.get("lm"):
         modules.append(lm_module(search["lm"]))
         options["lm"] = f"{ROOT}/{study.lm_folder(wildcards.corpus, search['lm'], wildcards.seed)}"
@@ -337,7 +533,7 @@ def language_models_used():
     return sorted(
         {
             (decoding.run.corpus, config["searches"][decoding.search]["lm"], decoding.run.seed)
-            for decoding in study.decodings(config)
+            for decoding in (*study.decodings(config), *layers.decodings(config))
             if config["searches"][decoding.search].get("lm")
         }
     )
@@ -357,6 +553,18 @@ def measurements(wildcards):
     for decoding in study.decodings(config):
         folder = f"{ROOT}/{decoding.folder}"
         files += [f"{folder}/{name}" for name in ("score.json", "utterances.tsv", "latency.json", "run.json")]
+    for decoding in layers.decodings(config):
+        files += [f"{ROOT}/{decoding.folder}/{name}" for name in ("score.json", "utterances.tsv", "run.json")]
+    for entry, run in layers.runs(config):
+        files += [f"{ROOT}/{layers.rtf_file(run)}", *order_files(run)]
+    for comparison in layers.comparisons(config):
+        files.append(f"{ROOT}/{layers.similarity_folder(*comparison)}/similarity.tsv")
+    for decoding in (*heads.decodings(config), *heads.combined_decodings(config)):
+        files += [f"{ROOT}/{decoding.folder}/{name}" for name in ("score.json", "utterances.tsv", "run.json")]
+    for _, run in heads.runs(config):
+        paths = (heads.importance_file(run), heads.removals_file(run), heads.latency_file(run))
+        files += [f"{ROOT}/{path}" for path in paths]
+    files += [f"{ROOT}/{heads.perplexity_file(*lm)}" for lm in heads.perplexities(config)]
     for corpus, lm, seed in language_models_used():
         folder = f"{ROOT}/{study.lm_folder(corpus, lm, seed)}"
         files += [f"{folder}/history.tsv", f"{folder}/run.json"]

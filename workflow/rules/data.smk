@@ -8,6 +8,7 @@ rule fetch:
         "data/{corpus}/{language}/fetched.json",
     log:
         f"{LOGS}/fetch/{{corpus}}/{{language}}.log",
+    localrule: True  # a cluster's nodes reach no network
     conda:
         "../../envs/train.yaml"
     params:
@@ -95,6 +96,7 @@ rule features:
             ark="feats.ark",
             scp="feats.scp",
             frames="utt2num_frames",
+            checksums="feats.crc32",
             cmvn="cmvn.json",
             run="run.json",
         ),

@@ -16,10 +16,12 @@ rule prune:
         f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
     wildcard_constraints:
         method=r"(imp|lth|lap|one-shot|random|finetune|longer)(\+[a-z0-9-]+)?",
+    priority: urgency
     conda:
         "../../envs/train.yaml"
+    threads: processes
     resources:
-        gpu=GPU,
+        **TRAINING,
     params:
         arguments=prune_arguments,
     shell:
@@ -54,10 +56,12 @@ rule pathways:
         f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
     wildcard_constraints:
         method=r"pathways-(imp|lth|lap)-s[0-9]+(\+[a-z0-9-]+)?",
+    priority: urgency
     conda:
         "../../envs/train.yaml"
+    threads: processes
     resources:
-        gpu=GPU,
+        **TRAINING,
     params:
         arguments=pathways_arguments,
     shell:

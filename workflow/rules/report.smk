@@ -3,7 +3,7 @@ rule sizes:
     input:
         [
             f"{ROOT}/{run.folder}/{name}"
-            for run in study.model_runs(config)
+            for run in (*study.model_runs(config), *heads.checkpoints(config))
             for name in ("model.safetensors", "model.json", *(["masks"] if run.mask_changes is not None else []))
         ],
     output:

@@ -16,10 +16,12 @@ rule train:
         f"{LOGS}/models/{{corpus}}/{{model}}/{{scope}}/dense/s000/seed{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/models/{{corpus}}/{{model}}/{{scope}}/dense/s000/seed{{seed}}.tsv"
+    priority: urgency
     conda:
         "../../envs/train.yaml"
+    threads: processes
     resources:
-        gpu=GPU,
+        **TRAINING,
     params:
         arguments=lambda wildcards: command(
             "train",
@@ -56,10 +58,12 @@ rule train_lm:
         f"{LOGS}/lm/{{corpus}}/{{lm}}/seed{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/lm/{{corpus}}/{{lm}}/seed{{seed}}.tsv"
+    priority: lambda wildcards: recipe_of(wildcards)["steps"]
     conda:
         "../../envs/train.yaml"
+    threads: processes
     resources:
-        gpu=GPU,
+        **TRAINING,
     params:
         arguments=lambda wildcards: command(
             "train_lm",

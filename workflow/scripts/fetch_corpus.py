@@ -24,8 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    options = corpora.Options(arguments.options)
-    corpora.recipe(options["recipe"]).fetch(options, arguments.language, arguments.cache)
+    corpora.recipe(arguments.options["recipe"]).fetch(arguments.options, arguments.language, arguments.cache)
 
 
 if __name__ == "__main__":

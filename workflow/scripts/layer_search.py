@@ -9,7 +9,7 @@ from secateur.acoustic import FRAMES_PER_SECOND
 from secateur.data import BatchPlan, SpeechExamples
 from secateur.datadir import read_data_dir
 from secateur.errors import SecateurError
-from secateur.files import write_json
+from secateur.files import read_json, write_json
 from secateur.jobs import job
 from secateur.layers.search import MEMORY, OBJECTIVES, STRATEGIES, Dev, read_similarity, search
 from secateur.models import load_model
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-seconds", type=float, default=20.0, help="seconds of speech in a batch")
     parser.add_argument("--memory", type=float, default=MEMORY / 2**30, help="GiB of hidden states to keep at most")
     parser.add_argument("--similarity", type=Path, help="for svcca: similarity.tsv of the model's layers")
+    parser.add_argument("--similarity-curves", type=Path, help="its curves.json, to count what measuring it cost")
     parser.add_argument("--similarity-model", help="what the model is called there (its only model)")
     parser.add_argument("--measure", default="svcca", choices=["svcca", "cka"], help="which of its measures")
     parser.add_argument("--seed", type=int, default=1, help="seed of the strategy random")
@@ -59,6 +60,10 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         similarity,
         int(arguments.memory * 2**30),
     )
+    if arguments.similarity_curves:
+        cost = read_json(arguments.similarity_curves)
+        for key in ("layer_forwards", "seconds"):
+            result[key] += cost[key]
     write_json(arguments.output, result)
     record |= {"seed": arguments.seed, "device": str(device), "layer_forwards": result["layer_forwards"]}
 

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    prepared = corpora.prepare(corpora.Options(arguments.options), arguments.language, arguments.cache)
+    prepared = corpora.prepare(arguments.options, arguments.language, arguments.cache)
     corpora.write_prepared(arguments.output, prepared)
     record["utterances"] = {split: len(utterances) for split, utterances in prepared.splits.items()}
     record["dropped"] = Counter(entry.reason for entry in prepared.dropped)

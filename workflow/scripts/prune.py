@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur import acoustic
+from secateur.errors import SecateurError
 from secateur.files import write_tsv
 from secateur.jobs import job
 from secateur.models import load_model
@@ -36,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    if not 0 <= arguments.sparsity < 1:
+        raise SecateurError(f"--sparsity {arguments.sparsity}: wanted the share of weights to remove, 0 to below 1")
     material = acoustic.Material(arguments)
     start = load_model(arguments.start)
     ranked = load_model(arguments.ranked or arguments.start).model

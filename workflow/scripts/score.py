@@ -4,10 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from secateur.errors import SecateurError
 from secateur.files import read_tsv, write_json, write_text, write_tsv
 from secateur.jobs import job
 from secateur.scoring import alignment_text, score, summary
 
+SUB_MODEL = "sub_model"
 COLUMNS = ("utterance", "words", "errors", "characters", "character_errors")
 
 
@@ -20,17 +22,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     rows = read_tsv(arguments.hypotheses)
-    scores = score(
-        {row["utterance"]: row["reference"] for row in rows}, {row["utterance"]: row["hypothesis"] for row in rows}
-    )
+    lacking = {"utterance", "reference", "hypothesis"} - (rows[0].keys() if rows else set())
+    if lacking:
+        raise SecateurError(f"{arguments.hypotheses}: lacks {', '.join(sorted(lacking))}, or has no rows; decode again")
+    # Of sub-models, a file holds several (see decode.py).
+    pruned = bool(rows) and SUB_MODEL in rows[0]
+    groups: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(row.get(SUB_MODEL, ""), []).append(row)
+    scores = {
+        name: score(
+            {row["utterance"]: row["reference"] for row in members},
+            {row["utterance"]: row["hypothesis"] for row in members},
+        )
+        for name, members in groups.items()
+    }
     write_tsv(
         arguments.output / "utterances.tsv",
-        COLUMNS,
-        [{column: getattr(item, column) for column in COLUMNS} for item in scores],
+        (SUB_MODEL, *COLUMNS) if pruned else COLUMNS,
+        [
+            ({SUB_MODEL: name} if pruned else {}) | {column: getattr(item, column) for column in COLUMNS}
+            for name, items in scores.items()
+            for item in items
+        ],
     )
-    write_text(arguments.output / "alignment.txt", alignment_text(scores))
-    write_json(arguments.output / "score.json", summary(scores))
-    record["utterances"] = len(scores)
+    texts = [(f"Sub-model {name}: " if pruned else "") + alignment_text(items) for name, items in scores.items()]
+    write_text(arguments.output / "alignment.txt", "\n".join(texts))
+    summaries = {name: summary(items) for name, items in scores.items()}
+    write_json(arguments.output / "score.json", summaries if pruned else summaries[""])
+    record["utterances"] = len(next(iter(scores.values())))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import random
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,16 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     tokenizer = Tokenizer(loaded[names[0]].tokens)
     examples = SpeechExamples(list(zip(arguments.features, arguments.data, strict=True)), tokenizer)
     plan = BatchPlan(choose(examples.lengths, arguments.utterances), arguments.batch_frames, seed=0).epoch(0)
+    started = time.perf_counter()
     batches = progress(map(examples.load, plan), len(plan), "batches")
     layers, total = covariances({name: found.model for name, found in loaded.items()}, batches, device)
 
     svcca = total.svcca(arguments.variance)
     write_tsv(arguments.output, COLUMNS, rows(layers, {"svcca": svcca.mean, "cka": total.cka()}))
-    write_json(
-        arguments.curves or arguments.output.with_name("curves.json"), curves(layers, total, svcca, arguments.variance)
-    )
+    found = curves(layers, total, svcca, arguments.variance)
+    found["layer_forwards"] = sum(layer > 0 for _, layer in layers) * len(plan)
+    found["seconds"] = round(time.perf_counter() - started, 3)
+    write_json(arguments.curves or arguments.output.with_name("curves.json"), found)
     record |= {"device": str(device), "utterances": sum(map(len, plan)), "frames": total.frames, "layers": len(layers)}
     if 2 * int(svcca.kept.max()) >= total.frames:
         logging.warning(

@@ -16,6 +16,7 @@ from secateur.models import load_model
 from secateur.pruning.mask import Mask, mask_folder
 from secateur.pruning.pathways import union
 from secateur.size import size
+from secateur.structured.runs import checkpoints
 from secateur.study import model_runs
 
 
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    folders = [run.folder for run in model_runs(arguments.study)]
+    folders = [run.folder for run in (*model_runs(arguments.study), *checkpoints(arguments.study))]
     results = {folder: cost(arguments.root / folder) for folder in tqdm(folders, desc="sizes", disable=None)}
     write_json(arguments.output, results)
 

@@ -30,16 +30,6 @@ RECIPES = ("asterisk", "espeak", "kaldi", "librispeech", "mls")
 SHOWN = 10
 
 
-class Options(dict):
-    """A corpus' entry of the configuration; a key that is missing, which happens only by hand, is a SecateurError."""
-
-    def __missing__(self, key: str) -> Any:
-        raise SecateurError(
-            f"--options: key {key!r} is missing; give every key of the recipe {self.get('recipe')!r}: "
-            "workflow/schemas/corpora.schema.yaml has them, with the values that a study would use"
-        )
-
-
 @dataclass(frozen=True)
 class Dropped:
     """An utterance of the source that is not used: why (a short, countable reason) and the text or value found."""

@@ -19,6 +19,7 @@ from secateur.tokens import SPACE, Tokenizer
 
 SHOWN = 10
 WINDOW_MS = 25.0  # of the features
+LONGEST_SECONDS = 300  # attention over more takes gigabytes; what is read aloud has sentences of half a minute at most
 UNCOVERED_SHARE = 0.01  # of a split's utterances; more is taken for a wrong token list or a wrong language
 COLUMNS = (
     "corpus",
@@ -173,6 +174,12 @@ def check_lengths(
             findings.error(
                 f"too short for the model (no output frame, input {layer}): add the ids to corpora.<name>.exclude",
                 f"{utterance.id} ({frames} frames of features in {length})",
+            )
+        elif utterance.duration > LONGEST_SECONDS:
+            findings.error(
+                f"longer than {LONGEST_SECONDS} s: cut the recording up with segments, or add the ids to "
+                "corpora.<name>.exclude",
+                f"{utterance.id} ({utterance.duration:g} s)",
             )
         elif outputs[layer] < needed:
             (findings.error if split == "train" else findings.note)(

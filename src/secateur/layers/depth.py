@@ -42,10 +42,10 @@ def keep_layers(model: torch.nn.Module, layers: Iterable[int]) -> torch.nn.Modul
     """
     present, kept = layer_numbers(model), sorted(layers)
     if not kept:
-        raise SecateurError(f"no encoder layer would be left; keep at least one of {_listed(present)}")
+        raise SecateurError(f"no encoder layer would be left; keep at least one of {listed(present)}")
     for number in kept:
         if number not in present:
-            raise SecateurError(f"the model has no encoder layer {number}; choose from {_listed(present)}")
+            raise SecateurError(f"the model has no encoder layer {number}; choose from {listed(present)}")
         if kept.count(number) > 1:
             raise SecateurError(f"encoder layer {number} is named {kept.count(number)} times; name each layer once")
     encoder = model.encoder
@@ -77,11 +77,17 @@ def read_depth(file: str | Path, depth: int) -> list[int]:
 
     Raises SecateurError when the file is missing or has no such depth.
     """
-    found = read_json(file).get("depths", {})
-    if str(depth) not in found:
-        raise SecateurError(f"{file}: no depth {depth}; choose from {_listed(sorted(map(int, found)))}")
-    return found[str(depth)]["layers"]
+    found = read_depths(file)
+    if depth not in found:
+        raise SecateurError(f"{file}: no depth {depth}; choose from {listed(found)}")
+    return found[depth]
 
 
-def _listed(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers))
+def read_depths(file: str | Path) -> dict[int, list[int]]:
+    """The layers to keep by depth, as a search found them. Raises SecateurError when the file is missing."""
+    return {int(depth): found["layers"] for depth, found in read_json(file).get("depths", {}).items()}
+
+
+def listed(layers: Iterable[int], separator: str = ", ") -> str:
+    """The numbers of layers in a line; with `,` as tables name a sub-model."""
+    return separator.join(map(str, sorted(layers)))

@@ -37,10 +37,10 @@ import torch
 from secateur.errors import SecateurError
 from secateur.files import read_tsv
 from secateur.layers.depth import layer_numbers
+from secateur.layers.runs import STRATEGIES
 from secateur.tokens import Tokenizer
 from secateur.training import Examples
 
-STRATEGIES = ("greedy", "svcca", "truncate", "random", "every-other")
 OBJECTIVES = ("loss", "wer")
 MEMORY = 4 * 2**30
 
@@ -101,7 +101,7 @@ def search(
         layer_forwards, seconds: what finding the order cost. A layer-forward is one layer run on one batch.
         evaluation_layer_forwards, evaluation_seconds: what it cost, after that, to find the losses of all depths.
         dev_batches, dev_utterances.
-    What measuring the similarity cost is not in it.
+    What measuring the similarity cost is not in it (the script layer_search.py adds it).
 
     Raises SecateurError for a strategy or an objective that is unknown, a similarity that is missing or of other
     layers, a model without a CTC head or with an encoder whose layers do not run singly, and a loss that is not finite.

@@ -9,22 +9,28 @@ acoustic models also `model.encode(speech (B, T, F), lengths (B,)) -> (encoder_o
 To add a type, write `secateur/models/{type}.py` with `build(config, tokens) -> Module`, and its keys in the schema.
 """
 
+import hashlib
 import importlib
+import json
+import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from secateur.errors import SecateurError
 from secateur.files import read_json, write_json, written_aside
 from secateur.models.dropout import use_fast_dropout
 
 FORMAT = 1
+HEADER, CHECKSUM = "secateur", "sha256"
 
 # ESPnet's choice of words, in every process and on every machine; nothing that a user could act on.
 warnings.filterwarnings("ignore", message=".*torch.cuda.amp.autocast", category=FutureWarning)
@@ -42,15 +48,28 @@ class Loaded:
 def build_model(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Module:
     """Build a freshly initialised model. Its randomness comes from torch's global generator: seed that first.
 
-    `encoder.kept` (in the checkpoint of a sub-model) lists the encoder layers that it has.
+    In the checkpoint of a smaller model, `encoder.kept` lists the encoder layers that it has, `kept_heads` the heads.
     """
     from secateur.layers.depth import keep_layers  # reads and writes checkpoints itself
+    from secateur.structured.heads import keep_heads
 
-    model = importlib.import_module(f"{__name__}.{config['type']}").build(dict(config), list(tokens))
+    model = _type(config["type"]).build(dict(config), list(tokens))
     use_fast_dropout(model)
+    if heads := config.get("kept_heads"):  # before layers: heads of a layer that went later are still listed
+        keep_heads(model, heads)
     if kept := config.get("encoder", {}).get("kept"):
         keep_layers(model, kept)
     return model
+
+
+def _type(name: str) -> ModuleType:
+    """The module of a type of model. Raises SecateurError if there is none."""
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":
+            raise
+        raise SecateurError(f"models of type {name!r} are not known; was this one made by another version?") from error
 
 
 def save_model(folder: str | Path, model: torch.nn.Module, config: Mapping[str, Any], tokens: Sequence[str]) -> None:
@@ -72,7 +91,13 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Loaded
             f"{folder / 'model.json'}: checkpoint format {description.get('format')!r}, this version reads {FORMAT}; "
             "make it again with this version"
         )
-    model = build_model(description["config"], description["tokens"])
+    missing = [key for key in ("config", "tokens") if key not in description]
+    if missing:
+        raise SecateurError(f"{folder / 'model.json'}: lacks {missing[0]!r}; make the model again")
+    try:
+        model = build_model(description["config"], description["tokens"])
+    except SecateurError as error:
+        raise SecateurError(f"{folder / 'model.json'}: {error}") from error
     state = load_tensors(folder / "model.safetensors")
     try:
         model.load_state_dict(state, strict=True)
@@ -84,17 +109,61 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Loaded
     return Loaded(model.to(device).eval(), description["config"], description["tokens"])
 
 
-def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write tensors by name as safetensors, in one step."""
+def save_tensors(
+    path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors by name, and texts about them, as safetensors, in one step and with a checksum of it all."""
+    ready = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    texts = dict(metadata or {})
+    # One entry: safetensors writes several in an order of its own, another one every time.
+    header = json.dumps({CHECKSUM: _checksum(ready, texts), "texts": texts}, sort_keys=True)
     with written_aside(path) as aside:
-        save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, aside)
+        try:
+            save_file(ready, aside, metadata={HEADER: header})
+        except SafetensorError as error:
+            if number := re.search(r"os error (\d+)", str(error)):  # a full disk, say
+                raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+            raise
 
 
-def load_tensors(path: str | Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file. Raises SecateurError naming the file when it is missing or truncated."""
+def load_tensors(path: str | Path, foreign: bool = False) -> dict[str, torch.Tensor]:
+    """Read the tensors that `save_tensors` wrote, or, if `foreign`, those of a file of others, which has no checksum.
+
+    Raises SecateurError as `read_tensors` does.
+    """
+    return _read_safetensors(path)[0] if foreign else read_tensors(path)[0]
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Read the tensors and texts that `save_tensors` wrote.
+
+    Raises SecateurError naming the file when it is missing, truncated or damaged, and when it has no checksum.
+    """
+    tensors, header = _read_safetensors(path)
+    if CHECKSUM not in header:
+        raise SecateurError(f"{path}: has no checksum, so this version did not write it; make it again")
+    if header[CHECKSUM] != _checksum(tensors, header.get("texts")):
+        raise SecateurError(f"{path}: the checksum does not fit; the file is damaged: delete it and run again")
+    return tensors, header["texts"]
+
+
+def _read_safetensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors of any safetensors file, and our header, empty in files of others."""
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as stream:
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118, it is no mapping
+            header = json.loads((stream.metadata() or {}).get(HEADER, "{}"))
     except FileNotFoundError as error:
         raise SecateurError(f"{path}: no such file; the job that makes it has not run") from error
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise SecateurError(f"{path}: not a whole safetensors file ({error}); delete it and run again") from error
+    return tensors, header
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor], texts: Any) -> str:
+    """SHA-256 of tensors, with names, types and shapes, and of texts."""
+    outline = [[name, str(value.dtype), list(value.shape)] for name, value in sorted(tensors.items())]
+    digest = hashlib.sha256(json.dumps([outline, texts], sort_keys=True).encode())
+    for _, value in sorted(tensors.items()):
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

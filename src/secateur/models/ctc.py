@@ -21,6 +21,8 @@ from espnet2.asr.espnet_model import ESPnetASRModel
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from espnet2.asr.preencoder.abs_preencoder import AbsPreEncoder
 
+from secateur.errors import SecateurError
+
 
 class Float32CTC(CTC):
     """ESPnet's CTC, kept out of autocast: bfloat16 log-probabilities would round the loss to three digits."""
@@ -45,6 +47,11 @@ class Normalize(AbsFrontend):
         return len(self.mean)
 
     def forward(self, speech: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if speech.shape[-1] != len(self.mean):
+            raise SecateurError(
+                f"features have {speech.shape[-1]} mel bins, and the model reads {len(self.mean)}; extract them with "
+                f"features.mel_bins: {len(self.mean)}, or take a model that was trained on such features"
+            )
         normalized = (speech - self.mean) / self.std
         return normalized.masked_fill(make_pad_mask(lengths, normalized, 1), 0.0), lengths
 
@@ -60,9 +67,10 @@ class Stack(AbsPreEncoder):
         return self.bins * self.factor
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        missing = -feats.shape[1] % self.factor
+        # Nothing negative is divided: ONNX rounds that towards zero.
+        missing = (self.factor - feats.shape[1] % self.factor) % self.factor
         feats = torch.nn.functional.pad(feats, (0, 0, 0, missing))
-        return feats.reshape(len(feats), -1, self.output_size()), -(-lengths // self.factor)
+        return feats.reshape(feats.shape[0], -1, self.output_size()), (lengths + self.factor - 1) // self.factor
 
 
 class FrameNorm(torch.nn.LayerNorm):

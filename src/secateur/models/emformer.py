@@ -27,6 +27,8 @@ import torch
 from espnet.nets.pytorch_backend.transformer.positionwise_feed_forward import PositionwiseFeedForward
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
 
+from secateur.structured.compaction import NoBlock
+
 
 @dataclass(frozen=True)
 class LayerState:
@@ -168,6 +170,28 @@ class EmformerLayer(torch.nn.Module):
 
         Returns the blocks, the memory vectors of these segments for the layer above, and the new state.
         """
+        output, memory, cache = self._attend(blocks, memory, mask, distances, state)
+        blocks = blocks + self.dropout(output)
+        convolved = None
+        if self.convolution is not None:
+            before = state.convolution if state else None
+            output, convolved = self.convolution(blocks, self.segment, before)
+            blocks = blocks + self.dropout(output)
+        blocks = blocks + self.dropout(self.feed_forward(self.norm_feed_forward(blocks)))
+        return self.norm_output(blocks), memory, LayerState(*cache, convolved)
+
+    def _attend(
+        self,
+        blocks: torch.Tensor,
+        memory: torch.Tensor,
+        mask: torch.Tensor,
+        distances: torch.Tensor,
+        state: LayerState | None,
+    ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Attention's output (B, N, S + R, D), new memory vectors, and what is kept: keys, values, memory vectors."""
+        if isinstance(self.attention, NoBlock):  # memory vectors are what attention puts out: nothing
+            nothing = blocks.new_zeros(len(blocks), 0, 0)
+            return self.attention(blocks), torch.zeros_like(memory), (nothing, nothing, nothing)
         hidden = self.norm_attention(blocks)
         query = hidden
         if self.memory:
@@ -195,14 +219,7 @@ class EmformerLayer(torch.nn.Module):
         if self.memory:
             memory = torch.tanh(output[:, :, -1])
             output = output[:, :, :-1]
-        blocks = blocks + self.dropout(output)
-        convolved = None
-        if self.convolution is not None:
-            output, convolved = self.convolution(blocks, self.segment, state.convolution)
-            blocks = blocks + self.dropout(output)
-        blocks = blocks + self.dropout(self.feed_forward(self.norm_feed_forward(blocks)))
-        state = LayerState(_last(keys, self.left), _last(values, self.left), _last(bank, self.memory), convolved)
-        return self.norm_output(blocks), memory, state
+        return output, memory, (_last(keys, self.left), _last(values, self.left), _last(bank, self.memory))
 
 
 class Emformer(AbsEncoder):

@@ -92,6 +92,53 @@ FIGURES = (
         "their matrices together, the mean over languages and seeds. The mask as a whole has the sparsity in the "
         "title.",
     ),
+    Figure(
+        "depth",
+        "Word error rate and time by depth",
+        "Left: average word error rate of one model with fewer and fewer of its encoder layers, by the strategy that "
+        "chose them; diamonds are models trained alone at that depth. Bars are 95 % bootstrap intervals, or ± "
+        "one standard deviation over seeds. Right: the real-time factor of the same depths on the dev sets, one "
+        "utterance at a time, all depths in turn. Points at one depth are set apart for reading.",
+    ),
+    Figure(
+        "similarity",
+        "How alike layers are",
+        "SVCCA similarity (mean canonical correlation of the directions that hold 99 % of the variance) of the outputs "
+        "of all pairs of layers on the dev sets, padding left out; layer 0 is the input of the first. First each model "
+        "with itself, with and without regularisers, then pairs of models. Bright blocks off the diagonal are layers "
+        "that do much the same: candidates for removal. Linear CKA, from the same pass, is in `svcca.tsv`, too.",
+    ),
+    Figure(
+        "late",
+        "Regularisers that come late",
+        "Loss of the dev data while a trained dense model is trained on with intermediate CTC (at its full weight in "
+        "this loss, whatever the weight in training), stochastic depth, or both. At step 0 stands the loss before any "
+        "training with them: its distance from the dotted line is the jump.",
+    ),
+    Figure(
+        "heads",
+        "Time and word error rate by share of heads removed",
+        "Left: milliseconds of one utterance on average, all systems in turn on the same utterances of the dev sets. "
+        "Right: average word error rate. One line a policy from the whole model at 0; dashed are other importances; "
+        "diamonds are models trained on after the removal. Bars are 95 % bootstrap intervals over utterances, or ± "
+        "one standard deviation over seeds. Points at one share are set apart for reading. Beam search removes heads "
+        "of a decoder, too; where it is not decoded with, its time alone is shown.",
+    ),
+    Figure(
+        "lm",
+        "What the language model costs",
+        "Left: perplexity of each language model on the test sets, by token, against the time of decoding with it. "
+        "Right: word error rate against that time; none is decoding without. The whole model in all; searches as the "
+        "configuration has them. Bars are 95 % bootstrap intervals over utterances, or ± one standard deviation over "
+        "seeds.",
+    ),
+    Figure(
+        "importance",
+        "Which heads matter",
+        "Importance of every head, by layer and number: the mean over utterances of the dev sets of |∂L/∂ξ|, ξ being "
+        "a gate on the head, as a share of the model's largest. Dark heads hardly change the loss, to first order. "
+        "Other importances and seeds are in `importance.tsv`.",
+    ),
 )
 
 

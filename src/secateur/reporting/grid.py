@@ -18,6 +18,13 @@ HEADINGS = {
     "mask_changes": "Mask changes",
     "sparsity_target": "Pruned",
     "scope": "Trained on",
+    "strategy": "Strategy",
+    "depth": "Depth",
+    "importance": "Importance",
+    "policy": "Policy",
+    "share": "Share",
+    "removed": "Removed",
+    "recovery": "Trained on after",
     "split": "Split",
     "search": "Search",
     "lm": "LM",
@@ -185,6 +192,6 @@ def label(column: str, value: str) -> str:
         return f"{figure(100 * float(value), 1).removesuffix('.0')} %" if float(value) else "0"
     if column == "scope":
         return {"all": "all languages", "each": "each language alone"}.get(value, value.replace("-", " + "))
-    if column == "mask_changes":
+    if column in ("mask_changes", "recovery"):
         return {"true": "yes", "false": "no"}.get(value, "–")
     return value or "–"

@@ -1,6 +1,7 @@
 """One function per figure, from tables to a matplotlib figure. It raises `NothingToShow` where data is missing.
 
-The figures of pruning are in `plots_pruning`, those of masks in `plots_masks`, what all figures share in `drawing`.
+The figures of pruning are in `plots_pruning`, of masks in `plots_masks`, of layers in `plots_layers`, of heads in
+`plots_heads`, and what all figures share is in `drawing`.
 """
 
 from pathlib import Path
@@ -18,12 +19,26 @@ from secateur.reporting.drawing import NothingToShow, Tables
 from secateur.reporting.figures import EMPTY
 from secateur.reporting.grid import Row, label
 from secateur.reporting.grid import figure as number
+from secateur.reporting.plots_heads import heads, importance, lm
+from secateur.reporting.plots_layers import depth, late, similarity
 from secateur.reporting.plots_masks import matrix_sparsity, overlap
 from secateur.reporting.plots_pruning import adaptation, schedule, sparsity
 from secateur.reporting.views import averages, by_corpus, main_split, synthetic
 
-# The figures of pruning are found here, too.
-__all__ = ["adaptation", "matrix_sparsity", "overlap", "schedule", "sparsity"]
+# The figures of pruning, of layers and of heads are found here, too.
+__all__ = [
+    "adaptation",
+    "depth",
+    "heads",
+    "importance",
+    "late",
+    "lm",
+    "matrix_sparsity",
+    "overlap",
+    "schedule",
+    "similarity",
+    "sparsity",
+]
 
 
 def write(name: str, tables: Tables, path: str | Path) -> None:

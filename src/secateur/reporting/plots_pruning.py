@@ -12,7 +12,7 @@ from secateur.reporting import drawing
 from secateur.reporting.drawing import NothingToShow, Tables
 from secateur.reporting.grid import Cell, Row
 from secateur.reporting.views import main_split
-from secateur.study import DENSE_CONTROLS, LEVEL_BY_LEVEL
+from secateur.study import DENSE_CONTROLS, LEVEL_BY_LEVEL, leaves_mask
 
 COLOURS = {"imp": 0, "lth": 1, "lap": 2}
 """Index in the palette of the method that masks come from."""
@@ -26,7 +26,7 @@ SLOT = 5.5
 def sparsity(tables: Tables) -> Figure:
     """WER against sparsity: methods of several levels as lines, the others as points in places of their own."""
     rows = [row for row in tables["wer"] if row["split"] == main_split(tables)]
-    blocks = drawing.blocks(row for row in rows if row["method"] != "dense")
+    blocks = drawing.blocks(row for row in rows if leaves_mask(row["method"]))
     if not blocks:
         raise NothingToShow("the study decodes no pruned model")
     panels: list[tuple[str, bool, Sequence[Row], Sequence[Row], Sequence[str]]] = []

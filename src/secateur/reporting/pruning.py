@@ -70,7 +70,7 @@ def at_target(config: Mapping[str, Any], run: ModelRun) -> bool:
 
     Pathways with fixed masks have the sparsity of these masks, and no other level.
     """
-    if run.method == "dense":
+    if not run.masked:
         return False
     target = config["pruning"][prune_entry(config, run)["schedule"]]["levels"][-1]
     return run.sparsity in (0.0, target) or run.kind.startswith("pathways-")

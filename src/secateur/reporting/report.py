@@ -4,6 +4,7 @@ It reads the tables, the figures and the configuration. The same files give the 
 """
 
 import base64
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,13 @@ SECTIONS = (
         "Masks and pathways",
         ("table1", "table2", "table3", "budget"),
         ("sparsity", "schedule", "adaptation", "overlap", "matrix_sparsity"),
+    ),
+    Section("layers", "Layers on demand", ("layers", "depth_rtf", "finetune"), ("depth", "similarity", "late")),
+    Section(
+        "heads",
+        "Attention heads and language models",
+        ("locality", "lm", "combined", "heads"),
+        ("heads", "lm", "importance"),
     ),
     Section("time", "Decoding time", ("latency",), ("latency", "tradeoff")),
     Section("size", "Size", ("size", "storage"), ()),
@@ -95,7 +103,7 @@ def write_report(
         sections=[section for section in sections if section["tables"] or section["figures"]],
         tidy=[f"{table.name}.tsv" for table in TABLES],
         figures=[f"{name}.svg" for name in shown],
-        configuration=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100),
+        configuration=yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True, width=100),
     )
     write_text(output, page.strip() + "\n")
 

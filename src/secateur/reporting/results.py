@@ -54,7 +54,7 @@ class Results:
 
     def sparsity(self, run: ModelRun) -> float:
         """Measured fraction of prunable weights that are zero: 0 for a dense model, else from `sizes.json`."""
-        return 0.0 if run.method == "dense" else self.size(run, "sparsity")["sparsity"]
+        return self.size(run, "sparsity")["sparsity"] if run.masked else 0.0
 
     def size(self, run: ModelRun, *keys: str) -> dict[str, Any]:
         """The entry of a model in `sizes.json`. Raises SecateurError if the model or one of `keys` is missing."""

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from secateur.files import read_tsv, write_text, write_tsv
-from secateur.reporting import comparisons, multilingual, pruning, published, views
+from secateur.reporting import comparisons, heads, layers, lms, multilingual, pruning, published, views
 from secateur.reporting.grid import Grid
 from secateur.reporting.render import latex, markdown
 from secateur.reporting.results import EACH, MODEL_AXES, SIZES_FILE, Results
@@ -199,6 +199,15 @@ TABLES = (
     Table("masks", pruning.OVERLAP_COLUMNS, pruning.overlaps),
     Table("matrices", pruning.MATRIX_COLUMNS, pruning.matrices),
     Table("adaptations", pruning.ADAPTATION_COLUMNS, pruning.adaptations),
+    Table("layers", layers.COLUMNS, layers.rows, layers.view),
+    Table("depth_rtf", layers.RTF_COLUMNS, layers.speeds, layers.speed_view),
+    Table("svcca", layers.SVCCA_COLUMNS, layers.similarities),
+    Table("finetune", layers.FINETUNE_COLUMNS, layers.finetuned, layers.finetune_view),
+    Table("heads", heads.COLUMNS, heads.rows, heads.view),
+    Table("locality", heads.LOCALITY_COLUMNS, heads.locality, heads.locality_view),
+    Table("importance", heads.IMPORTANCE_COLUMNS, heads.importances),
+    Table("lm", lms.COLUMNS, lms.rows, lms.view),
+    Table("combined", heads.COMBINED_COLUMNS, heads.combinations, heads.combined_view),
     Table("storage", pruning.STORAGE_COLUMNS, pruning.storage, pruning.storage_view),
     Table("history", ("stage", *MODEL_AXES, *LOSSES, "source"), history),
     Table("runs", ("stage", *DECODING_AXES, *RECORDED, "total_steps", "source"), runs),

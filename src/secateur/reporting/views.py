@@ -26,7 +26,7 @@ def corpora(tables: Tables) -> list[Grid]:
     numbers |= {"dropped": 0, "resampled": 0}
     return [
         replace(
-            listing(f"Speech data, {named(tables, corpus)}", rows, columns, numbers), caption=_speech(tables, corpus)
+            listing(f"Speech data, {named(tables, corpus)}", rows, columns, numbers), caption=speech(tables, corpus)
         )
         for corpus, rows in by_corpus(tables["corpora"]).items()
     ]
@@ -125,7 +125,7 @@ def size(tables: Tables) -> list[Grid]:
 def captioned(grid: Grid, tables: Tables, corpus: str, rows: Sequence[Row], *notes: str) -> Grid:
     """`grid` with a caption: what all its lines share, the notes, the speech, the budget and the seeds."""
     shared = ", ".join(f"{name.lower() if name != 'LM' else name} {value}" for name, value in grid.constant.items())
-    parts = [f"All lines: {shared}." if shared else "", *notes, _speech(tables, corpus), _budget(tables, corpus, rows)]
+    parts = [f"All lines: {shared}." if shared else "", *notes, speech(tables, corpus), _budget(tables, corpus, rows)]
     return replace(grid, caption=" ".join(part for part in parts if part))
 
 
@@ -199,10 +199,26 @@ def _trained(row: Row) -> tuple[str, ...]:
     return tuple(row[axis] for axis in ("corpus", "model", "method", "scope", "sparsity_target", "seed"))
 
 
-def _speech(tables: Tables, corpus: str) -> str:
+def speech(tables: Tables, corpus: str) -> str:
+    """Whether people or a machine spoke, as a sentence."""
     if synthetic(tables, corpus):
         return f"Corpus {corpus} was spoken by a machine; the numbers say nothing about human speech."
     return f"Corpus {corpus}: recordings of people."
+
+
+def about(tables: Tables, corpus: str, rows: Sequence[Row], named: set[str]) -> str:
+    """Corpus, budget and seeds of multilingual models, by the names that tables of sub-models call them."""
+    trained = [
+        run
+        for run in tables["runs"]
+        if run["stage"] == "model"
+        and run["corpus"] == corpus
+        and run["scope"] == "all"
+        and (run["model"] if run["method"] == "dense" else f"{run['model']}/{run['method']}") in named
+    ]
+    seeds = sorted({row["seed"] for row in rows}, key=int)
+    budget = f" Budget: {effort(trained)}." if trained else ""
+    return f"{speech(tables, corpus)}{budget} Seeds: {len(seeds)} ({', '.join(seeds)})."
 
 
 def _budget(tables: Tables, corpus: str, rows: Sequence[Row]) -> str:

@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from secateur import config, corpora
-from secateur.corpora import Dropped, Options, Prepared, asterisk, espeak, mls, recipe, write_prepared
+from secateur.corpora import Dropped, Prepared, asterisk, espeak, mls, recipe, write_prepared
 from secateur.datadir import Utterance, read_data_dir
 from secateur.errors import SecateurError
 from secateur.files import read_json, read_tsv
+from secateur.jobs import Options
 
 PROJECT = Path(__file__).parents[3]
 SCHEMA = yaml.safe_load((PROJECT / "workflow/schemas/corpora.schema.yaml").read_text(encoding="utf-8"))
@@ -109,7 +110,7 @@ def test_scripts_from_nothing_to_a_summary(tmp_path):
 
 def test_by_hand_every_key_has_to_be_given():
     given = Options(recipe="espeak", seed=0)
-    with pytest.raises(SecateurError, match=r"key 'voices' is missing; give every key of the recipe 'espeak'"):
+    with pytest.raises(SecateurError, match=r"key 'voices' is missing, beside recipe, seed; give every key"):
         espeak.fetch(given, "nl", Path("unused"))
     assert given["seed"] == 0
 

@@ -79,6 +79,7 @@ def find(folder, **given):
         "data": [folder / "data" / language for language in TEXTS],
         "features": [folder / "features" / language for language in TEXTS],
         "batch_seconds": 1.0,
+        "similarity_curves": None,
         "memory": 0.1,
         "similarity": None,
         "similarity_model": None,

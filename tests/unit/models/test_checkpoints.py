@@ -1,10 +1,13 @@
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from secateur.errors import SecateurError
-from secateur.models import build_model, load_model, save_model
+from secateur.models import build_model, load_model, read_tensors, save_model, save_tensors
 
 TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
 CTC = {
@@ -151,6 +154,16 @@ def test_bad_checkpoints_are_refused(tmp_path):
     with pytest.raises(SecateurError, match=r"model.safetensors: not a whole safetensors file"):
         load_model(tmp_path)
 
+    flipped = bytearray(whole)
+    flipped[-100] ^= 1
+    weights.write_bytes(flipped)
+    with pytest.raises(SecateurError, match=r"model.safetensors: the checksum does not fit; the file is damaged"):
+        load_model(tmp_path)
+
+    save_file(model.state_dict(), weights)
+    with pytest.raises(SecateurError, match=r"model.safetensors: has no checksum, so this version did not write it"):
+        load_model(tmp_path)
+
     weights.write_bytes(b"\x80\x04pickled")
     with pytest.raises(SecateurError, match="not a whole safetensors file"):
         load_model(tmp_path)
@@ -172,6 +185,50 @@ def test_bad_checkpoints_are_refused(tmp_path):
     save_model(tmp_path, model, CTC, TOKENS)
     with pytest.raises(SecateurError, match=r"ctc_lo.bias holds NaN"):
         load_model(tmp_path)
+
+
+def test_the_same_tensors_are_the_same_bytes_however_they_are_ordered(tmp_path):
+    tensors = {"b": torch.arange(6).view(2, 3), "a": torch.tensor(0.5), "none": torch.zeros(0, 4)}
+    texts = {"z": "1", "a": "2"}
+    save_tensors(tmp_path / "x", tensors, texts)
+    save_tensors(tmp_path / "y", dict(sorted(tensors.items())), dict(sorted(texts.items())))
+    assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
+    found, found_texts = read_tensors(tmp_path / "x")
+    assert found.keys() == tensors.keys() and found_texts == texts
+    assert all(torch.equal(found[name], value) for name, value in tensors.items())
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_found(tmp_path):
+    """None gives other tensors or texts: it is found, or it is in padding or in the header's layout."""
+    tensors, texts = {"a": torch.tensor([1.0, 2.0, 3.0]), "b": torch.tensor([[7], [8]])}, {"of": "a test"}
+    path = tmp_path / "x.safetensors"
+    save_tensors(path, tensors, texts)
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        changed = bytearray(whole)
+        changed[position] ^= 1 << position % 8
+        path.write_bytes(changed)
+        try:
+            found, found_texts = read_tensors(path)
+        except SecateurError as error:
+            assert "x.safetensors" in str(error)
+            continue
+        assert found_texts == texts and all(torch.equal(found[name], value) for name, value in tensors.items())
+
+
+def test_a_checkpoint_that_the_disk_has_no_room_for_is_one_clear_error(tmp_path):
+    """By a limit that the system enforces; safetensors has an error of its own for it."""
+    code = """
+import resource, signal, sys, torch
+from secateur.models import save_tensors
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+save_tensors(sys.argv[1], {"a": torch.zeros(10_000)})
+"""
+    path = tmp_path / "model.safetensors"
+    save_tensors(path, {"a": torch.ones(3)})
+    answer = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    assert f"SecateurError: {path}: could not be written (File too large); free some disk space" in answer.stderr
+    assert list(tmp_path.iterdir()) == [path] and torch.equal(read_tensors(path)[0]["a"], torch.ones(3))
 
 
 @pytest.mark.parametrize("config", [CTC, TRANSFORMER, HYBRID], ids=["conformer", "transformer", "conv2d"])

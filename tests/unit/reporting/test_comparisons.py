@@ -27,6 +27,9 @@ CONFIG = {
     ],
     "pruning": {"p": {"levels": [0.5, 0.7]}},
     "prune": [],
+    "layers": [],
+    "regularise": [],
+    "heads": [],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam", "beam-lm", "lexicon"]},
     "seeds": [1],
 }

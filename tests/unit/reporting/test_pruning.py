@@ -20,6 +20,9 @@ PRUNING = {
     "pruning": {"progressive": {"levels": [0.5, 0.7], "training": "retrain", "adapt_every": 50}},
     "training": {"retrain": {"steps": 100}, "acoustic": {"steps": 400}},
     "seeds": [0],
+    "layers": [],
+    "regularise": [],
+    "heads": [],
     "prune": [
         {
             "corpus": "talk_show",

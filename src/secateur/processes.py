@@ -1,0 +1,42 @@
+"""The processes of a training: a job whose recipe has `processes` or `nodes` above 1 starts itself anew in torchrun.
+
+On several nodes that is a step of a SLURM job, with one torchrun on each. What the processes then do together is in
+`secateur.distributed`. No heavy imports: every job asks this module first.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from secateur.errors import SecateurError
+
+STARTED = "TORCHELASTIC_RUN_ID"  # in the environment of processes that torchrun has started
+PORTS = range(20000, 60000)
+
+
+def spread(training: Mapping[str, Any]) -> None:
+    """Start the processes that a training recipe asks for, in place of this one; return if it asks for one alone.
+
+    To be called before anything is read or computed. Raises SecateurError for several nodes outside a SLURM job.
+    """
+    processes, nodes = training.get("processes", 1), training.get("nodes", 1)
+    if processes * nodes == 1 or STARTED in os.environ:
+        return
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={nodes}", f"--nproc-per-node={processes}"]
+    if nodes == 1:
+        command.append("--standalone")
+    else:
+        job = os.environ.get("SLURM_JOB_ID")
+        if job is None:
+            raise SecateurError(
+                f"training: nodes is {nodes}, and several are only to be had in a SLURM job; run the study with the "
+                "profile of a cluster (make results PROFILE=slurm), or set nodes: 1"
+            )
+        port = PORTS[int(job) % len(PORTS)]
+        command = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", *command]
+        command += ["--rdzv-backend=c10d", f"--rdzv-id={job}", f"--rdzv-endpoint={socket.gethostname()}:{port}"]
+    os.environ["OMP_NUM_THREADS"] = str(max(1, int(os.environ.get("OMP_NUM_THREADS", "1")) // processes))
+    sys.stdout.flush()
+    os.execvp(command[0], [*command, *sys.argv])

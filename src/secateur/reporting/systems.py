@@ -1,0 +1,80 @@
+"""A model or sub-model with a search: its error rates in every language and on average, and how far it is from another.
+
+Sub-models are decoded many at a time, into one file; a system then names the one that it is (`decode.py`).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from secateur.errors import SecateurError
+from secateur.reporting.results import Results
+from secateur.scoring import average_error_rate, paired_average, paired_bootstrap
+from secateur.study import Decoding
+
+RATES = ("wer", "wer_low", "wer_high", "cer")
+DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value")
+AVERAGE = "avg"
+
+Counts = tuple[list[str], list[int], list[int]]
+"""Names, errors and reference words of utterances."""
+
+
+@dataclass(frozen=True)
+class System:
+    """Decodings on one split with one search, by language; of a file of several sub-models, the one of this name."""
+
+    decodings: Mapping[str, Decoding]
+    sub_model: str = ""
+
+
+def scored(results: Results, system: System, rival: System | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Error rates in every language and, of several languages, on average: the columns `RATES` and `source`.
+
+    With a rival also the columns `DIFFERENCE`: word error rate minus the rival's, on the same utterances.
+    Raises SecateurError when a file is missing, and when the two are not about the same utterances.
+    """
+    scores = {code: _score(results, system, code) for code in system.decodings}
+    counts = {code: _counts(results, system, code) for code in system.decodings}
+    others = {code: _counts(results, rival, code) for code in system.decodings} if rival else {}
+    for code, score in scores.items():
+        values = {column: score[column] for column in RATES} | {"source": f"{system.decodings[code].folder}/score.json"}
+        if rival:
+            values |= _difference(results, rival, {code: (counts[code], others[code])})
+        yield code, values
+    if len(scores) > 1:
+        mean = average_error_rate({code: found[1:] for code, found in counts.items()})
+        values = {"wer": mean.value, "wer_low": mean.low, "wer_high": mean.high}
+        values["cer"] = fmean(score["cer"] for score in scores.values())
+        values["source"] = " ".join(f"{one.folder}/utterances.tsv" for one in system.decodings.values())
+        if rival:
+            values |= _difference(results, rival, {code: (counts[code], others[code]) for code in counts})
+        yield AVERAGE, values
+
+
+def _score(results: Results, system: System, language: str) -> Mapping[str, Any]:
+    path = f"{system.decodings[language].folder}/score.json"
+    if not system.sub_model:
+        return results.json(path, *RATES)
+    return results.json(path, system.sub_model)[system.sub_model]
+
+
+def _counts(results: Results, system: System, language: str) -> Counts:
+    found = results.tsv(f"{system.decodings[language].folder}/utterances.tsv", "utterance", "errors", "words")
+    if system.sub_model:
+        found = [row for row in found if row["sub_model"] == system.sub_model]
+    errors, words = ([int(row[column]) for row in found] for column in ("errors", "words"))
+    return [row["utterance"] for row in found], errors, words
+
+
+def _difference(results: Results, rival: System, pairs: Mapping[str, tuple[Counts, Counts]]) -> dict[str, Any]:
+    """The difference of word error rates from those of `rival`; of several languages, of the means."""
+    for code, (mine, other) in pairs.items():
+        if (mine[0], mine[2]) != (other[0], other[2]):
+            folder = results.root / rival.decodings[code].folder
+            raise SecateurError(f"{folder} is not about the same utterances; delete it and run again")
+    triples = {code: (mine[1], other[1], mine[2]) for code, (mine, other) in pairs.items()}
+    compared = paired_bootstrap(*next(iter(triples.values()))) if len(triples) == 1 else paired_average(triples)
+    difference = compared.difference
+    return dict(zip(DIFFERENCE, (difference.value, difference.low, difference.high, compared.p_value), strict=True))

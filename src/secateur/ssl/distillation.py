@@ -1,0 +1,237 @@
+"""Distilling a teacher encoder into a student, dense, gated or compacted (S4, section 3.3).
+
+    L = Σ_{(j,k) ∈ D} MSE(W_k h_student^j + b_k, h_teacher^k) + λ1 (p̂ − p) + λ2 (p̂ − p)²
+
+p̂ is the expected sparsity of the gates and p its target. λ1 and λ2 climb the gradient (Wang, Wohlwend & Lei 2020), from
+0 unless they are told otherwise: while p̂ is short of p, λ2 rises and λ1 falls, so that −(λ1 + 2 λ2 (p̂ − p)), what a
+share of parameters costs, rises until the gates give way. They take as many steps to come down again, so that a short
+training overshoots; it needs a target that rises slowly, and a λ2 that is large from the start.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from secateur.data import Batch
+from secateur.errors import SecateurError
+from secateur.ssl.encoder import Encoder, EncoderConfig, valid_frames
+from secateur.ssl.gated import EncoderGates, fold
+from secateur.training import Method
+
+GATE_COLUMNS = ("step", "z_mha", "z_ffn", "sparsity", "target", "lambda1", "lambda2")
+SKIPPED = 4  # layers are paired by every so many frames
+
+
+class LayerPairs(nn.Module):
+    """MSE between teacher layers and student layers that are paired anew at every step (Xia, Zhong & Chen 2022).
+
+    A teacher layer k is compared through a linear map of its own, learned, which starts as the identity. It is paired
+    with the student layer that is then nearest to it: each for itself, or, with `ordered`, so that a higher teacher
+    layer never has a lower student layer, and the distances sum up to the least.
+
+    Args:
+        layers: the teacher's layers, from 1.
+    """
+
+    def __init__(self, layers: Sequence[int], student: EncoderConfig, teacher: EncoderConfig, ordered: bool):
+        super().__init__()
+        self.layers, self.ordered = check_layers(layers, teacher), ordered
+        self.maps = nn.ModuleList(nn.Linear(student.hidden_size, teacher.hidden_size) for _ in layers)
+        for linear in self.maps:
+            nn.init.eye_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], frames: torch.Tensor):
+        """The loss, of hidden states as encoders give them; what stands behind `frames` (B,) does not count."""
+        valid = valid_frames(frames, student[0].shape[1])
+        pairs = self.pair(student, teacher, valid)
+        losses = [
+            _mean(functional.mse_loss(linear(student[pair]).float(), teacher[layer].float(), reduction="none"), valid)
+            for linear, layer, pair in zip(self.maps, self.layers, pairs, strict=True)
+        ]
+        return torch.stack(losses).sum()
+
+    @torch.no_grad()
+    def pair(self, student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], valid: torch.Tensor) -> list[int]:
+        """The student layer, from 1, for each teacher layer."""
+        chosen = valid[:, ::SKIPPED]
+        layers = torch.stack([hidden[:, ::SKIPPED][chosen] for hidden in student[1:]])  # (L, frames, D)
+        distances = [
+            (linear(layers) - teacher[layer][:, ::SKIPPED][chosen]).float().square().mean((1, 2))
+            for linear, layer in zip(self.maps, self.layers, strict=True)
+        ]
+        table = torch.stack(distances)
+        return [1 + place for place in (nearest_in_order(table.tolist()) if self.ordered else table.argmin(1).tolist())]
+
+
+class PredictionHeads(nn.Module):
+    """DistilHuBERT's objective (Chang, Yang & Lee 2022): heads on the student's last layer predict teacher layers.
+
+    Σ_k mean|W_k h + b_k − h^k| − log σ(cos(W_k h + b_k, h^k)), both terms averaged over frames, the first over
+    dimensions too.
+    """
+
+    def __init__(self, layers: Sequence[int], student: EncoderConfig, teacher: EncoderConfig):
+        super().__init__()
+        self.layers = check_layers(layers, teacher)
+        self.heads = nn.ModuleList(nn.Linear(student.hidden_size, teacher.hidden_size) for _ in layers)
+
+    def forward(self, student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], frames: torch.Tensor):
+        """The loss; see `LayerPairs.forward`."""
+        valid = valid_frames(frames, student[0].shape[1])
+        total = 0.0
+        for head, layer in zip(self.heads, self.layers, strict=True):
+            predicted, wanted = head(student[-1]).float(), teacher[layer].float()
+            cosine = functional.cosine_similarity(predicted, wanted, dim=2)
+            apart = (predicted - wanted).abs().mean(2)
+            total = total + _mean(apart - functional.logsigmoid(cosine), valid)
+        return total
+
+
+class Distillation(nn.Module):
+    """A student that learns from a teacher, through gates if it has any.
+
+    The teacher is no part of the module: it is neither trained nor saved.
+
+    Args:
+        objective: LayerPairs or PredictionHeads.
+        gates: of a dense student, or None.
+        train_extractor: whether the student's feature extractor is trained. If not, it is the teacher's, and what it
+            gives is computed once for both.
+        lambda_rate: learning rate of λ1 and λ2, in times that of the weights.
+        lambdas: where λ1 and λ2 start.
+    """
+
+    def __init__(
+        self,
+        student: Encoder,
+        teacher: Encoder,
+        objective: nn.Module,
+        gates: EncoderGates | None = None,
+        train_extractor: bool = True,
+        lambda_rate: float = 1.0,
+        lambdas: Sequence[float] = (0.0, 0.0),
+    ):
+        super().__init__()
+        self.student, self.objective, self.gates = student, objective, gates
+        student.requires_grad_(True)
+        student.feature_extractor.requires_grad_(train_extractor)
+        self.train_extractor = train_extractor
+        self._teacher = [teacher.eval().requires_grad_(False)]  # a list: not a submodule
+        self.target = 0.0
+        if gates is not None:
+            self.lambdas = nn.Parameter(torch.tensor(lambdas, dtype=torch.float32))
+            self.lambdas.rate = lambda_rate
+
+    def forward(
+        self, waveforms: torch.Tensor, lengths: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
+        """Loss, its part that the teacher makes (`distance`), and the number of frames, for (B, S) and (B,) samples.
+
+        In evaluation, gates are deterministic.
+        """
+        teacher = self._teacher[0].to(waveforms.device)
+        with torch.no_grad():
+            features, frames = teacher.features(waveforms, lengths)
+            wanted = teacher.contextualize(features, frames)
+        if self.train_extractor:
+            features, frames = self.student.features(waveforms, lengths)
+        weights = None
+        if self.gates is not None:
+            weights = fold(self.student, self.gates.sample() if self.training else self.gates.deterministic())
+        hidden = self.student.contextualize(features, frames, weights=weights)
+        distance = self.objective(hidden, wanted, frames)
+        loss = distance
+        if self.gates is not None:
+            loss = loss + lagrangian(self.gates.expected_sparsity(), self.target, self.lambdas)
+        return loss, {"distance": distance.detach()}, frames.sum()
+
+
+class SparsityTarget(Method):
+    """Raises a model's target sparsity linearly from 0 to `target` within `warmup` steps, and keeps the gates' log.
+
+    Args:
+        every: steps from one row of the log to the next; the last step always has one.
+    """
+
+    def __init__(self, target: float, warmup: int, steps: int, every: int):
+        self.target, self.warmup, self.steps, self.every = target, warmup, steps, every
+        self.rows: list[list[float]] = []
+
+    def at(self, step: int) -> float:
+        """The target at a step, counted from 0."""
+        return self.target * min(1.0, (step + 1) / max(1, self.warmup))
+
+    def start(self, model: Distillation, optimizer: torch.optim.Optimizer) -> None:
+        self.model = model
+
+    def before_forward(self, step: int, batch: Batch) -> None:
+        self.model.target = self.at(step)
+
+    @torch.no_grad()
+    def after_update(self, step: int, batch: Batch) -> None:
+        done = step + 1
+        if done % self.every and done != self.steps:
+            return
+        gates = self.model.gates.deterministic()
+        means = [gates["mha"].mean().item(), gates["ffn"].mean().item()]
+        expected = self.model.gates.expected_sparsity().item()
+        self.rows.append([done, *means, expected, self.at(step), *self.model.lambdas.tolist()])
+
+    def log(self) -> list[dict[str, Any]]:
+        """The rows of `gates.tsv`."""
+        return [dict(zip(GATE_COLUMNS, [int(row[0]), *row[1:]], strict=True)) for row in self.rows]
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return {"rows": torch.tensor(self.rows, dtype=torch.float64).reshape(-1, len(GATE_COLUMNS))}
+
+    def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self.rows = tensors["rows"].tolist()
+
+
+def lagrangian(expected: torch.Tensor, target: float, lambdas: torch.Tensor) -> torch.Tensor:
+    """λ1 (p̂ − p) + λ2 (p̂ − p)², whose gradient for (λ1, λ2) has its sign turned: an optimiser's descent is ascent."""
+    first, second = 2 * lambdas.detach() - lambdas
+    missing = expected - target
+    return first * missing + second * missing**2
+
+
+def nearest_in_order(distances: Sequence[Sequence[float]]) -> list[int]:
+    """For each row of a table of distances a column, none before that of the row above, with the least sum.
+
+    Of equal sums the one with lower columns wins.
+    """
+    columns = range(len(distances[0]))
+    best, origins = list(distances[0]), []
+    for row in distances[1:]:
+        reached, origin = [], 0
+        back = []
+        for column in columns:
+            if best[column] < best[origin]:
+                origin = column
+            back.append(origin)
+            reached.append(best[origin] + row[column])
+        best = reached
+        origins.append(back)
+    chosen = [min(columns, key=best.__getitem__)]
+    for back in reversed(origins):
+        chosen.append(back[chosen[-1]])
+    return chosen[::-1]
+
+
+def check_layers(layers: Sequence[int], teacher: EncoderConfig) -> list[int]:
+    """`layers`, if they are layers of the teacher, ascending. Raises SecateurError else."""
+    depth = len(teacher.shapes)
+    if not layers or sorted(set(layers)) != list(layers) or not 1 <= layers[0] <= layers[-1] <= depth:
+        raise SecateurError(f"layers to distil: {list(layers)}; name ascending ones from 1 to {depth}, the teacher's")
+    return list(layers)
+
+
+def _mean(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Mean over the valid frames of (B, T) or (B, T, D)."""
+    if values.ndim == 3:
+        values = values.mean(2)
+    return (values * valid).sum() / valid.sum()

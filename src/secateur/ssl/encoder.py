@@ -1,0 +1,526 @@
+"""Self-supervised speech encoders of the base kind, dense or pruned: WavLM, HuBERT and wav2vec 2.0.
+
+One model for the three: a convolutional feature extractor with group normalisation, a projection, a convolutional
+position embedding, and post-norm Transformer layers; WavLM adds a gated relative position bias to the attention
+(Baevski et al. 2020, Hsu et al. 2021, Chen et al. 2022). Dimensions: (B, S) samples at 16 kHz, (B, T, D) frames.
+
+A layer may have any number of heads (none included), each with its own width of queries and keys and its own width of
+values, a feed-forward block of any width, and no attention or no feed-forward block at all: see `LayerShape`.
+
+Padding changes nothing: every utterance of a batch has the hidden states that it has alone. The original models
+normalise the first convolution over the padding, too, and so does transformers, with or without an attention mask; here
+the statistics are those of the utterance's own frames. So padded batches differ from transformers' and single
+utterances do not. What stands in the frames behind an utterance's end is without meaning.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from secateur.errors import SecateurError
+from secateur.models.dropout import Dropout
+from secateur.structured.compaction import NoBlock
+
+TYPES = ("wavlm", "hubert", "wav2vec2")
+GATE = 4  # outputs of WavLM's position gate that are summed to one logit
+
+# What the model has one form of: keys of a Hugging Face configuration with the value that is built, if they are there.
+FIXED = {
+    "feat_extract_norm": "group",
+    "feat_extract_activation": "gelu",
+    "hidden_act": "gelu",
+    "do_stable_layer_norm": False,
+    "feat_proj_layer_norm": True,
+    "conv_pos_batch_norm": False,
+    "add_adapter": False,
+    "adapter_attn_dim": None,
+}
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """What a Transformer layer has.
+
+    Attributes:
+        heads: numbers of its attention heads in the dense model, from 0; None: no attention block.
+        qk, vo: width of each head's queries and keys, and of its values.
+        ffn: width of the feed-forward block; None: no such block.
+    """
+
+    heads: tuple[int, ...] | None
+    qk: tuple[int, ...]
+    vo: tuple[int, ...]
+    ffn: int | None
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Sizes and rates of an encoder, under the names of Hugging Face's configurations.
+
+    Attributes:
+        model_type: `wavlm`, `hubert` or `wav2vec2`.
+        do_normalize: bring every waveform to mean 0 and variance 1 first (in a Hugging Face folder a key of
+            `preprocessor_config.json`).
+        layers: the shape of every layer; None: all dense.
+    """
+
+    model_type: str = "wavlm"
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_dropout: float = 0.1
+    activation_dropout: float = 0.1
+    attention_dropout: float = 0.1
+    feat_proj_dropout: float = 0.0
+    layer_norm_eps: float = 1e-5
+    conv_dim: tuple[int, ...] = (512,) * 7
+    conv_stride: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
+    conv_kernel: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
+    conv_bias: bool = False
+    num_conv_pos_embeddings: int = 128
+    num_conv_pos_embedding_groups: int = 16
+    num_buckets: int = 320
+    max_bucket_distance: int = 800
+    do_normalize: bool = False
+    layers: tuple[LayerShape, ...] | None = None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str) -> "EncoderConfig":
+        """Take what belongs here out of a configuration; `source` is its name in errors.
+
+        Raises SecateurError for a type of model or a variant that `Encoder` does not build.
+        """
+        if values.get("model_type") not in TYPES:
+            raise SecateurError(f"{source}: model_type {values.get('model_type')!r}; choose one of {', '.join(TYPES)}")
+        for key, wanted in FIXED.items():
+            if values.get(key, wanted) != wanted:
+                raise SecateurError(
+                    f"{source}: {key} is {values[key]!r}, and only {wanted!r} is supported; choose a model of the base "
+                    "kind (wavlm-base, wavlm-base-plus, hubert-base-ls960, wav2vec2-base)"
+                )
+        known = {name: values[name] for name in (field.name for field in fields(cls)) if name in values}
+        for name, value in known.items():
+            if isinstance(value, list) and name != "layers":
+                known[name] = tuple(value)
+        if known.get("layers") is not None:
+            known["layers"] = tuple(
+                LayerShape(
+                    None if shape["heads"] is None else tuple(shape["heads"]),
+                    tuple(shape["qk"]),
+                    tuple(shape["vo"]),
+                    shape["ffn"],
+                )
+                for shape in known["layers"]
+            )
+        config = cls(**known)
+        if config.hidden_size % config.num_attention_heads:
+            raise SecateurError(
+                f"{source}: hidden_size {config.hidden_size} is no multiple of num_attention_heads "
+                f"{config.num_attention_heads}"
+            )
+        if not len(config.conv_dim) == len(config.conv_stride) == len(config.conv_kernel):
+            raise SecateurError(f"{source}: conv_dim, conv_stride and conv_kernel must have one value per layer each")
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+    @property
+    def head_dim(self) -> int:
+        """Width of a head of the dense model."""
+        return self.hidden_size // self.num_attention_heads
+
+    @property
+    def dense_layer(self) -> LayerShape:
+        """The shape of a layer that nothing was removed from."""
+        heads, width = self.num_attention_heads, self.head_dim
+        return LayerShape(tuple(range(heads)), (width,) * heads, (width,) * heads, self.intermediate_size)
+
+    @property
+    def shapes(self) -> tuple[LayerShape, ...]:
+        """The shape of every layer."""
+        return self.layers if self.layers is not None else (self.dense_layer,) * self.num_hidden_layers
+
+    @property
+    def hop(self) -> int:
+        """Samples from one frame to the next."""
+        return math.prod(self.conv_stride)
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples that one frame of the feature extractor sees."""
+        field, hop = 1, 1
+        for kernel, stride in zip(self.conv_kernel, self.conv_stride, strict=True):
+            field, hop = field + (kernel - 1) * hop, hop * stride
+        return field
+
+    def frames(self, samples):
+        """Frames of so many samples (an integer or a tensor of them)."""
+        for kernel, stride in zip(self.conv_kernel, self.conv_stride, strict=True):
+            samples = (samples - kernel) // stride + 1
+        return samples
+
+
+class ConvLayer(nn.Module):
+    """A convolution without padding and a GELU; the first one of the extractor is normalised over time."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, bias: bool, norm: bool):
+        super().__init__()
+        self.conv = nn.Conv1d(inputs, outputs, kernel, stride, bias=bias)
+        self.layer_norm = nn.GroupNorm(outputs, outputs) if norm else None
+
+    def forward(self, hidden: torch.Tensor, frames: torch.Tensor | None) -> torch.Tensor:
+        """(B, C, T) → (B, C', T'); `frames` (B,) are the valid ones of the output, None for all."""
+        hidden = self.conv(hidden)
+        if self.layer_norm is not None:
+            hidden = self.layer_norm(hidden) if frames is None else self._normalize(hidden.float(), frames)
+        return functional.gelu(hidden)
+
+    def _normalize(self, hidden: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """Group normalisation with the statistics of each utterance's valid frames."""
+        valid = valid_frames(frames, hidden.shape[2])[:, None]
+        count = frames[:, None, None]
+        mean = (hidden * valid).sum(2, keepdim=True) / count
+        centred = (hidden - mean) * valid
+        variance = centred.square().sum(2, keepdim=True) / count
+        norm = self.layer_norm
+        return centred * torch.rsqrt(variance + norm.eps) * norm.weight[:, None] + norm.bias[:, None]
+
+
+class FeatureExtractor(nn.Module):
+    """The convolutions that turn a waveform into frames."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        sizes = zip((1, *config.conv_dim), config.conv_dim, config.conv_kernel, config.conv_stride, strict=False)
+        self.conv_layers = nn.ModuleList(
+            ConvLayer(inputs, outputs, kernel, stride, config.conv_bias, norm=index == 0)
+            for index, (inputs, outputs, kernel, stride) in enumerate(sizes)
+        )
+        for layer in self.conv_layers:
+            nn.init.kaiming_normal_(layer.conv.weight)
+
+    def forward(self, waveforms: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+        """(B, S) → (B, T, C); `lengths` (B,) in samples, None: nothing is padded."""
+        hidden, frames = waveforms[:, None], None
+        if lengths is not None:
+            first = self.conv_layers[0].conv
+            frames = (lengths - first.kernel_size[0]) // first.stride[0] + 1
+        for layer in self.conv_layers:
+            hidden = layer(hidden, frames)
+        return hidden.transpose(1, 2)
+
+
+class FeatureProjection(nn.Module):
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.layer_norm = nn.LayerNorm(config.conv_dim[-1], eps=config.layer_norm_eps)
+        self.projection = nn.Linear(config.conv_dim[-1], config.hidden_size)
+        self.dropout = Dropout(config.feat_proj_dropout)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(B, T, C) → (B, T, D)."""
+        return self.dropout(self.projection(self.layer_norm(features)))
+
+
+class PositionalConvolution(nn.Module):
+    """A wide grouped convolution whose weight is a direction times one length per tap (weight normalisation)."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.width, self.groups = config.num_conv_pos_embeddings, config.num_conv_pos_embedding_groups
+        size, inputs = config.hidden_size, config.hidden_size // self.groups
+        self.weight_v = nn.Parameter(torch.randn(size, inputs, self.width) * 2 / math.sqrt(self.width * size))
+        self.weight_g = nn.Parameter(self.weight_v.detach().norm(dim=(0, 1), keepdim=True))
+        self.bias = nn.Parameter(torch.zeros(size))
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(B, T, D) → (B, T, D)."""
+        weight = self.weight_v * (self.weight_g / self.weight_v.norm(dim=(0, 1), keepdim=True))
+        with torch.autocast(hidden.device.type, enabled=False):  # grouped convolutions in bfloat16 crawl on a CPU
+            positions = functional.conv1d(
+                hidden.float().transpose(1, 2), weight, self.bias, padding=self.width // 2, groups=self.groups
+            )
+        if self.width % 2 == 0:
+            positions = positions[:, :, :-1]
+        return functional.gelu(positions).transpose(1, 2)
+
+
+class RelativePositions(nn.Module):
+    """WavLM's position bias: one value per head for every bucket of distances (Raffel et al. 2020), for all layers."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.buckets, self.max_distance = config.num_buckets, config.max_bucket_distance
+        self.weight = nn.Parameter(torch.randn(self.buckets, config.num_attention_heads))
+
+    def forward(self, frames: int) -> torch.Tensor:
+        """The bias (H, T, T) of a query in each row for a key in each column."""
+        device = self.weight.device
+        distances = torch.arange(1 - frames, frames, device=device)  # key − query
+        table = self.weight[self.bucket(distances)].T  # (H, 2T − 1)
+        places = torch.arange(frames, device=device)
+        return table[:, places[None, :] - places[:, None] + frames - 1]
+
+    def bucket(self, distances: torch.Tensor) -> torch.Tensor:
+        """Bucket of each distance: exact ones for small distances, then wider and wider up to the largest."""
+        half = self.buckets // 2
+        exact = half // 2
+        size = distances.abs()
+        wide = torch.log(size.clamp(min=1).float() / exact) / math.log(self.max_distance / exact) * (half - exact)
+        wide = (exact + wide).long().clamp(max=half - 1)
+        return torch.where(size < exact, size, wide) + half * (distances > 0)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention whose heads have widths of their own, with WavLM's gated position bias if it has one.
+
+    Ragged heads are computed together, filled up with zeros to the widest: the padding costs arithmetic in the products
+    of queries, keys and values only, never in the projections.
+    """
+
+    def __init__(self, config: EncoderConfig, shape: LayerShape):
+        super().__init__()
+        if not len(shape.heads) == len(shape.qk) == len(shape.vo):
+            raise SecateurError(
+                f"{len(shape.heads)} heads with widths {shape.qk} and {shape.vo}; give each one of both"
+            )
+        self.all_heads, self.head_dim = config.num_attention_heads, config.head_dim
+        self.dropout = config.attention_dropout
+        size, qk, vo = config.hidden_size, sum(shape.qk), sum(shape.vo)
+        self.q_proj, self.k_proj, self.v_proj = nn.Linear(size, qk), nn.Linear(size, qk), nn.Linear(size, vo)
+        self.out_proj = nn.Linear(vo, size)
+        self.gated = config.model_type == "wavlm"
+        if self.gated:
+            self.gru_rel_pos_const = nn.Parameter(torch.ones(1, len(shape.heads), 1, 1))
+            self.gru_rel_pos_linear = nn.Linear(self.head_dim, 2 * GATE)
+        self.set_heads(shape.heads, shape.qk, shape.vo)
+
+    def set_heads(self, heads: Sequence[int], qk: Sequence[int], vo: Sequence[int]) -> None:
+        """Say which heads the weights are of, and how wide each is: see `LayerShape`."""
+        self.heads, self.qk, self.vo = list(heads), list(qk), list(vo)
+        device = self.out_proj.weight.device
+        for name, widths in (("qk", self.qk), ("vo", self.vo)):
+            spread, kept = _places(widths)
+            self.register_buffer(f"{name}_spread", spread.to(device), persistent=False)
+            self.register_buffer(f"{name}_kept", kept.to(device), persistent=False)
+
+    def forward(
+        self, hidden: torch.Tensor, positions: torch.Tensor | None, padded: torch.Tensor | None
+    ) -> torch.Tensor:
+        """(B, T, D) → (B, T, D).
+
+        Args:
+            positions: (H, T, T), WavLM's position bias of all heads of the dense model.
+            padded: (B, T), true for frames that no query may see; None if there are none.
+        """
+        if not self.heads:
+            return self.out_proj(hidden[..., :0])
+        query = _spread(self.q_proj(hidden), self.qk, self.qk_spread)
+        key = _spread(self.k_proj(hidden), self.qk, self.qk_spread)
+        value = _spread(self.v_proj(hidden), self.vo, self.vo_spread)
+        query, key, value = (
+            part.flatten(0, 1) for part in (query * self.head_dim**-0.5, key, value)
+        )  # (B·H, T, width)
+        bias = self._bias(hidden, positions, padded, query.dtype)
+        if bias is None:
+            scores = query @ key.transpose(1, 2)
+        else:
+            scores = torch.baddbmm(bias.flatten(0, 1), query, key.transpose(1, 2))
+        weights = functional.dropout(scores.softmax(-1), self.dropout, self.training)
+        context = (weights.to(value.dtype) @ value).unflatten(0, (-1, len(self.heads)))
+        context = context.transpose(1, 2).flatten(2)
+        if len(set(self.vo)) > 1:
+            context = context.index_select(2, self.vo_kept)
+        return self.out_proj(context)
+
+    def _bias(
+        self, hidden: torch.Tensor, positions: torch.Tensor | None, padded: torch.Tensor | None, dtype: torch.dtype
+    ) -> torch.Tensor | None:
+        """What is added to the products of queries and keys, (B, H, T, T) or None."""
+        bias = None
+        if self.gated:
+            if len(self.heads) < self.all_heads:
+                positions = positions[self.heads]
+            bias = (self._gate(hidden) * positions).to(dtype)
+        if padded is not None:
+            if bias is None:
+                batch, frames = padded.shape
+                bias = torch.zeros(batch, len(self.heads), frames, frames, dtype=dtype, device=hidden.device)
+            bias = bias.masked_fill(padded[:, None, None, :], -math.inf)
+        return bias
+
+    def _gate(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Factor (B, H, T, 1) of the position bias, from the head's part of the input (Chen et al. 2022, III.B)."""
+        parts = hidden.unflatten(2, (self.all_heads, self.head_dim))
+        if len(self.heads) < self.all_heads:
+            parts = parts[:, :, self.heads]
+        linear = self.gru_rel_pos_linear
+        # The logits are sums of GATE outputs each: sum the weights instead.
+        weight, bias = linear.weight.unflatten(0, (2, GATE)).sum(1), linear.bias.unflatten(0, (2, GATE)).sum(1)
+        gates = torch.sigmoid(functional.linear(parts, weight, bias)).transpose(1, 2)
+        update, reset = gates[..., :1], gates[..., 1:]
+        return update * (reset * self.gru_rel_pos_const - 1.0) + 2.0
+
+
+class FeedForward(nn.Module):
+    def __init__(self, config: EncoderConfig, width: int):
+        super().__init__()
+        self.intermediate_dense = nn.Linear(config.hidden_size, width)
+        self.intermediate_dropout = Dropout(config.activation_dropout)
+        self.output_dense = nn.Linear(width, config.hidden_size)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(B, T, D) → (B, T, D)."""
+        return self.output_dense(self.intermediate_dropout(functional.gelu(self.intermediate_dense(hidden))))
+
+
+class EncoderLayer(nn.Module):
+    """A post-norm Transformer layer: attention, norm, feed-forward, norm; the norms stay where a block is gone."""
+
+    def __init__(self, config: EncoderConfig, shape: LayerShape):
+        super().__init__()
+        self.attention = NoBlock() if shape.heads is None else Attention(config, shape)
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.feed_forward = NoBlock() if shape.ffn is None else FeedForward(config, shape.ffn)
+        self.final_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout)
+
+    def forward(
+        self, hidden: torch.Tensor, positions: torch.Tensor | None, padded: torch.Tensor | None
+    ) -> torch.Tensor:
+        """(B, T, D) → (B, T, D)."""
+        hidden = self.layer_norm(hidden + self.dropout(self.attention(hidden, positions, padded)))
+        return self.final_layer_norm(hidden + self.dropout(self.feed_forward(hidden)))
+
+
+class Transformer(nn.Module):
+    """Position embedding and layers."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.pos_conv_embed = PositionalConvolution(config)
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout)
+        self.rel_attn_embed = RelativePositions(config) if config.model_type == "wavlm" else None
+        self.layers = nn.ModuleList(EncoderLayer(config, shape) for shape in config.shapes)
+
+    def forward(self, hidden: torch.Tensor, frames: torch.Tensor | None) -> list[torch.Tensor]:
+        """(B, T, D) with `frames` (B,) valid ones (None: all) → L + 1 tensors (B, T, D)."""
+        padded = None
+        if frames is not None:
+            padded = ~valid_frames(frames, hidden.shape[1])
+            hidden = hidden.masked_fill(padded[..., None], 0.0)
+        hidden = self.dropout(self.layer_norm(hidden + self.pos_conv_embed(hidden)))
+        positions = None if self.rel_attn_embed is None else self.rel_attn_embed(hidden.shape[1])
+        states = [hidden]
+        for layer in self.layers:
+            states.append(layer(states[-1], positions, padded))
+        return states
+
+
+class Encoder(nn.Module):
+    """A self-supervised encoder. Its randomness, when it is built, comes from torch's global generator."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.config = config
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Initializing zero-element tensors")  # of blocks without units
+            self.feature_extractor = FeatureExtractor(config)
+            self.feature_projection = FeatureProjection(config)
+            self.masked_spec_embed = nn.Parameter(torch.rand(config.hidden_size))
+            self.encoder = Transformer(config)
+
+    def forward(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Hidden states of waveforms (B, S) of `lengths` (B,) samples at 16 kHz, zero padded.
+
+        Returns L + 1 tensors (B, T, D), the input of the first layer and every layer's output, and the numbers of
+        frames (B,). Raises SecateurError for an utterance that is shorter than one frame.
+        """
+        features, frames = self.features(waveforms, lengths)
+        return self.contextualize(features, frames), frames
+
+    def features(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Output (B, T, C) of the feature extractor, and the numbers of frames (B,)."""
+        frames = self.config.frames(lengths)
+        if _is_eager() and int(frames.min()) < 1:
+            raise SecateurError(
+                f"an utterance of {int(lengths.min())} samples is shorter than one frame of the encoder, "
+                f"{self.config.receptive_field} samples; exclude it"
+            )
+        if self.config.do_normalize:
+            waveforms = _standardize(waveforms, lengths)
+        return self.feature_extractor(waveforms, _unless_full(lengths, waveforms.shape[1])), frames
+
+    def contextualize(
+        self,
+        features: torch.Tensor,
+        frames: torch.Tensor,
+        masked: torch.Tensor | None = None,
+        weights: Mapping[str, torch.Tensor] | None = None,
+    ) -> list[torch.Tensor]:
+        """Hidden states, L + 1 tensors (B, T, D), of what `features` gave.
+
+        Args:
+            masked: (B, T), frames that the mask's embedding takes the place of.
+            weights: tensors that stand in for parameters of `self.encoder`, by name.
+        """
+        hidden = self.feature_projection(features)
+        if masked is not None:
+            hidden = torch.where(masked[..., None], self.masked_spec_embed.to(hidden.dtype), hidden)
+        inputs = (hidden, _unless_full(frames, hidden.shape[1]))
+        return torch.func.functional_call(self.encoder, dict(weights), inputs) if weights else self.encoder(*inputs)
+
+
+def valid_frames(frames: torch.Tensor, most: int) -> torch.Tensor:
+    """(B, T), true where an utterance of `frames` (B,) has a frame."""
+    return torch.arange(most, device=frames.device) < frames[:, None]
+
+
+def _is_eager() -> bool:
+    """Whether code runs here and now, and is not recorded for export."""
+    return not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+
+
+def _unless_full(lengths: torch.Tensor, most: int) -> torch.Tensor | None:
+    """`lengths`, or None if nothing is padded, which is quicker."""
+    return None if _is_eager() and int(lengths.min()) == most else lengths
+
+
+def _standardize(waveforms: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Mean 0 and variance 1 over each utterance's samples, as Hugging Face's feature extractor does it."""
+    valid = valid_frames(lengths, waveforms.shape[1])
+    count = lengths[:, None]
+    centred = (waveforms - (waveforms * valid).sum(1, keepdim=True) / count) * valid
+    return centred * torch.rsqrt(centred.square().sum(1, keepdim=True) / count + 1e-7)
+
+
+def _places(widths: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where each head's units go when all are filled up to the widest.
+
+    Returns the source of every padded place (H · max), the number of units for one that stays zero, and the padded
+    places that hold the units, in their order.
+    """
+    widest, total = max(widths, default=0), sum(widths)
+    spread, kept, start = [], [], 0
+    for head, width in enumerate(widths):
+        spread += [*range(start, start + width), *[total] * (widest - width)]
+        kept += range(head * widest, head * widest + width)
+        start += width
+    return torch.tensor(spread, dtype=torch.long), torch.tensor(kept, dtype=torch.long)
+
+
+def _spread(projected: torch.Tensor, widths: Sequence[int], places: torch.Tensor) -> torch.Tensor:
+    """(B, T, Σ widths) → (B, H, T, max width)."""
+    if len(set(widths)) > 1:
+        projected = functional.pad(projected, (0, 1)).index_select(2, places)
+    return projected.unflatten(2, (len(widths), max(widths))).transpose(1, 2)

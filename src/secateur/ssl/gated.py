@@ -1,0 +1,234 @@
+"""Gates on an encoder's Transformer layers (S4, section 3.1), what they leave of it, and the encoder that is left.
+
+    MHA(X) = z_mha · (concat_i(softmax((X W_Q^i + b_Q^i) diag(z_qk^i) (X W_K^i + b_K^i)ᵀ/√d + P_i)
+                               · (X W_V^i + b_V^i) diag(z_vo^i)) W_O + b_O)
+    FFN(X) = z_ffn · (gelu(X W_U + b_U) diag(z_int) W_D + b_D)
+
+P_i is WavLM's gated position bias, which no gate touches. A gate scales a weight's rows or columns, so that a gated
+encoder is an encoder with other weights (`fold`), in training and when it is compacted alike. `heads` are gates on
+whole heads: with them in place of `qk` and `vo`, heads are the smallest units of attention (S4's "w/o FAHP").
+"""
+
+import copy
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from secateur.errors import SecateurError
+from secateur.ssl.encoder import GATE, Encoder, EncoderConfig, LayerShape
+from secateur.structured.compaction import keep_inputs, keep_outputs, keep_slices, keep_units, remove_block
+from secateur.structured.gates import deterministic, mean, open_probability, sample
+
+Gates = Mapping[str, torch.Tensor]
+"""Values of gates by kind: `mha` (L,), `ffn` (L,), `heads` (L, H), `qk` and `vo` (L, H, d_head), `int` (L, F)."""
+
+KINDS = ("mha", "ffn", "heads", "qk", "vo", "int")
+FINE = ("mha", "ffn", "qk", "vo", "int")
+"""S4's gates."""
+WHOLE_HEADS = ("mha", "ffn", "heads", "int")
+"""S4's gates without fine-grained attention head pruning."""
+CLOSE_ENOUGH = 0.0005
+"""How far from its target a sparsity may stay when the next gate would overshoot it."""
+
+
+def gate_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+    """The shape of the gates of every kind on a dense encoder."""
+    layers, heads, width = config.num_hidden_layers, config.num_attention_heads, config.head_dim
+    units = (layers, heads, width)
+    shapes = [(layers,), (layers,), (layers, heads), units, units, (layers, config.intermediate_size)]
+    return dict(zip(KINDS, shapes, strict=True))
+
+
+class EncoderGates(nn.Module):
+    """Hard-concrete gates on a dense encoder.
+
+    Args:
+        kinds: those of KINDS that there are; the others are open for good.
+        straight_through: whether gradients pass where a gate is saturated.
+        log_alpha: where every gate starts.
+        rate: learning rate of the gates, in times that of the weights.
+    """
+
+    def __init__(
+        self, config: EncoderConfig, kinds: Collection[str], straight_through: bool, log_alpha: float, rate: float
+    ):
+        super().__init__()
+        if config.layers is not None:
+            raise SecateurError("gates: the encoder is pruned already; put them on a dense one")
+        unknown = set(kinds) - set(KINDS)
+        if unknown or not kinds:
+            raise SecateurError(f"gates: {sorted(kinds)}; choose one or more of {', '.join(KINDS)}")
+        self.config, self.straight_through = config, straight_through
+        shapes = gate_shapes(config)
+        self.log_alpha = nn.ParameterDict(
+            {kind: nn.Parameter(torch.full(shapes[kind], log_alpha)) for kind in KINDS if kind in kinds}
+        )
+        for parameter in self.log_alpha.values():
+            parameter.rate = rate
+
+    def sample(self) -> dict[str, torch.Tensor]:
+        """Gates drawn at random, all kinds together in one pass."""
+        values = sample(self._flat(), self.straight_through)
+        return self._opened(self._split(values))
+
+    def deterministic(self) -> dict[str, torch.Tensor]:
+        """Gates at inference."""
+        return self._opened(self._split(deterministic(self._flat())))
+
+    def probabilities(self) -> dict[str, torch.Tensor]:
+        """P(z ≠ 0) of every gate."""
+        return self._opened(self._split(open_probability(self._flat())))
+
+    def expected_sparsity(self) -> torch.Tensor:
+        """p̂: the expected share of the prunable parameters that is gone."""
+        return sparsity(self.probabilities(), self.config)
+
+    @torch.no_grad()
+    def settle(self, target: float) -> dict[str, torch.Tensor]:
+        """The gates at inference, as many of them closed as `target`, the wanted sparsity, asks for.
+
+        Where the gates that are 0 at inference leave too much, more close in the order of their log α, smallest first;
+        where too much is gone, gates open again, largest log α first. What is searched for, by bisection, is one
+        threshold for the gates of all kinds. A gate that alone would overshoot the target (a whole block) is passed
+        over, and the search goes on among the rest. A gate that opens again has its mean E[z] as its value.
+        """
+        log_alpha = self._flat()
+        values = deterministic(log_alpha)
+        opened = values > 0
+
+        def gone() -> float:
+            return float(sparsity(self._opened(self._split(opened.double())), self.config))
+
+        closing = gone() < target
+        candidates = torch.nonzero(opened == closing)[:, 0]
+        order = torch.sort(log_alpha[candidates], descending=not closing, stable=True).indices
+        candidates = candidates[order].tolist()
+
+        def overshoots(chosen: list[int]) -> bool:
+            opened[chosen] = not closing
+            reached = gone()
+            opened[chosen] = closing
+            return reached > target if closing else reached < target
+
+        while candidates and abs(gone() - target) > CLOSE_ENOUGH:
+            low, high = 0, len(candidates)  # the first `low` never overshoot
+            while low < high:
+                middle = (low + high + 1) // 2
+                low, high = (low, middle - 1) if overshoots(candidates[:middle]) else (middle, high)
+            opened[candidates[:low]] = not closing
+            candidates = candidates[low + 1 :]
+        values = torch.where(opened, torch.where(values > 0, values, mean(log_alpha).to(values.dtype)), 0.0)
+        return self._opened(self._split(values))
+
+    def _flat(self) -> torch.Tensor:
+        return torch.cat([parameter.flatten() for parameter in self.log_alpha.values()])
+
+    def _split(self, values: torch.Tensor) -> dict[str, torch.Tensor]:
+        parts = values.split([parameter.numel() for parameter in self.log_alpha.values()])
+        return {
+            kind: part.view_as(parameter) for (kind, parameter), part in zip(self.log_alpha.items(), parts, strict=True)
+        }
+
+    def _opened(self, gates: Gates) -> dict[str, torch.Tensor]:
+        return open_gates(self.config, next(iter(gates.values()))) | dict(gates)
+
+
+def open_gates(config: EncoderConfig, like: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    """Gates that are all open, of the dtype and on the device of `like`."""
+    like = torch.ones(()) if like is None else like
+    return {kind: like.new_ones(()).expand(shape) for kind, shape in gate_shapes(config).items()}
+
+
+def remaining(gates: Gates, config: EncoderConfig) -> torch.Tensor:
+    """Parameters that are left in the attention and feed-forward blocks, per layer (L,).
+
+    Of gates that are 0 or 1 this is the number that the compacted encoder has. It is linear in every gate, so of the
+    open probabilities of independent gates it is the expected number. The prunable parameters are all those of the two
+    blocks, biases and WavLM's gate of the position bias included; norms, the embedding of positions, the position
+    convolution and the feature extractor are not prunable.
+    """
+    size, wavlm = config.hidden_size, config.model_type == "wavlm"
+    values = gates["vo"].sum(2)  # (L, H)
+    # A head whose values are all gone is gone, and its queries and keys with it.
+    alive = gates["heads"] * (1 - (1 - gates["vo"]).prod(2))
+    heads = alive * (2 * (size + 1) * gates["qk"].sum(2) + wavlm) + gates["heads"] * values * (2 * size + 1)
+    block = size + wavlm * 2 * GATE * (config.head_dim + 1)
+    attention = gates["mha"] * (heads.sum(1) + block)
+    return attention + gates["ffn"] * (gates["int"].sum(1) * (2 * size + 1) + size)
+
+
+def sparsity(gates: Gates, config: EncoderConfig) -> torch.Tensor:
+    """The share of the prunable parameters that is gone; see `remaining`."""
+    whole = remaining(open_gates(config, gates["mha"]), config).sum()
+    return 1 - remaining(gates, config).sum() / whole
+
+
+def fold(encoder: Encoder, gates: Gates) -> dict[str, torch.Tensor]:
+    """The weights of `encoder.encoder` with the gates multiplied in, by name; those that no gate touches are left out.
+
+    They are what `Encoder.contextualize` takes as `weights`; gradients flow to the weights and to the gates.
+    """
+    folded = {}
+    for index, layer in enumerate(encoder.encoder.layers):
+        attention, feed_forward = layer.attention, layer.feed_forward
+        queries = gates["qk"][index].flatten()
+        values = (gates["vo"][index] * gates["heads"][index][:, None]).flatten()
+        whole, units, block = gates["mha"][index], gates["int"][index], gates["ffn"][index]
+        name = f"layers.{index}."
+        folded |= {
+            f"{name}attention.q_proj.weight": attention.q_proj.weight * queries[:, None],
+            f"{name}attention.q_proj.bias": attention.q_proj.bias * queries,
+            f"{name}attention.v_proj.weight": attention.v_proj.weight * values[:, None],
+            f"{name}attention.v_proj.bias": attention.v_proj.bias * values,
+            f"{name}attention.out_proj.weight": attention.out_proj.weight * whole,
+            f"{name}attention.out_proj.bias": attention.out_proj.bias * whole,
+            f"{name}feed_forward.output_dense.weight": feed_forward.output_dense.weight * (units * block),
+            f"{name}feed_forward.output_dense.bias": feed_forward.output_dense.bias * block,
+        }
+    return folded
+
+
+@torch.no_grad()
+def compact(encoder: Encoder, gates: Gates) -> Encoder:
+    """A physically smaller encoder that computes what `encoder` does with these gates; `encoder` stays as it is.
+
+    Queries and keys, values, heads and units whose gates are 0 are removed, and blocks whose gate is 0. A block of
+    which no head or unit is left, but which is not closed itself, still adds its output bias.
+    """
+    smaller = copy.deepcopy(encoder)
+    for name, weight in fold(encoder, gates).items():
+        smaller.encoder.get_parameter(name).copy_(weight)
+    shapes = []
+    for index, layer in enumerate(smaller.encoder.layers):
+        heads: tuple[int, ...] | None = None
+        qk, vo, ffn = [], [], None
+        if gates["mha"][index] > 0:
+            queries = gates["qk"][index] > 0  # (H, d_head)
+            values = (gates["vo"][index] > 0) & (gates["heads"][index] > 0)[:, None]
+            heads = tuple(torch.nonzero(values.any(1))[:, 0].tolist())
+            queries &= values.any(1, keepdim=True)
+            qk, vo = ([int(part[head].sum()) for head in heads] for part in (queries, values))
+            attention = layer.attention
+            for linear, kept in ((attention.q_proj, queries), (attention.k_proj, queries), (attention.v_proj, values)):
+                keep_outputs(linear, _numbers(kept), or_none=True)
+            keep_inputs(attention.out_proj, _numbers(values), or_none=True)
+            if attention.gated:
+                keep_slices(attention, "gru_rel_pos_const", torch.tensor(heads, dtype=torch.long), 1, or_none=True)
+            attention.set_heads(heads, qk, vo)
+        else:
+            remove_block(layer, "attention")
+        if gates["ffn"][index] > 0:
+            units = _numbers(gates["int"][index] > 0)
+            keep_units(layer.feed_forward.intermediate_dense, layer.feed_forward.output_dense, units, or_none=True)
+            ffn = len(units)
+        else:
+            remove_block(layer, "feed_forward")
+        shapes.append(LayerShape(heads, tuple(qk), tuple(vo), ffn))
+    smaller.config = replace(encoder.config, layers=tuple(shapes))
+    return smaller
+
+
+def _numbers(kept: torch.Tensor) -> torch.Tensor:
+    return torch.nonzero(kept.flatten())[:, 0]

@@ -1,0 +1,91 @@
+"""How fast encoders extract features, and what of it their size explains."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from secateur.features import SAMPLE_RATE
+from secateur.ssl.encoder import Encoder, EncoderConfig, LayerShape
+
+SECONDS = 10  # of audio whose arithmetic is counted
+
+
+@torch.no_grad()
+def macs_per_second(encoder: Encoder) -> int:
+    """Multiply–accumulates of matrix products and convolutions per second of audio, encoding ten seconds at once.
+
+    What ragged heads are filled up with counts, too: it is multiplied.
+    """
+    device = encoder.masked_spec_embed.device
+    waveforms = torch.zeros(1, SECONDS * SAMPLE_RATE, device=device)
+    with FlopCounterMode(display=False) as counter:
+        encoder(waveforms, torch.tensor([waveforms.shape[1]], device=device))
+    return round(counter.get_total_flops() / 2 / SECONDS)
+
+
+@torch.inference_mode()
+def extraction_seconds(
+    encoders: Mapping[str, Encoder], waves: Sequence[torch.Tensor], runs: int, device: torch.device
+) -> dict[str, list[float]]:
+    """Seconds that each encoder takes for all of `waves` (S_i,), one after the other, in every run.
+
+    The encoders take turns, and the first turn, in vain, warms them up on the longest wave. On a CPU with one thread
+    it is the thread's own time, which other jobs do not lengthen; else wall-clock time.
+    """
+    clock = time.process_time if device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
+    batches = [(wave[None].to(device), torch.tensor([len(wave)], device=device)) for wave in waves]
+    longest = max(batches, key=lambda batch: batch[0].shape[1])
+
+    def extract(encoder: Encoder, chosen: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> float:
+        started = clock()
+        for waveforms, lengths in chosen:
+            encoder(waveforms, lengths)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return clock() - started
+
+    seconds: dict[str, list[float]] = {name: [] for name in encoders}
+    for encoder in encoders.values():
+        extract(encoder, [longest])
+    for _ in range(runs):
+        for name, encoder in encoders.items():
+            seconds[name].append(extract(encoder, batches))
+    return seconds
+
+
+def scaled(config: EncoderConfig, depth: int, base: EncoderConfig) -> EncoderConfig:
+    """`base` with the shape of a pruned encoder: in every layer, the same shares of heads, widths and units.
+
+    Of layer l of the base's L, the shares are those of layer ⌊l · `depth` / L⌋, and heads follow heads alike.
+
+    Args:
+        config: of the pruned encoder; one with fewer layers than `depth` scales to fewer layers, the first ones.
+        depth: layers of the encoder that it was made from.
+    """
+    layers = [
+        _scaled_layer(config.shapes[place], config, base)
+        for place in (number * depth // base.num_hidden_layers for number in range(base.num_hidden_layers))
+        if place < len(config.shapes)
+    ]
+    return replace(base, num_hidden_layers=len(layers), layers=tuple(layers))
+
+
+def _scaled_layer(shape: LayerShape, config: EncoderConfig, base: EncoderConfig) -> LayerShape:
+    def share(width: int, whole: int, target: int) -> int:
+        return max(1, round(width * target / whole)) if width else 0
+
+    heads, qk, vo = None, [], []
+    if shape.heads is not None:
+        source = [
+            head * config.num_attention_heads // base.num_attention_heads for head in range(base.num_attention_heads)
+        ]
+        heads = tuple(head for head, place in enumerate(source) if place in shape.heads)
+        for head in heads:
+            place = shape.heads.index(source[head])
+            qk.append(share(shape.qk[place], config.head_dim, base.head_dim))
+            vo.append(share(shape.vo[place], config.head_dim, base.head_dim))
+    ffn = None if shape.ffn is None else share(shape.ffn, config.intermediate_size, base.intermediate_size)
+    return LayerShape(heads, tuple(qk), tuple(vo), ffn)

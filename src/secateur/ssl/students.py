@@ -1,0 +1,78 @@
+"""The students that a teacher is distilled into: gated, pruned at once, or its first layers (S4, section 4)."""
+
+import argparse
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from secateur.errors import SecateurError
+from secateur.models import save_tensors
+from secateur.ssl.checkpoints import save_encoder
+from secateur.ssl.distillation import Distillation, LayerPairs, PredictionHeads, SparsityTarget
+from secateur.ssl.encoder import Encoder
+from secateur.ssl.gated import EncoderGates, compact, sparsity
+from secateur.ssl.magnitude import magnitude_gates
+
+
+def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
+    """The model to train.
+
+    Args:
+        options: `student`, one of `gates`, `magnitude`, `layers`; `distil`, the teacher's layers to learn from; and
+            `train_extractor`. For `gates`: `kinds` of gates, `straight_through`, `log_alpha`, `gate_rate`, `lambdas`,
+            `lambda_rate`, `ordered`. For `magnitude`: `sparsity`, `ordered`. For `layers`: `layers`, how many.
+
+    Raises SecateurError for options that the teacher cannot serve.
+    """
+    config, gates = teacher.config, None
+    match options["student"]:
+        case "gates":
+            student = copy.deepcopy(teacher)
+            gates = EncoderGates(
+                config, options["kinds"], options["straight_through"], options["log_alpha"], options["gate_rate"]
+            )
+        case "magnitude":
+            student = compact(teacher, magnitude_gates(teacher, options["sparsity"]))
+        case "layers":
+            student = first_layers(teacher, options["layers"])
+        case other:
+            raise SecateurError(f"student: {other!r}; choose gates, magnitude or layers")
+    if options["student"] == "layers":
+        objective = PredictionHeads(options["distil"], student.config, config)
+    else:
+        objective = LayerPairs(options["distil"], student.config, config, options["ordered"])
+    lagrange = {"lambda_rate": options["lambda_rate"], "lambdas": options["lambdas"]} if gates else {}
+    return Distillation(student, teacher, objective, gates, options["train_extractor"], **lagrange)
+
+
+def first_layers(teacher: Encoder, count: int) -> Encoder:
+    """A copy of the teacher with its first `count` layers, as DistilHuBERT starts from. Raises SecateurError else."""
+    depth = teacher.config.num_hidden_layers
+    if not 1 <= count <= depth:
+        raise SecateurError(f"layers: {count}; keep from 1 to {depth} of the teacher's layers")
+    student = copy.deepcopy(teacher)
+    del student.encoder.layers[count:]
+    student.config = replace(teacher.config, num_hidden_layers=count)
+    return student
+
+
+def save_student(
+    arguments: argparse.Namespace, record: dict[str, Any], model: Distillation, target: SparsityTarget | None
+) -> None:
+    """Save what is left of a trained student in `arguments.output`, physically smaller, and note its sparsity.
+
+    Of a student with gates, also `gates.safetensors`: the gates, as they were folded in, and their log α.
+    """
+    student = model.student
+    if target is not None:
+        gates = model.gates.settle(target.target)
+        record["sparsity"] = float(sparsity({kind: (z > 0).double() for kind, z in gates.items()}, student.config))
+        record["expected_sparsity"] = model.gates.expected_sparsity().item()
+        tensors = {kind: value.clone() for kind, value in gates.items()}
+        tensors |= {f"log_alpha.{kind}": value for kind, value in model.gates.log_alpha.items()}
+        save_tensors(Path(arguments.output) / "gates.safetensors", tensors)
+        student = compact(student, gates)
+    save_encoder(arguments.output, student)
+    record["parameters"] = sum(parameter.numel() for parameter in student.parameters())

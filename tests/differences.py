@@ -1,0 +1,84 @@
+"""Compare the results of two runs of a study byte for byte, but for times, hosts and memory, and what is made of them.
+
+    python tests/differences.py clone/results/smoke another/results/smoke
+
+Checkpoints, masks, features, hypotheses, scores and tables have to be the same. What may differ is named here, and
+nothing else: columns and keys of measurements, and the files that consist of these.
+"""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+MEASURED = {
+    # run.json, and the table `runs`
+    *("host", "load", "started", "seconds", "cpu_seconds", "peak_memory_bytes"),
+    # decoding times, per utterance and in all
+    *("encoder_s", "search_s", "lm_s", "total_s", "p50_s", "p95_s", "rtf"),
+}
+"""Names of columns and keys whose values are times, or tell where and when something ran."""
+OF_MEASUREMENTS = {
+    "benchmarks",  # Snakemake's own times
+    "report",  # holds all tables and figures
+    "figures/latency.svg",
+    "figures/tradeoff.svg",
+}
+"""Files and folders that are made of measurements."""
+
+
+def differences(first: Path, second: Path) -> list[str]:
+    """What differs between two folders of results: a line for each file, with the first difference."""
+    ours, theirs = files(first), files(second)
+    found = [f"{name}: only in one of them" for name in sorted(ours ^ theirs)]
+    timed = {f"tables/{name.stem}" for name in (first / "tables").glob("*.tsv") if MEASURED & set(header(name))}
+    for name in sorted(ours & theirs):
+        as_text = Path(name).suffix in (".md", ".tex") and name.rpartition(".")[0] in timed  # the TSV, for reading
+        if not as_text and (difference := compare(first / name, second / name)):
+            found.append(f"{name}: {difference}")
+    return found
+
+
+def files(folder: Path) -> set[str]:
+    """The files below a folder that are to be compared, by their paths."""
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return {name for name in names if not OF_MEASUREMENTS & {name, name.partition("/")[0]}}
+
+
+def header(path: Path) -> list[str]:
+    """The columns of a table."""
+    return path.read_text(encoding="utf-8").partition("\n")[0].split("\t")
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def compare(first: Path, second: Path) -> str:
+    """How two files differ; nothing if they are the same but for measurements."""
+    if first.read_bytes() == second.read_bytes():
+        return ""
+    if first.suffix == ".json":
+        return unlike(*(json.loads(path.read_text(encoding="utf-8")) for path in (first, second)))
+    if first.suffix == ".tsv":
+        return unlike(rows(first), rows(second))
+    return "other bytes"
+
+
+def unlike(first: Any, second: Any, place: str = "") -> str:
+    """The first place in which two values differ, other than in a measurement."""
+    if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
+        pairs = [(f"{place}.{key}", first[key], second[key]) for key in first if key not in MEASURED]
+    elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        pairs = [(f"{place}[{index}]", *pair) for index, pair in enumerate(zip(first, second, strict=True))]
+    else:
+        return "" if first == second else f"{place}: {first!r} and {second!r}"[:300]
+    return next((found for where, one, other in pairs if (found := unlike(one, other, where))), "")
+
+
+if __name__ == "__main__":
+    lines = differences(Path(sys.argv[1]), Path(sys.argv[2]))
+    print("\n".join(lines) or "the same")
+    sys.exit(bool(lines))

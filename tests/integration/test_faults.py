@@ -1,0 +1,256 @@
+"""Jobs that are killed at random moments, and a disk that fills up: what they leave, and what a second try makes of it.
+
+Here jobs are scripts of the workflow in a process of their own; `make soak` does the same to a whole study (below).
+"""
+
+import contextlib
+import hashlib
+import json
+import multiprocessing
+import os
+import random
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from clones import Clone, children, finished
+from differences import differences
+
+from secateur.datadir import Utterance, write_data_dir
+from secateur.files import write_text
+from secateur.models import build_model, read_tensors, save_model
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLS = 8  # of each kind of job
+LETTERS = ["<blank>", "<unk>", "<space>", *"abcdefgh", "<sos/eos>"]
+MODEL = {
+    "type": "ctc",
+    "features": 20,
+    "input": "stack",
+    "stack": 4,
+    "encoder": {
+        **{"type": "transformer", "layers": 2, "dim": 16, "heads": 2, "ffn": 32},
+        **{"dropout": 0.1, "attention_dropout": 0.0, "kernel": 5},
+    },
+    "intermediate_ctc": {"layers": [1], "weight": 0.3},
+    "stochastic_depth": 0.2,
+}
+SPECAUG = {"frequency_masks": 1, "frequency_width": 4, "time_masks": 1, "time_width": 0.05}
+TRAINING = {
+    **{"steps": 60, "batch_seconds": 3, "accumulate": 1, "learning_rate": 1e-3, "weight_decay": 0.0, "warmup": 0},
+    **{"schedule": "constant", "clip": 5.0, "precision": "float32", "evaluate_every": 5, "average_best": 2},
+    **{"checkpoint_seconds": 0, "specaug": SPECAUG},
+}
+GREEDY = {"type": "ctc_greedy", "batch": 1, "batch_frames": 2000}
+TIMES = ("encoder_s", "search_s", "lm_s", "total_s")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    """Some noise as a corpus, with its features, a token list and a model."""
+    folder = tmp_path_factory.mktemp("a corpus")
+    generator, words = np.random.default_rng(0), random.Random(0)
+    for split, count in (("train", 12), ("dev", 3), ("test", 40)):
+        utterances = []
+        for number in range(count):
+            audio = folder / "audio" / f"{split}{number}.wav"
+            audio.parent.mkdir(exist_ok=True)
+            soundfile.write(audio, generator.normal(0, 0.1, 16000), 16000)
+            text = "".join(words.choice("abc defgh") for _ in range(6)).strip() or "a"
+            utterances.append(Utterance(f"{split}{number:02d}", str(audio), text, "s", "en", 1.0))
+        write_data_dir(folder / "data/en" / split, utterances)
+    write_text(folder / "tokens/tokens.txt", "\n".join(LETTERS) + "\n")
+    for split in ("train", "dev", "test"):
+        data, features = folder / "data/en" / split, folder / "features/en" / split
+        assert in_a_process("features", "--data", data, "--mel-bins", 20, "--output", features) == 0
+    torch.manual_seed(0)
+    save_model(folder / "model", build_model(MODEL, LETTERS), MODEL, LETTERS)
+    return folder
+
+
+def command(kind: str, corpus: Path, output: Path) -> list[object]:
+    """A script of the workflow that works in `output`."""
+    if kind == "features":
+        return [
+            "features",
+            "--data",
+            corpus / "data/en/test",
+            "--mel-bins",
+            20,
+            "--speeds",
+            1.0,
+            0.9,
+            "--output",
+            output,
+        ]
+    if kind == "train":
+        return ["train", "--model", json.dumps(MODEL), "--training", json.dumps(TRAINING), "--data", corpus / "data",
+                "--features", corpus / "features", "--languages", "en", "--tokens", corpus / "tokens/tokens.txt",
+                "--device", "cpu", "--output", output, "--run-json", output / "run.json"]  # fmt: skip
+    return ["decode", "--model", corpus / "model", "--search", json.dumps(GREEDY), "--device", "cpu", "--data",
+            corpus / "data/en/test", "--features", corpus / "features/en/test", "--output", output]  # fmt: skip
+
+
+def start(script: str, *arguments: object) -> multiprocessing.Process:
+    """Run a script of the workflow in a fork of this process, which has torch loaded: it begins at once."""
+
+    def work() -> None:
+        sys.argv = [str(ROOT / "workflow" / "scripts" / f"{script}.py"), *map(str, arguments)]
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+            runpy.run_path(sys.argv[0], run_name="__main__")
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    return process
+
+
+def in_a_process(script: str, *arguments: object) -> int:
+    """Run a script to its end; its exit status."""
+    process = start(script, *arguments)
+    process.join()
+    return process.exitcode
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """What is in a folder, by hash; without the times in hypotheses and histories, and without records of times."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_dir() or path.name in ("run.json", "latency.json"):
+            continue
+        content = path.read_bytes()
+        if path.suffix == ".tsv":
+            rows = [line.split("\t") for line in content.decode().splitlines()]
+            kept = [i for i, column in enumerate(rows[0]) if column not in (*TIMES, "seconds")]
+            content = "\n".join("\t".join(row[i] for i in kept) for row in rows).encode()
+        content = content.replace(str(folder).encode(), b"")  # an index of features names its archive
+        found[name] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+@pytest.mark.parametrize("kind", ["train", "decode", "features"])
+def test_jobs_killed_at_random_moments_end_with_the_same_bytes(kind, corpus, tmp_path):
+    """SIGKILL at a random moment, KILLS times; the same job again; nothing is left over and nothing differs."""
+    began = time.monotonic()
+    assert in_a_process(*command(kind, corpus, tmp_path / "whole")) == 0
+    seconds = time.monotonic() - began
+    whole = contents(tmp_path / "whole")
+    moments, killed, resumed = random.Random(kind), 0, 0
+    folder = tmp_path / "killed"
+    while killed < KILLS:
+        process = start(*command(kind, corpus, folder))
+        time.sleep(seconds * moments.uniform(0.05, 0.95) * (0.5 if kind == "train" else 1.0))
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
+            killed += 1
+        process.join()
+        if process.exitcode == 0:  # it was through before
+            assert contents(folder) == whole
+            shutil.rmtree(folder)
+        elif (folder / "resume" / "state.safetensors").exists():
+            resumed += 1
+            read_tensors(folder / "resume" / "state.safetensors")
+        complete = (
+            {name: value for name, value in contents(folder).items() if not name.endswith(".part")}
+            if folder.exists()
+            else {}
+        )
+        assert all(value == whole[name] for name, value in complete.items() if name in whole), "a half under its name"
+    assert in_a_process(*command(kind, corpus, folder)) == 0
+    assert contents(folder) == whole
+    assert resumed or kind != "train"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MB; the function that changes its size."""
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root; test_checkpoints.py has a limit on files in its place")
+
+    def resize(size: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
+
+    yield folder, resize
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_in_training_costs_a_try_and_no_work(corpus, small_disk, tmp_path, capfd):
+    """The state is saved until there is no room for the next; with room again, training goes on from there."""
+    folder, resize = small_disk
+    assert in_a_process(*command("train", corpus, tmp_path / "whole")) == 0
+    whole = contents(tmp_path / "whole")
+    state = folder / "out" / "resume" / "state.safetensors"
+    process = start(*command("train", corpus, folder / "out"))
+    while not state.exists():
+        assert process.is_alive()
+        time.sleep(0.01)
+    free = shutil.disk_usage(folder).free
+    (folder / "another's file").write_bytes(bytes(max(0, free - 20_000)))
+    process.join()
+    assert process.exitcode == 1
+    read_tensors(state)
+    assert not list(folder.rglob("*.part")) and not (folder / "out" / "model.safetensors").exists()
+    resize("20m")
+    assert in_a_process(*command("train", corpus, folder / "out")) == 0
+    assert contents(folder / "out") == whole
+
+
+# --- a whole study
+
+
+@pytest.mark.soak
+def test_a_study_whose_jobs_are_killed_again_and_again_ends_with_the_same_tables(tmp_path):
+    """SECATEUR_KILLS times (100) a random process of the smoke study: a job, its shell, Snakemake, the launcher."""
+    kills = int(os.environ.get("SECATEUR_KILLS", "100"))
+    moments = random.Random(int(os.environ.get("SECATEUR_SEED", "0")))
+    whole, clone = Clone.make(tmp_path / "whole"), Clone.make(tmp_path / "killed")
+    whole.launch(seconds=36000)
+    killed, victims = 0, []
+    while True:
+        process = clone.start()
+        while process.poll() is None and killed < kills:
+            time.sleep(moments.expovariate(1 / 8))
+            chosen = victim(process.pid, moments)
+            with contextlib.suppress(ProcessLookupError):
+                name = Path(f"/proc/{chosen}/cmdline").read_bytes().split(b"\0")[1][-40:].decode()
+                os.kill(chosen, signal.SIGKILL)
+                victims.append(name)
+                killed += 1
+        status, said = finished(process, 36000, check=False)
+        assert "Traceback" not in said or killed, said
+        if status == 0:
+            break
+        assert killed < 2 * kills, "it fails without being killed"
+    print(f"killed {killed}: {sorted(victims)}")
+    assert differences(whole.folder / "results/smoke", clone.folder / "results/smoke") == []
+
+
+def victim(launcher: int, moments: random.Random) -> int:
+    """A process to kill: three times in four that of a job, else any that the launcher started, or itself."""
+    found, waiting = [launcher], [launcher]
+    while waiting:
+        below = children(waiting.pop())
+        found += below
+        waiting += below
+    scripts = [
+        pid for pid in found if b"workflow/scripts" in cmdline(pid) and not cmdline(pid).startswith(b"/usr/bin/bash")
+    ]
+    return moments.choice(scripts if scripts and moments.random() < 0.75 else found)
+
+
+def cmdline(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,66 @@
+"""What a study runs of layers, by hand."""
+
+from secateur.layers import runs
+from secateur.study import ModelRun, late_run, model_runs, parents, recipe, shape, steps, steps_before
+
+ENTRY = {"corpus": "c", "model": "deep", "variant": None, "strategies": ["greedy"], "searches": ["greedy", "lm"]}
+LATE = {"corpus": "c", "model": "plain", "scratch": "deep", "searches": ["greedy"]}
+CONFIG = {
+    "seeds": [1, 2],
+    "corpora": {"c": {"recipe": "espeak", "languages": ["en", "fr"]}},
+    "models": {
+        "deep": {"training": "long", "input": "stack", "stack": 3},
+        "plain": {"training": "long", "input": "stack", "stack": 3},
+        "slow": {"training": "long", "input": "conv2d", "stack": 4},
+    },
+    "training": {"long": {"steps": 100}, "short": {"steps": 7}},
+    "searches": {"greedy": {"type": "ctc_greedy"}, "lm": {"type": "beam", "lm": "x"}, "words": {"type": "lexicon"}},
+    "pruning": {},
+    "prune": [],
+    "dense": [{"corpus": "c", "model": name, "scopes": ["all"]} for name in ("deep", "plain", "slow")],
+    "layers": [
+        ENTRY | {"depths": [3, 2], "trained": [2]},
+        ENTRY | {"model": "plain", "variant": "both", "depths": [3], "trained": []},
+        ENTRY | {"model": "slow", "depths": [1], "trained": []},
+    ],
+    "regularise": [
+        LATE | {"variants": [{"name": "both", "training": "short"}, {"name": "control", "training": "long"}]}
+    ],
+    "heads": [],
+    "decode": {"splits": ["test"], "searches": ["greedy"]},
+}
+
+
+def test_late_models_come_from_their_dense_one():
+    late = [run for run in model_runs(CONFIG) if run.method != "dense"]
+    assert [run.folder for run in late] == [
+        f"models/c/plain/all/late-{name}/s000/seed{seed}" for name in ("both", "control") for seed in (1, 2)
+    ]
+    dense = ModelRun("c", "plain", "all", 2)
+    assert parents(CONFIG, late[1]).start == dense and not late[1].masked
+    assert (recipe(CONFIG, late[1]), steps(CONFIG, late[1]), steps_before(CONFIG, late[1])) == ("short", 7, 100)
+    assert list(model_runs(shape(CONFIG))) == list(model_runs(CONFIG))
+
+
+def test_sub_models_are_decoded_together_beside_their_model():
+    folders = [decoding.folder for decoding in runs.decodings(CONFIG) if decoding.run.seed == 1]
+    models = ("deep/all/dense", "plain/all/late-both", "slow/all/dense")
+    assert folders == [
+        f"models/c/{model}/s000/seed1/depths/test/{language}/{search}"
+        for model in models for language in ("en", "fr") for search in ("greedy", "lm")
+    ]  # fmt: skip
+    run = late_run(CONFIG["layers"][1], "both", 1)
+    assert runs.entry_of(CONFIG, run) == CONFIG["layers"][1]
+    assert runs.order_file(run, "greedy") == "models/c/plain/all/late-both/s000/seed1/layers/greedy.json"
+    assert runs.trained_run(ENTRY, 2, 1).folder == "models/c/deep-depth2/all/dense/s000/seed1"
+    assert runs.timed_searches(CONFIG, {"searches": ["words", "greedy", "lm"]}) == ["greedy"]
+
+
+def test_layers_are_compared_where_models_have_the_same_frames():
+    assert runs.comparisons(CONFIG) == [
+        ("c", rate, seed) for rate, seed in (("stack3", 1), ("stack3", 2), ("conv2d", 1), ("conv2d", 2))
+    ]
+    names = list(runs.compared(CONFIG, "c", "stack3", 1))
+    assert names == ["deep", "plain/late-both", "plain", "plain/late-control"]
+    assert {run.seed for run in runs.compared(CONFIG, "c", "stack3", 2).values()} == {2}
+    assert list(runs.compared(CONFIG, "c", "conv2d", 1)) == ["slow"]

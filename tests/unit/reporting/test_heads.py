@@ -1,0 +1,240 @@
+"""Tables and figures of head pruning and of language models, against numbers computed by hand."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from secateur.files import read_json, write_json, write_tsv
+from secateur.reporting import plots
+from secateur.reporting.figures import write_figures
+from secateur.reporting.heads import conclusion, sign
+from secateur.reporting.report import write_report
+from secateur.reporting.tables import read_tables, write_tables
+from secateur.structured import runs as heads
+from secateur.structured.runs import HeadsDecoding
+
+ENTRY = {
+    "corpus": "talk_show",
+    "model": "ctc",
+    "importances": ["gradient", "random"],
+    "policies": ["global", "by-layer"],
+    "shares": [0.5, 1.0],
+    "recovery": {"training": "short", "policies": ["global"], "shares": [0.5]},
+    "searches": ["greedy"],
+    "latency": {"searches": ["greedy", "beam"]},
+    "lms": ["beam", "beam_lm"],
+    "combine": {"depth": 2, "strategy": "greedy", "policy": "global", "share": 0.5, "recovery": False},
+}
+STUDY = {
+    "seeds": [0],
+    "training": {"acoustic": {"steps": 400}, "short": {"steps": 40}},
+    "dense": [
+        {"corpus": "talk_show", "model": "ctc", "scopes": ["all"], "searches": ["greedy", "beam", "beam_lm"]},
+    ],
+    "heads": [ENTRY],
+}
+# Errors in two utterances of 6 and 4 words; the whole model has 3 and 1 in English, 4 and 1 in French.
+SETS = {
+    "gradient global 0.5": (4, 1),
+    "gradient by-layer 0.5": (6, 4),
+    "random global 0.5": (3, 1),
+    "gradient global 1": (6, 4),
+}
+SYSTEMS = [
+    ("gradient", "global", 0.5, "gradient global 0.5"), ("gradient", "global", 1.0, "gradient global 1"),
+    ("gradient", "by-layer", 0.5, "gradient by-layer 0.5"), ("gradient", "by-layer", 1.0, "gradient global 1"),
+    ("random", "global", 0.5, "random global 0.5"), ("random", "global", 1.0, "gradient global 1"),
+]  # fmt: skip
+# Seconds of two utterances of 1 and 3 seconds.
+SECONDS = {
+    "dense greedy": (1.0, 3.0),
+    "dense greedy gradient global 0.5": (0.8, 2.4),
+    "dense greedy gradient by-layer 0.5": (0.4, 1.2),
+    "dense greedy random global 0.5": (0.8, 2.4),
+    "dense greedy gradient global 1": (0.3, 0.9),
+    "dense beam": (2.0, 6.0),
+    "dense beam_lm": (2.0, 6.0),
+    "depth-greedy-2 greedy": (0.7, 2.0),
+}
+COST = {"bytes": 400, "macs_per_second": 1000, "peak_memory": 800}
+
+
+@pytest.fixture(scope="module")
+def pruned(tmp_path_factory, write_study) -> tuple[dict, Path, dict]:
+    """Configuration, folder and tables of a study that removes heads."""
+    base, build = write_study
+    config = base | STUDY
+    root = build(tmp_path_factory.mktemp("heads") / "tiny", config)
+    ((_, run),) = heads.runs(config)
+    size = read_json(root / "sizes.json")
+    size |= {one.folder: COST | {"parameters": 50, "nonzero": 50} for one in heads.checkpoints(config)}
+    write_json(root / "sizes.json", size)
+    axes = ("importance", "policy", "share", "set")
+    write_json(
+        root / heads.removals_file(run),
+        {
+            "systems": [dict(zip(axes, row, strict=True)) | {"heads_removed": round(8 * row[2])} for row in SYSTEMS],
+            "sets": {name: COST | {"parameters": 90} for name in SETS},
+            "whole": COST | {"parameters": 100, "heads": 8},
+        },
+    )
+    for decoding in heads.decodings(config):
+        write_scores(root / decoding.folder, SETS, decoding.language == "fr")
+    for decoding in heads.combined_decodings(config):
+        write_scores(root / decoding.folder, {"": (5, 2)}, decoding.language == "fr")
+    rows = []
+    for name, seconds in SECONDS.items():
+        system, sub_model = " ".join(name.split()[:2]), " ".join(name.split()[2:])
+        for place, total in enumerate(seconds):
+            lm = total if system == "dense beam_lm" else 0.0  # half of the time
+            parts = {"encoder_s": total / 4, "search_s": 3 * total / 4, "lm_s": lm}
+            axes = {"system": system, "sub_model": sub_model, "utterance": f"u{place}", "duration_s": 1.0 + 2 * place}
+            rows.append(axes | parts)
+    write_tsv(root / heads.latency_file(run), tuple(rows[0]), rows)
+    write_tsv(
+        root / heads.importance_file(run),
+        ("block", "layer", "head", "importance", "value"),
+        [
+            {"block": "encoder-self", "layer": layer, "head": head, "importance": name, "value": layer * head}
+            for name in ("gradient", "random")
+            for layer in (1, 2)
+            for head in (1, 2, 3, 4)
+        ],
+    )
+    texts = {f"test/{code}": {"perplexity": value} for code, value in (("en", 2.0), ("fr", 8.0))}
+    write_json(root / heads.perplexity_file("talk_show", "small", 0), {"parameters": 1500, "texts": texts})
+    write_tables(config, root)
+    write_figures(root / "tables", root / "figures")
+    return config, root, read_tables(root / "tables")
+
+
+def write_scores(folder: Path, sets: dict[str, tuple[int, int]], more: bool) -> None:
+    """The files of scores of sub-models, or of a model if its name is empty; `more` adds an error to the first."""
+    rows, scores = [], {}
+    for name, errors in sets.items():
+        errors = [min(count + (more and not place), (6, 4)[place]) for place, count in enumerate(errors)]
+        for place, words in enumerate((6, 4)):
+            rows.append({"sub_model": name, "utterance": f"u{place}", "words": words, "errors": errors[place]})
+        rate = 10.0 * sum(errors)
+        scores[name] = {"wer": rate, "wer_low": rate, "wer_high": rate, "cer": rate / 2}
+    write_json(folder / "score.json", scores.get("", scores))
+    write_tsv(folder / "utterances.tsv", ("sub_model", "utterance", "words", "errors"), rows)
+    write_json(folder / "run.json", {"seconds": 1.0, "started": "2024-05-01T12:00:00Z", "host": "bench"})
+
+
+def chosen(rows, **axes):
+    return [row for row in rows if all(row[axis] == value for axis, value in axes.items())]
+
+
+def numbers(row, *columns):
+    return [float(row[column]) for column in columns]
+
+
+def test_every_system_stands_beside_the_whole_model(pruned):
+    _, _, tables = pruned
+    rows = chosen(tables["heads"], language="en", search="greedy")
+    axes = ("importance", "policy", "share", "heads_removed", "recovery")
+    assert [(*(row[axis] for axis in axes), float(row["wer"]), float(row["total_s"])) for row in rows] == [
+        ("", "whole", "0.0", "0", "false", 40.0, 2.0),
+        ("gradient", "global", "0.5", "4", "false", 50.0, 1.6),
+        ("gradient", "global", "1.0", "8", "false", 100.0, 0.6),
+        ("gradient", "by-layer", "0.5", "4", "false", 100.0, 0.8),
+        ("gradient", "by-layer", "1.0", "8", "false", 100.0, 0.6),
+        ("random", "global", "0.5", "4", "false", 40.0, 1.6),
+        ("random", "global", "1.0", "8", "false", 100.0, 0.6),
+        # Trained on: the errors of its own decoding, the time of what it began with.
+        ("gradient", "global", "0.5", "4", "true", 40.0, 1.6),
+    ]
+    assert [row["parameters"] for row in rows] == ["100", *["90"] * 7]
+    row = rows[1]
+    # One error more in the first utterance, of 6 words: 0 (twice the second) to 1/6 (twice the first).
+    assert numbers(row, "difference", "difference_low", "difference_high") == pytest.approx([10.0, 0.0, 100 / 6])
+    assert numbers(row, "ratio", "ratio_low", "ratio_high") == pytest.approx([0.8] * 3)
+    # (0.8 + 2.4) s for 4 s of speech; the mean is between its two utterances.
+    assert numbers(row, "rtf", "total_s_low", "total_s_high") == pytest.approx([0.8, 0.8, 2.4])
+    assert row["source"].split()[0].endswith("heads/decode/test/en/greedy/score.json")
+    average = chosen(tables["heads"], language="avg", search="greedy", policy="by-layer", share="0.5")[0]
+    assert float(average["wer"]) == 100.0 and float(average["difference"]) == pytest.approx((60 + 50) / 2)
+    # Beam search is timed alone, and only the whole model was measured.
+    timed = chosen(tables["heads"], search="beam")
+    assert {(row["language"], row["wer"]) for row in timed} == {("avg", "")}
+    assert [row["total_s"] for row in timed] == ["4.0", *[""] * 7]
+
+
+def test_locality_is_judged_at_the_same_share_by_intervals(pruned):
+    _, _, tables = pruned
+    rows = chosen(tables["locality"], search="greedy")
+    # At 1.0 both are the same set.
+    assert {(row["policy"], row["against"], row["share"]) for row in rows} == {("by-layer", "global", "0.5")}
+    english = chosen(rows, language="en")[0]
+    assert numbers(english, "ratio", "ratio_low", "ratio_high") == pytest.approx([0.5] * 3)
+    assert english["time"] == "faster"
+    # 6 and 4 errors against 4 and 1: 2/6 to 3/4 more.
+    assert numbers(english, "difference", "difference_low", "difference_high") == pytest.approx([50, 100 / 3, 75])
+    assert english["errors"] == "more"
+    assert [sign(-2, -1, "a", "b"), sign(1, 2, "a", "b"), sign(-1, 1, "a", "b")] == ["a", "b", "undecided"]
+    text = conclusion("by-layer", [english])
+    assert text == (
+        "by-layer against global: time faster at 1 of 1 comparisons (between 0.50 and 0.50 times the time); "
+        "errors more at 1 of 1 comparisons (between 33.3 and 75.0 points of WER)."
+    )
+
+
+def test_language_models_are_compared_with_none(pruned):
+    _, _, tables = pruned
+    rows = {(row["lm"], row["language"]): row for row in tables["lm"]}
+    assert list(rows) == [(lm, code) for lm in ("none", "small") for code in ("en", "fr", "avg")]
+    none, small = rows["none", "avg"], rows["small", "avg"]
+    assert (none["parameters"], none["perplexity"], none["published_total_s"]) == ("", "", "21.68")
+    assert (small["parameters"], small["published_total_s"]) == ("1500", "44.42")
+    assert float(small["perplexity"]) == pytest.approx(math.sqrt(2 * 8))
+    # 4 s without and 8 s with the language model, of which it has half; for every utterance alike.
+    assert numbers(small, "ratio", "ratio_low", "ratio_high") == pytest.approx([2.0] * 3)
+    assert numbers(small, "lm_share", "lm_share_low", "lm_share_high") == pytest.approx([0.5] * 3)
+    # beam makes one error more than beam_lm in each language, in the first utterance.
+    assert numbers(small, "difference", "wer") == pytest.approx([-10.0, (20 + 30) / 2])
+
+
+def test_fewer_layers_and_fewer_heads(pruned):
+    _, _, tables = pruned
+    rows = chosen(tables["combined"], language="en")
+    found = [(row["removed"], row["depth"], row["share"], row["parameters"], float(row["wer"])) for row in rows]
+    assert found == [
+        ("whole", "", "", "1250000", 40.0), ("layers", "2", "", "50", 70.0), ("heads", "", "0.5", "50", 70.0),
+        ("layers, then heads", "2", "0.5", "50", 70.0), ("heads, then layers", "2", "0.5", "50", 70.0),
+    ]  # fmt: skip
+    assert numbers(rows[1], "total_s", "ratio") == pytest.approx([1.35, 2.7 / 4])
+    assert {row["recovery"] for row in rows} == {"false"} and rows[2]["total_s"] == ""
+
+
+def test_the_tables_and_figures_are_on_the_page(pruned):
+    config, root, tables = pruned
+    write_report(config, root / "tables", root / "figures", root / "report" / "index.html", root)
+    page = (root / "report" / "index.html").read_text()
+    for text in (
+        "Attention heads and language models",
+        "Does locality pay?",
+        "by-layer against global: time faster at 1 of 1 comparisons",
+        "small takes 50 [50, 50] % of the time of decoding with it; without it decoding takes 0.50 [0.50, 0.50] of the",
+        "(published: 0.49 of the time, within 1 point)",
+        "Fewer layers and fewer heads",
+    ):
+        assert text in page, text
+    times, rates, beam = plots.heads(tables).axes
+    assert (times.get_ylabel(), rates.get_ylabel()) == ("Milliseconds an utterance", "Average word error rate (%)")
+    (line,) = [line for line in times.lines if list(line.get_ydata()) == pytest.approx([2000.0, 800.0, 600.0])]
+    assert line.get_xdata()[0] == 0.0
+    assert "beam" in beam.get_title()
+    left, _ = plots.lm(tables).axes
+    points = [(*line.get_xdata(), *line.get_ydata()) for line in left.lines if len(line.get_xdata()) == 1]
+    assert points[0] == pytest.approx((8000.0, 4.0))
+    heatmap = plots.importance(tables).axes[0].images[0].get_array()
+    assert heatmap.tolist() == [[0.125, 0.25, 0.375, 0.5], [0.25, 0.5, 0.75, 1.0]]
+
+
+def test_sets_are_decoded_beside_their_model(pruned):
+    config, root, _ = pruned
+    ((_, run),) = heads.runs(config)
+    decoding = HeadsDecoding(run, "test", "en", "greedy")
+    assert (root / decoding.folder / "score.json").is_file() and decoding in list(heads.decodings(config))

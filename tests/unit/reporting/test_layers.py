@@ -1,0 +1,198 @@
+"""Tables and figures of layer pruning on demand, against numbers computed by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from secateur.files import read_json, write_json, write_tsv
+from secateur.layers import runs as layers
+from secateur.reporting import plots
+from secateur.reporting.figures import write_figures
+from secateur.reporting.layers import verdict
+from secateur.reporting.report import write_report
+from secateur.reporting.tables import read_tables, write_tables
+from secateur.study import late_run
+
+MODEL = {"encoder": {"layers": 3}, "training": "acoustic", "input": "stack", "stack": 3, "stochastic_depth": 0.1}
+INNER = {"layers": [2], "weight": 0.5}
+STUDY = {
+    "seeds": [0],
+    "models": {
+        "ctc": MODEL | {"intermediate_ctc": INNER},
+        "ctc-depth2": MODEL | {"encoder": {"layers": 2}, "intermediate_ctc": INNER},
+        "plain": MODEL | {"intermediate_ctc": {"layers": [], "weight": 0.3}, "stochastic_depth": 0.0},
+    },
+    "training": {"acoustic": {"steps": 400}, "late": {"steps": 40, "learning_rate": 0.001}},
+    "dense": [
+        {"corpus": "talk_show", "model": name, "scopes": ["all"], "searches": ["greedy"]}
+        for name in ("ctc", "ctc-depth2", "plain")
+    ],
+    "layers": [
+        {
+            "corpus": "talk_show",
+            "model": "ctc",
+            "variant": None,
+            "strategies": ["greedy", "truncate"],
+            "depths": [2, 1],
+            "trained": [2],
+            "searches": ["greedy"],
+            "rtf_budgets": [0.05, 0.001],
+        }
+    ],
+    "regularise": [
+        {
+            "corpus": "talk_show",
+            "model": "plain",
+            "scratch": "ctc",
+            "searches": ["greedy"],
+            "variants": [
+                {"name": "both", "training": "late", "intermediate_ctc": INNER, "stochastic_depth": 0.1, "rise": 5}
+            ],
+        }
+    ],
+}
+ORDERS = {"greedy": {"2": [1, 3], "1": [3]}, "truncate": {"2": [1, 2], "1": [1]}}
+# Errors in two utterances of 6 and 4 words.
+ERRORS = {"1,3": (0, 1), "3": (5, 4), "1,2": (3, 1), "1": (6, 4)}
+
+
+@pytest.fixture(scope="module")
+def pruned(tmp_path_factory, write_study) -> tuple[dict, Path, dict]:
+    """Configuration, folder and tables of a study that prunes layers."""
+    base, build = write_study
+    config = base | STUDY
+    root = build(tmp_path_factory.mktemp("layers") / "tiny", config)
+    ((_, run),) = layers.runs(config)
+    for strategy, depths in ORDERS.items():
+        found = {depth: {"layers": kept} for depth, kept in depths.items()}
+        cost = {"layer_forwards": {"greedy": 12, "truncate": 0}[strategy], "seconds": 1.5}
+        write_json(root / layers.order_file(run, strategy), {"depths": found} | cost)
+    for decoding in layers.decodings(config):
+        folder, more = root / decoding.folder, decoding.language == "fr"
+        rows, scores = [], {}
+        for kept, errors in ERRORS.items():
+            errors = [min(count + more, words) for count, words in zip(errors, (6, 4), strict=True)]
+            rows += [
+                {"sub_model": kept, "utterance": f"u{place}", "words": words, "errors": wrong}
+                for place, (words, wrong) in enumerate(zip((6, 4), errors, strict=True))
+            ]
+            rate = 10.0 * sum(errors)
+            scores[kept] = {"wer": rate, "wer_low": rate, "wer_high": rate, "cer": rate / 2}
+        write_json(folder / "score.json", scores)
+        write_tsv(folder / "utterances.tsv", ("sub_model", "utterance", "words", "errors"), rows)
+        write_json(folder / "run.json", read_json(root / run.folder / "run.json"))
+    speeds = [("ctc", 3, 0.09), ("ctc", 2, 0.06), ("ctc", 1, 0.03), ("ctc-depth2", 2, 0.05)]
+    columns = ("model", "depth", "rtf")
+    facts = {"layers": "", "search": "greedy", "device": "cpu", "rounds": 3, "utterances": 4, "batch": 1, "threads": 1}
+    write_tsv(
+        root / layers.rtf_file(run),
+        (*columns, *facts, "rtf_low", "rtf_high", "ratio", "ratio_low", "ratio_high"),
+        [
+            dict(zip(columns, row, strict=True)) | facts
+            | {"rtf_low": row[2], "rtf_high": row[2], "ratio": row[2] / 0.09, "ratio_low": 0, "ratio_high": 1}
+            for row in speeds
+        ],
+    )  # fmt: skip
+    for corpus, rate, seed in layers.comparisons(config):
+        names = list(layers.compared(config, corpus, rate, seed))
+        write_tsv(
+            root / layers.similarity_folder(corpus, rate, seed) / "similarity.tsv",
+            ("measure", "model_a", "layer_a", "model_b", "layer_b", "value"),
+            [
+                {
+                    "measure": measure,
+                    "model_a": a,
+                    "layer_a": i,
+                    "model_b": b,
+                    "layer_b": j,
+                    "value": 1 / (1 + abs(i - j)),
+                }
+                for measure in ("svcca", "cka")
+                for place, a in enumerate(names)
+                for b in names[place:]
+                for i in range(4)
+                for j in range(i if a == b else 0, 4)
+            ],
+        )
+    late = root / late_run(config["regularise"][0], "both", 0).folder / "run.json"
+    write_json(late, read_json(late) | {"dense_loss": 2.0, "initial_loss": 60.0})
+    write_tables(config, root)
+    write_figures(root / "tables", root / "figures")
+    return config, root, read_tables(root / "tables")
+
+
+def chosen(rows, **axes):
+    return [row for row in rows if all(row[axis] == value for axis, value in axes.items())]
+
+
+def test_every_sub_model_stands_beside_the_whole_model_and_the_one_trained_alone(pruned):
+    _, _, tables = pruned
+    rows = chosen(tables["layers"], language="en")
+    assert [(row["strategy"], row["depth"], row["layers_kept"], float(row["wer"])) for row in rows] == [
+        ("whole", "3", "1,2,3", 40.0),  # of the miniature study: 3 errors and 1 in 10 words
+        ("greedy", "2", "1,3", 10.0), ("greedy", "1", "3", 90.0),
+        ("truncate", "2", "1,2", 40.0), ("truncate", "1", "1", 100.0),
+        ("trained", "2", "", 40.0),
+    ]  # fmt: skip
+    assert [row["rtf"] for row in rows] == ["0.09", "0.06", "0.03", "0.06", "0.03", "0.05"]
+    assert {row["strategy"]: (row["layer_forwards"], row["search_seconds"]) for row in rows} == {
+        "whole": ("", ""), "greedy": ("12", "1.5"), "truncate": ("0", "1.5"), "trained": ("", "")
+    }  # fmt: skip
+    (average,) = chosen(tables["layers"], language="avg", strategy="greedy", depth="2")
+    assert float(average["wer"]) == pytest.approx((10 + 30) / 2)
+
+
+def test_the_verdict_compares_with_the_model_trained_alone_at_that_depth(pruned):
+    _, _, tables = pruned
+    judged = {(row["strategy"], row["language"]): row for row in tables["layers"] if row["verdict"]}
+    assert set(judged) == {(name, code) for name in ORDERS for code in ("en", "fr", "avg")}
+    # en: 0 and 1 errors against 3 and 1; either utterance or both are drawn: −50 to 0 points.
+    row = judged["greedy", "en"]
+    assert [float(row[name]) for name in ("difference", "difference_low", "difference_high")] == [-30.0, -50.0, 0.0]
+    assert row["verdict"] == "supported"
+    # The same errors as the model trained alone.
+    assert float(judged["truncate", "en"]["difference"]) == 0.0 and judged["truncate", "en"]["verdict"] == "supported"
+    # fr: (4, 2) errors here against (4, 1): 0 to 25 points, which the test set cannot decide.
+    assert float(judged["truncate", "fr"]["difference"]) == pytest.approx(10.0)
+    assert judged["truncate", "fr"]["verdict"] == "undecided"
+    assert verdict(1.01, 5.0) == "not supported" and verdict(-3.0, 1.0) == "supported"
+
+
+def test_a_budget_is_answered_by_the_greatest_depth_that_fits(pruned):
+    _, _, tables = pruned
+    answers = {(row["measured_model"], row["depth"]): row["budgets"] for row in tables["depth_rtf"]}
+    assert answers == {("ctc", "3"): "", ("ctc", "2"): "", ("ctc", "1"): "0.05", ("ctc-depth2", "2"): ""}
+
+
+def test_late_regularisers_show_the_jump(pruned):
+    _, _, tables = pruned
+    rows = {row["variant"]: row for row in tables["finetune"] if row["language"] == "avg"}
+    assert list(rows) == ["dense", "both", "from scratch"]
+    both = rows["both"]
+    # Dev losses of the miniature study are 500 over the step, at every twentieth step up to 400.
+    losses = [float(both[name]) for name in ("dense_loss", "initial_loss", "peak_loss", "final_loss")]
+    assert losses == pytest.approx([2.0, 60.0, 60.0, 1.25])
+    assert (both["regulariser"], both["intermediate_layers"]) == ("both", "2")
+    assert both["schedule"] == "rate 0.001, weight rises for 5 steps"
+    assert (rows["dense"]["regulariser"], rows["from scratch"]["regulariser"]) == ("none", "both")
+    assert "models/talk_show/ctc/" in rows["from scratch"]["source"]
+
+
+def test_the_tables_and_figures_are_on_the_page(pruned):
+    config, root, tables = pruned
+    write_report(config, root / "tables", root / "figures", root / "report" / "index.html", root)
+    page = (root / "report" / "index.html").read_text()
+    for text in ("Layers on demand", "Does a sub-model keep the accuracy", "Real-time factor by depth", "come late"):
+        assert text in page
+    assert page.count("undecided") == 2
+    heatmaps = plots.similarity(tables)
+    # Three models with themselves, and the first with both others; a colour bar.
+    assert len(heatmaps.axes) == 3 + 2 + 1
+    assert heatmaps.axes[0].collections[0].get_array().max() == 1.0
+    left, right = plots.depth(tables).axes
+    assert left.get_xlabel() == right.get_xlabel() == "Layers kept"
+    (line,) = [line for line in right.lines if len(line.get_xdata()) == 3]
+    assert list(line.get_ydata()) == pytest.approx([0.03, 0.06, 0.09])
+    (losses, before) = plots.late(tables).axes[0].lines
+    assert list(losses.get_xdata()[:2]) == [0, 20] and losses.get_ydata()[0] == 60.0
+    assert set(before.get_ydata()) == {2.0}

@@ -1,0 +1,215 @@
+"""The scripts around encoders, on a tiny model and made-up speech: targets, pretraining, distillation, resuming."""
+
+import importlib.util
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from secateur.errors import SecateurError
+from secateur.files import read_json, read_tsv
+from secateur.ssl import fitting, load_upstream
+from secateur.ssl.clusters import read_targets
+from secateur.ssl.distillation import SparsityTarget
+from secateur.ssl.encoder import Encoder
+from secateur.ssl.pretraining import MaskedPrediction
+from secateur.ssl.students import make_student, save_student
+from secateur.training import Method
+
+SCRIPTS = Path(__file__).parents[3] / "workflow" / "scripts"
+TRAINING = {
+    "steps": 8,
+    "accumulate": 1,
+    "batch_seconds": 2.0,
+    "learning_rate": 1e-3,
+    "weight_decay": 0.01,
+    "warmup": 2,
+    "schedule": "linear",
+    "clip": 5.0,
+    "precision": "float32",
+    "evaluate_every": 4,
+    "average_best": 0,
+    "checkpoint_seconds": 0,
+}
+HEAD = {
+    "clusters": 5,
+    "codeword": 6,
+    "temperature": 0.1,
+    "mask_probability": 0.1,
+    "mask_length": 4,
+    "masked_weight": 0.5,
+}
+GATES = {
+    "student": "gates",
+    "kinds": ["mha", "ffn", "qk", "vo", "int"],
+    "straight_through": True,
+    "log_alpha": 1.0,
+    "gate_rate": 300.0,
+    "lambda_rate": 20.0,
+    "lambdas": [0.0, 30.0],
+    "sparsity": 0.5,
+    "sparsity_warmup": 0.25,
+    "distil": [1, 3],
+    "ordered": True,
+    "train_extractor": False,
+}
+
+
+def run(name, **arguments):
+    spec = importlib.util.spec_from_file_location(f"script_{name}", SCRIPTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    record = {}
+    module.run(Namespace(**arguments), record)
+    return record
+
+
+def common(speech, output, **changes):
+    values = {
+        "training": TRAINING,
+        "crop_seconds": 0.6,
+        "train": [speech / "train", speech / "segmented"],
+        "dev": [speech / "dev"],
+        "seed": 1,
+        "device": "cpu",
+        "output": speech / output,
+        "run_json": None,
+        "code": "",
+    }
+    return values | changes
+
+
+def targets(speech, output, **changes):
+    values = {"encoder": None, "layer": None, "hop": 320, "clusters": 5, "frames": 150}
+    chosen = {name: common(speech, output)[name] for name in ("train", "dev", "seed", "device", "output")}
+    return run("ssl_targets", **(values | chosen | changes))
+
+
+def weights(folder):
+    return {path.name: load_file(path) for path in sorted(folder.glob("*.safetensors"))}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_two_iterations_of_pretraining_and_a_pruned_student_of_their_encoder(speech, tiny):
+    """From data directories to an upstream, through every script."""
+    encoder = tiny.to_dict() | {"layers": None}
+    record = targets(speech, "targets1")
+    assert 1 < record["perplexity"] <= 5 and record["frames"] > 300
+    found = read_targets(speech / "targets1")
+    assert set(found) == {f"{split}-{index}" for split in ("train", "dev") for index in range(6)} | {
+        f"seg-{index}" for index in range(3)
+    }
+    assert found["train-2"].shape == ((round(0.76 * 16000) - 400) // 320 + 1,)
+    first = run(
+        "ssl_pretrain", encoder=encoder, head=HEAD, targets=speech / "targets1", start=None, **common(speech, "1")
+    )
+    assert first["steps"] == 8
+    assert targets(speech, "targets2", encoder=speech / "1", hop=None)["layer"] == 2
+    second = speech / "2"
+    run(
+        "ssl_pretrain",
+        encoder=encoder,
+        head=HEAD,
+        targets=speech / "targets2",
+        start=speech / "1",
+        **common(speech, "2"),
+    )
+    assert [row["step"] for row in read_tsv(second / "history.tsv")] == ["4", "8"]
+    upstream = load_upstream(second)
+    assert upstream.config == tiny
+
+    record = run("ssl_distill", teacher=second, student=GATES, log_every=3, **common(speech, "gated"))
+    assert record["sparsity"] == pytest.approx(0.5, abs=0.01)
+    rows = read_tsv(speech / "gated" / "gates.tsv")
+    assert [row["step"] for row in rows] == ["3", "6", "8"] and float(rows[-1]["target"]) == 0.5
+    assert 0 < float(rows[-1]["z_ffn"]) < 1
+    pruned = load_upstream(speech / "gated")
+    assert sum(p.numel() for p in pruned.parameters()) == record["parameters"]
+    whole = sum(p.numel() for p in upstream.encoder.layers.parameters())
+    left = sum(p.numel() for p in pruned.encoder.layers.parameters())
+    assert 1 - (left - 144) / (whole - 144) == pytest.approx(record["sparsity"], abs=1e-4)  # 144: the norms
+    for part in ("feature_extractor", "encoder.rel_attn_embed"):
+        frozen = part == "feature_extractor"
+        assert same(upstream.get_submodule(part).state_dict(), pruned.get_submodule(part).state_dict()) == frozen
+
+    options = GATES | {"student": "magnitude"}
+    record = run("ssl_distill", teacher=second, student=options, log_every=3, **common(speech, "magnitude"))
+    assert not (speech / "magnitude" / "gates.tsv").exists()
+    assert sum(p.numel() for p in load_upstream(speech / "magnitude").parameters()) == record["parameters"]
+    options = GATES | {"student": "layers", "layers": 1}
+    run("ssl_distill", teacher=second, student=options, log_every=3, **common(speech, "layers"))
+    waveforms, lengths = torch.randn(2, 5000), torch.tensor([5000, 2500])
+    assert len(load_upstream(speech / "layers")(waveforms, lengths)[0]) == 2
+
+    run("ssl_export_onnx", encoder=speech / "gated", output=speech / "pruned.onnx")
+    assert (speech / "pruned.onnx").stat().st_size > 4 * left
+
+
+class Killed(Exception):
+    pass
+
+
+class KillAt(Method):
+    def __init__(self, step):
+        self.step = step
+
+    def after_update(self, step, batch):
+        if step == self.step:
+            raise Killed
+
+
+@pytest.mark.parametrize("kill", [1, 5])
+def test_killed_and_resumed_distillation_ends_with_the_same_bytes(speech, tiny, kill):
+    """Gates, λ, layer maps, their moments and the log of gates survive."""
+    torch.manual_seed(0)
+    teacher = Encoder(tiny).eval()
+
+    def distil(output, *more):
+        torch.manual_seed(1)
+        arguments = Namespace(**common(speech, output))
+        model, target = make_student(teacher, GATES), SparsityTarget(0.5, 2, 8, every=1)
+        fitting.fit(arguments, {}, model, tiny, [target, *more])
+        save_student(arguments, {}, model, target)
+        return model.state_dict(), target.log()
+
+    whole, log = distil("whole")
+    with pytest.raises(Killed):
+        distil("cut", KillAt(kill))
+    resumed, again = distil("cut")
+    assert same(resumed, whole) and again == log
+    assert [row["step"] for row in log] == list(range(1, 9))
+    for one, other in zip(weights(speech / "whole").values(), weights(speech / "cut").values(), strict=True):
+        assert same(one, other)
+    assert read_json(speech / "whole" / "config.json") == read_json(speech / "cut" / "config.json")
+
+
+def test_killed_and_resumed_pretraining_ends_with_the_same_bytes(speech, tiny):
+    targets(speech, "targets")
+    found = read_targets(speech / "targets")
+
+    def pretrain(output, *more):
+        torch.manual_seed(1)
+        model = MaskedPrediction(Encoder(tiny), HEAD)
+        fitting.fit(Namespace(**common(speech, output)), {}, model, tiny, more, targets=found)
+        return model.state_dict()
+
+    whole = pretrain("whole")
+    with pytest.raises(Killed):
+        pretrain("cut", KillAt(4))
+    assert same(pretrain("cut"), whole)
+    torch.manual_seed(1)
+    start = MaskedPrediction(Encoder(tiny), HEAD).state_dict()
+    changed = {name for name, value in whole.items() if not torch.equal(value, start[name])}
+    assert changed == whole.keys()
+
+
+def test_crops_that_no_batch_can_hold_are_refused(speech, tiny):
+    model = MaskedPrediction(Encoder(tiny), HEAD)
+    for seconds in (2.5, 0.01):
+        with pytest.raises(SecateurError, match="a crop must hold a frame and fit into a batch"):
+            fitting.fit(Namespace(**common(speech, "x", crop_seconds=seconds)), {}, model, tiny)

@@ -1,0 +1,115 @@
+import importlib.util
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from secateur.errors import SecateurError
+from secateur.files import read_json
+from secateur.ssl.checkpoints import save_encoder
+from secateur.ssl.encoder import Encoder, EncoderConfig, LayerShape
+from secateur.ssl.speed import extraction_seconds, macs_per_second, scaled
+
+SCRIPT = Path(__file__).parents[3] / "workflow" / "scripts" / "ssl_speed.py"
+
+
+def by_hand(config, seconds=10):
+    """Multiply–accumulates of convolutions, projections, positions and layers for ten seconds, per second."""
+    samples, total, inputs = seconds * 16000, 0, 1
+    for outputs, kernel, stride in zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True):
+        samples = (samples - kernel) // stride + 1
+        total += samples * inputs * outputs * kernel
+        inputs = outputs
+    frames, size = samples, config.hidden_size
+    total += frames * inputs * size
+    # torch answers one frame more than is kept if the kernel is even.
+    total += frames * size * size // config.num_conv_pos_embedding_groups * config.num_conv_pos_embeddings
+    for shape in config.shapes:
+        if shape.heads:
+            padded = len(shape.heads) * (max(shape.qk) + max(shape.vo))
+            total += frames * size * 2 * (sum(shape.qk) + sum(shape.vo)) + frames * frames * padded
+            total += frames * len(shape.heads) * config.head_dim * 2
+        total += frames * size * 2 * (shape.ffn or 0)
+    return total / seconds
+
+
+def test_arithmetic_by_hand(tiny):
+    assert macs_per_second(Encoder(tiny).eval()) == pytest.approx(by_hand(tiny), abs=1)
+    ragged = (
+        LayerShape((0, 2), (1, 3), (4, 2), 7),
+        LayerShape(None, (), (), 5),
+        LayerShape((1,), (0,), (2,), None),
+    )
+    pruned = replace(tiny, layers=ragged)
+    assert macs_per_second(Encoder(pruned).eval()) == pytest.approx(by_hand(pruned), abs=1)
+    assert by_hand(pruned) < by_hand(tiny)
+
+
+def test_a_shape_scales_with_its_shares_layer_by_layer(tiny):
+    layers = (
+        LayerShape((0, 2), (1, 4), (2, 0), 5),
+        LayerShape(None, (), (), 20),
+        LayerShape((1,), (2,), (3,), None),
+    )
+    found = scaled(replace(tiny, layers=layers), 3, EncoderConfig())
+    assert len(found.layers) == 12
+    assert (
+        found.layers[0]
+        == found.layers[3]
+        == LayerShape((0, 1, 2, 3, 8, 9, 10, 11), (16,) * 4 + (64,) * 4, (32,) * 4 + (0,) * 4, 768)
+    )
+    assert found.layers[4] == LayerShape(None, (), (), 3072)
+    assert found.layers[11] == LayerShape((4, 5, 6, 7), (32,) * 4, (48,) * 4, None)
+    assert scaled(tiny, 3, EncoderConfig()).layers == EncoderConfig().shapes
+    first = scaled(replace(tiny, num_hidden_layers=1), 3, EncoderConfig())
+    assert first.layers == EncoderConfig().shapes[:4] and first.num_hidden_layers == 4
+
+
+def test_every_encoder_reads_all_of_the_audio_in_every_run(tiny):
+    class Counting(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+
+        def forward(self, waveforms, lengths):
+            self.seen.append(int(lengths))
+
+    one, two = Counting(), Counting()
+    seconds = extraction_seconds({"one": one, "two": two}, [torch.zeros(9), torch.zeros(7)], 3, torch.device("cpu"))
+    assert one.seen == two.seen == [9, *[9, 7] * 3]
+    assert {name: len(found) for name, found in seconds.items()} == {"one": 3, "two": 3}
+
+
+@pytest.mark.parametrize("base", [False, True])
+def test_the_script_measures_models_of_their_own_size_or_of_wavlm_bases(speech, tiny, base, monkeypatch):
+    spec = importlib.util.spec_from_file_location("script_ssl_speed", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    larger = replace(tiny, hidden_size=24, conv_dim=(16, 16, 24))
+    monkeypatch.setattr(module, "EncoderConfig", lambda: larger)
+    pruned = replace(tiny, layers=(LayerShape((0,), (2,), (2,), 5), LayerShape(None, (), (), None), tiny.dense_layer))
+    for name, config in (("teacher", tiny), ("pruned", pruned)):
+        save_encoder(speech / name, Encoder(config))
+    arguments = Namespace(
+        encoders=[speech / "teacher", speech / "pruned"],
+        names=None,
+        data=[speech / "dev"],
+        most_seconds=1.5,
+        runs=2,
+        base=base,
+        device="cpu",
+        output=speech / "speed.json",
+    )
+    module.run(arguments, {})
+    found = read_json(speech / "speed.json")
+    assert (found["utterances"], found["audio_seconds"]) == (3, pytest.approx(0.4 + 0.58 + 0.76))
+    teacher, smaller = found["models"]
+    wanted = Encoder(larger if base else tiny)
+    assert teacher["parameters"] == sum(p.numel() for p in wanted.parameters()) > smaller["parameters"]
+    assert teacher["macs_per_second"] > smaller["macs_per_second"] and len(teacher["seconds"]) == 2
+    assert found["random_weights"] == base
+    arguments.names = ["x", "x"]
+    with pytest.raises(SecateurError, match="give each a name of its own"):
+        module.run(arguments, {})

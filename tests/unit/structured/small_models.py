@@ -1,0 +1,92 @@
+"""Small models of every kind that has attention heads, and a batch for them."""
+
+import numpy as np
+import pytest
+import torch
+
+from secateur.data import Batch
+from secateur.models import build_model
+
+TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
+ENCODER = {
+    "type": "transformer",
+    "layers": 3,
+    "dim": 24,
+    "heads": 3,
+    "ffn": 32,
+    "dropout": 0.1,
+    "attention_dropout": 0.0,
+    "kernel": 5,
+}
+TRANSFORMER = {
+    "type": "ctc",
+    "features": 20,
+    "input": "stack",
+    "stack": 3,
+    "encoder": ENCODER,
+    "intermediate_ctc": {"layers": [2], "weight": 0.4},
+    "stochastic_depth": 0.5,
+}
+CONFORMER = TRANSFORMER | {"encoder": ENCODER | {"type": "conformer"}}
+HYBRID = TRANSFORMER | {
+    "type": "hybrid",
+    "input": "conv2d",
+    "decoder": {"layers": 2, "heads": 2, "ffn": 32, "dropout": 0.1},
+    "ctc_weight": 0.3,
+    "label_smoothing": 0.1,
+}
+EMFORMER = TRANSFORMER | {
+    "type": "rnnt",
+    "encoder": ENCODER
+    | {
+        "type": "emformer",
+        "segment": 3,
+        "left_context": 4,
+        "right_context": 1,
+        "memory": 2,
+        "positions": True,
+        "convolution": 3,
+    },
+    "predictor": {"embedding": 8, "dim": 8, "layers": 1, "dropout": 0.0},
+    "joiner": {"dim": 8},
+    "ctc_weight": 0.3,
+}
+CONFIGS = {"transformer": TRANSFORMER, "conformer": CONFORMER, "hybrid": HYBRID, "emformer": EMFORMER}
+FRAMES = (60, 43, 52, 31)
+TEXTS = ([3, 2, 4], [5, 3], [4, 4, 2, 5], [3])
+ALL = (0, 1, 2, 3)
+EVERY_CONFIG = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+
+
+def make_model(config, seed=1, scale=2):
+    """A model in evaluation mode, its weights made larger than at first for its heads to matter."""
+    torch.manual_seed(seed)
+    model = build_model(config, TOKENS).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1 and "encoders" in name:
+                parameter *= scale
+        model.ctc.ctc_lo.weight *= 5
+        if config["type"] == "rnnt":
+            model.joiner.output.weight *= 5
+    return model
+
+
+def make_batch(utterances=ALL):
+    """A batch of some of four utterances."""
+    matrices = [speech(number) for number in utterances]
+    texts = [torch.tensor(TEXTS[number]) for number in utterances]
+    pad = torch.nn.utils.rnn.pad_sequence
+    tensors = {
+        "speech": pad(matrices, batch_first=True),
+        "speech_lengths": torch.tensor([len(matrix) for matrix in matrices]),
+        "text": pad(texts, batch_first=True, padding_value=-1),
+        "text_lengths": torch.tensor([len(text) for text in texts]),
+    }
+    return Batch([str(number) for number in utterances], [""] * len(matrices), tensors)
+
+
+def speech(number):
+    """Features (T, F) of an utterance."""
+    generator = np.random.default_rng(number)
+    return torch.from_numpy(generator.standard_normal((FRAMES[number], 20), np.float32))

@@ -1,0 +1,51 @@
+"""Train a model on as it is, or with intermediate CTC, stochastic depth, or both, which it did not have before.
+
+What the model lost before (heads, layers) stays lost. The record has the dev loss before the first step: without new
+regularisers (`dense_loss`), and with them (`initial_loss`); their difference is the jump that intermediate CTC makes.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from secateur import acoustic, devices
+from secateur.jobs import job, json_argument
+from secateur.layers.regularise import RisingWeight, regularised
+from secateur.models import load_model
+from secateur.training import evaluate
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--start", type=Path, required=True, help="folder of the trained model")
+    parser.add_argument("--intermediate-ctc", type=json_argument, help="JSON: layers and weight (those of the model)")
+    parser.add_argument("--stochastic-depth", type=float, help="the highest rate of skipping a layer (the model's own)")
+    parser.add_argument("--rise", type=int, default=0, help="steps in which the weight of intermediate CTC rises")
+    acoustic.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    material, start = acoustic.Material(arguments), load_model(arguments.start)
+    torch.manual_seed(arguments.seed)
+    model, config, methods = start.model, start.config, []
+    device = devices.pick(arguments.device)
+    autocast = devices.autocast(device, arguments.training["precision"])
+
+    def dev_loss(model: torch.nn.Module) -> float:
+        return evaluate(model.to(device), material.dev, material.dev_batches, device, autocast)
+
+    if arguments.intermediate_ctc is None and arguments.stochastic_depth is None:
+        record["initial_loss"] = dev_loss(model)
+    else:
+        intermediate_ctc = arguments.intermediate_ctc or config["intermediate_ctc"]
+        depth = config["stochastic_depth"] if arguments.stochastic_depth is None else arguments.stochastic_depth
+        model, config = regularised(start, intermediate_ctc, depth)
+        start.model.interctc_weight = 0.0
+        record["dense_loss"], record["initial_loss"] = dev_loss(start.model), dev_loss(model)
+        methods = [RisingWeight(model, arguments.rise)]
+    acoustic.fit(arguments, record, material, model, config, methods, [arguments.start / "model.safetensors"])
+
+
+if __name__ == "__main__":
+    job(__doc__, add_arguments, run)
