@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     needed = any(options["source"] == DIRECTORIES for options in arguments.tasks.values())
     corpus = prompts.read(arguments.data, arguments.languages, arguments.splits) if needed else {}
     files = [] if arguments.upstream == FBANK else sorted(Path(arguments.upstream).glob("*.safetensors"))
+    files += sorted(arguments.data.glob("*/*/text")) if needed else []
     values = {name: str(value) for name, value in vars(arguments).items() if name not in ("output", "run_json")}
     fit = Fit(arguments.seed, device, arguments.output / STATE, identity(values, files))
     scores = run_tasks(arguments.tasks, corpus, hidden, fit)
