@@ -104,7 +104,10 @@ def kill_tree(pid: int) -> None:
 
 def children(pid: int) -> list[int]:
     """The processes that a process has started."""
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
+    found = []
+    for thread in Path(f"/proc/{pid}/task").glob("*"):  # every thread lists those that it started
+        try:
+            found += [int(child) for child in (thread / "children").read_text().split()]
+        except OSError:
+            pass  # the thread has ended
+    return found
