@@ -31,7 +31,8 @@ def regularised(
 class RisingWeight(Method):
     """The weight of intermediate CTC rises in a line: w·(n + 1) / `steps` at step n, and w from step `steps` − 1 on.
 
-    The model is evaluated with the full weight, so that dev losses of different schedules can be compared.
+    The model is evaluated without: by its last layer alone, as it was trained before, so that dev losses of all
+    schedules and regularisers can be compared.
     """
 
     def __init__(self, model: torch.nn.Module, steps: int):
@@ -42,8 +43,15 @@ class RisingWeight(Method):
 
     @contextmanager
     def evaluating(self, batch: Batch) -> Iterator[None]:
-        now, self.model.interctc_weight = self.model.interctc_weight, self.weight
-        try:
+        with without_intermediate_ctc(self.model):
             yield
-        finally:
-            self.model.interctc_weight = now
+
+
+@contextmanager
+def without_intermediate_ctc(model: torch.nn.Module) -> Iterator[None]:
+    """The loss of `model` is that of its last layer alone."""
+    weight, model.interctc_weight = model.interctc_weight, 0.0
+    try:
+        yield
+    finally:
+        model.interctc_weight = weight

@@ -111,9 +111,10 @@ FIGURES = (
     Figure(
         "late",
         "Regularisers that come late",
-        "Loss of the dev data while a trained dense model is trained on with intermediate CTC (at its full weight in "
-        "this loss, whatever the weight in training), stochastic depth, or both. At step 0 stands the loss before any "
-        "training with them: its distance from the dotted line is the jump.",
+        "Losses while a trained dense model is trained on with intermediate CTC, stochastic depth, or both. Left: "
+        "training loss, with intermediate CTC at the weight of the step, of the same batches for all. Right: loss of "
+        "the dev data by the last layer alone; a cross is what the loss jumps to at step 0 when intermediate CTC comes "
+        "in at its full weight.",
     ),
     Figure(
         "heads",

@@ -28,10 +28,11 @@ RTF_COLUMNS = (
     *("utterances", "batch", "threads", "budgets", "source"),
 )
 SVCCA_COLUMNS = ("corpus", "seed", "measure", "model_a", "layer_a", "model_b", "layer_b", "value", "source")
-LOSSES = ("dense_loss", "initial_loss", "peak_loss", "final_loss")
+LOSSES = ("initial_loss", "regularised_loss", "peak_loss", "final_loss")
 FINETUNE_COLUMNS = (
     *("corpus", "model", "seed", "variant", "regulariser", "intermediate_layers", "weight", "stochastic_depth"),
-    *("schedule", "steps", *LOSSES, "split", "language", "search", "wer", "wer_low", "wer_high", "source"),
+    *("schedule", "steps", *LOSSES, "split", "language", "search", "wer", "wer_low", "wer_high"),
+    *("rival", *DIFFERENCE, "source"),
 )
 SCRATCH, DENSE = "from scratch", "dense"
 
@@ -136,16 +137,24 @@ def similarities(results: Results) -> Iterator[dict[str, Any]]:
 
 
 def finetuned(results: Results) -> Iterator[dict[str, Any]]:
-    """What regularisers do that come late: the dense model, its variants, and the model that had them from scratch."""
+    """What regularisers do that come late: the dense model, its variants, and the model that had them from scratch.
+
+    The rival of a variant is the first one with the same regularisers, so by another schedule; of the first, the dense
+    model.
+    """
     for entry in results.config["regularise"]:
         model = results.config["models"][entry["model"]]
         for seed in results.config["seeds"]:
             start = ModelRun(entry["corpus"], entry["model"], "all", seed)
             facts = regularisers(model.get("intermediate_ctc"), model["stochastic_depth"])
             yield from _finetuned(results, entry, start, {"variant": DENSE, **facts})
+            first: dict[str, Mapping[str, Any]] = {}
             for variant in entry["variants"]:
                 run = late_run(entry, variant["name"], seed)
-                record = results.json(f"{run.folder}/run.json", "dense_loss", "initial_loss", "steps")
+                facts = regularisers(variant["intermediate_ctc"], variant["stochastic_depth"])
+                other = first.setdefault(str(facts), variant)
+                rival = start if other is variant else late_run(entry, other["name"], seed)
+                record = results.json(f"{run.folder}/run.json", "initial_loss", "regularised_loss", "steps")
                 history = results.tsv(f"{run.folder}/history.tsv", "dev_loss")
                 losses = [float(row["dev_loss"]) for row in history if row["dev_loss"]]
                 recipe = results.config["training"][variant["training"]]
@@ -156,14 +165,16 @@ def finetuned(results: Results) -> Iterator[dict[str, Any]]:
                     run,
                     {
                         "variant": variant["name"],
-                        **regularisers(variant["intermediate_ctc"], variant["stochastic_depth"]),
-                        "schedule": f"rate {recipe['learning_rate']:g}{rise}",
+                        **facts,
+                        "rival": DENSE if rival is start else other["name"],
+                        "schedule": f"rate {recipe['learning_rate']:g} after {recipe['warmup']} steps{rise}",
                         "steps": record["steps"],
-                        "dense_loss": record["dense_loss"],
                         "initial_loss": record["initial_loss"],
+                        "regularised_loss": record["regularised_loss"],
                         "peak_loss": max(record["initial_loss"], *losses),
                         "final_loss": losses[-1],
                     },
+                    rival,
                 )
             if entry["scratch"]:
                 other = results.config["models"][entry["scratch"]]
@@ -186,13 +197,20 @@ def regularisers(intermediate: Mapping[str, Any] | None, stochastic_depth: float
 
 
 def _finetuned(
-    results: Results, entry: Mapping[str, Any], run: ModelRun, facts: Mapping[str, Any]
+    results: Results,
+    entry: Mapping[str, Any],
+    run: ModelRun,
+    facts: Mapping[str, Any],
+    rival: ModelRun | None = None,
 ) -> Iterator[dict[str, Any]]:
     codes = languages(results.config, run.corpus, run.scope)
     for split in splits(results.config, run.corpus):
         for search in entry["searches"]:
-            system = System({code: Decoding(run, split, code, search) for code in codes})
-            for language, values in scored(results, system):
+            system, other = (
+                System({code: Decoding(one, split, code, search) for code in codes}) if one else None
+                for one in (run, rival)
+            )
+            for language, values in scored(results, system, other):
                 axes = {"corpus": run.corpus, "model": entry["model"], "seed": run.seed}
                 place = {"split": split, "language": language, "search": search}
                 yield {**axes, **facts, **place, **{name: value for name, value in values.items() if name != "cer"}}
@@ -275,19 +293,25 @@ def finetune_view(tables: views.Tables) -> list[Grid]:
     """Losses and error rates of late regularisers."""
     grids = []
     for (corpus, model), members in _blocks(tables["finetune"], "corpus", "model").items():
-        headings = dict(zip(LOSSES, ("Loss before", "At first", "Highest", "At last"), strict=True))
+        headings = dict(zip(LOSSES, ("Loss before", "With intermediate CTC", "Highest", "At last"), strict=True))
 
         def cells(row: Row, headings: Mapping[str, str] = headings) -> list[tuple[str, Cell]]:
             losses = [(heading, measure(row, column, 2)) for column, heading in headings.items()]
-            return [*losses, ("WER (%)", measure(row, "wer", 1, interval=True))]
+            compared = [
+                ("Against", Cell(text=row["rival"])),
+                ("Difference", measure(row, "difference", 1, interval=True)),
+                ("p", measure(row, "p_value", 4)),
+            ]
+            return [*losses, ("WER (%)", measure(row, "wer", 1, interval=True)), *compared]
 
         title = f"Regularisers that come late: {model}, {views.named(tables, corpus)}"
         index = ("variant", "regulariser", "intermediate_layers", "stochastic_depth", "schedule", "split", "search")
         grid = pivot(title, averaged(members), index, cells, keep=("variant", "regulariser"))
         note = (
-            "Loss of the dev data: before, without the regularisers; at first, before the first step, with them; the "
-            "highest and the last of the training, with intermediate CTC at its full weight. "
-            "Word error rate: mean over languages. " + views.INTERVALS
+            "Loss of the dev data by the last layer alone, as the model was trained before: before the first step, the "
+            "highest and the last of the training; and the loss before the first step with intermediate CTC at its "
+            "full weight, which makes it jump. Word error rate: mean over languages; difference from the first variant "
+            "with the same regularisers, or from the dense model: paired bootstrap. " + views.INTERVALS
         )
         named = {f"{model}/late-{row['variant']}" for row in members} | {model, row_scratch(members)}
         grids.append(replace(grid, caption=f"{note} {_about(tables, corpus, model, members, named)}"))

@@ -116,16 +116,20 @@ def _matrix(rows: Sequence[Row], symmetric: bool) -> np.ndarray:
 
 
 def late(tables: Tables) -> Figure:
-    """Loss of the dev data while regularisers are brought in: one panel a model, one line a variant."""
-    variants = [row for row in averaged(tables["finetune"]) if row["initial_loss"]]
+    """Losses while regularisers are brought in: one row of panels a model, one line a variant.
+
+    On the left the loss of the training data, with intermediate CTC; on the right that of the dev data by the last
+    layer alone. All variants see the same batches.
+    """
+    variants = [row for row in averaged(tables["finetune"]) if row["rival"]]
     if not variants:
         raise NothingToShow("the study brings in no regularisers late")
     split = main_split(tables)
     blocks = drawing.grouped(
         (row for row in variants if row["split"] == split), lambda row: (row["corpus"], row["model"])
     )
-    figure, axes = drawing.panels(len(blocks), columns=1, height=3.6)
-    for ax, ((corpus, model), members) in zip(axes, blocks.items(), strict=True):
+    figure, axes = drawing.panels(2 * len(blocks), columns=2, height=3.6)
+    for left, right, ((corpus, model), members) in zip(axes[::2], axes[1::2], blocks.items(), strict=True):
         names = list(dict.fromkeys(row["variant"] for row in members))
         colours = dict(zip(names, drawing.palette(len(names)), strict=True))
         for row in {(row["variant"], row["seed"]): row for row in members}.values():
@@ -136,13 +140,19 @@ def late(tables: Tables) -> Figure:
                 if tuple(other.get(axis) for axis in ("corpus", "model", "method", "seed")) == axes_of
                 and other["dev_loss"]
             ]
-            steps = [0, *(int(other["step"]) for other in history)]
-            losses = [float(row["initial_loss"]), *(float(other["dev_loss"]) for other in history)]
-            name = f"{row['variant']}: {row['regulariser']}, {row['schedule']}"
-            ax.plot(steps, losses, marker="o", markersize=3.5, color=colours[row["variant"]], label=name)
-        ax.axhline(float(members[0]["dense_loss"]), color=BLACK, linestyle=":", label="before, without regularisers")
-        ax.set(xlabel="Training step", ylabel="Loss of the dev data")
-        drawing.small_title(ax, model, 60)
-        sns.despine(ax=ax)
+            steps = [int(other["step"]) for other in history]
+            dev = [float(other["dev_loss"]) for other in history]
+            style = {"marker": "o", "markersize": 3.5, "color": colours[row["variant"]]}
+            style["label"] = f"{row['variant']}: {row['regulariser']}, {row['schedule']}"
+            left.plot(steps, [float(other["train_loss"]) for other in history], **style)
+            right.plot([0, *steps], [float(row["initial_loss"]), *dev], **style)
+        right.axhline(float(members[0]["initial_loss"]), color=BLACK, linestyle=":", label="before")
+        jumped = [float(row["regularised_loss"]) for row in members if row["regularised_loss"]]
+        right.plot([0] * len(jumped), jumped, "x", color=BLACK, label="with intermediate CTC, at its full weight")
+        left.set(xlabel="Training step", ylabel="Training loss, all layers that have one")
+        right.set(xlabel="Training step", ylabel="Loss of the dev data, last layer")
+        for ax in (left, right):
+            drawing.small_title(ax, model, 60)
+            sns.despine(ax=ax)
     drawing.legend(figure, axes)
     return figure

@@ -22,7 +22,7 @@ STUDY = {
         "ctc-depth2": MODEL | {"encoder": {"layers": 2}, "intermediate_ctc": INNER},
         "plain": MODEL | {"intermediate_ctc": {"layers": [], "weight": 0.3}, "stochastic_depth": 0.0},
     },
-    "training": {"acoustic": {"steps": 400}, "late": {"steps": 40, "learning_rate": 0.001}},
+    "training": {"acoustic": {"steps": 400}, "late": {"steps": 40, "learning_rate": 0.001, "warmup": 2}},
     "dense": [
         {"corpus": "talk_show", "model": name, "scopes": ["all"], "searches": ["greedy"]}
         for name in ("ctc", "ctc-depth2", "plain")
@@ -46,7 +46,8 @@ STUDY = {
             "scratch": "ctc",
             "searches": ["greedy"],
             "variants": [
-                {"name": "both", "training": "late", "intermediate_ctc": INNER, "stochastic_depth": 0.1, "rise": 5}
+                {"name": name, "training": "late", "intermediate_ctc": INNER, "stochastic_depth": 0.1, "rise": rise}
+                for name, rise in (("both", 5), ("slower", 9))
             ],
         }
     ],
@@ -114,8 +115,9 @@ def pruned(tmp_path_factory, write_study) -> tuple[dict, Path, dict]:
                 for j in range(i if a == b else 0, 4)
             ],
         )
-    late = root / late_run(config["regularise"][0], "both", 0).folder / "run.json"
-    write_json(late, read_json(late) | {"dense_loss": 2.0, "initial_loss": 60.0})
+    for variant in ("both", "slower"):
+        late = root / late_run(config["regularise"][0], variant, 0).folder / "run.json"
+        write_json(late, read_json(late) | {"initial_loss": 2.0, "regularised_loss": 60.0})
     write_tables(config, root)
     write_figures(root / "tables", root / "figures")
     return config, root, read_tables(root / "tables")
@@ -167,13 +169,15 @@ def test_a_budget_is_answered_by_the_greatest_depth_that_fits(pruned):
 def test_late_regularisers_show_the_jump(pruned):
     _, _, tables = pruned
     rows = {row["variant"]: row for row in tables["finetune"] if row["language"] == "avg"}
-    assert list(rows) == ["dense", "both", "from scratch"]
+    assert list(rows) == ["dense", "both", "slower", "from scratch"]
+    assert [row["rival"] for row in rows.values()] == ["", "dense", "both", ""]
+    assert float(rows["slower"]["difference"]) == 0.0 and rows["dense"]["difference"] == ""  # the same errors
     both = rows["both"]
     # Dev losses of the miniature study are 500 over the step, at every twentieth step up to 400.
-    losses = [float(both[name]) for name in ("dense_loss", "initial_loss", "peak_loss", "final_loss")]
-    assert losses == pytest.approx([2.0, 60.0, 60.0, 1.25])
+    losses = [float(both[name]) for name in ("initial_loss", "regularised_loss", "peak_loss", "final_loss")]
+    assert losses == pytest.approx([2.0, 60.0, 25.0, 1.25])
     assert (both["regulariser"], both["intermediate_layers"]) == ("both", "2")
-    assert both["schedule"] == "rate 0.001, weight rises for 5 steps"
+    assert both["schedule"] == "rate 0.001 after 2 steps, weight rises for 5 steps"
     assert (rows["dense"]["regulariser"], rows["from scratch"]["regulariser"]) == ("none", "both")
     assert "models/talk_show/ctc/" in rows["from scratch"]["source"]
 
@@ -193,6 +197,8 @@ def test_the_tables_and_figures_are_on_the_page(pruned):
     assert left.get_xlabel() == right.get_xlabel() == "Layers kept"
     (line,) = [line for line in right.lines if len(line.get_xdata()) == 3]
     assert list(line.get_ydata()) == pytest.approx([0.03, 0.06, 0.09])
-    (losses, before) = plots.late(tables).axes[0].lines
-    assert list(losses.get_xdata()[:2]) == [0, 20] and losses.get_ydata()[0] == 60.0
-    assert set(before.get_ydata()) == {2.0}
+    left, right = plots.late(tables).axes
+    losses, _, before, jumps = right.lines
+    assert list(losses.get_xdata()[:2]) == [0, 20] and list(losses.get_ydata()[:2]) == [2.0, 25.0]
+    assert set(before.get_ydata()) == {2.0} and list(jumps.get_ydata()) == [60.0, 60.0]
+    assert len(left.lines) == 2 and left.lines[0].get_xdata()[0] == 20
