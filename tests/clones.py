@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,6 @@ def children(pid: int) -> list[int]:
     """The processes that a process has started."""
     found = []
     for thread in Path(f"/proc/{pid}/task").glob("*"):  # every thread lists those that it started
-        try:
+        with suppress(OSError):  # it may have ended
             found += [int(child) for child in (thread / "children").read_text().split()]
-        except OSError:
-            pass  # the thread has ended
     return found

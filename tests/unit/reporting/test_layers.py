@@ -190,8 +190,8 @@ def test_the_tables_and_figures_are_on_the_page(pruned):
         assert text in page
     assert page.count("undecided") == 2
     heatmaps = plots.similarity(tables)
-    # Three models with themselves, and the first with both others; a colour bar.
-    assert len(heatmaps.axes) == 3 + 2 + 1
+    # Four models with themselves, and the first with the three others; a colour bar.
+    assert len(heatmaps.axes) == 4 + 3 + 1
     assert heatmaps.axes[0].collections[0].get_array().max() == 1.0
     left, right = plots.depth(tables).axes
     assert left.get_xlabel() == right.get_xlabel() == "Layers kept"
