@@ -1,14 +1,11 @@
 """The decoding and scoring scripts on a tiny model: the files that they exchange, and what they refuse."""
 
-import importlib.util
 import json
 from argparse import Namespace
-from pathlib import Path
 
-import kaldiio
-import numpy as np
 import pytest
 import torch
+from tiny import GREEDY, LM, PLAIN, TOKENS, script, write_features
 
 from secateur.datadir import Utterance, write_data_dir
 from secateur.errors import SecateurError
@@ -16,49 +13,22 @@ from secateur.files import read_tsv
 from secateur.layers.depth import export
 from secateur.models import build_model, save_model
 
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
-TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
 PIECES = ["<blank>", "<unk>", "▁a", "b", "▁c", "a", "<sos/eos>"]
-SIZES = {"layers": 1, "heads": 2, "ffn": 16, "dropout": 0.1}
-ACOUSTIC = {
-    "type": "ctc",
-    "features": 20,
-    "input": "stack",
-    "stack": 4,
-    "encoder": {"type": "transformer", "dim": 16, "attention_dropout": 0.0, "kernel": 5, **SIZES},
-    "intermediate_ctc": {"layers": [], "weight": 0.0},
-    "stochastic_depth": 0.0,
-    "label_smoothing": 0.0,
-}
-GREEDY = {"type": "ctc_greedy", "batch": 2, "batch_frames": 2000}
 BEAM = {"type": "beam", "beam": 3, "ctc_weight": 0.3, "lm": "lm", "lm_weight": 0.3, "length_bonus": 0.0}
 LEXICON = {"type": "lexicon", "beam": 50, "order": 2, "lm_weight": 1.0, "word_score": 0.0}
 WHOLE = {"layers": None, "heads": None, "depths": None, "rtf": None, "rtf_budget": None, "rtf_search": None}
-LM = {"type": "transformer_lm", "embedding": 8, "dim": 16, **SIZES}
-
-
-def script(name):
-    spec = importlib.util.spec_from_file_location(f"script_{name}", SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Models, data and features of three utterances, which the archive holds in another order."""
     torch.manual_seed(0)
-    for name, config, tokens in [("model", ACOUSTIC, TOKENS), ("pieces", ACOUSTIC, PIECES), ("lm", LM, TOKENS)]:
+    for name, config, tokens in [("model", PLAIN, TOKENS), ("pieces", PLAIN, PIECES), ("lm", LM, TOKENS)]:
         save_model(tmp_path / name, build_model(config, tokens), config, tokens)
     texts = {"u1": "a b", "u2": "c", "u3": "ab ab"}
     utterances = [Utterance(name, f"{name}.wav", text, "s", "en", 0.5) for name, text in texts.items()]
     write_data_dir(tmp_path / "data", utterances)
-    (tmp_path / "features").mkdir()
-    generator = np.random.default_rng(0)
-    with kaldiio.WriteHelper(f"ark,scp:{tmp_path}/features/feats.ark,{tmp_path}/features/feats.scp") as writer:
-        for name, frames in [("u3", 48), ("u1", 30), ("u2", 41)]:
-            writer(name, generator.standard_normal((frames, 20), np.float32))
-    (tmp_path / "features" / "utt2num_frames").write_text("u3 48\nu1 30\nu2 41\n")
+    write_features(tmp_path / "features", {"u3": 48, "u1": 30, "u2": 41})
     return tmp_path
 
 
@@ -140,7 +110,7 @@ def test_what_does_not_fit_is_refused(folder, search, model, more, message):
 
 
 def test_sub_models_are_decoded_together_as_each_would_be_alone(folder):
-    config = ACOUSTIC | {"encoder": ACOUSTIC["encoder"] | {"layers": 4}}
+    config = PLAIN | {"encoder": PLAIN["encoder"] | {"layers": 4}}
     torch.manual_seed(1)
     save_model(folder / "deep", build_model(config, TOKENS), config, TOKENS)
     depths = {"greedy": {3: [1, 2, 4], 1: [4]}, "truncate": {3: [1, 2, 3], 1: [4]}}
@@ -167,7 +137,7 @@ def test_sub_models_are_decoded_together_as_each_would_be_alone(folder):
 
 
 def test_a_budget_decides_the_depth(folder):
-    config = ACOUSTIC | {"encoder": ACOUSTIC["encoder"] | {"layers": 2}}
+    config = PLAIN | {"encoder": PLAIN["encoder"] | {"layers": 2}}
     save_model(folder / "deep", build_model(config, TOKENS), config, TOKENS)
     (folder / "greedy.json").write_text(json.dumps({"depths": {"2": {"layers": [1, 2]}, "1": {"layers": [2]}}}))
     rtf = "model\tdepth\tsearch\tdevice\trtf\ndeep\t2\tgreedy\tcpu\t0.02\ndeep\t1\tgreedy\tcpu\t0.01\n"

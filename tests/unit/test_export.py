@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from tiny import CTC, TOKENS, with_encoder
 
 from secateur import export
 from secateur.decoding import encode
@@ -15,26 +16,7 @@ from secateur.layers.depth import keep_layers
 from secateur.models import build_model
 from secateur.structured.heads import Head, heads, remove_heads
 
-TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
-CONFIG = {
-    "type": "ctc",
-    "features": 20,
-    "input": "stack",
-    "stack": 3,
-    "encoder": {
-        "type": "transformer",
-        "layers": 3,
-        "dim": 16,
-        "heads": 2,
-        "ffn": 32,
-        "dropout": 0.1,
-        "attention_dropout": 0.0,
-        "kernel": 5,
-    },
-    "intermediate_ctc": {"layers": [2], "weight": 0.4},
-    "stochastic_depth": 0.5,
-}
-CONFORMER = CONFIG | {"encoder": CONFIG["encoder"] | {"type": "conformer"}, "input": "conv2d"}
+CONFORMER = with_encoder(CTC, type="conformer") | {"input": "conv2d"}
 REMOVED = [Head("encoder-self", 1, 2), Head("encoder-self", 3, 1), Head("encoder-self", 3, 2)]
 
 
@@ -46,7 +28,7 @@ def model(config):
     return built
 
 
-@pytest.mark.parametrize("config", [CONFIG, CONFORMER], ids=["transformer", "conformer"])
+@pytest.mark.parametrize("config", [CTC, CONFORMER], ids=["transformer", "conformer"])
 @pytest.mark.parametrize("smaller", ["whole", "heads", "layers", "no heads"])
 def test_onnx_runtime_gives_what_torch_gives(tmp_path, config, smaller):
     built = model(config)
@@ -73,7 +55,7 @@ def test_onnx_runtime_gives_what_torch_gives(tmp_path, config, smaller):
 
 
 def test_the_file_shrinks_with_the_model(tmp_path):
-    whole, small = model(CONFIG), model(CONFIG)
+    whole, small = model(CTC), model(CTC)
     remove_heads(small, REMOVED)
     export_onnx(whole, 20, tmp_path / "whole.onnx")
     export_onnx(small, 20, tmp_path / "small.onnx")
@@ -83,7 +65,7 @@ def test_the_file_shrinks_with_the_model(tmp_path):
 
 
 def test_a_file_that_computes_something_else_is_refused(tmp_path, monkeypatch):
-    built, other = model(CONFIG), model(CONFIG)
+    built, other = model(CTC), model(CTC)
     with torch.no_grad():
         other.encoder.encoders[1].feed_forward.w_1.weight *= 1.1
     traced = torch.onnx.export
@@ -95,7 +77,7 @@ def test_a_file_that_computes_something_else_is_refused(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path):
-    built = model(CONFIG)
+    built = model(CTC)
     built.ctc = None
     with pytest.raises(SecateurError, match="has none"):
         export_onnx(built, 20, tmp_path / "model.onnx")

@@ -1,30 +1,17 @@
 """The scripts that measure all models of a study in one job: sizes and masks, on tiny models."""
 
-import importlib.util
 from argparse import Namespace
 from pathlib import Path
 
 import pytest
 import torch
+from tiny import PLAIN, TOKENS, script
 
 from secateur.files import read_json
 from secateur.models import build_model, save_model
 from secateur.pruning.mask import Mask, mask_file
 from secateur.study import ModelRun, model_runs
 
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
-TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
-ENCODER = {"type": "transformer", "layers": 1, "dim": 16, "heads": 2, "ffn": 16, "dropout": 0.1, "kernel": 5}
-MODEL = {
-    "type": "ctc",
-    "features": 20,
-    "input": "stack",
-    "stack": 4,
-    "encoder": ENCODER | {"attention_dropout": 0.0},
-    "intermediate_ctc": {"layers": [], "weight": 0.0},
-    "stochastic_depth": 0.0,
-    "label_smoothing": 0.0,
-}
 ENTRY = {"corpus": "talk", "model": "ctc", "variant": None, "schedule": "steps", "methods": ["imp", "lap"]}
 STUDY = {
     "seeds": [1],
@@ -47,10 +34,7 @@ STUDY = {
 
 
 def run(name: str, root: Path) -> dict:
-    spec = importlib.util.spec_from_file_location(f"script_{name}", SCRIPTS / f"{name}.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    script.run(Namespace(study=STUDY, root=root, output=root / f"{name}.json"), {})
+    script(name).run(Namespace(study=STUDY, root=root, output=root / f"{name}.json"), {})
     return read_json(root / f"{name}.json")
 
 
@@ -110,9 +94,9 @@ def test_masks_are_compared_with_those_of_their_own_models(tmp_path):
 
 
 def test_sizes_say_what_masks_keep(tmp_path):
-    model = build_model(MODEL, TOKENS)
+    model = build_model(PLAIN, TOKENS)
     for run_ in model_runs(STUDY):
-        save_model(tmp_path / run_.folder, model, MODEL, TOKENS)
+        save_model(tmp_path / run_.folder, model, PLAIN, TOKENS)
     pathways = ModelRun("talk", "ctc", "fr-it", 1, "dynamic-lap-s500", 0.7).folder
     mask(0, 1, 2).save(mask_file(tmp_path / pathways, "fr"))
     mask(2, 3, 4).save(mask_file(tmp_path / pathways, "it"))

@@ -3,104 +3,39 @@
 At a learning rate of 1e-30 no weight but zero changes: what a script saves then is what it started from.
 """
 
-import argparse
-import importlib.util
 import json
 from pathlib import Path
 
-import kaldiio
-import numpy as np
 import pytest
+import tiny
 import torch
+from tiny import GREEDY, PLAIN, TEXTS, TOKENS, run_script, write_corpus
 
 from secateur import training
 from secateur.data import SpeechExamples
-from secateur.datadir import Utterance, write_data_dir
 from secateur.files import read_tsv
 from secateur.models import build_model, load_model, save_model
 from secateur.pruning.mask import Mask, mask_file, prunable
 from secateur.tokens import Tokenizer
 
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
-TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
-MODEL = {
-    "type": "ctc",
-    "features": 20,
-    "input": "stack",
-    "stack": 4,
-    "encoder": {
-        "type": "transformer",
-        "layers": 1,
-        "dim": 16,
-        "heads": 2,
-        "ffn": 16,
-        "dropout": 0.1,
-        "attention_dropout": 0.0,
-        "kernel": 5,
-    },
-    "intermediate_ctc": {"layers": [], "weight": 0.0},
-    "stochastic_depth": 0.0,
-    "label_smoothing": 0.0,
-}
 PRUNABLE = 6 * 16 * 16  # four matrices of attention, two of the feed-forward layer
-TRAINING = {
-    "steps": 2,
-    "accumulate": 1,
-    "batch_seconds": 1.0,
-    "learning_rate": 0.05,
-    "weight_decay": 0.1,
-    "warmup": 0,
-    "schedule": "constant",
-    "clip": 100.0,
-    "precision": "float32",
-    "evaluate_every": 1,
-    "average_best": 0,
-    "checkpoint_seconds": 1000,
-    "specaug": {"frequency_masks": 0, "time_masks": 0},
-}
+TRAINING = tiny.TRAINING | {"learning_rate": 0.05}
 STILL = {"learning_rate": 1e-30}
-TEXTS = {"en": ["a b", "ab", "b b"], "fr": ["c", "ca c"]}
-GREEDY = {"type": "ctc_greedy", "batch": 2, "batch_frames": 2000}
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
     """Two languages with training and dev data, and two models that have nothing in common."""
     folder = tmp_path_factory.mktemp("corpus")
-    generator = np.random.default_rng(0)
-    for language, texts in TEXTS.items():
-        for split in ("train", "dev"):
-            data, features = folder / "data" / language / split, folder / "features" / language / split
-            names = [f"{language}-{split}-{index}" for index in range(len(texts))]
-            pairs = zip(names, texts, strict=True)
-            write_data_dir(data, [Utterance(name, f"{name}.wav", text, "s", language, 0.4) for name, text in pairs])
-            features.mkdir(parents=True)
-            with kaldiio.WriteHelper(f"ark,scp:{features}/feats.ark,{features}/feats.scp") as writer:
-                for name in names:
-                    writer(name, generator.standard_normal((40, 20), np.float32))
-            (features / "utt2num_frames").write_text("".join(f"{name} 40\n" for name in names))
-            (features / "cmvn.json").write_text("{}")
-    (folder / "tokens.txt").write_text("\n".join(TOKENS) + "\n")
+    write_corpus(folder)
     for seed, name in enumerate(("start", "other")):
         torch.manual_seed(seed)
-        model = build_model(MODEL, TOKENS)
+        model = build_model(PLAIN, TOKENS)
         with torch.no_grad():
             for parameter in model.parameters():  # biases of zero would not stay what they are
                 parameter += 0.2 * torch.randn_like(parameter)
-        save_model(folder / name, model, MODEL, TOKENS)
+        save_model(folder / name, model, PLAIN, TOKENS)
     return folder
-
-
-def run_script(name: str, *arguments: object) -> dict:
-    """Call `run` of a script with the arguments of a command line."""
-    spec = importlib.util.spec_from_file_location(f"script_{name}", SCRIPTS / f"{name}.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    parser = argparse.ArgumentParser()
-    script.add_arguments(parser)
-    record = {}
-    script.run(parser.parse_args([str(argument) for argument in arguments]), record)
-    return record
 
 
 def fit(name: str, corpus: Path, output: Path, languages: list[str], *arguments: object, **changes: object) -> dict:
@@ -187,7 +122,7 @@ def test_a_level_of_lth_ranks_one_model_and_rewinds_to_another(corpus, tmp_path)
     trained = load_model(corpus / "other")
     for name, bits in before.items():
         trained.model.get_parameter(name).data[~bits] *= 1000
-    save_model(tmp_path / "trained", trained.model, MODEL, TOKENS)
+    save_model(tmp_path / "trained", trained.model, PLAIN, TOKENS)
 
     record = fit(
         "prune", corpus, tmp_path / "level", ["en"], "--start", corpus / "start", "--ranked", tmp_path / "trained",
@@ -314,7 +249,7 @@ def test_decoding_runs_the_model_under_the_mask(corpus, tmp_path):
     nothing.save(tmp_path / "nothing.safetensors")
     model = load_model(corpus / "start").model
     nothing.apply_(model)
-    save_model(tmp_path / "emptied", model, MODEL, TOKENS)
+    save_model(tmp_path / "emptied", model, PLAIN, TOKENS)
 
     def hypotheses(model: Path, *more: object) -> list[str]:
         run_script(
@@ -330,7 +265,7 @@ def test_decoding_runs_the_model_under_the_mask(corpus, tmp_path):
 
 def test_late_regularisers_start_from_the_dense_weights_and_record_the_jump(corpus, tmp_path):
     intermediate = {"layers": [1], "weight": 0.5}
-    config = MODEL | {"encoder": MODEL["encoder"] | {"layers": 2}}
+    config = PLAIN | {"encoder": PLAIN["encoder"] | {"layers": 2}}
     torch.manual_seed(0)
     model = build_model(config, TOKENS)
     with torch.no_grad():

@@ -4,31 +4,13 @@ import itertools
 
 import pytest
 import torch
+from tiny import CTC, NO_INNER_LOSS, TOKENS
 from torch.profiler import ProfilerActivity, profile
 
 from secateur.models import build_model
 from secateur.size import PeakMemory, algorithmic_latency, encoding_cost, parameter_counts
 
-TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
-CONFIG = {
-    "type": "ctc",
-    "features": 20,
-    "input": "stack",
-    "stack": 4,
-    "encoder": {
-        "type": "transformer",
-        "layers": 3,
-        "dim": 16,
-        "heads": 2,
-        "ffn": 32,
-        "dropout": 0.1,
-        "attention_dropout": 0.0,
-        "kernel": 5,
-    },
-    "intermediate_ctc": {"layers": [], "weight": 0.0},
-    "stochastic_depth": 0.0,
-    "label_smoothing": 0.0,
-}
+CONFIG = CTC | {"stack": 4, "intermediate_ctc": NO_INNER_LOSS, "stochastic_depth": 0.0}
 
 
 class Small(torch.nn.Module):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny import CTC, LM, NO_INNER_LOSS, TOKENS, hybrid, transducer, with_encoder
 
 from secateur.analysis.hidden import covariances, layer_outputs
 from secateur.data import Batch
@@ -9,45 +10,12 @@ from secateur.errors import SecateurError
 from secateur.layers.depth import keep_layers
 from secateur.models import build_model
 
-TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
-TRANSFORMER = {
-    "type": "ctc",
-    "features": 20,
-    "input": "stack",
-    "stack": 4,
-    "encoder": {
-        "type": "transformer",
-        "layers": 3,
-        "dim": 16,
-        "heads": 2,
-        "ffn": 32,
-        "dropout": 0.1,
-        "attention_dropout": 0.1,
-        "kernel": 5,
-    },
-    "intermediate_ctc": {"layers": [2], "weight": 0.4},
-    "stochastic_depth": 0.9,
-}
-CONFORMER = TRANSFORMER | {"encoder": TRANSFORMER["encoder"] | {"type": "conformer"}}
-PLAIN = CONFORMER | {"intermediate_ctc": {"layers": [], "weight": 0.0}}
-HYBRID = TRANSFORMER | {
-    "type": "hybrid",
-    "input": "conv2d",
-    "decoder": {"layers": 1, "heads": 2, "ffn": 32, "dropout": 0.1},
-    "ctc_weight": 0.3,
-    "label_smoothing": 0.1,
-}
-EMFORMER = TRANSFORMER | {
-    "type": "rnnt",
-    "encoder": TRANSFORMER["encoder"]
-    | {"type": "emformer", "segment": 4, "left_context": 4, "right_context": 2, "memory": 1}
-    | {"positions": True, "convolution": 3},
-    "predictor": {"embedding": 8, "dim": 8, "layers": 1, "dropout": 0.0},
-    "joiner": {"dim": 8},
-    "ctc_weight": 0.0,
-}
+TRANSFORMER = with_encoder(CTC, attention_dropout=0.1) | {"stack": 4, "stochastic_depth": 0.9}
+CONFORMER = with_encoder(TRANSFORMER, type="conformer")
+PLAIN = CONFORMER | {"intermediate_ctc": NO_INNER_LOSS}
+HYBRID = hybrid(TRANSFORMER)
+EMFORMER = transducer(TRANSFORMER, segment=4, right_context=2, memory=1)
 MODELS = {"transformer": TRANSFORMER, "conformer": CONFORMER, "plain": PLAIN, "hybrid": HYBRID, "emformer": EMFORMER}
-LM = {"type": "transformer_lm", "embedding": 8, "dim": 16, "heads": 2, "ffn": 32, "layers": 1, "dropout": 0.1}
 LENGTHS = torch.tensor([60, 47])
 
 

@@ -1,40 +1,28 @@
 """The similarity script on two tiny models: its tables, and what it refuses."""
 
-import importlib.util
 import json
 from argparse import Namespace
 from pathlib import Path
 
-import kaldiio
 import numpy as np
 import pytest
 import torch
+from tiny import CTC, LM, NO_INNER_LOSS, TOKENS, script, with_encoder, write_features
 
 from secateur.datadir import Utterance, write_data_dir
 from secateur.errors import SecateurError
 from secateur.files import read_tsv
 from secateur.models import build_model, save_model
 
-SCRIPT = Path(__file__).parents[3] / "workflow" / "scripts" / "similarity.py"
-TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "<sos/eos>"]
-SIZES = {"heads": 2, "ffn": 16, "dropout": 0.1}
-SMALL = {
-    "type": "ctc",
-    "features": 20,
-    "input": "stack",
-    "stack": 4,
-    "encoder": {"type": "transformer", "layers": 1, "dim": 8, "attention_dropout": 0.0, "kernel": 5, **SIZES},
-    "intermediate_ctc": {"layers": [], "weight": 0.0},
-    "stochastic_depth": 0.0,
-}
-LARGE = SMALL | {"encoder": SMALL["encoder"] | {"type": "conformer", "layers": 2, "dim": 16}}
+SMALL = with_encoder(CTC, layers=1, dim=8, ffn=16) | {"stack": 4, "intermediate_ctc": NO_INNER_LOSS}
+LARGE = with_encoder(SMALL, type="conformer", layers=2, dim=16)
 MODELS = {
     "small": SMALL,
     "large": LARGE,
     "slow": SMALL | {"stack": 3},
     "coarse": SMALL | {"stack": 40},
     "narrow": SMALL | {"features": 10},
-    "lm": {"type": "transformer_lm", "embedding": 8, "dim": 16, "layers": 1, **SIZES},
+    "lm": LM,
 }
 FRAMES = {"u1": 410, "u2": 300, "u3": 240}
 
@@ -47,20 +35,11 @@ def folder(tmp_path_factory) -> Path:
         save_model(folder / name, build_model(config, TOKENS), config, TOKENS)
     utterances = [Utterance(name, f"{name}.wav", "ab", "s", "en", 1.0) for name in FRAMES]
     write_data_dir(folder / "data", utterances)
-    (folder / "features").mkdir()
-    generator = np.random.default_rng(0)
-    with kaldiio.WriteHelper(f"ark,scp:{folder}/features/feats.ark,{folder}/features/feats.scp") as writer:
-        for name, frames in FRAMES.items():
-            writer(name, generator.standard_normal((frames, 20), np.float32))
-    lines = [f"{name} {frames}\n" for name, frames in FRAMES.items()]
-    (folder / "features" / "utt2num_frames").write_text("".join(lines))
+    write_features(folder / "features", FRAMES)
     return folder
 
 
 def compare(folder: Path, *models: str, **more) -> dict:
-    spec = importlib.util.spec_from_file_location("script_similarity", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     given = {
         "names": list(models),
         "data": [folder / "data"],
@@ -73,7 +52,7 @@ def compare(folder: Path, *models: str, **more) -> dict:
         "curves": None,
     }
     record = {}
-    module.run(Namespace(models=[folder / model for model in models], **(given | more)), record)
+    script("similarity").run(Namespace(models=[folder / model for model in models], **(given | more)), record)
     return record
 
 

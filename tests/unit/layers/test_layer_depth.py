@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from tiny import CTC, GREEDY, NO_INNER_LOSS, TOKENS, hybrid, transducer, with_encoder
 
 from secateur.decoding import Recognizer, decode
 from secateur.errors import SecateurError
@@ -14,62 +15,16 @@ from secateur.layers.depth import export, keep_layers, layer_numbers, read_depth
 from secateur.models import build_model, load_model, save_model
 from secateur.tokens import Tokenizer
 
-TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
-TRANSFORMER = {
-    "type": "ctc",
-    "features": 20,
-    "input": "stack",
-    "stack": 3,
-    "encoder": {
-        "type": "transformer",
-        "layers": 5,
-        "dim": 16,
-        "heads": 2,
-        "ffn": 32,
-        "dropout": 0.1,
-        "attention_dropout": 0.0,
-        "kernel": 5,
-    },
-    "intermediate_ctc": {"layers": [2, 3], "weight": 0.4},
-    "stochastic_depth": 0.5,
-}
-CONFORMER = TRANSFORMER | {"encoder": TRANSFORMER["encoder"] | {"type": "conformer"}}
-HYBRID = TRANSFORMER | {
-    "type": "hybrid",
-    "input": "conv2d",
-    "decoder": {"layers": 1, "heads": 2, "ffn": 32, "dropout": 0.1},
-    "ctc_weight": 0.3,
-    "label_smoothing": 0.1,
-}
-EMFORMER = TRANSFORMER | {
-    "type": "rnnt",
-    "encoder": {
-        "type": "emformer",
-        "layers": 5,
-        "dim": 16,
-        "heads": 2,
-        "ffn": 32,
-        "dropout": 0.1,
-        "attention_dropout": 0.0,
-        "segment": 3,
-        "left_context": 4,
-        "right_context": 1,
-        "memory": 2,
-        "positions": True,
-        "convolution": 3,
-    },
-    "predictor": {"embedding": 8, "dim": 8, "layers": 1, "dropout": 0.0},
-    "joiner": {"dim": 8},
-    "ctc_weight": 0.3,
-}
-NONE = {"layers": [], "weight": 0.0}
+TRANSFORMER = with_encoder(CTC, layers=5) | {"intermediate_ctc": {"layers": [2, 3], "weight": 0.4}}
+CONFORMER = with_encoder(TRANSFORMER, type="conformer")
+HYBRID = hybrid(TRANSFORMER)
+EMFORMER = transducer(TRANSFORMER)
 CONFIGS = pytest.mark.parametrize(
     "config",
     [TRANSFORMER, CONFORMER, HYBRID, EMFORMER],
     ids=["transformer", "conformer", "hybrid", "emformer"],
 )
 BEAM = {"type": "beam", "beam": 3, "ctc_weight": 0.4, "lm_weight": 0.0, "length_bonus": 0.5}
-GREEDY = {"type": "ctc_greedy", "batch": 2, "batch_frames": 2000}
 TRANSDUCER_BEAM = {
     "type": "transducer_beam",
     "beam": 3,
@@ -145,7 +100,7 @@ def test_intermediate_ctc_stays_at_its_layers():
     tensors = batch()
 
     def ctc(kept):
-        hidden, lengths = encode(keep_layers(model(TRANSFORMER | {"intermediate_ctc": NONE}), kept))
+        hidden, lengths = encode(keep_layers(model(TRANSFORMER | {"intermediate_ctc": NO_INNER_LOSS}), kept))
         logits = model(TRANSFORMER).ctc.ctc_lo(hidden).log_softmax(-1).transpose(0, 1)
         losses = torch.nn.functional.ctc_loss(
             logits, tensors["text"], lengths, tensors["text_lengths"], reduction="none", zero_infinity=True

@@ -1,13 +1,10 @@
 """The scripts that search for layers and export a depth, on a tiny model: the files that they exchange and refuse."""
 
-import importlib.util
 from argparse import Namespace
-from pathlib import Path
 
-import kaldiio
-import numpy as np
 import pytest
 import torch
+from tiny import CTC, NO_INNER_LOSS, TOKENS, script, write_features
 
 from secateur.datadir import Utterance, write_data_dir
 from secateur.errors import SecateurError
@@ -15,34 +12,8 @@ from secateur.files import read_json, write_json, write_tsv
 from secateur.layers.depth import keep_layers, layer_numbers
 from secateur.models import build_model, load_model, save_model
 
-SCRIPTS = Path(__file__).parents[3] / "workflow" / "scripts"
-TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
-CONFIG = {
-    "type": "ctc",
-    "features": 20,
-    "input": "stack",
-    "stack": 4,
-    "encoder": {
-        "type": "transformer",
-        "layers": 3,
-        "dim": 16,
-        "heads": 2,
-        "ffn": 16,
-        "dropout": 0.1,
-        "attention_dropout": 0.0,
-        "kernel": 5,
-    },
-    "intermediate_ctc": {"layers": [], "weight": 0.0},
-    "stochastic_depth": 0.0,
-}
+CONFIG = CTC | {"intermediate_ctc": NO_INNER_LOSS, "stochastic_depth": 0.0}
 TEXTS = {"en": {"en-1": "a b", "en-2": "c"}, "fr": {"fr-1": "ab ab", "fr-2": "b a c"}}
-
-
-def script(name):
-    spec = importlib.util.spec_from_file_location(f"script_{name}", SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -51,16 +22,10 @@ def folder(tmp_path):
     torch.manual_seed(0)
     save_model(tmp_path / "model", build_model(CONFIG, TOKENS), CONFIG, TOKENS)
     (tmp_path / "tokens.txt").write_text("\n".join(TOKENS) + "\n")
-    generator = np.random.default_rng(0)
     for language, texts in TEXTS.items():
         utterances = [Utterance(name, f"{name}.wav", text, "s", language, 0.5) for name, text in texts.items()]
         write_data_dir(tmp_path / "data" / language, utterances)
-        features = tmp_path / "features" / language
-        features.mkdir(parents=True)
-        with kaldiio.WriteHelper(f"ark,scp:{features}/feats.ark,{features}/feats.scp") as writer:
-            for name in texts:
-                writer(name, generator.standard_normal((50, 20), np.float32))
-        (features / "utt2num_frames").write_text("".join(f"{name} 50\n" for name in texts))
+        write_features(tmp_path / "features" / language, dict.fromkeys(texts, 50))
     return tmp_path
 
 

@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from tiny import CTC, TOKENS, hybrid, with_encoder
 
 from secateur.data import Batch, pad
 from secateur.errors import SecateurError
@@ -16,34 +17,10 @@ from secateur.models import build_model
 from secateur.scoring import score
 from secateur.tokens import Tokenizer
 
-TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
 LAYERS = 4
-TRANSFORMER = {
-    "type": "ctc",
-    "features": 20,
-    "input": "stack",
-    "stack": 3,
-    "encoder": {
-        "type": "transformer",
-        "layers": LAYERS,
-        "dim": 16,
-        "heads": 2,
-        "ffn": 32,
-        "dropout": 0.1,
-        "attention_dropout": 0.0,
-        "kernel": 5,
-    },
-    "intermediate_ctc": {"layers": [2], "weight": 0.4},
-    "stochastic_depth": 0.5,
-}
-CONFORMER = TRANSFORMER | {"encoder": TRANSFORMER["encoder"] | {"type": "conformer"}}
-HYBRID = TRANSFORMER | {
-    "type": "hybrid",
-    "input": "conv2d",
-    "decoder": {"layers": 1, "heads": 2, "ffn": 32, "dropout": 0.1},
-    "ctc_weight": 0.3,
-    "label_smoothing": 0.1,
-}
+TRANSFORMER = with_encoder(CTC, layers=LAYERS)
+CONFORMER = with_encoder(TRANSFORMER, type="conformer")
+HYBRID = hybrid(TRANSFORMER)
 NAIVE = sum(n * (n - 1) for n in range(2, LAYERS + 1))
 
 

@@ -3,40 +3,17 @@ import subprocess
 import sys
 
 import pytest
+import tiny
 import torch
 from safetensors.torch import save_file
+from tiny import LM, TOKENS, hybrid, with_encoder
 
 from secateur.errors import SecateurError
 from secateur.models import build_model, load_model, read_tensors, save_model, save_tensors
 
-TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
-CTC = {
-    "type": "ctc",
-    "features": 20,
-    "input": "stack",
-    "stack": 3,
-    "encoder": {
-        "type": "conformer",
-        "layers": 3,
-        "dim": 16,
-        "heads": 2,
-        "ffn": 32,
-        "dropout": 0.1,
-        "attention_dropout": 0.0,
-        "kernel": 5,
-    },
-    "intermediate_ctc": {"layers": [1, 2], "weight": 0.4},
-    "stochastic_depth": 0.3,
-}
-TRANSFORMER = CTC | {"encoder": CTC["encoder"] | {"type": "transformer"}}
-HYBRID = TRANSFORMER | {
-    "type": "hybrid",
-    "input": "conv2d",
-    "decoder": {"layers": 1, "heads": 2, "ffn": 32, "dropout": 0.1},
-    "ctc_weight": 0.3,
-    "label_smoothing": 0.1,
-}
-LM = {"type": "transformer_lm", "embedding": 8, "dim": 16, "heads": 2, "ffn": 32, "layers": 1, "dropout": 0.1}
+TRANSFORMER = tiny.CTC | {"intermediate_ctc": {"layers": [1, 2], "weight": 0.4}, "stochastic_depth": 0.3}
+CONFORMER = with_encoder(TRANSFORMER, type="conformer")
+HYBRID = hybrid(TRANSFORMER)
 
 
 def batch():
@@ -49,7 +26,9 @@ def batch():
     }
 
 
-@pytest.mark.parametrize("config", [CTC, TRANSFORMER, HYBRID, LM], ids=["conformer", "transformer", "hybrid", "lm"])
+@pytest.mark.parametrize(
+    "config", [CONFORMER, TRANSFORMER, HYBRID, LM], ids=["conformer", "transformer", "hybrid", "lm"]
+)
 def test_a_checkpoint_rebuilds_its_model_exactly(tmp_path, config):
     torch.manual_seed(1)
     model = build_model(config, TOKENS).eval()
@@ -85,7 +64,7 @@ def test_intermediate_ctc_is_the_weighted_mean_of_the_layers_losses():
 
 
 def test_normalisation_stacking_and_padding():
-    model = build_model(CTC, TOKENS).eval()
+    model = build_model(CONFORMER, TOKENS).eval()
     model.frontend.mean.fill_(2.0)
     model.frontend.std.fill_(4.0)
     speech = torch.full((2, 5, 20), 10.0)
@@ -133,7 +112,7 @@ def test_layers_are_skipped_at_the_rates_of_the_ramp():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_a_kept_layer_is_scaled_in_training_only(training):
-    model = build_model(TRANSFORMER | {"encoder": TRANSFORMER["encoder"] | {"dropout": 0.0}}, TOKENS)
+    model = build_model(with_encoder(TRANSFORMER, dropout=0.0), TOKENS)
     layer = model.encoder.encoders[2].train(training)
     hidden, mask = torch.randn(1, 6, 16), torch.ones(1, 1, 6, dtype=torch.bool)
     torch.manual_seed(0)  # the first draw is 0.496: the layer, skipped at 0.3, is kept
@@ -145,8 +124,8 @@ def test_a_kept_layer_is_scaled_in_training_only(training):
 
 
 def test_bad_checkpoints_are_refused(tmp_path):
-    model = build_model(CTC, TOKENS)
-    save_model(tmp_path, model, CTC, TOKENS)
+    model = build_model(CONFORMER, TOKENS)
+    save_model(tmp_path, model, CONFORMER, TOKENS)
     weights = tmp_path / "model.safetensors"
     whole = weights.read_bytes()
 
@@ -182,7 +161,7 @@ def test_bad_checkpoints_are_refused(tmp_path):
 
     with torch.no_grad():
         model.ctc.ctc_lo.bias[0] = float("nan")
-    save_model(tmp_path, model, CTC, TOKENS)
+    save_model(tmp_path, model, CONFORMER, TOKENS)
     with pytest.raises(SecateurError, match=r"ctc_lo.bias holds NaN"):
         load_model(tmp_path)
 
@@ -231,7 +210,7 @@ save_tensors(sys.argv[1], {"a": torch.zeros(10_000)})
     assert list(tmp_path.iterdir()) == [path] and torch.equal(read_tensors(path)[0]["a"], torch.ones(3))
 
 
-@pytest.mark.parametrize("config", [CTC, TRANSFORMER, HYBRID], ids=["conformer", "transformer", "conv2d"])
+@pytest.mark.parametrize("config", [CONFORMER, TRANSFORMER, HYBRID], ids=["conformer", "transformer", "conv2d"])
 @pytest.mark.parametrize("training", [False, True])
 def test_an_utterance_does_not_depend_on_the_others_in_its_batch(config, training):
     """Nor on its padding: the loss of a batch is the mean of the losses of its utterances."""

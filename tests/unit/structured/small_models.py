@@ -3,54 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from tiny import CTC, TOKENS, hybrid, transducer, with_encoder
 
 from secateur.data import Batch
 from secateur.models import build_model
 
-TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
-ENCODER = {
-    "type": "transformer",
-    "layers": 3,
-    "dim": 24,
-    "heads": 3,
-    "ffn": 32,
-    "dropout": 0.1,
-    "attention_dropout": 0.0,
-    "kernel": 5,
-}
-TRANSFORMER = {
-    "type": "ctc",
-    "features": 20,
-    "input": "stack",
-    "stack": 3,
-    "encoder": ENCODER,
-    "intermediate_ctc": {"layers": [2], "weight": 0.4},
-    "stochastic_depth": 0.5,
-}
-CONFORMER = TRANSFORMER | {"encoder": ENCODER | {"type": "conformer"}}
-HYBRID = TRANSFORMER | {
-    "type": "hybrid",
-    "input": "conv2d",
-    "decoder": {"layers": 2, "heads": 2, "ffn": 32, "dropout": 0.1},
-    "ctc_weight": 0.3,
-    "label_smoothing": 0.1,
-}
-EMFORMER = TRANSFORMER | {
-    "type": "rnnt",
-    "encoder": ENCODER
-    | {
-        "type": "emformer",
-        "segment": 3,
-        "left_context": 4,
-        "right_context": 1,
-        "memory": 2,
-        "positions": True,
-        "convolution": 3,
-    },
-    "predictor": {"embedding": 8, "dim": 8, "layers": 1, "dropout": 0.0},
-    "joiner": {"dim": 8},
-    "ctc_weight": 0.3,
-}
+TRANSFORMER = with_encoder(CTC, dim=24, heads=3)
+CONFORMER = with_encoder(TRANSFORMER, type="conformer")
+HYBRID = hybrid(TRANSFORMER, layers=2)
+EMFORMER = transducer(TRANSFORMER)
 CONFIGS = {"transformer": TRANSFORMER, "conformer": CONFORMER, "hybrid": HYBRID, "emformer": EMFORMER}
 FRAMES = (60, 43, 52, 31)
 TEXTS = ([3, 2, 4], [5, 3], [4, 4, 2, 5], [3])

@@ -1,18 +1,15 @@
 """The scripts around heads, one after another as the workflow runs them, on a tiny hybrid model of two languages."""
 
-import argparse
-import importlib.util
 import json
 from pathlib import Path
 
-import kaldiio
-import numpy as np
 import onnxruntime
 import pytest
 import torch
 from small_models import HYBRID, TOKENS, make_batch, make_model
+from tiny import GREEDY, LM, TEXTS, TRAINING, write_corpus
+from tiny import run_script as run
 
-from secateur.datadir import Utterance, write_data_dir
 from secateur.errors import SecateurError
 from secateur.files import read_json, read_tsv
 from secateur.models import build_model, load_model, save_model
@@ -22,63 +19,19 @@ from secateur.structured.heads import Head, heads, masked
 from secateur.structured.importance import IMPORTANCES, read_importance
 from secateur.structured.policies import removal_order
 
-SCRIPTS = Path(__file__).parents[3] / "workflow" / "scripts"
-TEXTS = {"en": ["a b", "ab", "b b"], "fr": ["c", "ca c"]}
-LM = {"type": "transformer_lm", "embedding": 8, "dim": 16, "heads": 2, "ffn": 16, "layers": 1, "dropout": 0.0}
 BEAM = {"type": "beam", "beam": 3, "ctc_weight": 0.4, "lm_weight": 0.3, "length_bonus": 0.5}
-GREEDY = {"type": "ctc_greedy", "batch": 8, "batch_frames": 2000}
-TRAINING = {
-    "steps": 2,
-    "accumulate": 1,
-    "batch_seconds": 1.0,
-    "learning_rate": 0.001,
-    "weight_decay": 0.1,
-    "warmup": 0,
-    "schedule": "constant",
-    "clip": 100.0,
-    "precision": "float32",
-    "evaluate_every": 1,
-    "average_best": 0,
-    "checkpoint_seconds": 1000,
-    "specaug": {"frequency_masks": 0, "time_masks": 0},
-}
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
-    generator = np.random.default_rng(0)
-    for language, texts in TEXTS.items():
-        for split in ("train", "dev"):
-            data, features = folder / "data" / language / split, folder / "features" / language / split
-            names = [f"{language}-{split}-{index}" for index in range(len(texts))]
-            pairs = zip(names, texts, strict=True)
-            write_data_dir(data, [Utterance(name, f"{name}.wav", text, "s", language, 0.4) for name, text in pairs])
-            features.mkdir(parents=True)
-            with kaldiio.WriteHelper(f"ark,scp:{features}/feats.ark,{features}/feats.scp") as writer:
-                for name in names:
-                    writer(name, generator.standard_normal((40, 20), np.float32))
-            (features / "utt2num_frames").write_text("".join(f"{name} 40\n" for name in names))
-            (features / "cmvn.json").write_text("{}")
-    (folder / "tokens.txt").write_text("\n".join(TOKENS) + "\n")
+    write_corpus(folder)
     save_model(folder / "model", make_model(HYBRID), HYBRID, TOKENS)
     torch.manual_seed(0)
     save_model(folder / "lm", build_model(LM, TOKENS), LM, TOKENS)
     run("head_importance", *model_of(folder), *data_of(folder), "--again", 5, "--output", folder / "importance.tsv")
     run("head_times", *model_of(folder), *data_of(folder), "--repeats", 2, "--output", folder / "times.json")
     return folder
-
-
-def run(name: str, *arguments: object) -> dict:
-    """Call `run` of a script with the arguments of a command line."""
-    spec = importlib.util.spec_from_file_location(f"script_{name}", SCRIPTS / f"{name}.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    parser = argparse.ArgumentParser()
-    script.add_arguments(parser)
-    record = {}
-    script.run(parser.parse_args([str(argument) for argument in arguments]), record)
-    return record
 
 
 def model_of(corpus):
@@ -146,7 +99,7 @@ def test_a_model_that_would_compute_something_else_is_not_written(corpus, tmp_pa
     from secateur.structured import heads as module
 
     keep = module._keep
-    monkeypatch.setattr(module, "_keep", lambda attention, numbers: keep(attention, [n % 3 + 1 for n in numbers][:1]))
+    monkeypatch.setattr(module, "_keep", lambda attention, numbers: keep(attention, [n % 2 + 1 for n in numbers][:1]))
     with pytest.raises(SecateurError, match="is off the masked one's"):
         prune(corpus, tmp_path / "pruned", "--share", 0.2)
     assert not (tmp_path / "pruned").exists()
