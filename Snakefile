@@ -17,6 +17,7 @@ include: "workflow/rules/prune.smk"
 include: "workflow/rules/decode.smk"
 include: "workflow/rules/layers.smk"
 include: "workflow/rules/heads.smk"
+include: "workflow/rules/ssl.smk"
 include: "workflow/rules/report.smk"
 
 

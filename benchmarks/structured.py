@@ -53,7 +53,7 @@ SMALL = EncoderConfig(
     num_conv_pos_embedding_groups=8,
 )
 STUDENT = {
-    "student": "gates",
+    "type": "gates",
     "kinds": FINE,
     "straight_through": True,
     "log_alpha": 2.0,

@@ -15,10 +15,10 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from secateur import corpora
-from secateur.checks import heads, hint, layers, prune, unfit, unknown
+from secateur.checks import heads, hint, layers, prune, ssl, unfit, unknown
 from secateur.errors import SecateurError
 
-SECTIONS = (prune, layers, heads)
+SECTIONS = (prune, layers, heads, ssl)
 DECODED = ("dense", "prune", "layers", "regularise", "heads")
 """Sections whose entries name searches."""
 BESIDE_PIECES = 2

@@ -21,6 +21,7 @@ STUDY = {
     "layers": [],
     "regularise": [],
     "heads": [],
+    "ssl": [],
     "prune": [
         ENTRY
         | {

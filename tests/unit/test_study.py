@@ -20,6 +20,7 @@ CONFIG = {
     "layers": [],
     "regularise": [],
     "heads": [],
+    "ssl": [],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam"]},
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from secateur import config as configuration
-from secateur import corpora, gpus, study
+from secateur import corpora, gpus, study, upstreams
 from secateur.errors import SecateurError
 from secateur.layers import runs as layers
 from secateur.provenance import fingerprint
@@ -48,6 +48,8 @@ wildcard_constraints:
     split="[a-z0-9-]+",
     search="[a-z0-9-]+",
     rate=r"stack\d+|conv2d",
+    upstream="[a-z0-9-]+",
+    student="[a-z0-9-]+",
 
 
 def command(script, modules=(), **options):
@@ -189,9 +191,16 @@ def recipe_of(wildcards):
     """The training recipe of the model, or language model, that the wildcards of a rule name."""
     if "lm" in wildcards.keys():
         return config["training"][config["language_models"][wildcards.lm]["training"]]
+    if "upstream" in wildcards.keys():
+        return config["training"][upstreams.recipe(upstreams.entry_of(config, wildcards.upstream), part_of(wildcards))]
     if "method" in wildcards.keys():
         return config["training"][study.recipe(config, run_of(wildcards))]
     return config["training"][config["models"][wildcards.model]["training"]]
+
+
+def part_of(wildcards):
+    """The part of an entry of `ssl` that the wildcards of a rule name: a student, or an iteration of pretraining."""
+    return wildcards.student if "student" in wildcards.keys() else upstreams.iteration(int(wildcards.number))
 
 
 def processes(wildcards):
@@ -568,4 +577,4 @@ def measurements(wildcards):
     for corpus, lm, seed in language_models_used():
         folder = f"{ROOT}/{study.lm_folder(corpus, lm, seed)}"
         files += [f"{folder}/history.tsv", f"{folder}/run.json"]
-    return files
+    return files + [f"{ROOT}/{path}" for path in upstreams.measured(config)]

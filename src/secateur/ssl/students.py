@@ -20,14 +20,14 @@ def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
     """The model to train.
 
     Args:
-        options: `student`, one of `gates`, `magnitude`, `layers`; `distil`, the teacher's layers to learn from; and
+        options: `type`, one of `gates`, `magnitude`, `layers`; `distil`, the teacher's layers to learn from; and
             `train_extractor`. For `gates`: `kinds` of gates, `straight_through`, `log_alpha`, `gate_rate`, `lambdas`,
             `lambda_rate`, `ordered`. For `magnitude`: `sparsity`, `ordered`. For `layers`: `layers`, how many.
 
     Raises SecateurError for options that the teacher cannot serve.
     """
     config, gates = teacher.config, None
-    match options["student"]:
+    match options["type"]:
         case "gates":
             student = copy.deepcopy(teacher)
             gates = EncoderGates(
@@ -38,8 +38,8 @@ def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
         case "layers":
             student = first_layers(teacher, options["layers"])
         case other:
-            raise SecateurError(f"student: {other!r}; choose gates, magnitude or layers")
-    if options["student"] == "layers":
+            raise SecateurError(f"type of student: {other!r}; choose gates, magnitude or layers")
+    if options["type"] == "layers":
         objective = PredictionHeads(options["distil"], student.config, config)
     else:
         objective = LayerPairs(options["distil"], student.config, config, options["ordered"])

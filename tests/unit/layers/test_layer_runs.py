@@ -27,6 +27,7 @@ CONFIG = {
         LATE | {"variants": [{"name": "both", "training": "short"}, {"name": "control", "training": "long"}]}
     ],
     "heads": [],
+    "ssl": [],
     "decode": {"splits": ["test"], "searches": ["greedy"]},
 }
 

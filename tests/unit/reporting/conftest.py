@@ -26,6 +26,7 @@ CONFIG = {
     "layers": [],
     "regularise": [],
     "heads": [],
+    "ssl": [],
     "dense": [{"corpus": "talk_show", "model": "ctc", "scopes": ["all", "each"]}],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam", "beam_lm"]},
     "seeds": [0, 1],

@@ -30,6 +30,7 @@ CONFIG = {
     "layers": [],
     "regularise": [],
     "heads": [],
+    "ssl": [],
     "decode": {"splits": ["test"], "searches": ["greedy", "beam", "beam-lm", "lexicon"]},
     "seeds": [1],
 }

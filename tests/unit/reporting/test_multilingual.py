@@ -51,6 +51,7 @@ CONFIG = {
     "layers": [],
     "regularise": [],
     "heads": [],
+    "ssl": [],
     "prune": [ENTRY],
     "decode": {"splits": ["test"], "searches": ["greedy"]},
     "seeds": [0],

@@ -23,6 +23,7 @@ PRUNING = {
     "layers": [],
     "regularise": [],
     "heads": [],
+    "ssl": [],
     "prune": [
         {
             "corpus": "talk_show",

@@ -19,7 +19,7 @@ from secateur.ssl.gated import FINE, EncoderGates, compact, open_gates, sparsity
 from secateur.ssl.students import first_layers, make_student
 
 OPTIONS = {
-    "student": "gates",
+    "type": "gates",
     "kinds": list(FINE),
     "straight_through": True,
     "log_alpha": 2.0,
@@ -171,7 +171,7 @@ def test_magnitude_students_keep_the_largest_units(teacher):
                 direction = functional.normalize(torch.randn(12), dim=0)
                 feed_forward.intermediate_dense.weight[unit] = direction * (1 + unit) * 2.0**number
                 feed_forward.output_dense.weight[:, unit] = direction.flip(0)
-    model = make_student(scaled, OPTIONS | {"student": "magnitude", "sparsity": 0.5})
+    model = make_student(scaled, OPTIONS | {"type": "magnitude", "sparsity": 0.5})
     widths = [shape.ffn for shape in model.student.config.shapes]
     assert sum(widths) in range(28, 33) and widths == sorted(widths)
     for layer, original, width in zip(model.student.encoder.layers, scaled.encoder.layers, widths, strict=True):
@@ -188,7 +188,7 @@ def test_students_of_first_layers_are_the_teachers(teacher):
     short, whole = student(waveforms, lengths)[0], teacher(waveforms, lengths)[0]
     assert len(short) == 3 and len(student.config.shapes) == 2
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(short, whole, strict=False))
-    model = make_student(teacher, OPTIONS | {"student": "layers", "layers": 2})
+    model = make_student(teacher, OPTIONS | {"type": "layers", "layers": 2})
     assert isinstance(model.objective, PredictionHeads) and model.gates is None
 
 
@@ -196,8 +196,8 @@ def test_what_cannot_be_distilled_is_refused(teacher, tiny):
     for layers in ([], [0, 1], [2, 1], [1, 4], [1, 1]):
         with pytest.raises(SecateurError, match=r"layers to distil: .*ascending ones from 1 to 3"):
             LayerPairs(layers, tiny, tiny, True)
-    with pytest.raises(SecateurError, match="student: 'other'; choose gates, magnitude or layers"):
-        make_student(teacher, OPTIONS | {"student": "other"})
+    with pytest.raises(SecateurError, match="type of student: 'other'; choose gates, magnitude or layers"):
+        make_student(teacher, OPTIONS | {"type": "other"})
     with pytest.raises(SecateurError, match="layers: 4; keep from 1 to 3"):
         first_layers(teacher, 4)
 

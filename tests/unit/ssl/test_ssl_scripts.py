@@ -42,7 +42,7 @@ HEAD = {
     "masked_weight": 0.5,
 }
 GATES = {
-    "student": "gates",
+    "type": "gates",
     "kinds": ["mha", "ffn", "qk", "vo", "int"],
     "straight_through": True,
     "log_alpha": 1.0,
@@ -137,11 +137,11 @@ def test_two_iterations_of_pretraining_and_a_pruned_student_of_their_encoder(spe
         frozen = part == "feature_extractor"
         assert same(upstream.get_submodule(part).state_dict(), pruned.get_submodule(part).state_dict()) == frozen
 
-    options = GATES | {"student": "magnitude"}
+    options = GATES | {"type": "magnitude"}
     record = run("ssl_distill", teacher=second, student=options, log_every=3, **common(speech, "magnitude"))
     assert not (speech / "magnitude" / "gates.tsv").exists()
     assert sum(p.numel() for p in load_upstream(speech / "magnitude").parameters()) == record["parameters"]
-    options = GATES | {"student": "layers", "layers": 1}
+    options = GATES | {"type": "layers", "layers": 1}
     run("ssl_distill", teacher=second, student=options, log_every=3, **common(speech, "layers"))
     waveforms, lengths = torch.randn(2, 5000), torch.tensor([5000, 2500])
     assert len(load_upstream(speech / "layers")(waveforms, lengths)[0]) == 2

@@ -1,0 +1,137 @@
+"""What a study runs of self-supervised encoders (S4), and where it goes. No heavy imports.
+
+Everything of an entry of `ssl` is in `upstreams/{name}`: `targets1`, `iteration1`, … of its pretraining, a folder for
+every student, `teacher` and `fbank` for what those score, and below each one folder a seed.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+TEACHER, FBANK = "teacher", "fbank"
+RESERVED = (TEACHER, FBANK)
+TRAINED = ("history.tsv", "run.json")
+"""What every training leaves beside its encoder."""
+HOP = (5, 2, 2, 2, 2, 2, 2)
+"""Strides of the base models' feature extractor."""
+
+
+@dataclass(frozen=True)
+class UpstreamRun:
+    """One encoder (or log-mel features) that tasks are scored on.
+
+    Attributes:
+        name: of the entry of `ssl`.
+        model: `teacher`, `fbank`, or the name of a student.
+    """
+
+    name: str
+    model: str
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """Folder of the run, relative to the study's results."""
+        return folder(self.name, self.model, self.seed)
+
+    @property
+    def scores(self) -> str:
+        """What the tasks measured."""
+        return f"{self.folder}/superb/scores.json"
+
+
+def folder(name: str, part: str, seed: int) -> str:
+    """Folder of a part of an entry: a student, `iteration1`, `targets1`, …"""
+    return f"upstreams/{name}/{part}/seed{seed}"
+
+
+def entry_of(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The entry of `ssl` with this name."""
+    return next(entry for entry in config["ssl"] if entry["name"] == name)
+
+
+def student_of(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The student of an entry with this name."""
+    return next(student for student in entry["students"] if student["name"] == name)
+
+
+def teacher_folder(entry: Mapping[str, Any], seed: int, root: str) -> str:
+    """The teacher's checkpoint: a folder of the user's, or the last iteration of its pretraining below `root`."""
+    if entry["folder"]:
+        return entry["folder"]
+    return f"{root}/{folder(entry['name'], iteration(len(entry['pretraining']['iterations'])), seed)}"
+
+
+def iteration(number: int) -> str:
+    """The part of an entry that an iteration of pretraining is, from 1."""
+    return f"iteration{number}"
+
+
+def targets(number: int) -> str:
+    """The part of an entry that the targets of an iteration are."""
+    return f"targets{number}"
+
+
+def runs(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], UpstreamRun]]:
+    """Everything that tasks are scored on, with its entry: log-mel features, the teacher, the students."""
+    for entry in config["ssl"]:
+        for model in (FBANK, TEACHER, *(student["name"] for student in entry["students"])):
+            for seed in config["seeds"]:
+                yield entry, UpstreamRun(entry["name"], model, seed)
+
+
+def gated(student: Mapping[str, Any]) -> bool:
+    """Whether a student is pruned through gates, which leave a log."""
+    return student["type"] == "gates"
+
+
+def speed_file(name: str, seed: int, base: bool) -> str:
+    """How fast the encoders of an entry are: of their own size, or (`base`) in WavLM base's."""
+    return f"{folder(name, 'speed', seed)}/{'base' if base else 'own'}.json"
+
+
+def hop(encoder: Mapping[str, Any]) -> int:
+    """Samples from one frame to the next, of an encoder's configuration."""
+    return math.prod(encoder.get("conv_stride", HOP))
+
+
+def recipe(entry: Mapping[str, Any], part: str) -> str:
+    """The entry of `training` that a part of an entry, a student or an iteration, is trained by."""
+    if entry["pretraining"]:
+        for number, step in enumerate(entry["pretraining"]["iterations"], 1):
+            if part == iteration(number):
+                return step["training"]
+    return student_of(entry, part)["training"]
+
+
+def steps_to_come(config: Mapping[str, Any], entry: Mapping[str, Any], part: str) -> int:
+    """Steps of the longest chain of trainings that a part of an entry begins: how urgent it is."""
+    steps = {name: options["steps"] for name, options in config["training"].items()}
+    if any(part == student["name"] for student in entry["students"]):
+        return steps[recipe(entry, part)]
+    numbers = range(1, 1 + len(entry["pretraining"]["iterations"]))
+    later = [iteration(number) for number in numbers if number >= int(part.removeprefix("iteration"))]
+    students = [steps[student["training"]] for student in entry["students"]]
+    return sum(steps[recipe(entry, each)] for each in later) + max(students, default=0)
+
+
+def measured(config: Mapping[str, Any]) -> Iterator[str]:
+    """Every file of this section that the tables read."""
+    for entry, run in runs(config):
+        yield run.scores
+        if run.model in RESERVED:
+            continue
+        yield from (f"{run.folder}/{name}" for name in ("config.json", *TRAINED))
+        if gated(student_of(entry, run.model)):
+            yield f"{run.folder}/gates.tsv"
+    for entry in config["ssl"]:
+        for seed in config["seeds"]:
+            yield from (speed_file(entry["name"], seed, base) for base in sizes(entry))
+            for number in range(1, 1 + len(entry["pretraining"]["iterations"] if entry["pretraining"] else [])):
+                yield from (f"{folder(entry['name'], iteration(number), seed)}/{name}" for name in TRAINED)
+
+
+def sizes(entry: Mapping[str, Any]) -> list[bool]:
+    """Which sizes extraction is timed in: the encoders' own, and WavLM base's where that is wanted."""
+    return [False, True] if entry["speed"]["base"] else [False]
