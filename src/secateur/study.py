@@ -130,6 +130,12 @@ def model_runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
     yield from runs
 
 
+def used_corpora(config: Mapping[str, Any]) -> list[str]:
+    """The corpora that models and self-supervised encoders are trained on."""
+    names = [run.corpus for run in model_runs(config)] + [entry["corpus"] for entry in config["ssl"]]
+    return list(dict.fromkeys(names))
+
+
 def late_run(entry: Mapping[str, Any], variant: str, seed: int) -> ModelRun:
     """The model of a variant of an entry of `regularise`."""
     return ModelRun(entry["corpus"], entry["model"], "all", seed, LATE + variant, initialization="dense")

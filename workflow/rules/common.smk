@@ -78,7 +78,7 @@ def command(script, modules=(), **options):
 
 
 def used_corpora():
-    return sorted({run.corpus for run in study.model_runs(config)})
+    return sorted(study.used_corpora(config))
 
 
 def splits(corpus):

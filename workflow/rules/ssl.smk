@@ -31,7 +31,7 @@ def audio_of(entry, splits=("train", "dev")):
 
 
 def audio_files(entry, splits=("train", "dev")):
-    return [
+    return [validation(entry["corpus"])] + [
         file
         for language in entry["languages"]
         for name in splits

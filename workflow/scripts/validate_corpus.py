@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
     parser.add_argument("--frame-shift-ms", type=float, default=10.0, help="shift of the features' frames")
     parser.add_argument(
-        "--input-layers", nargs="+", default=["conv2d"], help="of the models to train: conv2d, or stack:FRAMES"
+        "--input-layers", nargs="*", default=["conv2d"], help="of the models to train: conv2d, or stack:FRAMES"
     )
     parser.add_argument("--speeds", type=float, nargs="+", default=[1.0], help="speeds of the training data's copies")
     parser.add_argument("--rate", type=int, default=16000, help="sampling rate of the features, Hz")

@@ -140,6 +140,25 @@ FIGURES = (
         "a gate on the head, as a share of the model's largest. Dark heads hardly change the loss, to first order. "
         "Other importances and seeds are in `importance.tsv`.",
     ),
+    Figure(
+        "superb",
+        "SUPERB score by size",
+        "Each point is an encoder with frozen weights: its score over the tasks (Eq. 6), 0 for log-mel features and "
+        "1000 for the teacher, against its parameters; the best are at the upper left. Tasks in which the teacher is "
+        "no better than log-mel features are left out of the score. The uncertainty of each task is in the table.",
+    ),
+    Figure(
+        "gates",
+        "Gates in training",
+        "Mean of the gates on attention and on feed-forward blocks, as they would be at inference, and the expected "
+        "sparsity with its target. A block whose gate is 0 is removed. One line a student and seed.",
+    ),
+    Figure(
+        "blocks",
+        "What is left of every layer",
+        "Parameters of the attention and the feed-forward block of each layer of the encoder, with biases, after "
+        "pruning; the teacher has all.",
+    ),
 )
 
 

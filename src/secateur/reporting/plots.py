@@ -1,7 +1,7 @@
 """One function per figure, from tables to a matplotlib figure. It raises `NothingToShow` where data is missing.
 
 The figures of pruning are in `plots_pruning`, of masks in `plots_masks`, of layers in `plots_layers`, of heads in
-`plots_heads`, and what all figures share is in `drawing`.
+`plots_heads`, of self-supervised encoders in `plots_upstreams`, and what all figures share is in `drawing`.
 """
 
 from pathlib import Path
@@ -23,12 +23,15 @@ from secateur.reporting.plots_heads import heads, importance, lm
 from secateur.reporting.plots_layers import depth, late, similarity
 from secateur.reporting.plots_masks import matrix_sparsity, overlap
 from secateur.reporting.plots_pruning import adaptation, schedule, sparsity
+from secateur.reporting.plots_upstreams import blocks, gates, superb
 from secateur.reporting.views import averages, by_corpus, main_split, synthetic
 
-# The figures of pruning, of layers and of heads are found here, too.
+# The figures of the other modules are found here, too.
 __all__ = [
     "adaptation",
+    "blocks",
     "depth",
+    "gates",
     "heads",
     "importance",
     "late",
@@ -38,6 +41,7 @@ __all__ = [
     "schedule",
     "similarity",
     "sparsity",
+    "superb",
 ]
 
 

@@ -42,3 +42,32 @@ S1 = (
 """What the figures of S1 were measured on. Their language model is set beside our largest."""
 
 S1_SECONDS = {"lm": 44.42, "none": 21.68}
+
+S4_NOTE = "Published: SUPERB's own tasks and data, encoders of WavLM base's size (94.70M) and pruned ones of 27M."
+S4_SPEED_NOTE = "Published: WavLM base and what is left of it at 80 % sparsity, LibriSpeech dev-clean, one RTX 3090."
+"""What the figures of S4 were measured on."""
+S4_SPARSITY = 0.8
+_S4_METRICS = (
+    *(("ks", "acc"), ("ic", "acc"), ("pr", "per"), ("asr", "wer"), ("er", "acc"), ("qbe", "mtwv"), ("sf", "f1")),
+    *(("sf", "cer"), ("sid", "acc"), ("sv", "eer"), ("sd", "der"), ("score", "score")),
+)
+S4_SUPERB = {
+    name: dict(zip(_S4_METRICS, values, strict=True))
+    for name, values in {
+        "w2v2 Base": (96.23, 92.35, 5.74, 6.43, 63.43, 2.33, 88.30, 24.77, 75.18, 6.02, 6.08, 735.00),
+        "HuBERT Base": (96.30, 98.34, 5.41, 6.42, 64.92, 7.36, 88.53, 25.20, 81.42, 5.11, 5.88, 837.63),
+        "WavLM Base": (96.79, 98.63, 4.84, 6.21, 65.94, 8.70, 89.38, 22.86, 84.51, 4.69, 4.55, 895.99),
+        "DistilHuBERT": (95.98, 94.99, 16.27, 13.37, 63.02, 5.11, 82.57, 35.39, 73.54, 8.55, 6.19, 647.88),
+        "DistilWavLM": (96.40, 96.39, 14.18, 13.24, 63.69, 7.07, 85.27, 31.80, 71.00, 8.87, 7.20, 668.39),
+        "Proposed": (96.57, 98.08, 9.09, 10.61, 63.61, 7.40, 87.14, 27.13, 74.56, 6.17, 6.11, 769.62),
+        "w/o FAHP": (96.14, 98.05, 10.51, 11.83, 63.78, 5.19, 85.57, 30.91, 70.03, 6.12, 7.18, 721.79),
+    }.items()
+} | {"w/o STE": {("asr", "wer"): 10.61, ("ic", "acc"): 97.07, ("er", "acc"): 64.17, ("sid", "acc"): 74.65}}
+S4_SPEED = {
+    name: dict(zip(("published_parameters", "published_seconds", "published_speedup"), values, strict=True))
+    for name, values in {
+        "WavLM Base": (94.70, 91.87, 1.00),
+        "Proposed": (26.57, 46.08, 1.99),
+        "w/o STE": (26.37, 67.78, 1.35),
+    }.items()
+}

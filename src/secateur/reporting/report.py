@@ -51,6 +51,12 @@ SECTIONS = (
         ("locality", "lm", "combined", "heads"),
         ("heads", "lm", "importance"),
     ),
+    Section(
+        "upstreams",
+        "Self-supervised encoders",
+        ("superb", "structured"),
+        ("superb", "gates", "blocks"),
+    ),
     Section("time", "Decoding time", ("latency",), ("latency", "tradeoff")),
     Section("size", "Size", ("size", "storage"), ()),
     Section("training", "Training", (), ("loss",)),

@@ -8,7 +8,7 @@ from typing import Any
 
 from secateur.errors import SecateurError
 from secateur.files import read_json, read_tsv
-from secateur.study import ModelRun, model_runs
+from secateur.study import ModelRun, used_corpora
 
 MODEL_AXES = (
     *("corpus", "model", "method", "initialization", "mask_changes", "scope", "sparsity_target", "sparsity", "seed"),
@@ -49,8 +49,8 @@ class Results:
 
     @property
     def corpora(self) -> list[str]:
-        """The corpora that models of the study are trained on."""
-        return list(dict.fromkeys(run.corpus for run in model_runs(self.config)))
+        """The corpora that models and encoders of the study are trained on."""
+        return used_corpora(self.config)
 
     def sparsity(self, run: ModelRun) -> float:
         """Measured fraction of prunable weights that are zero: 0 for a dense model, else from `sizes.json`."""

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from secateur.files import read_tsv, write_text, write_tsv
-from secateur.reporting import comparisons, heads, layers, lms, multilingual, pruning, published, views
+from secateur.reporting import comparisons, heads, layers, lms, multilingual, pruning, published, upstreams, views
 from secateur.reporting.grid import Grid
 from secateur.reporting.render import latex, markdown
 from secateur.reporting.results import EACH, MODEL_AXES, SIZES_FILE, Results
@@ -208,6 +208,10 @@ TABLES = (
     Table("importance", heads.IMPORTANCE_COLUMNS, heads.importances),
     Table("lm", lms.COLUMNS, lms.rows, lms.view),
     Table("combined", heads.COMBINED_COLUMNS, heads.combinations, heads.combined_view),
+    Table("superb", upstreams.SCORES_COLUMNS, upstreams.scores, upstreams.view),
+    Table("structured", upstreams.STRUCTURED_COLUMNS, upstreams.structured, upstreams.structured_view),
+    Table("gates", upstreams.GATES_COLUMNS, upstreams.gates),
+    Table("blocks", upstreams.BLOCKS_COLUMNS, upstreams.blocks),
     Table("storage", pruning.STORAGE_COLUMNS, pruning.storage, pruning.storage_view),
     Table("history", ("stage", *MODEL_AXES, *LOSSES, "source"), history),
     Table("runs", ("stage", *DECODING_AXES, *RECORDED, "total_steps", "source"), runs),
@@ -282,7 +286,7 @@ def common(values: Iterable[Any]) -> Any:
 
 
 def trainings(results: Results) -> Iterator[tuple[str, Row, str]]:
-    """Stage, axes and folder of every training: the models, then the language models that decodings use."""
+    """Stage, axes and folder of every training: models, the language models that decodings use, and upstreams."""
     for run in model_runs(results.config):
         yield "model", results.axes(run), run.folder
     lms = {
@@ -292,6 +296,8 @@ def trainings(results: Results) -> Iterator[tuple[str, Row, str]]:
     }
     for corpus, lm, seed in lms:
         yield "lm", {"corpus": corpus, "model": lm, "scope": "all", "seed": seed}, lm_folder(corpus, lm, seed)
+    for axes, folder in upstreams.trainings(results.config):
+        yield "upstream", axes, folder
 
 
 def _corpus_languages(results: Results) -> Iterator[tuple[str, str]]:
