@@ -113,6 +113,8 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     for name in used_searches(config):
         if config["searches"].get(name, {}).get("type") == "lexicon" and not find_spec("flashlight"):
             yield f"searches.{name}: needs flashlight-text, which {_flashlight_remedy()}"
+    if not config["dense"] and not config["ssl"]:
+        yield "dense: []; allowed: one model at least, or an entry in `ssl`"
     splits: list[str] = []
     for index, entry in enumerate(config["dense"]):
         where = f"dense[{index}]"

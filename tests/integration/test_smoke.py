@@ -280,6 +280,7 @@ dense: [{{corpus: mine, model: ctc}}]
 prune: []
 layers: []
 heads: []
+ssl: []
 decode: {{searches: [greedy]}}
 """)
     Clone(clone).launch(study=str(folder / "mine.yaml"))

@@ -292,7 +292,7 @@ def test_an_entry_of_heads_for_all_corpora_leaves_out_what_one_lacks():
     config = complete(DEFAULT, SCHEMA)
     ctc, hybrid = config["heads"]
     assert ctc["lms"] == ["beam", "beam-lm-small", "beam-lm"] and ctc["latency"]["searches"] == ["greedy"]
-    assert ctc["recovery"] == {"training": "late", "policies": ["global"], "shares": [0.5]}
+    assert ctc["recovery"] == {"training": "recover", "policies": ["global"], "shares": [0.5]}
     assert ctc["combine"] == {"depth": 4, "strategy": "greedy", "policy": "global", "share": 0.5, "recovery": False}
     assert hybrid["latency"]["searches"] == ["greedy", "beam"] and hybrid["recovery"] is None
     other = {"dense": [{"corpus": "asterisk", "model": "ctc", "searches": ["greedy"]}], "layers": []}

@@ -35,6 +35,7 @@ prune:
     pathways: [{start: [[imp, 0.7]]}, {dynamic: true, start: [[imp, 0.5]]}]
 layers: []
 heads: []
+ssl: []
 """
 
 
