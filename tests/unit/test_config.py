@@ -436,3 +436,79 @@ def test_a_mistake_about_layers(change, message):
     with pytest.raises(SecateurError) as caught:
         complete(merged(DEFAULT, LAYERS | change), SCHEMA)
     assert message in str(caught.value)
+
+
+STUDENT = {"name": "pruned", "type": "gates", "training": "distil", "distil": [2, 4], "sparsity": 0.8}
+UPSTREAM = {
+    "name": "one",
+    "corpus": "voices",
+    "encoder": {"model_type": "wavlm", "num_hidden_layers": 4},
+    "pretraining": {"iterations": [{"clusters": 5, "training": "pretrain"}]},
+    "students": [STUDENT],
+}
+SSL_MISTAKES = {
+    "corpus": ({"corpus": "voice"}, "ssl[0].corpus: 'voice' is not in corpora (did you mean 'voices'?)"),
+    "language": ({"languages": ["de"]}, "ssl[0].languages: 'de' is not in corpora.voices.languages"),
+    "split": ({"splits": {"test": "tests"}}, "ssl[0].splits.test: 'tests' is not in the splits of 'voices'"),
+    "two teachers": ({"folder": "/x", "pretraining": None}, "`folder` of a teacher, or an `encoder` to pretrain"),
+    "not pretrained": ({"pretraining": None}, "ssl[0].pretraining: allowed with `encoder`: how it is pretrained"),
+    "model type": ({"encoder": {"model_type": "whisper"}}, "ssl[0].encoder.model_type: 'whisper'; allowed: wavlm"),
+    "frame rate": (
+        {"encoder": {"model_type": "wavlm", "conv_stride": [10, 5]}},
+        "ssl[0].encoder.conv_stride: frames every 50 samples; allowed: multiples of 160",
+    ),
+    "recipe": (
+        {"pretraining": {"iterations": [{"clusters": 5, "training": "pretrian"}]}},
+        "ssl[0].pretraining.iterations[0].training: 'pretrian' is not in training (did you mean 'pretrain'?)",
+    ),
+    "layer of MFCCs": (
+        {"pretraining": {"iterations": [{"clusters": 5, "training": "pretrain", "layer": 1}]}},
+        "ssl[0].pretraining.iterations[0]: `layer` and `again`; allowed from the second iteration on",
+    ),
+    "type of student": ({"students": [STUDENT | {"type": "gate"}]}, "type 'gate' is unknown (did you mean 'gates'?)"),
+    "no sparsity": ({"students": [STUDENT | {"sparsity": 0}]}, "ssl[0].students[0].sparsity: 0; allowed: > 0"),
+    "all sparse": ({"students": [STUDENT | {"sparsity": 1}]}, "ssl[0].students[0].sparsity: 1; allowed: < 1"),
+    "same name": ({"students": [STUDENT, STUDENT]}, "ssl[0].students[1].name: 'pruned' is taken"),
+    "reserved name": (
+        {"students": [STUDENT | {"name": "teacher"}]},
+        "ssl[0].students[0].name: 'teacher' is the name of something else",
+    ),
+    "order": (
+        {"students": [STUDENT | {"distil": [4, 2]}]},
+        "ssl[0].students[0].distil: [4, 2]; allowed: layers in asc",
+    ),
+    "too deep": ({"students": [STUDENT | {"distil": [5]}]}, "ssl[0].students[0].distil: 5; allowed: 1 to 4"),
+    "kind of gate": ({"students": [STUDENT | {"kinds": ["head"]}]}, "'head' (did you mean 'heads'?)"),
+    "task": ({"tasks": {"st": {}}}, "ssl[0].tasks.st: unknown key"),
+    "option of a task": ({"tasks": {"ks": {"keyword": 4}}}, "ssl[0].tasks.ks.keyword: unknown key (did you mean"),
+    "task without labels": ({"tasks": {"er": {}}}, "ssl[0].tasks.er: a corpus has no labels of emotions; allowed"),
+    "no root": ({"tasks": {"ks": {"source": "official", "test_root": "/x"}}}, "ssl[0].tasks.ks.root: null"),
+    "language of a task": (
+        {"languages": ["en"], "tasks": {"asr": {"languages": ["fr"]}}},
+        "ssl[0].tasks.asr.languages: 'fr' is not in the languages of the entry",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), SSL_MISTAKES.values(), ids=SSL_MISTAKES)
+def test_a_mistake_about_self_supervised_encoders_is_one_line(change, message):
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, {"ssl": [UPSTREAM | change]}), SCHEMA)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1, str(caught.value)
+
+
+def test_tasks_take_the_languages_of_their_entry():
+    tasks = {"asr": {}, "sid": {"languages": ["fr"]}}
+    entry = UPSTREAM | {"languages": ["en", "fr"], "tasks": tasks}
+    (found,) = complete(merged(DEFAULT, {"ssl": [entry]}), SCHEMA)["ssl"]
+    assert found["tasks"]["asr"]["languages"] == ["en", "fr"] and found["tasks"]["sid"]["languages"] == ["fr"]
+    assert found["students"][0]["kinds"] == ["mha", "ffn", "qk", "vo", "int"]
+    assert found["tasks"]["sid"]["training"]["batch"] == 64
+
+
+def test_a_study_may_have_encoders_alone_but_not_nothing():
+    alone = {"dense": [], "prune": [], "layers": [], "regularise": [], "heads": []}
+    assert complete(merged(DEFAULT, alone), SCHEMA)["dense"] == []
+    with pytest.raises(SecateurError, match=r"dense: \[\]; allowed: one model at least, or an entry in `ssl`"):
+        complete(merged(DEFAULT, alone | {"ssl": []}), SCHEMA)
