@@ -135,3 +135,21 @@ def measured(config: Mapping[str, Any]) -> Iterator[str]:
 def sizes(entry: Mapping[str, Any]) -> list[bool]:
     """Which sizes extraction is timed in: the encoders' own, and WavLM base's where that is wanted."""
     return [False, True] if entry["speed"]["base"] else [False]
+
+
+def total_steps(config: Mapping[str, Any], entry: Mapping[str, Any], part: str) -> int:
+    """Steps behind a part of an entry, from random weights on; of a teacher that was given, those here alone."""
+    own = config["training"][recipe(entry, part)]["steps"]
+    iterations = entry["pretraining"]["iterations"] if entry["pretraining"] else []
+    for number, step in enumerate(iterations, 1):
+        if part == iteration(number):
+            return own + (total_steps(config, entry, iteration(number - 1)) if step.get("again") else 0)
+    return own + (total_steps(config, entry, iteration(len(iterations))) if iterations else 0)
+
+
+def trained_parts(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Every entry with each part of it that is trained: iterations of pretraining, then students."""
+    for entry in config["ssl"]:
+        count = len(entry["pretraining"]["iterations"]) if entry["pretraining"] else 0
+        for part in (*map(iteration, range(1, 1 + count)), *(student["name"] for student in entry["students"])):
+            yield entry, part

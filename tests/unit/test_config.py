@@ -450,7 +450,7 @@ SSL_MISTAKES = {
     "corpus": ({"corpus": "voice"}, "ssl[0].corpus: 'voice' is not in corpora (did you mean 'voices'?)"),
     "language": ({"languages": ["de"]}, "ssl[0].languages: 'de' is not in corpora.voices.languages"),
     "split": ({"splits": {"test": "tests"}}, "ssl[0].splits.test: 'tests' is not in the splits of 'voices'"),
-    "two teachers": ({"folder": "/x", "pretraining": None}, "`folder` of a teacher, or an `encoder` to pretrain"),
+    "two teachers": ({"folder": "/x"}, "`folder` of a teacher, or an `encoder` to pretrain"),
     "not pretrained": ({"pretraining": None}, "ssl[0].pretraining: allowed with `encoder`: how it is pretrained"),
     "model type": ({"encoder": {"model_type": "whisper"}}, "ssl[0].encoder.model_type: 'whisper'; allowed: wavlm"),
     "frame rate": (

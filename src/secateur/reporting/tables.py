@@ -162,6 +162,7 @@ def runs(results: Results) -> Iterator[Row]:
     `steps` are those of the run itself, `total_steps` also those of all that a model is made from.
     """
     totals = {run.folder: pruning.total_steps(results.config, run) for run in model_runs(results.config)}
+    totals |= upstreams.totals(results.config)
     for stage, axes, folder in trainings(results):
         yield {"stage": stage, **axes, **_recorded(results, folder), "total_steps": totals.get(folder)}
     for decoding in decodings(results.config):

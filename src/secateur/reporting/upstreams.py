@@ -147,13 +147,19 @@ def blocks(results: Results) -> Iterator[dict[str, Any]]:
 
 def trainings(config: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """Axes and folder of every training of this section: iterations of pretraining, and students."""
-    for entry in config["ssl"]:
-        count = len(entry["pretraining"]["iterations"]) if entry["pretraining"] else 0
-        parts = [upstreams.iteration(number) for number in range(1, 1 + count)]
-        for part in (*parts, *(student["name"] for student in entry["students"])):
-            for seed in config["seeds"]:
-                axes = {"corpus": entry["corpus"], "model": f"{entry['name']}/{part}", "scope": "all", "seed": seed}
-                yield axes, upstreams.folder(entry["name"], part, seed)
+    for entry, part in upstreams.trained_parts(config):
+        for seed in config["seeds"]:
+            axes = {"corpus": entry["corpus"], "model": f"{entry['name']}/{part}", "scope": "all", "seed": seed}
+            yield axes, upstreams.folder(entry["name"], part, seed)
+
+
+def totals(config: Mapping[str, Any]) -> dict[str, int]:
+    """The steps behind every training, by its folder."""
+    return {
+        upstreams.folder(entry["name"], part, seed): upstreams.total_steps(config, entry, part)
+        for entry, part in upstreams.trained_parts(config)
+        for seed in config["seeds"]
+    }
 
 
 def _axes(entry: Mapping[str, Any], run: UpstreamRun) -> dict[str, Any]:

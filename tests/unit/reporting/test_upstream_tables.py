@@ -1,0 +1,141 @@
+"""Tables and figures of self-supervised encoders, from made-up scores whose Eq. 6 can be computed by hand."""
+
+import pytest
+
+from secateur import upstreams
+from secateur.files import read_json, write_json, write_tsv
+from secateur.reporting import plots
+from secateur.reporting.figures import write_figures
+from secateur.reporting.report import write_report
+from secateur.reporting.tables import read_tables, write_tables
+
+GATES = {"type": "gates", "training": "acoustic", "sparsity": 0.8, "kinds": ["mha", "ffn", "qk", "vo", "int"]}
+ENTRY = {
+    "name": "small",
+    "corpus": "talk_show",
+    "folder": None,
+    "pretraining": {"iterations": [{"training": "acoustic"}]},
+    "students": [
+        {"name": "proposed", "straight_through": True, **GATES},
+        {"name": "without-ste", "straight_through": False, **GATES},
+        {"name": "distilled", "type": "layers", "training": "acoustic"},
+    ],
+    "speed": {"base": False},
+}
+# Word error rate, and accuracy, which the teacher does not improve, of each model.
+SCORES = {
+    "fbank": (60.0, 50.0),
+    "teacher": (20.0, 50.0),
+    "proposed": (30.0, 90.0),
+    "without-ste": (40.0, 80.0),
+    "distilled": (70.0, 70.0),
+}
+CONFIG = {
+    "model_type": "wavlm",
+    "hidden_size": 8,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 2,
+    "intermediate_size": 16,
+    "layers": None,
+}
+PRUNED = [
+    {"heads": [1], "qk": [3], "vo": [2], "ffn": 5},
+    {"heads": None, "qk": [], "vo": [], "ffn": None},
+]
+
+
+def metric(value, higher):
+    bounds = {"low": value - 5, "high": value + 5}
+    return {"value": value, **bounds, "higher_is_better": higher, "chance": 25.0 if higher else None}
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory, write_study):
+    base, build = write_study
+    config = base | {"seeds": [0], "ssl": [ENTRY]}
+    root = build(tmp_path_factory.mktemp("encoders") / "tiny", config)
+    model = next(iter(sorted(root.glob("models/*/*/*/dense/*/seed0"))))
+    for model_name, (wer, accuracy) in SCORES.items():
+        tasks = {
+            "asr": {"metrics": {"wer": metric(wer, False)}, "notes": "four clips"},
+            "sid": {"metrics": {"acc": metric(accuracy, True)}, "notes": ""},
+        }
+        write_json(root / f"upstreams/small/{model_name}/seed0/superb/scores.json", {"tasks": tasks})
+    for part in ("iteration1", "proposed", "without-ste", "distilled"):
+        folder = root / f"upstreams/small/{part}/seed0"
+        write_json(folder / "run.json", read_json(model / "run.json") | {"sparsity": 0.79})
+        (folder / "history.tsv").write_text((model / "history.tsv").read_text())
+        write_json(folder / "config.json", CONFIG | ({"layers": PRUNED} if part == "proposed" else {}))
+        rows = [
+            {
+                "step": step,
+                "z_mha": 1.0,
+                "z_ffn": 0.5,
+                "sparsity": 0.1 * step,
+                "target": 0.8,
+                "lambda1": 0,
+                "lambda2": 1,
+            }
+            for step in (1, 2)
+        ]
+        write_tsv(folder / "gates.tsv", tuple(rows[0]), rows)
+    models = [
+        {"model": name, "seconds": seconds, "parameters": 1000 * number, "macs_per_second": 10.0}
+        for number, (name, seconds) in enumerate({"teacher": [4.0, 6.0, 8.0], "proposed": [2.0, 2.0, 2.0]}.items(), 1)
+    ]
+    about = {"device": "cpu", "threads": 1, "audio_seconds": 60.0, "models": models}
+    write_json(root / upstreams.speed_file("small", 0, base=False), about)
+    write_tables(config, root)
+    write_figures(root / "tables", root / "figures")
+    return config, root, read_tables(root / "tables")
+
+
+def rows_of(rows, **axes):
+    return [row for row in rows if all(row[axis] == value for axis, value in axes.items())]
+
+
+def test_the_score_is_of_the_tasks_in_which_the_teacher_beats_log_mel_features(encoders):
+    _, _, tables = encoders
+    scores = {row["model"]: float(row["value"]) for row in rows_of(tables["superb"], task="score")}
+    # (60 − m) / (60 − 20) · 1000; accuracy does not count.
+    expected = {"fbank": 0, "teacher": 1000, "proposed": 750, "without-ste": 500, "distilled": -250}
+    assert scores == pytest.approx(expected)
+    assert {row["notes"] for row in rows_of(tables["superb"], task="score")} == {"asr"}
+
+
+def test_published_figures_stand_beside_their_like(encoders):
+    _, _, tables = encoders
+    published = {row["model"]: row["published"] for row in rows_of(tables["superb"], task="asr")}
+    assert published == {
+        "fbank": "", "teacher": "6.21", "proposed": "10.61", "without-ste": "10.61", "distilled": "13.24"
+    }  # fmt: skip
+
+
+def test_speed_is_the_median_of_runs_in_turn(encoders):
+    _, _, tables = encoders
+    teacher, pruned = tables["structured"]
+    assert [float(pruned[name]) for name in ("speedup", "speedup_low", "speedup_high")] == [3.0, 2.0, 4.0]
+    assert (teacher["speedup"], teacher["sparsity"], pruned["sparsity"]) == ("1.0", "0.0", "0.79")
+    assert (pruned["fahp"], pruned["ste"], pruned["published_speedup"]) == ("true", "true", "1.99")
+
+
+def test_blocks_count_what_compaction_leaves(encoders):
+    _, _, tables = encoders
+    first, second = rows_of(tables["blocks"], model="proposed")
+    # Queries and keys 2·(8 + 1)·3, values 9·2, output 2·8 with its bias of 8; up 9·5, down 5·8 with its bias of 8.
+    assert (first["attention"], first["feed_forward"]) == (str(54 + 18 + 16 + 8), str(45 + 40 + 8))
+    assert (second["attention"], second["feed_forward"]) == ("0", "0")
+    dense = rows_of(tables["blocks"], model="teacher")[0]
+    assert (dense["attention"], dense["feed_forward"]) == (str(4 * 9 * 8), str(9 * 16 + 16 * 8 + 8))
+
+
+def test_the_tables_and_figures_are_on_the_page(encoders):
+    config, root, tables = encoders
+    write_report(config, root / "tables", root / "figures", root / "report" / "index.html", root)
+    page = (root / "report" / "index.html").read_text()
+    for text in ("Self-supervised encoders", "With and without straight-through", "er: not run", "asr"):
+        assert text in page
+    (score,) = plots.superb(tables).axes
+    assert len(score.lines) == 5
+    assert len(plots.gates(tables).axes) == 3
+    assert len(plots.blocks(tables).axes) == 4
