@@ -279,6 +279,7 @@ def structured_view(tables: views.Tables) -> list[Grid]:
             heading = {"published_parameters": "published (M)", "published_speedup": "published speed-up"}
             beside = [(name, measure(row, column, 2)) for column, name in heading.items() if row[column]]
             return [
+                ("Target (%)", measure(row, "sparsity_target", 0, 100)),
                 ("Sparsity (%)", measure(row, "sparsity", 1, 100)),
                 ("Parameters (M)", measure(row, "parameters", 3, 1e-6)),
                 ("MMAC per s of speech", measure(row, "macs_per_second", 1, 1e-6)),
@@ -287,7 +288,7 @@ def structured_view(tables: views.Tables) -> list[Grid]:
                 *beside,
             ]
 
-        index = ("model", "type", "fahp", "ste", "sparsity_target", "size", "device", "threads")
+        index = ("model", "type", "fahp", "ste", "size", "device", "threads")
         title = f"What structured pruning leaves: {upstream}, {views.named(tables, corpus)}"
         grid = pivot(title, rows, index, cells, keep=("model", "type"))
         audio = max(float(row["audio_seconds"]) for row in rows)
