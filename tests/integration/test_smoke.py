@@ -91,7 +91,8 @@ def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
         assert float(row["sparsity"]) == pytest.approx(float(row["sparsity_target"]), abs=1e-4)
     pruning = ("schedule", "adaptations", "storage", "masks", "matrices", "budget")
     heads = ("heads", "importance", "lm", "combined")
-    for table in ("corpora", "latency", "size", "table1", "table2", "table3", *pruning, *heads):
+    encoders = ("superb", "structured", "gates", "blocks")
+    for table in ("corpora", "latency", "size", "table1", "table2", "table3", *pruning, *heads, *encoders):
         assert (table == "table3") != bool(read_tsv(clone / SMOKE / "tables" / f"{table}.tsv"))
 
 
@@ -236,6 +237,24 @@ def test_another_strategy_is_searched_and_all_depths_are_decoded_again(clone, ed
 def test_a_further_share_of_heads_is_removed_and_all_sets_are_decoded_again(clone, edited):
     edited(STUDY, "shares: [0.5, 1.0]", "shares: [0.5, 0.75, 1.0]")
     assert planned(clone) == {"head_removals": 1, **HEADS, "tables": 1, "figures": 1, "report": 1}
+
+
+def test_a_task_of_self_supervised_encoders_reruns_only_its_scores(clone, edited):
+    edited(STUDY, "pr: {languages: [en], training: {steps: 5", "pr: {languages: [en], training: {steps: 6")
+    assert planned(clone) == {"superb": 4, "tables": 1, "figures": 1, "report": 1}
+
+
+def test_a_students_sparsity_reruns_only_that_student(clone, edited):
+    edited(STUDY, "distil: [1, 2], sparsity: 0.5", "distil: [1, 2], sparsity: 0.6")
+    assert planned(clone) == {"ssl_prune": 1, "superb": 1, "ssl_speed": 1, "tables": 1, "figures": 1, "report": 1}
+
+
+def test_another_pretraining_reruns_the_teacher_and_its_students(clone, edited):
+    edited(STUDY, "{clusters: 6, training: pretrain", "{clusters: 7, training: pretrain")
+    assert planned(clone) == {
+        "ssl_targets": 1, "ssl_pretrain": 1, "ssl_prune": 1, "ssl_distill": 1, "superb": 3, "ssl_speed": 1,
+        "tables": 1, "figures": 1, "report": 1,
+    }  # fmt: skip
 
 
 def test_an_edited_corpus_reruns_only_that_corpus(clone, edited):

@@ -76,7 +76,7 @@ def validate(
 
     Args:
         frame_shift_ms: shift of the features' frames in milliseconds.
-        input_layers: `conv2d` or `stack:FRAMES`, those of the models to train.
+        input_layers: `conv2d` or `stack:FRAMES`, those of the models to train; none if only encoders hear the corpus.
         speeds: those of the copies of the training data; the fastest copy is the shortest.
         rate: sampling rate in Hz that the features want.
 
@@ -95,7 +95,8 @@ def validate(
             check_ids(utterances, f"{language}/{split}", seen, findings)
             check_characters(utterances, tokenizer, findings)
             fastest = max(speeds) if split == "train" else 1.0
-            check_lengths(utterances, split, tokenizer, frame_shift_ms, input_layers, fastest, findings)
+            if input_layers:
+                check_lengths(utterances, split, tokenizer, frame_shift_ms, input_layers, fastest, findings)
             resampled = check_recordings(utterances, rate, findings)
             words = [word for utterance in utterances for word in utterance.text.split()]
             rows.append(
