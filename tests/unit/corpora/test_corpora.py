@@ -102,6 +102,8 @@ def test_scripts_from_nothing_to_a_summary(tmp_path):
         ("dev", "2", "true"),
         ("test", "3", "true"),
     ]
+    answer = script("validate_corpus", *validate, "--input-layers", "--output", tmp_path / "audio-alone.tsv")
+    assert answer.returncode == 0 and read_tsv(tmp_path / "audio-alone.tsv") == rows, answer.stderr
     Path(read_data_dir(data / "nl/train")[0].audio).write_bytes(b"")
     answer = script("validate_corpus", *validate, "--output", tmp_path / "again.tsv")
     assert answer.returncode == 1 and answer.stderr.startswith("error: the data cannot be trained on:\nunreadable")
