@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from secateur import config as configuration
-from secateur import study
+from secateur import study, upstreams
 from secateur.errors import SecateurError
 from secateur.files import read_json, read_tsv
 from secateur.reporting.multilingual import budget
@@ -128,6 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     jobs, reasons = timed(jobs, measurements(directory), options.speed)
     print(f"Study {config['study']} ({os.path.relpath(file, directory)})")
     notes = show_jobs(rules) + show_budget(config) + show_training(jobs) + reasons + show_disk(config, jobs, hours)
+    notes += encoder_notes(config)
     print("\nAssumed")
     for note in notes:
         print(f"- {note}")
@@ -221,6 +222,23 @@ def training_jobs(config: Mapping[str, Any]) -> list[Job]:
         steps, batch = study.steps(config, run), config["training"][study.recipe(config, run)]["batch_seconds"]
         jobs.append(Job(run.folder, run.corpus, run.model, entry["type"], kind, steps, batch, masks, tuple(after)))
     return jobs + list(language_models.values())
+
+
+def encoder_notes(config: Mapping[str, Any]) -> list[str]:
+    """What the hours leave out: trainings of self-supervised encoders, whose steps are of another kind."""
+    found = [config["training"][upstreams.recipe(entry, part)] for entry, part in upstreams.trained_parts(config)]
+    if not found:
+        return []
+    steps, seconds = (
+        len(config["seeds"]) * sum(values)
+        for values in zip(
+            *((recipe["steps"], recipe["steps"] * recipe["batch_seconds"]) for recipe in found), strict=True
+        )
+    )
+    return [
+        f"self-supervised encoders: {steps:,} training steps on {seconds / 3600:,.0f} hours of audio in all are not in "
+        "the hours above, nor are the heads of their tasks"
+    ]
 
 
 def counted(directory: Path, config: Mapping[str, Any], jobs: Sequence[Job]) -> list[Job]:

@@ -233,3 +233,23 @@ def test_errors_are_one_message(plan, tmp_path, capsys):
         plan.main(["--speed", "0"])
     with pytest.raises(SecateurError, match=r"(?s)^\S*nowhere\.yaml: Snakemake's dry run failed.*No such file"):
         plan.jobs_by_rule(ROOT, tmp_path / "nowhere.yaml")
+
+
+def test_the_full_study_of_encoders_dry_runs_and_is_planned(plan, tmp_path):
+    """On an imitation of the teacher's folder; the official corpora are read by jobs, not by the dry run."""
+    teacher = tmp_path / "wavlm base"
+    teacher.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (teacher / name).write_text("{}")
+    file = tmp_path / "wavlm-superb.yaml"
+    text = (STUDIES / "wavlm-superb.yaml").read_text()
+    assert "folder: /models/wavlm-base" in text
+    file.write_text(text.replace("folder: /models/wavlm-base", f'folder: "{teacher}"'))
+    rules = plan.jobs_by_rule(ROOT, file)
+    assert {"superb": 8, "ssl_prune": 4, "ssl_distill": 2, "ssl_speed": 1}.items() <= rules.items()
+    assert not {"ssl_pretrain", "ssl_targets", "train", "decode"} & rules.keys()
+    (note,) = plan.encoder_notes(plan.load(ROOT, file))
+    assert "1,200,000 training steps on 106,667 hours" in note  # six students, 200 000 steps of 320 s
+    teacher.joinpath("config.json").unlink()
+    with pytest.raises(SecateurError, match="wavlm base/config.json"):
+        plan.jobs_by_rule(ROOT, file)
