@@ -251,5 +251,5 @@ def test_the_full_study_of_encoders_dry_runs_and_is_planned(plan, tmp_path):
     (note,) = plan.encoder_notes(plan.load(ROOT, file))
     assert "1,200,000 training steps on 106,667 hours" in note  # six students, 200 000 steps of 320 s
     teacher.joinpath("config.json").unlink()
-    with pytest.raises(SecateurError, match="wavlm base/config.json"):
+    with pytest.raises(SecateurError, match=r"wavlm base/config\.json"):
         plan.jobs_by_rule(ROOT, file)
