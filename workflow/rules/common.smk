@@ -199,7 +199,7 @@ def recipe_of(wildcards):
 
 
 def part_of(wildcards):
-    """The part of an entry of `ssl` that the wildcards of a rule name: a student, or an iteration of pretraining."""
+    """The student, or the iteration of pretraining, of an entry of `ssl` that a job makes."""
     return wildcards.student if "student" in wildcards.keys() else upstreams.iteration(int(wildcards.number))
 
 
