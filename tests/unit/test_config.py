@@ -362,8 +362,8 @@ HEAD_MISTAKES = {
         "heads[0].combine: 'hybrid' has no entry in `layers`, which says how its layers are chosen; make one",
     ),
     "no such depth": (
-        [HEADS | {"combine": {"depth": 1}}],
-        "heads[0].combine.depth: 1 is not among the depths of its entry in `layers`; allowed: 5, 4, 3, 2",
+        [HEADS | {"combine": {"depth": 6}}],
+        "heads[0].combine.depth: 1 is not among the depths of its entry in `layers`; allowed: 5, 4, 3, 2, 1",
     ),
     "nothing to recover by": (
         [HEADS | {"combine": {"depth": 4, "recovery": True}}],
@@ -446,6 +446,12 @@ UPSTREAM = {
     "pretraining": {"iterations": [{"clusters": 5, "training": "pretrain"}]},
     "students": [STUDENT],
 }
+
+
+def wavlm(**sizes):
+    return {"encoder": UPSTREAM["encoder"] | sizes}
+
+
 SSL_MISTAKES = {
     "corpus": ({"corpus": "voice"}, "ssl[0].corpus: 'voice' is not in corpora (did you mean 'voices'?)"),
     "language": ({"languages": ["de"]}, "ssl[0].languages: 'de' is not in corpora.voices.languages"),
@@ -454,8 +460,32 @@ SSL_MISTAKES = {
     "not pretrained": ({"pretraining": None}, "ssl[0].pretraining: allowed with `encoder`: how it is pretrained"),
     "model type": ({"encoder": {"model_type": "whisper"}}, "ssl[0].encoder.model_type: 'whisper'; allowed: wavlm"),
     "frame rate": (
-        {"encoder": {"model_type": "wavlm", "conv_stride": [10, 5]}},
-        "ssl[0].encoder.conv_stride: frames every 50 samples; allowed: multiples of 160",
+        wavlm(conv_stride=[5, 2, 2, 2, 2, 1, 1]),
+        "ssl[0].encoder.conv_stride: frames every 80 samples; allowed: multiples of 160",
+    ),
+    "size": (
+        wavlm(num_hidden_layer=4),
+        "ssl[0].encoder.num_hidden_layer: unknown key (did you mean 'num_hidden_layers'?)",
+    ),
+    "no layers": (wavlm(num_hidden_layers=0), "ssl[0].encoder.num_hidden_layers: 0; allowed: ≥ 1"),
+    "no list": (wavlm(conv_stride="abc"), "ssl[0].encoder.conv_stride: 'abc' is of the wrong type; allowed: array"),
+    "no number": (wavlm(conv_dim=["a"]), "ssl[0].encoder.conv_dim[0]: 'a' is of the wrong type; allowed: integer"),
+    "rate": (wavlm(hidden_dropout=1), "ssl[0].encoder.hidden_dropout: 1; allowed: < 1"),
+    "heads": (
+        wavlm(hidden_size=128, num_attention_heads=3),
+        "ssl[0].encoder.num_attention_heads: 3 does not divide hidden_size = 128",
+    ),
+    "groups": (
+        wavlm(num_conv_pos_embedding_groups=7),
+        "ssl[0].encoder.num_conv_pos_embedding_groups: 7 does not divide hidden_size = 768",
+    ),
+    "convolutions": (
+        wavlm(conv_kernel=[10, 3]),
+        "ssl[0].encoder: conv_dim has 7, conv_kernel has 2, conv_stride has 7; allowed: one value a convolution",
+    ),
+    "more than all heads": (
+        {"students": [STUDENT | {"kinds": ["heads"], "sparsity": 0.5}]},
+        "ssl[0].students[0].sparsity: 0.5; allowed: up to 0.333, when all that it may remove is gone",
     ),
     "recipe": (
         {"pretraining": {"iterations": [{"clusters": 5, "training": "pretrian"}]}},
@@ -494,6 +524,26 @@ SSL_MISTAKES = {
 def test_a_mistake_about_self_supervised_encoders_is_one_line(change, message):
     with pytest.raises(SecateurError) as caught:
         complete(merged(DEFAULT, {"ssl": [UPSTREAM | change]}), SCHEMA)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1, str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("described", "student", "message"),
+    [
+        ('{"model_type": "wavlm", "num_hidden_layers": 3}', {}, "ssl[0].students[0].distil: 4; allowed: 1 to 3"),
+        ('{"model_type": "whisper"}', {}, "has a model of type 'whisper'; allowed: wavlm, hubert, wav2vec2"),
+        ("{", {}, "config.json is not JSON"),
+        ("[]", {}, "config.json is not JSON: it holds no object"),
+        ('{"model_type": "wavlm", "layers": [1]}', {}, "ssl[0].students[0].type: 'gates' of a teacher that is pruned"),
+        ('{"model_type": "hubert"}', {"kinds": ["int"], "sparsity": 0.7}, "ssl[0].students[0].sparsity: 0.7; allowed"),
+    ],
+)  # fmt: skip
+def test_a_teacher_that_was_given_is_looked_at(described, student, message, tmp_path):
+    (tmp_path / "config.json").write_text(described)
+    entry = UPSTREAM | {"folder": str(tmp_path), "encoder": None, "pretraining": None, "students": [STUDENT | student]}
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, {"ssl": [entry]}), SCHEMA)
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1, str(caught.value)
 

@@ -239,8 +239,8 @@ def test_the_full_study_of_encoders_dry_runs_and_is_planned(plan, tmp_path):
     """On an imitation of the teacher's folder; the official corpora are read by jobs, not by the dry run."""
     teacher = tmp_path / "wavlm base"
     teacher.mkdir()
-    for name in ("config.json", "model.safetensors"):
-        (teacher / name).write_text("{}")
+    teacher.joinpath("config.json").write_text('{"model_type": "wavlm"}')
+    teacher.joinpath("model.safetensors").touch()
     file = tmp_path / "wavlm-superb.yaml"
     text = (STUDIES / "wavlm-superb.yaml").read_text()
     assert "folder: /models/wavlm-base" in text

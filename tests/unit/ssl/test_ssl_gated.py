@@ -1,21 +1,26 @@
 import copy
 from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secateur.checks.ssl import BASE, MODEL_TYPES, greatest_sparsity
 from secateur.errors import SecateurError
 from secateur.files import write_json
 from secateur.ssl import load_upstream
 from secateur.ssl.checkpoints import save_encoder
-from secateur.ssl.encoder import Encoder, EncoderConfig
+from secateur.ssl.encoder import TYPES, Encoder, EncoderConfig
 from secateur.ssl.gated import FINE, KINDS, WHOLE_HEADS, EncoderGates, compact, fold, gate_shapes, open_gates, remaining
 from secateur.ssl.gated import sparsity as sparsity_of
 from secateur.structured.compaction import NoBlock
 from secateur.structured.gates import mean
 
+SCHEMA = Path(__file__).parents[3] / "workflow" / "schemas" / "config.schema.yaml"
 CONFIG = EncoderConfig(
     hidden_size=12,
     num_hidden_layers=3,
@@ -102,6 +107,27 @@ def test_parameters_as_a_function_of_gates_are_those_of_the_compacted_encoder(se
     assert count(model) - count(smaller) == whole.sum() - left.sum()
     for layer, wanted in zip(smaller.encoder.layers, left, strict=True):
         assert count(layer.attention) + count(layer.feed_forward) == wanted
+
+
+@pytest.mark.parametrize("config", [CONFIG, HUBERT], ids=["wavlm", "hubert"])
+def test_the_greatest_sparsity_is_that_with_all_gates_closed(config):
+    """The configuration's check counts without torch what `remaining` counts."""
+    for size in range(1, 1 + len(KINDS)):
+        for kinds in combinations(KINDS, size):
+            gates = open_gates(config, torch.ones((), dtype=torch.float64))
+            gates |= {kind: torch.zeros_like(gates[kind]) for kind in kinds}
+            expected = float(sparsity_of(gates, config))
+            assert greatest_sparsity(config.to_dict(), kinds) == pytest.approx(expected, abs=1e-12), kinds
+
+
+def test_the_check_knows_the_sizes_of_wavlm_base():
+    base, properties = (
+        EncoderConfig().to_dict(),
+        yaml.safe_load(SCHEMA.read_text())["properties"]["ssl"]["items"]["properties"],
+    )
+    assert {key: list(base[key]) if isinstance(base[key], tuple) else base[key] for key in BASE} == BASE
+    assert properties["encoder"]["properties"].keys() == base.keys() - {"layers"}
+    assert tuple(properties["encoder"]["properties"]["model_type"]["enum"]) == TYPES == MODEL_TYPES
 
 
 def test_the_expected_number_of_parameters_is_the_mean_over_draws():
