@@ -363,7 +363,7 @@ HEAD_MISTAKES = {
     ),
     "no such depth": (
         [HEADS | {"combine": {"depth": 6}}],
-        "heads[0].combine.depth: 1 is not among the depths of its entry in `layers`; allowed: 5, 4, 3, 2, 1",
+        "heads[0].combine.depth: 6 is not among the depths of its entry in `layers`; allowed: 5, 4, 3, 2, 1",
     ),
     "nothing to recover by": (
         [HEADS | {"combine": {"depth": 4, "recovery": True}}],
