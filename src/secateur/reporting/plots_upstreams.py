@@ -45,7 +45,9 @@ def gates(tables: Tables) -> Figure:
     for (_, model, _), members in groups.items():
         steps = [int(row["step"]) for row in members]
         for ax, column in zip(axes, ("z_mha", "z_ffn", "sparsity"), strict=True):
-            ax.plot(steps, [float(row[column]) for row in members], color=colours[model], label=model)
+            marker = "o" if len(steps) == 1 else ""  # a line of one point would not be seen
+            style = {"color": colours[model], "label": model, "marker": marker}
+            ax.plot(steps, [float(row[column]) for row in members], **style)
         axes[2].plot(steps, [float(row["target"]) for row in members], color=colours[model], linestyle=":")
     for ax, title in zip(
         axes, ("Attention blocks, mean gate", "Feed-forward blocks", "Sparsity (dotted: target)"), strict=True
@@ -64,7 +66,10 @@ def blocks(tables: Tables) -> Figure:
         raise NothingToShow("the study has no self-supervised encoders")
     figure, axes = drawing.panels(len(groups), columns=3, height=1.9, sharey=True)
     attention, feed_forward = drawing.palette(2)
-    for ax, ((_, model, seed), members) in zip(axes, groups.items(), strict=True):
+    depths: dict[str, int] = {}  # panels of an upstream share their layers, so that those that are gone are seen
+    for row in tables["blocks"]:
+        depths[row["upstream"]] = max(depths.get(row["upstream"], 1), int(row["layer"]))
+    for ax, ((upstream, model, seed), members) in zip(axes, groups.items(), strict=True):
         layers = [int(row["layer"]) for row in members]
         below, above = ([float(row[part]) / 1e3 for row in members] for part in ("attention", "feed_forward"))
         ax.bar(layers, below, color=attention, label="attention")
@@ -72,7 +77,9 @@ def blocks(tables: Tables) -> Figure:
         seeds = len({row["seed"] for row in tables["blocks"]})
         drawing.small_title(ax, model if seeds == 1 else f"{model}, seed {seed}", 30)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set(xlabel="Layer", ylabel="Thousand parameters" if ax is axes[0] else "")
+        ax.set(
+            xlim=(0.4, depths[upstream] + 0.6), xlabel="Layer", ylabel="Thousand parameters" if ax is axes[0] else ""
+        )
         sns.despine(ax=ax)
     drawing.legend(figure, axes)
     return figure

@@ -141,3 +141,12 @@ def test_the_tables_and_figures_are_on_the_page(encoders):
     assert len(score.lines) == 5
     assert len(plots.gates(tables).axes) == 3
     assert len(plots.blocks(tables).axes) == 4
+
+
+def test_layers_that_are_gone_and_single_steps_are_seen(encoders):
+    *_, tables = encoders
+    blocks = [row for row in tables["blocks"] if row["model"] in ("teacher", "proposed")]
+    first, second = plots.blocks({"blocks": [*blocks[:2], {**blocks[0], "model": "short"}]}).axes
+    assert first.get_xlim() == second.get_xlim() == (0.4, 2.6)
+    lines = plots.gates({"gates": tables["gates"][:1]}).axes[0].lines
+    assert [line.get_marker() for line in lines] == ["o"]
