@@ -215,7 +215,7 @@ def test_an_edited_search_reruns_decoding(clone, edited):
     edited("src/secateur/decoding.py", "paths = model.ctc.argmax", "paths = +model.ctc.argmax")
     assert planned(clone) == {
         "decode": DECODINGS, "score": DECODINGS, **LAYERS, "head_times": 1, "head_removals": 1, **HEADS,
-        "tables": 1, "figures": 1, "report": 1,
+        "superb": 4, "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
 

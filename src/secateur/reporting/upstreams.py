@@ -13,9 +13,8 @@ from secateur.checks.ssl import OFFICIAL
 from secateur.reporting import published, views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.results import Results
-from secateur.superb import TASKS
-from secateur.superb.score import superb_score, telling
-from secateur.upstreams import FBANK, TEACHER, UpstreamRun
+from secateur.reporting.superb import superb_score, telling
+from secateur.upstreams import FBANK, TASKS, TEACHER, UpstreamRun
 
 SCORE = "score"
 """The task that Eq. 6 of S4 stands under."""

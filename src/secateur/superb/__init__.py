@@ -14,7 +14,7 @@ A task is a module of this package, with
   cannot carry it; `official(options)` from the corpus that SUPERB uses, in its official layout. Both give `Data`.
 - `run(data, hidden, fit, options)` trains its head, if it has one, and answers with `Result`.
 
-A new task is one new file and its name in `TASKS`. Nothing here imports torch before a task is loaded.
+A new task is one new file and its name in `secateur.upstreams.TASKS`. Nothing here imports torch before a task is.
 """
 
 import importlib
@@ -26,9 +26,8 @@ from typing import Any
 from secateur.errors import SecateurError
 from secateur.scoring import Interval
 from secateur.superb.clips import Clip
+from secateur.upstreams import TASKS
 
-TASKS = ("ks", "ic", "pr", "asr", "er", "qbe", "sf", "sid", "sv", "sd")
-"""In the order of the columns of SUPERB-style tables (S4, table 1)."""
 SPLITS = ("train", "dev", "test")
 
 

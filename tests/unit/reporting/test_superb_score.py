@@ -3,7 +3,7 @@
 import pytest
 
 from secateur.errors import SecateurError
-from secateur.superb.score import superb_score, task_score, telling
+from secateur.reporting.superb import superb_score, task_score, telling
 
 HIGHER = {"ks": {"acc": True}, "sf": {"f1": True, "cer": False}, "asr": {"wer": False}}
 COLUMNS = ("ks", "ic", "pr", "asr", "er", "qbe", "sf f1", "sf cer", "sid", "sv", "sd")
