@@ -150,6 +150,7 @@ def speak(text: str, voice: str, speed: int) -> tuple[np.ndarray, int]:
     callback = _Callback(collect)
     try:
         rate = library.espeak_Initialize(_RETRIEVAL_MODE, 0, espeakng_loader.get_data_path().encode(), 0)
+        library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # else its noise depends on the second in which it starts
         library.espeak_SetSynthCallback(callback)
         if rate <= 0 or library.espeak_SetVoiceByName(voice.encode()):
             raise SecateurError(f"espeak-ng: voice {voice!r} cannot be loaded; reinstall espeakng-loader")
