@@ -226,15 +226,11 @@ def training_jobs(config: Mapping[str, Any]) -> list[Job]:
 
 def encoder_notes(config: Mapping[str, Any]) -> list[str]:
     """What the hours leave out: trainings of self-supervised encoders, whose steps are of another kind."""
-    found = [config["training"][upstreams.recipe(entry, part)] for entry, part in upstreams.trained_parts(config)]
+    found = [config["training"][upstreams.recipe(entry, run.model)] for entry, run in upstreams.trained(config)]
     if not found:
         return []
-    steps, seconds = (
-        len(config["seeds"]) * sum(values)
-        for values in zip(
-            *((recipe["steps"], recipe["steps"] * recipe["batch_seconds"]) for recipe in found), strict=True
-        )
-    )
+    steps = sum(recipe["steps"] for recipe in found)
+    seconds = sum(recipe["steps"] * recipe["batch_seconds"] for recipe in found)
     return [
         f"self-supervised encoders: {steps:,} training steps on {seconds / 3600:,.0f} hours of audio in all are not in "
         "the hours above, nor are the heads of their tasks"

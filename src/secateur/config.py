@@ -15,7 +15,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from secateur import corpora
-from secateur.checks import heads, hint, layers, prune, ssl, unfit, unknown
+from secateur.checks import heads, hint, layers, prune, ssl, unfit, unknown, untrained
 from secateur.errors import SecateurError
 
 SECTIONS = (prune, layers, heads, ssl)
@@ -72,8 +72,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
 
     for name, model in config["models"].items():
         where, encoder = f"models.{name}", model["encoder"]
-        if model["training"] not in config["training"]:
-            yield unknown(f"{where}.training", model["training"], "training", config["training"])
+        yield from untrained(config, where, model)
         for part in ("encoder", "decoder") if model["type"] == "hybrid" else ("encoder",):
             heads = model[part]["heads"]
             if encoder["dim"] % heads:
@@ -98,8 +97,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         for language, path in (lm["text"] or {}).items():
             if not Path(path).is_file():
                 yield f"language_models.{name}.text.{language}: {path!r} is no file; allowed: a text file"
-        if lm["training"] not in config["training"]:
-            yield unknown(f"language_models.{name}.training", lm["training"], "training", config["training"])
+        yield from untrained(config, f"language_models.{name}", lm)
         if lm["dim"] % lm["heads"]:
             yield f"language_models.{name}.heads: {lm['heads']} heads do not divide dim = {lm['dim']}"
     for name, search in config["searches"].items():

@@ -13,19 +13,17 @@ TEACHER, FBANK = "teacher", "fbank"
 TASKS = ("ks", "ic", "pr", "asr", "er", "qbe", "sf", "sid", "sv", "sd")
 """In the order of the columns of SUPERB-style tables (S4, table 1)."""
 RESERVED = (TEACHER, FBANK)
-TRAINED = ("history.tsv", "run.json")
-"""What every training leaves beside its encoder."""
 HOP = (5, 2, 2, 2, 2, 2, 2)
 """Strides of the base models' feature extractor."""
 
 
 @dataclass(frozen=True)
 class UpstreamRun:
-    """One encoder (or log-mel features) that tasks are scored on.
+    """One encoder (or log-mel features) that is trained, or that tasks are scored on.
 
     Attributes:
         name: of the entry of `ssl`.
-        model: `teacher`, `fbank`, or the name of a student.
+        model: `teacher`, `fbank`, the name of a student, or an iteration of pretraining.
     """
 
     name: str
@@ -58,11 +56,17 @@ def student_of(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return next(student for student in entry["students"] if student["name"] == name)
 
 
+def iterations(entry: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The iterations of an entry's pretraining by the parts that they are; none for a teacher that was given."""
+    steps = entry["pretraining"]["iterations"] if entry["pretraining"] else []
+    return {iteration(number): step for number, step in enumerate(steps, 1)}
+
+
 def teacher_folder(entry: Mapping[str, Any], seed: int, root: str) -> str:
     """The teacher's checkpoint: a folder of the user's, or the last iteration of its pretraining below `root`."""
     if entry["folder"]:
         return entry["folder"]
-    return f"{root}/{folder(entry['name'], iteration(len(entry['pretraining']['iterations'])), seed)}"
+    return f"{root}/{folder(entry['name'], [*iterations(entry)][-1], seed)}"
 
 
 def iteration(number: int) -> str:
@@ -88,6 +92,11 @@ def gated(student: Mapping[str, Any]) -> bool:
     return student["type"] == "gates"
 
 
+def pruned(entry: Mapping[str, Any], run: UpstreamRun) -> bool:
+    """Whether a run is a student that is pruned through gates."""
+    return any(student["name"] == run.model and gated(student) for student in entry["students"])
+
+
 def speed_file(name: str, seed: int, base: bool) -> str:
     """How fast the encoders of an entry are: of their own size, or (`base`) in WavLM base's."""
     return f"{folder(name, 'speed', seed)}/{'base' if base else 'own'}.json"
@@ -100,38 +109,34 @@ def hop(encoder: Mapping[str, Any]) -> int:
 
 def recipe(entry: Mapping[str, Any], part: str) -> str:
     """The entry of `training` that a part of an entry, a student or an iteration, is trained by."""
-    if entry["pretraining"]:
-        for number, step in enumerate(entry["pretraining"]["iterations"], 1):
-            if part == iteration(number):
-                return step["training"]
-    return student_of(entry, part)["training"]
+    return (iterations(entry).get(part) or student_of(entry, part))["training"]
 
 
 def steps_to_come(config: Mapping[str, Any], entry: Mapping[str, Any], part: str) -> int:
     """Steps of the longest chain of trainings that a part of an entry begins: how urgent it is."""
-    steps = {name: options["steps"] for name, options in config["training"].items()}
-    if any(part == student["name"] for student in entry["students"]):
-        return steps[recipe(entry, part)]
-    numbers = range(1, 1 + len(entry["pretraining"]["iterations"]))
-    later = [iteration(number) for number in numbers if number >= int(part.removeprefix("iteration"))]
-    students = [steps[student["training"]] for student in entry["students"]]
-    return sum(steps[recipe(entry, each)] for each in later) + max(students, default=0)
+    chain = [*iterations(entry)]
+    if part not in chain:
+        return _steps(config, entry, part)
+    students = [_steps(config, entry, student["name"]) for student in entry["students"]]
+    later = chain[chain.index(part) :]
+    return sum(_steps(config, entry, each) for each in later) + max(students, default=0)
+
+
+def _steps(config: Mapping[str, Any], entry: Mapping[str, Any], part: str) -> int:
+    return config["training"][recipe(entry, part)]["steps"]
 
 
 def measured(config: Mapping[str, Any]) -> Iterator[str]:
     """Every file of this section that the tables read."""
-    for entry, run in runs(config):
+    for _, run in runs(config):
         yield run.scores
-        if run.model in RESERVED:
-            continue
-        yield from (f"{run.folder}/{name}" for name in ("config.json", *TRAINED))
-        if gated(student_of(entry, run.model)):
+    for entry, run in trained(config):
+        yield from (f"{run.folder}/{name}" for name in ("config.json", "history.tsv", "run.json"))
+        if pruned(entry, run):
             yield f"{run.folder}/gates.tsv"
     for entry in config["ssl"]:
         for seed in config["seeds"]:
             yield from (speed_file(entry["name"], seed, base) for base in sizes(entry))
-            for number in range(1, 1 + len(entry["pretraining"]["iterations"] if entry["pretraining"] else [])):
-                yield from (f"{folder(entry['name'], iteration(number), seed)}/{name}" for name in TRAINED)
 
 
 def sizes(entry: Mapping[str, Any]) -> list[bool]:
@@ -141,17 +146,18 @@ def sizes(entry: Mapping[str, Any]) -> list[bool]:
 
 def total_steps(config: Mapping[str, Any], entry: Mapping[str, Any], part: str) -> int:
     """Steps behind a part of an entry, from random weights on; of a teacher that was given, those here alone."""
-    own = config["training"][recipe(entry, part)]["steps"]
-    iterations = entry["pretraining"]["iterations"] if entry["pretraining"] else []
-    for number, step in enumerate(iterations, 1):
-        if part == iteration(number):
-            return own + (total_steps(config, entry, iteration(number - 1)) if step.get("again") else 0)
-    return own + (total_steps(config, entry, iteration(len(iterations))) if iterations else 0)
+    chain = [*iterations(entry)]
+    if part in chain:
+        again = iterations(entry)[part].get("again")
+        before = chain[: chain.index(part)][-1:] if again else []
+    else:
+        before = chain[-1:]
+    return _steps(config, entry, part) + sum(total_steps(config, entry, each) for each in before)
 
 
-def trained_parts(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """Every entry with each part of it that is trained: iterations of pretraining, then students."""
+def trained(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], UpstreamRun]]:
+    """Every encoder that is trained, with its entry: the iterations of pretraining, then the students."""
     for entry in config["ssl"]:
-        count = len(entry["pretraining"]["iterations"]) if entry["pretraining"] else 0
-        for part in (*map(iteration, range(1, 1 + count)), *(student["name"] for student in entry["students"])):
-            yield entry, part
+        for part in (*iterations(entry), *(student["name"] for student in entry["students"])):
+            for seed in config["seeds"]:
+                yield entry, UpstreamRun(entry["name"], part, seed)

@@ -44,6 +44,10 @@ def iteration_folder(wildcards, number):
     return f"{ROOT}/{upstreams.folder(wildcards.upstream, upstreams.iteration(number), wildcards.seed)}"
 
 
+def targets_folder(wildcards):
+    return f"{ROOT}/{upstreams.folder(wildcards.upstream, upstreams.targets(int(wildcards.number)), wildcards.seed)}"
+
+
 def step_of(wildcards):
     """The iteration of pretraining that a rule is about."""
     return upstream_entry(wildcards)["pretraining"]["iterations"][int(wildcards.number) - 1]
@@ -73,8 +77,7 @@ def targets_arguments(wildcards):
 
 def pretrain_inputs(wildcards):
     number = int(wildcards.number)
-    folder = f"{ROOT}/{upstreams.folder(wildcards.upstream, upstreams.targets(number), wildcards.seed)}"
-    files = [f"{folder}/{name}" for name in ("targets.ark", "targets.scp", "clusters.json")]
+    files = [f"{targets_folder(wildcards)}/{name}" for name in ("targets.ark", "targets.scp", "clusters.json")]
     again = encoder_files(iteration_folder(wildcards, number - 1)) if step_of(wildcards)["again"] else []
     return files + again + audio_files(upstream_entry(wildcards))
 
@@ -87,7 +90,7 @@ def pretrain_arguments(wildcards):
         "ssl_pretrain",
         encoder=entry["encoder"],
         head={"clusters": step["clusters"]} | {name: options[name] for name in names},
-        targets=f"{ROOT}/{upstreams.folder(wildcards.upstream, upstreams.targets(number), wildcards.seed)}",
+        targets=targets_folder(wildcards),
         training=config["training"][step["training"]],
         crop_seconds=options["crop_seconds"],
         seed=wildcards.seed,

@@ -23,6 +23,18 @@ def hint(found: Any, allowed) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def taken(where: str, names: Sequence[str], index: int) -> Iterator[str]:
+    """A name that an earlier entry has."""
+    if names.index(names[index]) != index:
+        yield f"{where}.name: {names[index]!r} is taken; allowed: a name of its own"
+
+
+def untrained(config: Mapping[str, Any], where: str, part: Mapping[str, Any]) -> Iterator[str]:
+    """A recipe that is not there, under the key `training`."""
+    if part["training"] not in config["training"]:
+        yield unknown(f"{where}.training", part["training"], "training", config["training"])
+
+
 def known_models(config: Mapping[str, Any], section: str, *keys: str) -> None:
     """Raise SecateurError if one of these keys of an entry of a section names no model."""
     models = config["models"]

@@ -12,6 +12,7 @@ from secateur.checks import (
     searches_of_the_whole,
     unfit,
     unknown,
+    untrained,
 )
 
 AGAIN = "gradient-again"
@@ -56,8 +57,7 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         yield from _times(config, where, entry)
         yield from _language_models(config, where, entry)
         if recovery := entry["recovery"]:
-            if recovery["training"] not in config["training"]:
-                yield unknown(f"{where}.recovery.training", recovery["training"], "training", config["training"])
+            yield from untrained(config, f"{where}.recovery", recovery)
             yield from _shares(f"{where}.recovery", recovery, entry)
         if entry["combine"]:
             yield from _combined(config, f"{where}.combine", entry)

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from secateur.checks import begins, corpora_of, known_models, not_of_the_whole, trained, unknown
+from secateur.checks import begins, corpora_of, known_models, not_of_the_whole, taken, trained, unknown, untrained
 from secateur.layers.runs import timed_searches, trained_name
 
 TYPES = ("ctc", "hybrid")
@@ -101,10 +101,8 @@ def _of_regularise(config: Mapping[str, Any]) -> Iterator[str]:
         names = [variant["name"] for variant in entry["variants"]]
         for number, variant in enumerate(entry["variants"]):
             below = f"{where}.variants[{number}]"
-            if names.index(variant["name"]) != number:
-                yield f"{below}.name: {variant['name']!r} is taken; allowed: a name of its own"
-            if variant["training"] not in config["training"]:
-                yield unknown(f"{below}.training", variant["training"], "training", config["training"])
+            yield from taken(below, names, number)
+            yield from untrained(config, below, variant)
             for layer in variant["intermediate_ctc"]["layers"]:
                 if layer >= layers:
                     yield f"{below}.intermediate_ctc.layers: {layer}; allowed: 1 to {layers - 1}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur import corpora, upstreams
-from secateur.checks import unknown
+from secateur.checks import taken, unknown, untrained
 
 OFFICIAL = {"er": "has no labels of emotions", "sf": "has no slots"}
 """Tasks that no corpus of transcribed speech carries, and why."""
@@ -32,7 +32,7 @@ def spell_out(config: dict[str, Any]) -> None:
     """Put a list of languages in the place of none, which is all of them."""
     for entry in config["ssl"]:
         if entry["corpus"] not in config["corpora"]:
-            continue  # _contradictions will say so
+            continue  # `contradictions` will say so
         entry["languages"] = entry["languages"] or list(config["corpora"][entry["corpus"]]["languages"])
         for options in entry["tasks"].values():
             if "languages" in options:
@@ -44,8 +44,7 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     names = [entry["name"] for entry in config["ssl"]]
     for index, entry in enumerate(config["ssl"]):
         where = f"ssl[{index}]"
-        if names.index(entry["name"]) != index:
-            yield f"{where}.name: {entry['name']!r} is taken; allowed: a name of its own"
+        yield from taken(where, names, index)
         if entry["corpus"] not in config["corpora"]:
             yield unknown(f"{where}.corpus", entry["corpus"], "corpora", config["corpora"])
             continue
@@ -80,7 +79,7 @@ def _teacher(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) ->
         yield f"{where}.encoder.conv_stride: frames every {hop} samples; allowed: multiples of 160, that of MFCCs"
     for number, iteration in enumerate(entry["pretraining"]["iterations"]):
         below = f"{where}.pretraining.iterations[{number}]"
-        yield from _training(config, below, iteration)
+        yield from untrained(config, below, iteration)
         if number == 0 and (iteration["layer"] or iteration["again"]):
             yield f"{below}: `layer` and `again`; allowed from the second iteration on, the first clusters MFCCs"
         elif iteration["layer"] and entry["encoder"] and iteration["layer"] > _depth(entry["encoder"]):
@@ -138,11 +137,10 @@ def _students(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -
     teacher = _sizes(entry)
     for number, student in enumerate(entry["students"]):
         below = f"{where}.students[{number}]"
-        if names.index(student["name"]) != number:
-            yield f"{below}.name: {student['name']!r} is taken; allowed: a name of its own"
+        yield from taken(below, names, number)
         if student["name"] in upstreams.RESERVED or student["name"].startswith(("iteration", "targets", "speed")):
             yield f"{below}.name: {student['name']!r} is the name of something else; allowed: any other"
-        yield from _training(config, below, student)
+        yield from untrained(config, below, student)
         if student["distil"] != sorted(student["distil"]):
             yield f"{below}.distil: {student['distil']}; allowed: layers in ascending order"
         if teacher:
@@ -191,11 +189,6 @@ def greatest_sparsity(encoder: Mapping[str, Any], kinds: Collection[str]) -> flo
     elif "int" in kinds:
         left -= feed_forward - width
     return 1 - left / (attention + feed_forward)
-
-
-def _training(config: Mapping[str, Any], where: str, part: Mapping[str, Any]) -> Iterator[str]:
-    if part["training"] not in config["training"]:
-        yield unknown(f"{where}.training", part["training"], "training", config["training"])
 
 
 def _task(where: str, task: str, options: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:

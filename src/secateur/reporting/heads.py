@@ -385,12 +385,9 @@ def named(tables: views.Tables, model: str) -> set[str]:
     return {model, *(f"{model}/{method}" for method in methods)}
 
 
-def blocks(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[Row]]:
+def blocks(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
     """Rows by corpus, model and search."""
-    groups: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row["corpus"], row["model"], row["search"]), []).append(row)
-    return groups
+    return views.grouped(rows, "corpus", "model", "search")
 
 
 def _by(rows: Sequence[Row], axis: str) -> dict[str, list[Row]]:

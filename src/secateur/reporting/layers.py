@@ -222,7 +222,7 @@ def _finetuned(
 def view(tables: views.Tables) -> list[Grid]:
     """By model: error rates by strategy and depth, the verdicts, and what finding the layers cost."""
     grids = []
-    for (corpus, model, search), members in _blocks(tables["layers"], "corpus", "model", "search").items():
+    for (corpus, model, search), members in views.grouped(tables["layers"], "corpus", "model", "search").items():
         where = f"{model}, {search}, {views.named(tables, corpus)}"
         chosen = averaged(members)
         about = _about(tables, corpus, model, members)
@@ -268,7 +268,7 @@ def _verdicts(where: str, judged: Sequence[Row], about: str) -> Grid:
 def speed_view(tables: views.Tables) -> list[Grid]:
     """Real-time factors by depth."""
     grids = []
-    for (corpus, model), members in _blocks(tables["depth_rtf"], "corpus", "model").items():
+    for (corpus, model), members in views.grouped(tables["depth_rtf"], "corpus", "model").items():
 
         def cells(row: Row) -> list[tuple[str, Cell]]:
             return [
@@ -292,7 +292,7 @@ def speed_view(tables: views.Tables) -> list[Grid]:
 def finetune_view(tables: views.Tables) -> list[Grid]:
     """Losses and error rates of late regularisers."""
     grids = []
-    for (corpus, model), members in _blocks(tables["finetune"], "corpus", "model").items():
+    for (corpus, model), members in views.grouped(tables["finetune"], "corpus", "model").items():
         headings = dict(zip(LOSSES, ("Loss before", "With intermediate CTC", "Highest", "At last"), strict=True))
 
         def cells(row: Row, headings: Mapping[str, str] = headings) -> list[tuple[str, Cell]]:
@@ -326,13 +326,6 @@ def row_scratch(members: Sequence[Row]) -> str:
 def averaged(rows: Sequence[Row]) -> list[Row]:
     """The rows of the mean over languages; if there is one language, its own."""
     return [row for row in rows if row["language"] == "avg"] or list(rows)
-
-
-def _blocks(rows: Sequence[Row], *axes: str) -> dict[tuple[str, ...], list[Row]]:
-    groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[axis] for axis in axes), []).append(row)
-    return groups
 
 
 def _about(tables: views.Tables, corpus: str, model: str, rows: Sequence[Row], named: set[str] | None = None) -> str:

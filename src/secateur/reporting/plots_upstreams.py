@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 
 from secateur.reporting import drawing
 from secateur.reporting.drawing import MARKERS, NothingToShow, Tables
-from secateur.reporting.upstreams import SCORE
+from secateur.reporting.upstreams import SCORE, own
 from secateur.upstreams import FBANK
 
 
@@ -15,7 +15,7 @@ def superb(tables: Tables) -> Figure:
     rows = [row for row in tables["superb"] if row["task"] == SCORE]
     if not rows:
         raise NothingToShow("no tasks were scored, or none tells the teacher from log-mel features")
-    sizes = {(row["upstream"], row["model"], row["seed"]): float(row["parameters"]) for row in tables["structured"]}
+    sizes = {(row["upstream"], row["model"], row["seed"]): float(row["parameters"]) for row in own(tables)}
     groups = drawing.grouped(rows, lambda row: row["upstream"])
     figure, axes = drawing.panels(len(groups), columns=1, height=3.6)
     for ax, (upstream, members) in zip(axes, groups.items(), strict=True):

@@ -3,8 +3,10 @@
 The published figures beside them are of WavLM base pretrained on LibriSpeech and of SUPERB's own tasks.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -16,6 +18,8 @@ from secateur.reporting.results import Results
 from secateur.reporting.superb import superb_score, telling
 from secateur.upstreams import FBANK, TASKS, TEACHER, UpstreamRun
 
+OWN = "own"
+"""The size of an encoder as it was trained; its time is also measured in WavLM base's."""
 SCORE = "score"
 """The task that Eq. 6 of S4 stands under."""
 SCORES_COLUMNS = (
@@ -32,8 +36,9 @@ GATES_COLUMNS = (
     "source",
 )
 BLOCKS_COLUMNS = ("corpus", "upstream", "model", "seed", "layer", "attention", "feed_forward", "source")
-WHOLE_HEADS = "heads"
-FINE = {"qk", "vo"}
+FINE = {"mha", "ffn", "qk", "vo", "int"}
+WHOLE_HEADS = {"mha", "ffn", "heads", "int"}
+"""The document's gates, with and without fine-grained head pruning."""
 NAMES = {"wavlm": "WavLM Base", "hubert": "HuBERT Base", "wav2vec2": "w2v2 Base"}
 DISTILLED = {"wavlm": "DistilWavLM", "hubert": "DistilHuBERT"}
 
@@ -98,7 +103,7 @@ def structured(results: Results) -> Iterator[dict[str, Any]]:
                     yield {
                         **_axes(entry, run),
                         **_student(results, entry, run),
-                        "size": "WavLM base's, random weights" if base else "own",
+                        "size": "WavLM base's, random weights" if base else OWN,
                         **{key: row[key] for key in ("parameters", "macs_per_second")},
                         "audio_seconds": timed["audio_seconds"],
                         "seconds": median(row["seconds"]),
@@ -113,7 +118,9 @@ def structured(results: Results) -> Iterator[dict[str, Any]]:
 
 def gates(results: Results) -> Iterator[dict[str, Any]]:
     """How the gates of blocks closed in training, and the sparsity and its price with them."""
-    for entry, run in _pruned(results):
+    for entry, run in upstreams.runs(results.config):
+        if not upstreams.pruned(entry, run):
+            continue
         source = f"{run.folder}/gates.tsv"
         for row in results.tsv(source, "step", "z_mha", "z_ffn", "sparsity", "target"):
             yield {**_axes(entry, run), **row, "source": source}
@@ -127,7 +134,7 @@ def blocks(results: Results) -> Iterator[dict[str, Any]]:
     for entry, run in upstreams.runs(results.config):
         if run.model == FBANK:
             continue
-        source = f"{_folder(entry, run)}/config.json"
+        source = f"{_folder(results, entry, run)}/config.json"
         config = results.json(source, "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size")
         width, heads = config["hidden_size"], config["num_attention_heads"]
         whole = {"heads": range(heads), "qk": [width // heads] * heads, "vo": [width // heads] * heads}
@@ -145,20 +152,15 @@ def blocks(results: Results) -> Iterator[dict[str, Any]]:
 
 
 def trainings(config: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Axes and folder of every training of this section: iterations of pretraining, and students."""
-    for entry, part in upstreams.trained_parts(config):
-        for seed in config["seeds"]:
-            axes = {"corpus": entry["corpus"], "model": f"{entry['name']}/{part}", "scope": "all", "seed": seed}
-            yield axes, upstreams.folder(entry["name"], part, seed)
+    """Axes and folder of every training of this section."""
+    for entry, run in upstreams.trained(config):
+        axes = {"corpus": entry["corpus"], "model": f"{run.name}/{run.model}", "scope": "all", "seed": run.seed}
+        yield axes, run.folder
 
 
 def totals(config: Mapping[str, Any]) -> dict[str, int]:
     """The steps behind every training, by its folder."""
-    return {
-        upstreams.folder(entry["name"], part, seed): upstreams.total_steps(config, entry, part)
-        for entry, part in upstreams.trained_parts(config)
-        for seed in config["seeds"]
-    }
+    return {run.folder: upstreams.total_steps(config, entry, run.model) for entry, run in upstreams.trained(config)}
 
 
 def _axes(entry: Mapping[str, Any], run: UpstreamRun) -> dict[str, Any]:
@@ -172,20 +174,16 @@ def _values(tasks: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     }
 
 
-def _pruned(results: Results) -> Iterator[tuple[Mapping[str, Any], UpstreamRun]]:
-    for entry, run in upstreams.runs(results.config):
-        if run.model not in upstreams.RESERVED and upstreams.gated(upstreams.student_of(entry, run.model)):
-            yield entry, run
-
-
-def _folder(entry: Mapping[str, Any], run: UpstreamRun) -> str:
-    """The checkpoint of an encoder, relative to the study's folder unless it is one of the user's."""
-    return upstreams.teacher_folder(entry, run.seed, ".").removeprefix("./") if run.model == TEACHER else run.folder
+def _folder(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> str:
+    """The checkpoint of an encoder, relative to the study's folder."""
+    if run.model != TEACHER:
+        return run.folder
+    return Path(os.path.relpath(upstreams.teacher_folder(entry, run.seed, str(results.root)), results.root)).as_posix()
 
 
 def _record(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> str:
     """The `run.json` of an encoder's training; empty for a teacher that was given."""
-    return "" if run.model == TEACHER and entry["folder"] else f"{_folder(entry, run)}/run.json"
+    return "" if run.model == TEACHER and entry["folder"] else f"{_folder(results, entry, run)}/run.json"
 
 
 def _student(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> dict[str, Any]:
@@ -198,15 +196,16 @@ def _student(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> di
     student = upstreams.student_of(entry, run.model)
     made = {"type": student["type"], "sparsity_target": student.get("sparsity")}
     if upstreams.gated(student):
-        made |= {"fahp": set(student["kinds"]) >= FINE, "ste": student["straight_through"]}
+        made |= {"fahp": {"qk", "vo"} <= set(student["kinds"]), "ste": student["straight_through"]}
     return made | facts
 
 
 def _published_name(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> str:
     """The row of the document's tables that an encoder is like; empty where there is none."""
-    kind = results.json(f"{_folder(entry, replace(run, model=TEACHER))}/config.json", "model_type")["model_type"]
     if run.model == FBANK:
         return ""
+    teacher = _folder(results, entry, replace(run, model=TEACHER))
+    kind = results.json(f"{teacher}/config.json", "model_type")["model_type"]
     if run.model == TEACHER:
         return NAMES.get(kind, "")
     student = upstreams.student_of(entry, run.model)
@@ -214,10 +213,9 @@ def _published_name(results: Results, entry: Mapping[str, Any], run: UpstreamRun
         return DISTILLED.get(kind, "")
     if student["type"] != "gates" or kind != "wavlm" or student["sparsity"] != published.S4_SPARSITY:
         return ""
-    if set(student["kinds"]) == {"mha", "ffn", "qk", "vo", "int"}:
+    if set(student["kinds"]) == FINE:
         return "Proposed" if student["straight_through"] else "w/o STE"
-    without = {"mha", "ffn", WHOLE_HEADS, "int"}
-    return "w/o FAHP" if set(student["kinds"]) == without and student["straight_through"] else ""
+    return "w/o FAHP" if set(student["kinds"]) == WHOLE_HEADS and student["straight_through"] else ""
 
 
 # --- for reading
@@ -226,8 +224,8 @@ def _published_name(results: Results, entry: Mapping[str, Any], run: UpstreamRun
 def view(tables: views.Tables) -> list[Grid]:
     """All tasks of all encoders, measured and published, and without straight-through gradients (S4, tables 1, 3)."""
     grids = []
-    for (corpus, upstream), rows in _entries(tables["superb"]).items():
-        parameters = {row["model"]: row for row in tables["structured"] if row["upstream"] == upstream}
+    for (corpus, upstream), rows in views.grouped(tables["superb"], "corpus", "upstream").items():
+        parameters = {row["model"]: row for row in own(tables) if row["upstream"] == upstream}
 
         def cells(row: Row, parameters: Mapping[str, Row] = parameters) -> list[tuple[str, Cell]]:
             known = parameters.get(row["model"])
@@ -260,9 +258,14 @@ def view(tables: views.Tables) -> list[Grid]:
     return grids
 
 
+def own(tables: views.Tables) -> list[Row]:
+    """The rows of `structured` about encoders of their own size."""
+    return [row for row in tables["structured"] if row["size"] == OWN]
+
+
 def _without_ste(tables: views.Tables, upstream: str) -> list[str]:
     """Models that differ in straight-through gradients alone."""
-    made = {row["model"]: row for row in tables["structured"] if row["upstream"] == upstream and row["ste"]}
+    made = {row["model"]: row for row in own(tables) if row["upstream"] == upstream and row["ste"]}
     groups: dict[tuple[str, ...], set[str]] = {}
     for row in made.values():
         groups.setdefault((row["fahp"], row["sparsity_target"]), set()).add(row["ste"])
@@ -272,7 +275,7 @@ def _without_ste(tables: views.Tables, upstream: str) -> list[str]:
 def structured_view(tables: views.Tables) -> list[Grid]:
     """Parameters, arithmetic and time of encoders (S4, table 2)."""
     grids = []
-    for (corpus, upstream), rows in _entries(tables["structured"]).items():
+    for (corpus, upstream), rows in views.grouped(tables["structured"], "corpus", "upstream").items():
 
         def cells(row: Row) -> list[tuple[str, Cell]]:
             heading = {"published_parameters": "published (M)", "published_speedup": "published speed-up"}
@@ -324,13 +327,4 @@ def _about(tables: views.Tables, corpus: str, upstream: str, rows: Sequence[Row]
         for run in tables["runs"]
         if run["stage"] == "upstream" and run["model"].startswith(f"{upstream}/") and run["corpus"] == corpus
     ]
-    seeds = sorted({row["seed"] for row in rows}, key=int)
-    budget = f" Budget: {views.effort(trained)}." if trained else ""
-    return f"{views.speech(tables, corpus)}{budget} Seeds: {len(seeds)} ({', '.join(seeds)})."
-
-
-def _entries(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row["corpus"], row["upstream"]), []).append(row)
-    return groups
+    return views.summary(tables, corpus, rows, trained)

@@ -148,6 +148,14 @@ def by_corpus(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return groups
 
 
+def grouped(rows: Iterable[Row], *axes: str) -> dict[tuple[str, ...], list[Row]]:
+    """Rows by their values of some columns, in order."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[axis] for axis in axes), []).append(row)
+    return groups
+
+
 def synthetic(tables: Tables, corpus: str) -> bool:
     """Whether any speech of the corpus was made by a machine."""
     return any(row["synthetic"].lower() == "true" for row in tables["corpora"] if row["corpus"] == corpus)
@@ -216,6 +224,11 @@ def about(tables: Tables, corpus: str, rows: Sequence[Row], named: set[str]) -> 
         and run["scope"] == "all"
         and (run["model"] if run["method"] == "dense" else f"{run['model']}/{run['method']}") in named
     ]
+    return summary(tables, corpus, rows, trained)
+
+
+def summary(tables: Tables, corpus: str, rows: Sequence[Row], trained: Sequence[Row]) -> str:
+    """Corpus, budget and seeds of `rows`, by the rows of `runs` of what was trained for them."""
     seeds = sorted({row["seed"] for row in rows}, key=int)
     budget = f" Budget: {effort(trained)}." if trained else ""
     return f"{speech(tables, corpus)}{budget} Seeds: {len(seeds)} ({', '.join(seeds)})."

@@ -7,7 +7,9 @@ from secateur.files import read_json, write_json, write_tsv
 from secateur.reporting import plots
 from secateur.reporting.figures import write_figures
 from secateur.reporting.report import write_report
+from secateur.reporting.results import Results
 from secateur.reporting.tables import read_tables, write_tables
+from secateur.reporting.upstreams import blocks, view
 
 GATES = {"type": "gates", "training": "acoustic", "sparsity": 0.8, "kinds": ["mha", "ffn", "qk", "vo", "int"]}
 ENTRY = {
@@ -20,7 +22,7 @@ ENTRY = {
         {"name": "without-ste", "straight_through": False, **GATES},
         {"name": "distilled", "type": "layers", "training": "acoustic"},
     ],
-    "speed": {"base": False},
+    "speed": {"base": True},
 }
 # Word error rate, and accuracy, which the teacher does not improve, of each model.
 SCORES = {
@@ -87,6 +89,8 @@ def encoders(tmp_path_factory, write_study):
     ]
     about = {"device": "cpu", "threads": 1, "audio_seconds": 60.0, "models": models}
     write_json(root / upstreams.speed_file("small", 0, base=False), about)
+    large = [row | {"parameters": 10**6 * row["parameters"]} for row in models]
+    write_json(root / upstreams.speed_file("small", 0, base=True), about | {"models": large})
     write_tables(config, root)
     write_figures(root / "tables", root / "figures")
     return config, root, read_tables(root / "tables")
@@ -115,10 +119,27 @@ def test_published_figures_stand_beside_their_like(encoders):
 
 def test_speed_is_the_median_of_runs_in_turn(encoders):
     _, _, tables = encoders
-    teacher, pruned, _ = tables["structured"]
+    teacher, pruned, _ = rows_of(tables["structured"], size="own")
     assert [float(pruned[name]) for name in ("speedup", "speedup_low", "speedup_high")] == [3.0, 2.0, 4.0]
     assert (teacher["speedup"], teacher["sparsity"], pruned["sparsity"]) == ("1.0", "0.0", "0.79")
     assert (pruned["fahp"], pruned["ste"], pruned["published_speedup"]) == ("true", "true", "1.99")
+
+
+def test_tasks_are_shown_with_the_encoders_own_size(encoders):
+    _, _, tables = encoders
+    grid = view(tables)[0]
+    place = grid.header.index("Parameters (M)")
+    sizes = {str(row[0]): row[place].value for row in grid.rows}
+    assert sizes["teacher"] == pytest.approx(0.001) and sizes["proposed"] == pytest.approx(0.002)
+
+
+def test_a_users_folder_is_found_wherever_the_clone_is(encoders, monkeypatch):
+    config, root, _ = encoders
+    monkeypatch.chdir(root.parent)
+    write_json(root.parent / "models" / "config.json", CONFIG)
+    given = ENTRY | {"folder": "models", "pretraining": None}
+    found = [row for row in blocks(Results(config | {"ssl": [given]}, root)) if row["model"] == "teacher"]
+    assert len(found) == 2 and {row["source"] for row in found} == {"../models/config.json"}
 
 
 def test_blocks_count_what_compaction_leaves(encoders):
