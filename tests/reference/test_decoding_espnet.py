@@ -6,6 +6,7 @@ import torch
 from espnet.nets.beam_search import BeamSearch
 from espnet.nets.scorers.ctc import CTCPrefixScorer
 from espnet.nets.scorers.length_bonus import LengthBonus
+from tiny import ENCODER, LM
 
 from secateur.decoding import Recognizer, decode
 from secateur.models import build_model
@@ -16,23 +17,13 @@ CONFIG = {
     "features": 20,
     "input": "stack",
     "stack": 4,
-    "encoder": {
-        "type": "conformer",
-        "layers": 2,
-        "dim": 16,
-        "heads": 2,
-        "ffn": 32,
-        "dropout": 0.1,
-        "attention_dropout": 0.0,
-        "kernel": 5,
-    },
+    "encoder": ENCODER | {"type": "conformer", "layers": 2},
     "intermediate_ctc": {"layers": [1], "weight": 0.3},
     "stochastic_depth": 0.0,
     "decoder": {"layers": 1, "heads": 2, "ffn": 32, "dropout": 0.1},
     "ctc_weight": 0.3,
     "label_smoothing": 0.1,
 }
-LM_CONFIG = {"type": "transformer_lm", "embedding": 8, "dim": 16, "heads": 2, "layers": 1, "ffn": 32, "dropout": 0.1}
 
 
 def sharpened(layer, factor):
@@ -67,7 +58,7 @@ def test_beam_agrees_with_the_search_without_batches(kind, with_lm, length_bonus
     torch.manual_seed(3)
     model = build_model(CONFIG | {"type": kind}, TOKENS).eval()
     sharpened(model.ctc.ctc_lo, 8)
-    lm = build_model(LM_CONFIG, TOKENS).eval().lm if with_lm else None
+    lm = build_model(LM, TOKENS).eval().lm if with_lm else None
     if lm:
         sharpened(lm.decoder, 8)
     if kind == "hybrid":

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tiny import ENCODER
 
 from secateur.decoding import Recognizer, decode
 from secateur.errors import SecateurError
@@ -10,28 +11,13 @@ from secateur.models import build_model
 from secateur.tokens import Tokenizer
 
 TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefgh", "<sos/eos>"]
-ENCODER = {
-    "type": "emformer",
-    "layers": 2,
-    "dim": 16,
-    "heads": 2,
-    "ffn": 32,
-    "dropout": 0.1,
-    "attention_dropout": 0.0,
-    "kernel": 5,
-    "segment": 4,
-    "left_context": 8,
-    "right_context": 2,
-    "memory": 2,
-    "positions": True,
-    "convolution": 3,
-}
+STREAMING = {"segment": 4, "left_context": 8, "right_context": 2, "memory": 2, "positions": True, "convolution": 3}
 CONFIG = {
     "type": "rnnt",
     "features": 20,
     "input": "stack",
     "stack": 4,
-    "encoder": ENCODER,
+    "encoder": ENCODER | {"type": "emformer", "layers": 2} | STREAMING,
     "stochastic_depth": 0.0,
     "predictor": {"embedding": 8, "dim": 16, "layers": 1, "dropout": 0.0},
     "joiner": {"dim": 16},
