@@ -15,9 +15,9 @@ PRETRAINED = {
     "folder": None,
     "pretraining": {"iterations": [{"training": "first"}, {"training": "second"}]},
     "students": STUDENTS,
-    "speed": {"base": True},
+    "speed": {"base": 10},
 }
-GIVEN = PRETRAINED | {"name": "given", "folder": "/models/wavlm-base", "pretraining": None, "speed": {"base": False}}
+GIVEN = PRETRAINED | {"name": "given", "folder": "/models/wavlm-base", "pretraining": None, "speed": {"base": None}}
 CONFIG = {
     "seeds": [1, 2],
     "ssl": [PRETRAINED, GIVEN],

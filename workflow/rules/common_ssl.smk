@@ -174,7 +174,8 @@ def speed_inputs(wildcards):
 
 def speed_arguments(wildcards):
     entry = upstream_entry(wildcards)
-    extra = {"most_seconds": entry["speed"]["seconds"]} if entry["speed"]["seconds"] else {}
+    base = wildcards.size == "base"
+    seconds = entry["speed"]["base" if base else "seconds"]
     return command(
         "ssl_speed",
         encoders=[upstream_folder(entry, model, wildcards.seed) for model in speed_models(entry)],
@@ -182,6 +183,6 @@ def speed_arguments(wildcards):
         data=audio_of(entry, ("dev",))["dev"],
         runs=entry["speed"]["runs"],
         device=config["device"],
-        **extra,
-        **({"base": True} if wildcards.size == "base" else {}),
+        **({"most_seconds": seconds} if seconds else {}),
+        **({"base": True} if base else {}),
     )

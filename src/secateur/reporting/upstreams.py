@@ -285,6 +285,7 @@ def structured_view(tables: views.Tables) -> list[Grid]:
                 ("Sparsity (%)", measure(row, "sparsity", 1, 100)),
                 ("Parameters (M)", measure(row, "parameters", 3, 1e-6)),
                 ("MMAC per s of speech", measure(row, "macs_per_second", 1, 1e-6)),
+                ("Audio (s)", measure(row, "audio_seconds", 0)),
                 ("Seconds", measure(row, "seconds", 2)),
                 ("Speed-up", measure(row, "speedup", 2, interval=True)),
                 *beside,
@@ -293,12 +294,11 @@ def structured_view(tables: views.Tables) -> list[Grid]:
         index = ("model", "type", "fahp", "ste", "size", "device", "threads")
         title = f"What structured pruning leaves: {upstream}, {views.named(tables, corpus)}"
         grid = pivot(title, rows, index, cells, keep=("model", "type"))
-        audio = max(float(row["audio_seconds"]) for row in rows)
         notes = [
             "Sparsity: of the parameters of the Transformer's blocks. After training, the gates with the lowest log α "
-            "close until the target is met, by one threshold for all kinds; a block that alone would overshoot is "
-            f"passed over. Seconds: features of {audio:.0f} s of dev audio, one utterance at a time, median of runs in "
-            "which all encoders take turns; in brackets the least and the greatest speed-up of a run.",
+            "close until the target is met, by one threshold for all kinds; one that alone would overshoot (a block) "
+            "is passed over, unless it comes nearest. Seconds: features of so much dev audio, one utterance at a time, "
+            "median of runs in which all encoders take turns; in brackets a run's least and greatest speed-up.",
             "fahp: fine-grained head pruning; ste: straight-through gradients.",
             published.S4_SPEED_NOTE if any(row["published_speedup"] for row in rows) else "",
             _about(tables, corpus, upstream, rows),

@@ -126,6 +126,10 @@ class Distillation(nn.Module):
             self.lambdas = nn.Parameter(torch.tensor(lambdas, dtype=torch.float32))
             self.lambdas.rate = lambda_rate
 
+    @property
+    def teacher(self) -> Encoder:
+        return self._teacher[0]
+
     def forward(
         self, waveforms: torch.Tensor, lengths: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
@@ -133,7 +137,7 @@ class Distillation(nn.Module):
 
         In evaluation, gates are deterministic.
         """
-        teacher = self._teacher[0].to(waveforms.device)
+        teacher = self.teacher.to(waveforms.device)
         with torch.no_grad():
             features, frames = teacher.features(waveforms, lengths)
             wanted = teacher.contextualize(features, frames)

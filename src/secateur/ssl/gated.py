@@ -92,7 +92,9 @@ class EncoderGates(nn.Module):
         Where the gates that are 0 at inference leave too much, more close in the order of their log α, smallest first;
         where too much is gone, gates open again, largest log α first. What is searched for, by bisection, is one
         threshold for the gates of all kinds. A gate that alone would overshoot the target (a whole block) is passed
-        over, and the search goes on among the rest. A gate that opens again has its mean E[z] as its value.
+        over, and the search goes on among the rest; if that leaves the sparsity further from the target than one of
+        the gates passed over would, the one that comes nearest follows. A gate that opens again has its mean E[z] as
+        its value.
         """
         log_alpha = self._flat()
         values = deterministic(log_alpha)
@@ -106,19 +108,28 @@ class EncoderGates(nn.Module):
         order = torch.sort(log_alpha[candidates], descending=not closing, stable=True).indices
         candidates = candidates[order].tolist()
 
-        def overshoots(chosen: list[int]) -> bool:
+        def reached(chosen: list[int]) -> float:
             opened[chosen] = not closing
-            reached = gone()
+            sparsity = gone()
             opened[chosen] = closing
-            return reached > target if closing else reached < target
+            return sparsity
 
+        def overshoots(chosen: list[int]) -> bool:
+            return reached(chosen) > target if closing else reached(chosen) < target
+
+        passed = []
         while candidates and abs(gone() - target) > CLOSE_ENOUGH:
             low, high = 0, len(candidates)  # the first `low` never overshoot
             while low < high:
                 middle = (low + high + 1) // 2
                 low, high = (low, middle - 1) if overshoots(candidates[:middle]) else (middle, high)
             opened[candidates[:low]] = not closing
+            passed += candidates[low : low + 1]
             candidates = candidates[low + 1 :]
+        if passed and abs(gone() - target) > CLOSE_ENOUGH:
+            nearest = min(passed, key=lambda gate: abs(reached([gate]) - target))
+            if abs(reached([nearest]) - target) < abs(gone() - target):
+                opened[nearest] = not closing
         values = torch.where(opened, torch.where(values > 0, values, mean(log_alpha).to(values.dtype)), 0.0)
         return self._opened(self._split(values))
 
@@ -163,6 +174,12 @@ def sparsity(gates: Gates, config: EncoderConfig) -> torch.Tensor:
     """The share of the prunable parameters that is gone; see `remaining`."""
     whole = remaining(open_gates(config, gates["mha"]), config).sum()
     return 1 - remaining(gates, config).sum() / whole
+
+
+def block_parameters(encoder: Encoder) -> int:
+    """Parameters in the attention and feed-forward blocks of an encoder: those that are prunable, see `remaining`."""
+    blocks = [block for layer in encoder.encoder.layers for block in (layer.attention, layer.feed_forward)]
+    return sum(parameter.numel() for block in blocks for parameter in block.parameters())
 
 
 def fold(encoder: Encoder, gates: Gates) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ from secateur.models import save_tensors
 from secateur.ssl.checkpoints import save_encoder
 from secateur.ssl.distillation import Distillation, LayerPairs, PredictionHeads, SparsityTarget
 from secateur.ssl.encoder import Encoder
-from secateur.ssl.gated import EncoderGates, compact, sparsity
+from secateur.ssl.gated import EncoderGates, block_parameters, compact
 from secateur.ssl.magnitude import magnitude_gates
 
 
@@ -68,11 +68,11 @@ def save_student(
     student = model.student
     if target is not None:
         gates = model.gates.settle(target.target)
-        record["sparsity"] = float(sparsity({kind: (z > 0).double() for kind, z in gates.items()}, student.config))
         record["expected_sparsity"] = model.gates.expected_sparsity().item()
         tensors = {kind: value.clone() for kind, value in gates.items()}
         tensors |= {f"log_alpha.{kind}": value for kind, value in model.gates.log_alpha.items()}
         save_tensors(Path(arguments.output) / "gates.safetensors", tensors)
         student = compact(student, gates)
     save_encoder(arguments.output, student)
+    record["sparsity"] = 1 - block_parameters(student) / block_parameters(model.teacher)
     record["parameters"] = sum(parameter.numel() for parameter in student.parameters())

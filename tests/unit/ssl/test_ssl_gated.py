@@ -15,7 +15,18 @@ from secateur.files import write_json
 from secateur.ssl import load_upstream
 from secateur.ssl.checkpoints import save_encoder
 from secateur.ssl.encoder import TYPES, Encoder, EncoderConfig
-from secateur.ssl.gated import FINE, KINDS, WHOLE_HEADS, EncoderGates, compact, fold, gate_shapes, open_gates, remaining
+from secateur.ssl.gated import (
+    FINE,
+    KINDS,
+    WHOLE_HEADS,
+    EncoderGates,
+    block_parameters,
+    compact,
+    fold,
+    gate_shapes,
+    open_gates,
+    remaining,
+)
 from secateur.ssl.gated import sparsity as sparsity_of
 from secateur.structured.compaction import NoBlock
 from secateur.structured.gates import mean
@@ -105,6 +116,7 @@ def test_parameters_as_a_function_of_gates_are_those_of_the_compacted_encoder(se
     whole = remaining(open_gates(config, torch.ones((), dtype=torch.float64)), config)
     assert whole.sum() == BLOCKS + (config is CONFIG) * 3 * (3 + 8 * 5)
     assert count(model) - count(smaller) == whole.sum() - left.sum()
+    assert (block_parameters(model), block_parameters(smaller)) == (whole.sum(), left.sum())
     for layer, wanted in zip(smaller.encoder.layers, left, strict=True):
         assert count(layer.attention) + count(layer.feed_forward) == wanted
 
@@ -282,6 +294,19 @@ def test_a_whole_block_that_would_overshoot_is_passed_over():
     closed = torch.nonzero(settled["int"] == 0).tolist()
     assert closed == [[0, 0], [0, 1]]
     assert gates.settle(1.001 * block)["ffn"].tolist()[2] == 0
+
+
+@pytest.mark.parametrize("log_alpha", [-4.0, 4.0])
+def test_equal_gates_settle_at_the_nearest_number(log_alpha):
+    """Of gates on heads alone, all of one size: never more than half a head from the target, closing or opening."""
+    gates = EncoderGates(CONFIG, ["heads"], True, log_alpha, 1.0)
+    with torch.no_grad():
+        gates.log_alpha["heads"] += torch.rand(gates.log_alpha["heads"].shape)
+    closed = open_gates(CONFIG) | {"heads": torch.zeros_like(gates.log_alpha["heads"])}
+    head = float(sparsity_of(closed, CONFIG)) / closed["heads"].numel()
+    for heads in torch.linspace(0.3, closed["heads"].numel() - 0.3, 20).tolist():
+        settled = gates.settle(heads * head)
+        assert int((settled["heads"] == 0).sum()) == round(heads)
 
 
 def test_gates_that_cannot_be_are_refused():
