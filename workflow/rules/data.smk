@@ -8,6 +8,7 @@ rule fetch:
         "data/{corpus}/{language}/fetched.json",
     log:
         f"{LOGS}/fetch/{{corpus}}/{{language}}.log",
+    priority: FIRST
     localrule: True  # a cluster's nodes reach no network
     conda:
         "../../envs/train.yaml"
@@ -34,6 +35,7 @@ for corpus in config["corpora"]:
             f"{LOGS}/prepare/{corpus}/{{language}}.log",
         benchmark:
             f"{BENCHMARKS}/prepare/{corpus}/{{language}}.tsv"
+        priority: FIRST
         conda:
             "../../envs/train.yaml"
         params:
@@ -50,6 +52,7 @@ rule tokens:
         pieces=tokens_files("{corpus}")[1:],
     log:
         f"{LOGS}/tokens/{{corpus}}.log",
+    priority: FIRST
     conda:
         "../../envs/train.yaml"
     params:
@@ -71,6 +74,7 @@ rule validate:
         f"{ROOT}/validation/{{corpus}}.tsv",
     log:
         f"{LOGS}/validate/{{corpus}}.log",
+    priority: FIRST
     conda:
         "../../envs/train.yaml"
     params:
@@ -104,9 +108,10 @@ rule features:
         f"{LOGS}/features/{{corpus}}/{{language}}/{{split}}.log",
     benchmark:
         f"{BENCHMARKS}/features/{{corpus}}/{{language}}/{{split}}.tsv"
+    priority: FIRST
     conda:
         "../../envs/train.yaml"
-    threads: 4
+    threads: FEATURE_THREADS
     params:
         arguments=lambda wildcards: command(
             "features",
