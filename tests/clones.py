@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -46,7 +48,7 @@ class Clone:
         return subprocess.Popen(
             [*command, "--", *arguments],
             cwd=self.folder,
-            env=self.environment,
+            env=options.pop("env", self.environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -57,6 +59,15 @@ class Clone:
     def launch(self, *arguments: str, seconds: float = 1800, check: bool = True, **options: Any) -> tuple[int, str]:
         """Run the launcher to its end: its exit status, which must be 0 if `check`, and what it said."""
         return finished(self.start(*arguments, **options), seconds, check)
+
+    def repeatable_study(self) -> str:
+        """Write the smoke study without the order of heads that goes by measured times, and so by chance; its path."""
+        study = yaml.safe_load((self.folder / "workflow/studies/smoke.yaml").read_text())
+        for entry in study["heads"]:
+            entry["policies"].remove("latency-aware")
+        path = self.folder / "repeatable.yaml"
+        path.write_text(yaml.safe_dump(study))
+        return str(path)
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """How many jobs of each rule a dry run announces, but for `all`."""

@@ -15,15 +15,18 @@ from typing import Any
 MEASURED = {
     # run.json, and the table `runs`
     *("host", "load", "started", "seconds", "cpu_seconds", "peak_memory_bytes"),
-    # decoding times, per utterance and in all
-    *("encoder_s", "search_s", "lm_s", "total_s", "p50_s", "p95_s", "rtf"),
+    # decoding times, per utterance and in all, with their intervals; times of searching for layers; memory
+    *("encoder_s", "search_s", "lm_s", "total_s", "total_s_low", "total_s_high", "p50_s", "p95_s"),
+    *("rtf", "rtf_low", "rtf_high", "lm_share", "lm_share_low", "lm_share_high", "search_seconds", "peak_memory"),
+    # of times; the one of sizes, in the table `storage`, follows from columns that are compared
+    *("ratio", "ratio_low", "ratio_high", "speedup", "speedup_low", "speedup_high"),
 }
-"""Names of columns and keys whose values are times, or tell where and when something ran."""
+"""Names of columns and keys whose values are times or memory, or tell where and when something ran."""
 OF_MEASUREMENTS = {
     "benchmarks",  # Snakemake's own times
     "report",  # holds all tables and figures
-    "figures/latency.svg",
-    "figures/tradeoff.svg",
+    *(f"figures/{name}.svg" for name in ("depth", "heads", "latency", "lm", "tradeoff")),
+    *(f"tables/{name}.{ending}" for name in ("depth_rtf", "locality") for ending in ("tsv", "md", "tex")),
 }
 """Files and folders that are made of measurements."""
 

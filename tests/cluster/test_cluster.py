@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -120,11 +121,12 @@ def whole(prepared) -> bytes:
     return prepared[1]
 
 
-def job_in_training(cluster: Cluster, site: Site) -> dict[str, str]:
-    """Wait until a job that trains has saved its state; the job."""
+def job_in_training(cluster: Cluster, site: Site, process: subprocess.Popen) -> dict[str, str]:
+    """Wait until a job that trains has saved its state, of a run that goes on; the job."""
     state = site.file(f"{MODEL}/resume/state.safetensors")
     before = state.stat().st_mtime_ns if state.exists() else 0
-    wait_for(lambda: state.exists() and state.stat().st_mtime_ns > before, SECONDS)
+    wait_for(lambda: process.poll() is not None or (state.exists() and state.stat().st_mtime_ns > before), SECONDS)
+    assert process.poll() is None, process.communicate()[0]
     return next(job for job in cluster.jobs("RUNNING") if "rule_train_" in job["comment"])
 
 
@@ -137,7 +139,7 @@ def clean(site: Site) -> bool:
 @both_kinds
 def test_a_job_whose_node_is_lost_goes_on_elsewhere(cluster, site, whole):
     process = site.start(TARGET)
-    job = job_in_training(cluster, site)
+    job = job_in_training(cluster, site, process)
     cluster.lose_node(job["node"])
     try:
         _, said = finished(process, SECONDS)
@@ -149,7 +151,7 @@ def test_a_job_whose_node_is_lost_goes_on_elsewhere(cluster, site, whole):
 
 def test_a_cancelled_job_is_repeated(cluster, site, whole):
     process = site.start(TARGET)
-    run("scancel", job_in_training(cluster, site)["id"])
+    run("scancel", job_in_training(cluster, site, process)["id"])
     _, said = finished(process, SECONDS)
     assert "CANCELLED" in said
     assert site.file(TARGET).read_bytes() == whole and site.resumed
@@ -166,7 +168,7 @@ def test_a_job_over_its_memory_is_repeated_with_more(cluster, site, whole):
 def test_a_job_over_its_time_is_repeated_with_more_and_goes_on(cluster, site, whole):
     """It hangs, too: nothing but the limit ends it."""
     process = site.start(TARGET, "--set-resources", "train:runtime=1 + 59 * (attempt - 1)", "train:mem_mb=4000")
-    job = job_in_training(cluster, site)
+    job = job_in_training(cluster, site, process)
     for pid in processes():
         if f"SLURM_JOB_ID={job['id']}" in read(pid, "environ").split("\0") and "train.py" in read(pid, "cmdline"):
             os.kill(pid, signal.SIGSTOP)
@@ -189,7 +191,7 @@ def test_a_refused_submission_is_told_and_the_same_command_goes_on_later(cluster
 @both_kinds
 def test_a_controller_that_is_away_is_waited_for(cluster, site, whole):
     process = site.start(TARGET)
-    job_in_training(cluster, site)
+    job_in_training(cluster, site, process)
     cluster.stop_controller()
     time.sleep(60)
     assert process.poll() is None
@@ -201,7 +203,7 @@ def test_a_controller_that_is_away_is_waited_for(cluster, site, whole):
 
 def test_an_interrupt_cancels_the_jobs_and_the_same_command_goes_on(cluster, site, whole):
     process = site.start(TARGET)
-    job_in_training(cluster, site)
+    job_in_training(cluster, site, process)
     process.send_signal(signal.SIGINT)
     status, _ = finished(process, 120, check=False)
     assert status != 0 and clean(site)
@@ -213,7 +215,7 @@ def test_an_interrupt_cancels_the_jobs_and_the_same_command_goes_on(cluster, sit
 
 def test_jobs_of_a_killed_snakemake_do_not_race_the_same_command(cluster, site, whole):
     process = site.start(TARGET)
-    job = job_in_training(cluster, site)
+    job = job_in_training(cluster, site, process)
     kill_tree(process.pid)
     process.communicate()
     assert job["id"] in [other["id"] for other in cluster.jobs("RUNNING")], "nobody else cancels it"
@@ -271,10 +273,11 @@ def test_two_processes_on_each_of_two_nodes_train_as_four_on_one(cluster, site):
 
 
 def test_the_smoke_study_gives_the_same_bytes_as_on_this_machine(cluster, tmp_path_factory):
-    """Everything but times, hosts and what is made of them; see `differences`."""
+    """Everything but times, hosts and what is made of them; see `differences` and `Clone.repeatable_study`."""
     here = Clone.make(tmp_path_factory.mktemp("here") / "a clone")
-    there = Site.make(Clone.make(tmp_path_factory.mktemp("there") / "a clone"))
-    here.launch(seconds=SMOKE_SECONDS)
+    there = Clone.make(tmp_path_factory.mktemp("there") / "a clone")
+    there = Site.make(there, there.repeatable_study())
+    here.launch(study=here.repeatable_study(), seconds=SMOKE_SECONDS)
     _, said = there.launch(seconds=SMOKE_SECONDS)
     assert f"Report: {there.file('results/smoke/report/index.html')}" in said
     assert differences(here.folder / "results/smoke", there.file("results/smoke")) == []

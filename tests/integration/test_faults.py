@@ -215,10 +215,11 @@ def test_a_study_whose_jobs_are_killed_again_and_again_ends_with_the_same_tables
     kills = int(os.environ.get("SECATEUR_KILLS", "100"))
     moments = random.Random(int(os.environ.get("SECATEUR_SEED", "0")))
     whole, clone = Clone.make(tmp_path / "whole"), Clone.make(tmp_path / "killed")
-    whole.launch(seconds=36000)
+    whole.launch(study=whole.repeatable_study(), seconds=36000)
+    study = clone.repeatable_study()
     killed, victims = 0, []
     while True:
-        process = clone.start()
+        process = clone.start(study=study)
         while process.poll() is None and killed < kills:
             time.sleep(moments.expovariate(1 / 8))
             chosen = victim(process.pid, moments)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from clones import Clone, finished
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = ROOT / "profiles" / "slurm" / "config.yaml"
@@ -114,3 +115,18 @@ def test_every_entry_is_explained():
     for before, line in pairwise(lines):
         if re.match(r"[a-z-]+:", line):
             assert before.startswith("#"), f"{line}: no comment above it"
+
+
+def test_on_a_cluster_nothing_asks_how_many_cores_there_are(tmp_path):
+    """Unlike a dry run, a run has no number of cores there; it gets as far as sbatch, which here refuses everything."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for name, text in {"sbatch": "echo no such partition >&2; exit 1", "squeue": "exit 0"}.items():
+        (commands / name).write_text(f"#!/bin/sh\n{text}\n")
+        (commands / name).chmod(0o755)
+    clone = Clone.make(tmp_path / "clone")
+    environment = clone.environment | {"PATH": f"{commands}{os.pathsep}{clone.environment['PATH']}"}
+    target = "results/smoke/data/espeak/en/run.json"
+    process = clone.start(target, "--retries", "0", profile="slurm", env=environment)
+    status, said = finished(process, check=False)
+    assert status != 0 and "no such partition" in said

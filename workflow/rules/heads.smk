@@ -91,7 +91,7 @@ rule head_latency:
         f"{LOGS}/{MODEL_TAIL}/heads/latency.log",
     conda:
         "../../envs/decode.yaml"
-    threads: workflow.cores or 1
+    threads: ALL_CORES
     resources:
         gpu=GPU,
     params:

@@ -142,7 +142,7 @@ rule ssl_speed:
         size="own|base",
     conda:
         "../../envs/train.yaml"
-    threads: workflow.cores or 1
+    threads: ALL_CORES
     resources:
         gpu=GPU,
     params:
