@@ -316,8 +316,9 @@ def working_folder(pid: int) -> Path | None:
 
 
 def environment() -> dict[str, str]:
-    """The environment of Snakemake: `python` is this interpreter."""
-    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    """The environment of Snakemake: `python` is this interpreter, and `sacct` the one in workflow/slurm."""
+    folders = [Path(__file__).resolve().parent / "slurm", Path(sys.executable).parent]
+    return os.environ | {"PATH": os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])}
 
 
 def run(command: list[str], directory: Path, lock: int | None = None) -> int:

@@ -234,6 +234,21 @@ def pretended_slurm(tmp_path, monkeypatch):
     return jobs
 
 
+@pytest.mark.parametrize("sacct", ["echo '7|RUNNING'", "exit 1", ""])
+def test_where_sacct_fails_squeue_answers(launcher, tmp_path, monkeypatch, sacct):
+    """As Snakemake asks it."""
+    scripts = {"squeue": 'echo "$@"'} | ({"sacct": sacct} if sacct else {})
+    for name, script in scripts.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/nowhere")
+    command = ["sacct", "-X", "--parsable2", "--clusters", "all", "--noheader", "--format=JobIdRaw,State"]
+    command += ["--starttime", "2026-01-01T00:00", "--endtime", "now", "--name", UUID]
+    found = subprocess.run(command, env=launcher.environment(), capture_output=True, text=True, check=True).stdout
+    by_squeue = f"--noheader --states=all --format=%i|%T --name {UUID}"
+    assert found.strip() == ("7|RUNNING" if "7" in sacct else by_squeue)
+
+
 UUID = "baeb4167-7161-57da-99ff-e28818aa2bf4"
 
 
