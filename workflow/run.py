@@ -202,7 +202,8 @@ def snakemake_by_hand(directory: Path) -> None:
         return
     for pid in processes():
         words = read(pid, "cmdline").split("\0")[:3]
-        if working_folder(pid) == directory and any(Path(word).name == "snakemake" for word in words):
+        tagged = f"{RUN}={directory}" in read(pid, "environ").split("\0")  # in a job of SLURM's, say
+        if working_folder(pid) == directory and any(Path(word).name == "snakemake" for word in words) and not tagged:
             raise SecateurError(f"Snakemake was started by hand (process {pid}) and works in {directory}; wait for it")
 
 

@@ -184,6 +184,14 @@ def test_a_lock_of_a_snakemake_started_by_hand_stays(folder, launcher):
         by_hand.kill()
         by_hand.wait()
     assert lock.exists()
+    tagged = os.environ | {launcher.RUN: str(folder)}  # a job of an earlier run on SLURM, on this very machine
+    of_a_job = subprocess.Popen(["snakemake", "60"], executable="/bin/sleep", cwd=folder, env=tagged)
+    try:
+        wait_for(Path(f"/proc/{of_a_job.pid}/cmdline").read_text)
+        launcher.snakemake_by_hand(folder)
+    finally:
+        of_a_job.kill()
+        of_a_job.wait()
 
 
 def test_a_study_is_found_by_name_or_path(folder, launcher, monkeypatch):
