@@ -62,7 +62,7 @@ class Clone:
 
     def repeatable_study(self) -> str:
         """Write the smoke study without the order of heads that goes by measured times, and so by chance; its path."""
-        study = yaml.safe_load((self.folder / "workflow/studies/smoke.yaml").read_text())
+        study = yaml.safe_load((self.folder / "workflow/studies/smoke.yaml").read_text()) | {"device": "cpu"}
         for entry in study["heads"]:
             entry["policies"].remove("latency-aware")
         path = self.folder / "repeatable.yaml"

@@ -221,11 +221,11 @@ def several_nodes(value):
 STEPS_TO_COME = study.steps_to_come(config)
 FIRST = 10**9
 """The priority of what trainings wait for: one that is ready early must not keep the longest chain from beginning."""
-ALL_CORES = workflow.resource_settings.cores or 1  # none is given where jobs go to a cluster
-FEATURE_THREADS = 4
-if workflow.is_main_process and workflow.resource_settings.cores:  # on this machine
-    # At most half of the cores: jobs of one core would hardly ever leave all of them free at once.
-    FEATURE_THREADS = max(1, min(FEATURE_THREADS, ALL_CORES // 2))
+# Of this machine; None where jobs go to a cluster, and in those jobs.
+CORES = workflow.resource_settings.cores if workflow.is_main_process else None
+ALL_CORES = CORES or 1
+# At most half of the cores: jobs of one core would hardly ever leave all of them free at once.
+FEATURE_THREADS = max(1, min(4, CORES // 2)) if CORES else 4
 
 
 def urgency(wildcards):
