@@ -246,13 +246,13 @@ def test_a_task_of_self_supervised_encoders_reruns_only_its_scores(clone, edited
 
 def test_a_students_sparsity_reruns_only_that_student(clone, edited):
     edited(STUDY, "distil: [1, 2], sparsity: 0.5", "distil: [1, 2], sparsity: 0.6")
-    assert planned(clone) == {"ssl_prune": 1, "superb": 1, "ssl_speed": 1, "tables": 1, "figures": 1, "report": 1}
+    assert planned(clone) == {"ssl_prune": 1, "superb": 1, "ssl_speed": 2, "tables": 1, "figures": 1, "report": 1}
 
 
 def test_another_pretraining_reruns_the_teacher_and_its_students(clone, edited):
     edited(STUDY, "{clusters: 6, training: pretrain", "{clusters: 7, training: pretrain")
     assert planned(clone) == {
-        "ssl_targets": 1, "ssl_pretrain": 1, "ssl_prune": 1, "ssl_distill": 1, "superb": 3, "ssl_speed": 1,
+        "ssl_targets": 1, "ssl_pretrain": 1, "ssl_prune": 1, "ssl_distill": 1, "superb": 3, "ssl_speed": 2,
         "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 

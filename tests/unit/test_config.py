@@ -40,7 +40,7 @@ def test_every_study_is_valid_and_named_like_its_file(study):
 
 def test_defaults_are_filled_in_at_every_depth():
     config = complete(DEFAULT, SCHEMA)
-    assert config["training"]["acoustic"]["specaug"]["frequency_masks"] == 2
+    assert config["training"]["text"]["specaug"]["frequency_masks"] == 2
     assert config["models"]["ctc"]["encoder"]["attention_dropout"] == 0.0
     assert config["corpora"]["asterisk"]["test_utterances"] == 100
     assert config["searches"]["beam"]["length_bonus"] == 0.0

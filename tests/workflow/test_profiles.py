@@ -118,15 +118,15 @@ def test_every_entry_is_explained():
 
 
 def test_on_a_cluster_nothing_asks_how_many_cores_there_are(tmp_path):
-    """Unlike a dry run, a run has no number of cores there; it gets as far as sbatch, which here refuses everything."""
+    """Unlike a dry run, a run has no number of cores there; it gets as far as SLURM, which here refuses everything."""
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name, text in {"sbatch": "echo no such partition >&2; exit 1", "squeue": "exit 0"}.items():
-        (commands / name).write_text(f"#!/bin/sh\n{text}\n")
+    for name in ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "sacct", "sacctmgr", "sshare"):
+        (commands / name).write_text("#!/bin/sh\necho no such partition >&2; exit 1\n")
         (commands / name).chmod(0o755)
     clone = Clone.make(tmp_path / "clone")
     environment = clone.environment | {"PATH": f"{commands}{os.pathsep}{clone.environment['PATH']}"}
     target = "results/smoke/data/espeak/en/run.json"
     process = clone.start(target, "--retries", "0", profile="slurm", env=environment)
     status, said = finished(process, check=False)
-    assert status != 0 and "no such partition" in said
+    assert status != 0 and "no such partition" in said, said
