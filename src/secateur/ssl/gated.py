@@ -110,9 +110,9 @@ class EncoderGates(nn.Module):
 
         def reached(chosen: list[int]) -> float:
             opened[chosen] = not closing
-            sparsity = gone()
+            then = gone()
             opened[chosen] = closing
-            return sparsity
+            return then
 
         def overshoots(chosen: list[int]) -> bool:
             return reached(chosen) > target if closing else reached(chosen) < target
