@@ -20,7 +20,7 @@ MEASURED = {
     *("rtf", "rtf_low", "rtf_high", "lm_share", "lm_share_low", "lm_share_high", "search_seconds", "peak_memory"),
     "evaluation_seconds",
     # of times; the one of sizes, in the table `storage`, follows from columns that are compared
-    *("ratio", "ratio_low", "ratio_high", "speedup", "speedup_low", "speedup_high"),
+    *("ratio", "ratio_low", "ratio_high", "relative", "speedup", "speedup_low", "speedup_high"),
 }
 """Names of columns and keys whose values are times or memory, or tell where and when something ran."""
 OF_MEASUREMENTS = {
@@ -36,10 +36,10 @@ def differences(first: Path, second: Path) -> list[str]:
     """What differs between two folders of results: a line for each file, with the first difference."""
     ours, theirs = files(first), files(second)
     found = [f"{name}: only in one of them" for name in sorted(ours ^ theirs)]
-    timed = {f"tables/{name.stem}" for name in (first / "tables").glob("*.tsv") if MEASURED & set(header(name))}
     for name in sorted(ours & theirs):
-        as_text = Path(name).suffix in (".md", ".tex") and name.rpartition(".")[0] in timed  # the TSV, for reading
-        if not as_text and (difference := compare(first / name, second / name)):
+        if Path(name).suffix not in (".md", ".tex") and (  # the TSV, for reading, under a caption that tells times
+            difference := compare(first / name, second / name)
+        ):
             found.append(f"{name}: {difference}")
     return found
 
@@ -48,11 +48,6 @@ def files(folder: Path) -> set[str]:
     """The files below a folder that are to be compared, by their paths."""
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     return {name for name in names if not OF_MEASUREMENTS & {name, name.partition("/")[0]}}
-
-
-def header(path: Path) -> list[str]:
-    """The columns of a table."""
-    return path.read_text(encoding="utf-8").partition("\n")[0].split("\t")
 
 
 def rows(path: Path) -> list[dict[str, str]]:
