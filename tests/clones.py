@@ -48,7 +48,7 @@ class Clone:
         return subprocess.Popen(
             [*command, "--", *arguments],
             cwd=self.folder,
-            env=options.pop("env", self.environment),
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -202,8 +202,9 @@ def snakemake_by_hand(directory: Path) -> None:
         return
     for pid in processes():
         words = read(pid, "cmdline").split("\0")[:3]
-        tagged = f"{RUN}={directory}" in read(pid, "environ").split("\0")  # in a job of SLURM's, say
-        if working_folder(pid) == directory and any(Path(word).name == "snakemake" for word in words) and not tagged:
+        if working_folder(pid) != directory or not any(Path(word).name == "snakemake" for word in words):
+            continue
+        if f"{RUN}={directory}" not in read(pid, "environ").split("\0"):  # which a job of SLURM's has, say
             raise SecateurError(f"Snakemake was started by hand (process {pid}) and works in {directory}; wait for it")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from clones import Clone, finished
+from clones import Clone
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = ROOT / "profiles" / "slurm" / "config.yaml"
@@ -117,16 +117,14 @@ def test_every_entry_is_explained():
             assert before.startswith("#"), f"{line}: no comment above it"
 
 
-def test_on_a_cluster_nothing_asks_how_many_cores_there_are(tmp_path):
+def test_on_a_cluster_nothing_asks_how_many_cores_there_are(tmp_path, monkeypatch):
     """Unlike a dry run, a run has no number of cores there; it gets as far as SLURM, which here refuses everything."""
     commands = tmp_path / "bin"
     commands.mkdir()
     for name in ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "sacct", "sacctmgr", "sshare"):
         (commands / name).write_text("#!/bin/sh\necho no such partition >&2; exit 1\n")
         (commands / name).chmod(0o755)
-    clone = Clone.make(tmp_path / "clone")
-    environment = clone.environment | {"PATH": f"{commands}{os.pathsep}{clone.environment['PATH']}"}
+    monkeypatch.setenv("PATH", str(commands), prepend=os.pathsep)
     target = "results/smoke/data/espeak/en/run.json"
-    process = clone.start(target, "--retries", "0", profile="slurm", env=environment)
-    status, said = finished(process, check=False)
+    status, said = Clone.make(tmp_path / "clone").launch(target, "--retries", "0", profile="slurm", check=False)
     assert status != 0 and "no such partition" in said, said
