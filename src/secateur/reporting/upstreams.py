@@ -241,6 +241,7 @@ def view(tables: views.Tables) -> list[Grid]:
             "Frozen encoder, learned weighted sum of its layers, a small head for each task; percent. Score: Eq. 6, 0 "
             "for log-mel features (fbank), 1000 for the teacher, over the tasks in which the teacher is better in all "
             f"metrics: {', '.join(scored) or 'none'}.",
+            _by_chance(rows, scored),
             "In brackets: 95 % bootstrap interval over test items.",
             *(f"{task}: not run; the corpus {OFFICIAL[task]}." for task in missing if task in OFFICIAL),
             _chances(rows),
@@ -256,6 +257,25 @@ def view(tables: views.Tables) -> list[Grid]:
             grid = pivot(title, chosen, ("model",), cells, keep=("model",))
             grids.append(replace(grid, caption=_about(tables, corpus, upstream, chosen)))
     return grids
+
+
+def _by_chance(rows: list[Row], scored: list[str]) -> str:
+    """A warning of the scored tasks in which the teacher may be no better than log-mel features."""
+    zero = {(row["seed"], row["task"], row["metric"]): float(row["value"]) for row in rows if row["model"] == FBANK}
+    unsure = {
+        row["task"]
+        for row in rows
+        if row["model"] == TEACHER
+        and row["task"] in scored
+        and float(row["value_low"]) <= zero[row["seed"], row["task"], row["metric"]] <= float(row["value_high"])
+    }
+    if not unsure:
+        return ""
+    named = ", ".join(task for task in scored if task in unsure)
+    return (
+        f"In {named} the interval of the teacher holds the value of log-mel features: the difference that the score "
+        "divides by may be chance, and so may the score."
+    )
 
 
 def own(tables: views.Tables) -> list[Row]:
