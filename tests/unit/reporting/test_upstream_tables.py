@@ -109,6 +109,16 @@ def test_the_score_is_of_the_tasks_in_which_the_teacher_beats_log_mel_features(e
     assert {row["notes"] for row in rows_of(tables["superb"], task="score")} == {"asr"}
 
 
+def test_the_caption_says_where_the_teacher_may_be_no_better_than_log_mel_features(encoders):
+    _, _, tables = encoders
+    assert "may be chance" not in view(tables)[0].caption
+    wide = [
+        row | {"value_high": "60.0"} if row["model"] == "teacher" and row["task"] == "asr" else row
+        for row in tables["superb"]
+    ]
+    assert "In asr the interval of the teacher holds" in view(tables | {"superb": wide})[0].caption
+
+
 def test_published_figures_stand_beside_their_like(encoders):
     _, _, tables = encoders
     published = {row["model"]: row["published"] for row in rows_of(tables["superb"], task="asr")}
