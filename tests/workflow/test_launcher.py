@@ -250,11 +250,22 @@ def test_where_sacct_fails_squeue_answers(launcher, tmp_path, monkeypatch, sacct
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/nowhere")
-    command = ["sacct", "-X", "--parsable2", "--clusters", "all", "--noheader", "--format=JobIdRaw,State"]
-    command += ["--starttime", "2026-01-01T00:00", "--endtime", "now", "--name", UUID]
-    found = subprocess.run(command, env=launcher.environment(), capture_output=True, text=True, check=True).stdout
-    by_squeue = f"--noheader --states=all --format=%i|%T --name {UUID}"
-    assert found.strip() == ("7|RUNNING" if "7" in sacct else by_squeue)
+    environment = launcher.environment()
+
+    def answer(command: str) -> str:
+        words = command.split()
+        return subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+    where = answer("sacct -j 7 -n -X -o nodelist%-256")
+    states = answer(
+        "sacct -X --parsable2 --clusters all --noheader --format=JobIdRaw,State "
+        f"--starttime 2026-01-01T00:00 --endtime now --name {UUID}"
+    )
+    if "7" in sacct:
+        assert where == states == "7|RUNNING"
+    else:
+        assert where == "--noheader --states=all --format=%N -j 7"
+        assert states == f"--noheader --states=all --format=%i|%T --name {UUID}"
 
 
 UUID = "baeb4167-7161-57da-99ff-e28818aa2bf4"
