@@ -266,6 +266,8 @@ def test_where_sacct_fails_squeue_answers(launcher, tmp_path, monkeypatch, sacct
     else:
         assert where == "--noheader --states=all --format=%N -j 7"
         assert states == f"--noheader --states=all --format=%i|%T --name {UUID}"
+        with pytest.raises(subprocess.CalledProcessError):
+            answer("sacct -nu somebody -o Account%256")
 
 
 UUID = "baeb4167-7161-57da-99ff-e28818aa2bf4"
