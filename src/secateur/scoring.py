@@ -11,7 +11,8 @@ from secateur.errors import SecateurError
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
-_CELLS_AT_ONCE = 1_000_000
+_UTTERANCES_AT_ONCE = 100  # for jiwer, which holds a list of words, a list of characters and chunks for each
+_CELLS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Comparison:
     p_value: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class UtteranceScore:
     """Counts of one utterance. `alignment` has a (reference word, hypothesis word) pair per column, None for a gap."""
 
@@ -68,16 +69,17 @@ def score(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> list[
     for utterance, text in references.items():
         if not text.split():
             raise SecateurError(f"utterance {utterance!r} has an empty reference; drop it or give it at least one word")
-    texts = [" ".join(text.split()) for text in references.values()]
-    guesses = [" ".join(hypotheses[utterance].split()) for utterance in references]
-    words = jiwer.process_words(texts, guesses)
-    characters = jiwer.process_characters(texts, guesses)
-    return [
-        _utterance_score(utterance, *columns)
-        for utterance, *columns in zip(
-            references, words.references, words.hypotheses, words.alignments, texts, characters.alignments, strict=True
-        )
-    ]
+    utterances = list(references)
+    scores = []
+    for start in range(0, len(utterances), _UTTERANCES_AT_ONCE):
+        batch = utterances[start : start + _UTTERANCES_AT_ONCE]
+        texts = [" ".join(references[utterance].split()) for utterance in batch]
+        guesses = [" ".join(hypotheses[utterance].split()) for utterance in batch]
+        words = jiwer.process_words(texts, guesses)
+        characters = jiwer.process_characters(texts, guesses)
+        columns = (batch, words.references, words.hypotheses, words.alignments, texts, characters.alignments)
+        scores += [_utterance_score(*row) for row in zip(*columns, strict=True)]
+    return scores
 
 
 def _utterance_score(

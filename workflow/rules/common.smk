@@ -30,7 +30,7 @@ TABLE_FILES = [f"{ROOT}/tables/{name}" for table in TABLES for name in table.fil
 FIGURE_FILES = [f"{ROOT}/figures/{figure.name}.svg" for figure in FIGURES]
 REPORT = f"{ROOT}/report/index.html"
 # What decides which rows the tables have.
-STUDY = {key: value for key, value in config.items() if key != "report"}
+STUDY = {key: value for key, value in config.items() if key not in ("report", "container", "modules")}
 
 # GPUs that a job uses, so that Snakemake starts no more jobs than there are; which one is secateur.devices' business.
 GPU = 1 if config["device"] == "cuda" or (config["device"] == "auto" and gpus.visible()) else 0
