@@ -54,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
         with only_run(directory) as lock:
             snakemake_by_hand(directory)
             stop_jobs_left_over(directory)
+            if not given(options.snakemake, ("--touch", "-t")):
+                results_with_records(directory, name)
             unlock(command, directory)
             status = run(command, directory, lock)
     except SecateurError as error:
@@ -212,6 +214,19 @@ def locked(directory: Path) -> bool:
     """Whether Snakemake's own lock is there."""
     locks = directory / ".snakemake" / "locks"
     return locks.is_dir() and any(locks.iterdir())
+
+
+def results_with_records(directory: Path, name: str) -> None:
+    """Raise SecateurError for results without Snakemake's records: it would take them for those of this very code."""
+    records = directory / ".snakemake" / "metadata"
+    if records.is_dir() and any(records.iterdir()):
+        return
+    if next((directory / "results" / name).rglob("run.json"), None):
+        raise SecateurError(
+            f"results/{name} is here, but not the records of which code and settings made it, .snakemake/metadata: "
+            f"copy them, too, or delete results/{name}; or, if this very code and configuration made it, record that: "
+            "make results ARGS='--touch --forceall', with the same STUDY"
+        )
 
 
 def unlock(command: list[str], directory: Path) -> None:

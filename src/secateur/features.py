@@ -22,11 +22,11 @@ from secateur.datadir import Utterance, read_data_dir, read_table
 from secateur.errors import SecateurError
 from secateur.files import check_space, read_json, write_json, written_aside
 from secateur.jobs import progress
+from secateur.processes import end_with_parent
 
 SAMPLE_RATE = 16000
 FRAMES_PER_SECOND, BYTES = 100, 4
-CHECKSUMS = "feats.crc32"
-TABLES = ("feats.scp", "utt2num_frames", CHECKSUMS)
+TABLES = ("feats.scp", "utt2num_frames", "feats.crc32")
 
 
 def log_mel(samples: np.ndarray, bins: int = 80) -> np.ndarray:
@@ -103,15 +103,18 @@ class Archive(Mapping[str, np.ndarray]):
 
     Archives of others, which have no `feats.crc32`, are read as they are. Raises SecateurError, naming the utterance,
     for a matrix that is damaged, and at once when an archive ends before its last matrix begins.
+
+    Args:
+        name, what: of files, `feats`, and in messages, for archives of something else.
     """
 
-    def __init__(self, folder: str | Path):
-        self._folder = Path(folder)
-        file = self._folder / CHECKSUMS
+    def __init__(self, folder: str | Path, name: str = "feats", what: str = "features"):
+        self._folder, self._what = Path(folder), what
+        file = self._folder / f"{name}.crc32"
         checksums = read_table(file) if file.exists() else None
         self._places: dict[str, tuple[str, int, str | None]] = {}  # path, offset, checksum
         last: dict[str, int] = {}
-        for key, place in read_table(self._folder / "feats.scp").items():
+        for key, place in read_table(self._folder / f"{name}.scp").items():
             path, _, offset = place.rpartition(":")
             self._places[key] = sys.intern(path), int(offset), None if checksums is None else checksums.get(key, "none")
             last[path] = max(last.get(path, 0), int(offset))
@@ -119,7 +122,7 @@ class Archive(Mapping[str, np.ndarray]):
             size = Path(path).stat().st_size if Path(path).is_file() else 0
             if size <= offset:
                 raise SecateurError(
-                    f"{path}: {size} bytes, and a matrix should begin after {offset}; extract the features again"
+                    f"{path}: {size} bytes, and a matrix should begin after {offset}; make the {what} again"
                 )
 
     def __getitem__(self, key: str) -> np.ndarray:
@@ -140,7 +143,7 @@ class Archive(Mapping[str, np.ndarray]):
 
     def _damaged(self, key: str) -> SecateurError:
         return SecateurError(
-            f"{self._folder}: the features of {key!r} are damaged; delete the folder and run again to extract them anew"
+            f"{self._folder}: the {self._what} of {key!r} are damaged; delete the folder and run again"
         )
 
 
@@ -161,7 +164,7 @@ def _ordered(function: Callable, items: Sequence, workers: int) -> Iterator:
     if workers == 1:
         yield from map(function, items)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
         window = []
         for item in items:
             window.append(pool.submit(function, item))

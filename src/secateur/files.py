@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,8 +24,8 @@ SECONDS_TO_LITTER = 24 * 3600
 def written_aside(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path` (a file or a folder); rename it to `path` when the block succeeds.
 
-    A file is on the disk before it gets its name: a machine that loses its power leaves the old one or the whole new
-    one. Processes on several hosts may write the same file; the last one wins.
+    It is on the disk before it gets its name: a machine that loses its power leaves the old one or the whole new one.
+    Processes on several hosts may write the same file; the last one wins.
     """
     path = Path(path)
     aside = path.with_name(f".{path.name}.{HOST}-{os.getpid()}.part")
@@ -34,17 +35,16 @@ def written_aside(path: str | os.PathLike) -> Iterator[Path]:
         yield aside
         if path.is_dir():
             shutil.rmtree(path)
-        if aside.is_file():
+        if aside.is_dir():
+            os.sync()
+        else:
             with open(aside, "rb+") as stream:
                 os.fsync(stream.fileno())
         os.replace(aside, path)
     except OSError as error:
         if not _of_writing(error, path, aside):
             raise
-        raise SecateurError(
-            f"{path}: could not be written ({error.strerror or error}); free some disk space or mend the permissions, "
-            "then run the same command again"
-        ) from error
+        raise _unwritten(path, error) from error
     finally:
         with suppress(OSError):  # tidying up must not hide what went wrong
             if aside.is_dir():
@@ -73,11 +73,30 @@ def _of_writing(error: OSError, path: Path, aside: Path) -> bool:
     return place.is_relative_to(aside) or place.is_relative_to(path) or path.is_relative_to(place)
 
 
-def check_space(folder: str | os.PathLike, needed: int, what: str) -> None:
-    """Raise SecateurError unless the disk that `folder` is on, or will be, has `needed` bytes free, naming `what`."""
+def _unwritten(path: str | os.PathLike, error: OSError) -> SecateurError:
+    return SecateurError(
+        f"{path}: could not be written ({error.strerror or error}); free some disk space or mend the permissions, "
+        "then run the same command again"
+    )
+
+
+def check_writable(folder: str | os.PathLike) -> Path:
+    """The folder that is there of `folder` and those above it, if one can write there. Raises SecateurError else."""
     place = Path(folder).absolute()
     while not place.exists():
         place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            return place
+    except OSError as error:
+        raise _unwritten(folder, error) from error
+
+
+def check_space(folder: str | os.PathLike, needed: int, what: str) -> None:
+    """Raise SecateurError unless the disk that `folder` is on, or will be, has `needed` bytes free, naming `what`, and
+    one can write there.
+    """
+    place = check_writable(folder)
     free = shutil.disk_usage(place).free
     if free < needed:
         raise SecateurError(

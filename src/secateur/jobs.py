@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from secateur import processes
 from secateur.errors import SecateurError
-from secateur.files import write_json
+from secateur.files import check_writable, write_json
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 30
@@ -38,7 +38,8 @@ def job(
 
     `run` adds what only it knows (seed, device, steps) to `record`; time, memory, versions and host are added here. A
     folder under the key LEFT_OVER is deleted when all is written: what a killed job would have needed to go on.
-    A script with --training runs in as many processes as that asks for (see `secateur.processes`).
+    A script with --training runs in as many processes as that asks for (see `secateur.processes`). That --output can
+    be written is tried before `run`.
     A SecateurError, or a lack of permissions, becomes one line on standard error and exit status 1; any other exception
     keeps its traceback.
     """
@@ -52,6 +53,8 @@ def job(
     started = time.time()
     try:
         processes.spread(vars(arguments).get("training") or {})
+        if output := vars(arguments).get("output"):
+            check_writable(output.parent)
         run(arguments, record)
         left_over = record.pop(LEFT_OVER, None)
         if arguments.run_json:

@@ -4,7 +4,9 @@ On several nodes that is a step of a SLURM job, with one torchrun on each. What 
 `secateur.distributed`. No heavy imports: every job asks this module first.
 """
 
+import ctypes
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -14,6 +16,7 @@ from secateur.errors import SecateurError
 
 STARTED = "TORCHELASTIC_RUN_ID"  # in the environment of processes that torchrun has started
 PORTS = range(20000, 60000)
+_PR_SET_PDEATHSIG = 1
 
 
 def spread(training: Mapping[str, Any]) -> None:
@@ -40,3 +43,10 @@ def spread(training: Mapping[str, Any]) -> None:
     os.environ["OMP_NUM_THREADS"] = str(max(1, int(os.environ.get("OMP_NUM_THREADS", "1")) // processes))
     sys.stdout.flush()
     os.execvp(command[0], [*command, *sys.argv])
+
+
+def end_with_parent() -> None:
+    """Let the system end this process, a worker, when the one that started it dies; on Linux (prctl)."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

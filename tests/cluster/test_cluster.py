@@ -159,7 +159,7 @@ def test_a_cancelled_job_is_repeated(cluster, site, whole):
 
 def test_a_job_over_its_memory_is_repeated_with_more(cluster, site, whole):
     _, said = site.launch(TARGET, "--set-resources", "train:mem_mb=250 * attempt ** 4", "train:runtime=60")
-    assert re.search(r"status is: '(OUT_OF_MEMORY|FAILED|CANCELLED)'", said), said
+    assert re.search(r"status is: '(OUT_OF_MEMORY|FAILED|CANCELLED)'", said), said  # the system's killer, or SLURM's
     jobs = [job["memory"] for job in cluster.jobs("all") if "rule_train_" in job["comment"]]
     assert jobs[-2:] in (["250M", "4000M"], ["4000M", "250M"])
     assert site.file(TARGET).read_bytes() == whole
@@ -178,12 +178,16 @@ def test_a_job_over_its_time_is_repeated_with_more_and_goes_on(cluster, site, wh
 
 
 def test_a_refused_submission_is_told_and_the_same_command_goes_on_later(cluster, site, whole):
+    other = "results/smoke/features/espeak/en/test/feats.ark"  # in another partition
     run("scontrol", "update", "PartitionName=cpu", "State=DRAIN")
     try:
-        status, said = site.launch(TARGET, check=False)
+        status, said = site.launch(
+            TARGET, other, "--set-resources", "train:runtime=60", "features:slurm_partition=gpu", check=False
+        )
     finally:
         run("scontrol", "update", "PartitionName=cpu", "State=UP")
     assert status != 0 and "SLURM sbatch failed" in said and "the same command goes on from here" in said
+    assert site.file(other).exists() and not site.file(TARGET).exists()
     site.launch(TARGET)
     assert site.file(TARGET).read_bytes() == whole
 
@@ -191,14 +195,14 @@ def test_a_refused_submission_is_told_and_the_same_command_goes_on_later(cluster
 @both_kinds
 def test_a_controller_that_is_away_is_waited_for(cluster, site, whole):
     process = site.start(TARGET)
-    job_in_training(cluster, site, process)
+    job = job_in_training(cluster, site, process)
     cluster.stop_controller()
     time.sleep(60)
     assert process.poll() is None
     cluster.start_controller()
     finished(process, SECONDS)
     assert site.file(TARGET).read_bytes() == whole
-    assert len([job for job in cluster.jobs("all") if "rule_train_" in job["comment"]]) >= 1
+    assert newest(cluster, "rule_train_") == job["id"], "it is not repeated"
 
 
 def test_an_interrupt_cancels_the_jobs_and_the_same_command_goes_on(cluster, site, whole):

@@ -6,6 +6,7 @@ Here jobs are scripts of the workflow in a process of their own; `make soak` doe
 import contextlib
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import random
@@ -14,14 +15,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-from clones import Clone, children, finished
+from clones import Clone, children, wait_for
 from differences import differences
 
 from secateur.datadir import Utterance, write_data_dir
@@ -99,12 +102,18 @@ def command(kind: str, corpus: Path, output: Path) -> list[object]:
             corpus / "data/en/test", "--features", corpus / "features/en/test", "--output", output]  # fmt: skip
 
 
-def start(script: str, *arguments: object) -> multiprocessing.Process:
-    """Run a script of the workflow in a fork of this process, which has torch loaded: it begins at once."""
+def start(script: str, *arguments: object, said: str | Path = os.devnull) -> multiprocessing.Process:
+    """Run a script of the workflow in a fork of this process, which has torch loaded: it begins at once.
+
+    What it writes to standard error goes to the file `said`. Features are extracted by two workers.
+    """
 
     def work() -> None:
         sys.argv = [str(ROOT / "workflow" / "scripts" / f"{script}.py"), *map(str, arguments)]
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        if script == "features":
+            os.environ["OMP_NUM_THREADS"] = "2"
+        logging.getLogger().handlers.clear()  # pytest's
+        with open(said, "w") as stream, contextlib.redirect_stderr(stream):
             runpy.run_path(sys.argv[0], run_name="__main__")
 
     process = multiprocessing.get_context("fork").Process(target=work)
@@ -112,9 +121,9 @@ def start(script: str, *arguments: object) -> multiprocessing.Process:
     return process
 
 
-def in_a_process(script: str, *arguments: object) -> int:
+def in_a_process(script: str, *arguments: object, said: str | Path = os.devnull) -> int:
     """Run a script to its end; its exit status."""
-    process = start(script, *arguments)
+    process = start(script, *arguments, said=said)
     process.join()
     return process.exitcode
 
@@ -138,25 +147,29 @@ def contents(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", ["train", "decode", "features"])
 def test_jobs_killed_at_random_moments_end_with_the_same_bytes(kind, corpus, tmp_path):
-    """SIGKILL at a random moment, KILLS times; the same job again; nothing is left over and nothing differs."""
+    """SIGKILL at a random moment, KILLS times; the same job again; nothing is left over and nothing differs.
+
+    A training goes on from its last saved step, and the workers of a feature job end with it.
+    """
     began = time.monotonic()
     assert in_a_process(*command(kind, corpus, tmp_path / "whole")) == 0
     seconds = time.monotonic() - began
     whole = contents(tmp_path / "whole")
-    moments, killed, resumed = random.Random(kind), 0, 0
+    moments, killed = random.Random(kind), 0
     folder = tmp_path / "killed"
     while killed < KILLS:
         process = start(*command(kind, corpus, folder))
         time.sleep(seconds * moments.uniform(0.05, 0.95) * (0.5 if kind == "train" else 1.0))
+        workers = children(process.pid)
         if process.is_alive():
             os.kill(process.pid, signal.SIGKILL)
             killed += 1
         process.join()
+        wait_for(lambda pids=workers: not any(map(cmdline, pids)), 10)
         if process.exitcode == 0:  # it was through before
             assert contents(folder) == whole
             shutil.rmtree(folder)
         elif (folder / "resume" / "state.safetensors").exists():
-            resumed += 1
             read_tensors(folder / "resume" / "state.safetensors")
         complete = (
             {name: value for name, value in contents(folder).items() if not name.endswith(".part")}
@@ -164,9 +177,10 @@ def test_jobs_killed_at_random_moments_end_with_the_same_bytes(kind, corpus, tmp
             else {}
         )
         assert all(value == whole[name] for name, value in complete.items() if name in whole), "a half under its name"
-    assert in_a_process(*command(kind, corpus, folder)) == 0
+    saved = (folder / "resume" / "state.safetensors").exists()
+    assert in_a_process(*command(kind, corpus, folder), said=tmp_path / "said") == 0
     assert contents(folder) == whole
-    assert resumed or kind != "train"
+    assert saved == (kind == "train") == ("resumed at step" in (tmp_path / "said").read_text())
 
 
 @pytest.fixture
@@ -185,13 +199,13 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_disk_that_fills_up_in_training_costs_a_try_and_no_work(corpus, small_disk, tmp_path, capfd):
+def test_a_disk_that_fills_up_in_training_costs_a_try_and_no_work(corpus, small_disk, tmp_path):
     """The state is saved until there is no room for the next; with room again, training goes on from there."""
     folder, resize = small_disk
     assert in_a_process(*command("train", corpus, tmp_path / "whole")) == 0
     whole = contents(tmp_path / "whole")
     state = folder / "out" / "resume" / "state.safetensors"
-    process = start(*command("train", corpus, folder / "out"))
+    process = start(*command("train", corpus, folder / "out"), said=tmp_path / "said")
     while not state.exists():
         assert process.is_alive()
         time.sleep(0.01)
@@ -199,11 +213,12 @@ def test_a_disk_that_fills_up_in_training_costs_a_try_and_no_work(corpus, small_
     (folder / "another's file").write_bytes(bytes(max(0, free - 20_000)))
     process.join()
     assert process.exitcode == 1
+    assert "could not be written (No space left on device); free some disk space" in (tmp_path / "said").read_text()
     read_tensors(state)
     assert not list(folder.rglob("*.part")) and not (folder / "out" / "model.safetensors").exists()
     resize("20m")
-    assert in_a_process(*command("train", corpus, folder / "out")) == 0
-    assert contents(folder / "out") == whole
+    assert in_a_process(*command("train", corpus, folder / "out"), said=tmp_path / "said") == 0
+    assert contents(folder / "out") == whole and "resumed at step" in (tmp_path / "said").read_text()
 
 
 # --- a whole study
@@ -217,24 +232,31 @@ def test_a_study_whose_jobs_are_killed_again_and_again_ends_with_the_same_tables
     whole, clone = Clone.make(tmp_path / "whole"), Clone.make(tmp_path / "killed")
     whole.launch(study=whole.repeatable_study(), seconds=36000)
     study = clone.repeatable_study()
-    killed, victims = 0, []
-    while True:
-        process = clone.start(study=study)
-        while process.poll() is None and killed < kills:
+    victims: list[str] = []
+    status = None
+    while status != 0:
+        process, before = clone.start(study=study), len(victims)
+        said = in_background(process)
+        while process.poll() is None and len(victims) < kills:
             time.sleep(moments.expovariate(1 / 8))
             chosen = victim(process.pid, moments)
+            words = cmdline(chosen).split(b"\0")
             with contextlib.suppress(ProcessLookupError):
-                name = Path(f"/proc/{chosen}/cmdline").read_bytes().split(b"\0")[1][-40:].decode()
-                os.kill(chosen, signal.SIGKILL)
-                victims.append(name)
-                killed += 1
-        status, said = finished(process, 36000, check=False)
-        assert "Traceback" not in said or killed, said
-        if status == 0:
-            break
-        assert killed < 2 * kills, "it fails without being killed"
-    print(f"killed {killed}: {sorted(victims)}")
+                if words != [b""]:  # else it has ended
+                    os.kill(chosen, signal.SIGKILL)
+                    victims.append(b" ".join(words)[:100].decode())
+        status = process.wait(36000)
+        assert status == 0 or len(victims) > before, f"it fails without being killed: {said()}"
+    print(f"killed {len(victims)}:", *sorted(victims), sep="\n")
+    assert len(victims) == kills, "the study was through before: set SECATEUR_KILLS lower, or SECATEUR_SEED"
     assert differences(whole.folder / "results/smoke", clone.folder / "results/smoke") == []
+
+
+def in_background(process: subprocess.Popen) -> Callable[[], str]:
+    """Read what a process says, so that it never waits for a reader; the function that gives it."""
+    lines: list[str] = []
+    threading.Thread(target=lambda: lines.extend(process.stdout), daemon=True).start()
+    return lambda: "".join(lines)
 
 
 def victim(launcher: int, moments: random.Random) -> int:

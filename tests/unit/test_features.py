@@ -129,7 +129,17 @@ def test_damaged_archives_are_found_by_their_checksums(data, tmp_path):
 
 def test_a_disk_without_room_for_the_archive_is_told_first(data, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(features, "check_space", lambda *arguments: asked.append(arguments))
+
+    def full(*arguments):
+        asked.append(arguments)
+        raise SecateurError("no room")
+
+    check = features.check_space
+    monkeypatch.setattr(features, "check_space", full)
+    with pytest.raises(SecateurError, match="no room"):
+        extract(data, tmp_path / "out", 40, speeds=(1.0, 0.5))
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(features, "check_space", check)
     extract(data, tmp_path / "out", 40, speeds=(1.0, 0.5))
     # 1.2 s of audio, and 2.4 s at half the speed; 100 frames a second of 40 numbers of 4 bytes.
     assert asked == [(tmp_path / "out", round(3.6 * 100 * 40 * 4), "the archive of features")]

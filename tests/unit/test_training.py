@@ -125,6 +125,16 @@ class KillAt(Method):
             raise Killed
 
 
+class Steps(Method):
+    """Notes the steps that are taken."""
+
+    def __init__(self):
+        self.seen = []
+
+    def before_forward(self, step, batch):
+        self.seen.append(step)
+
+
 class Counter(Method):
     """Keeps a running sum, which must survive a restart."""
 
@@ -148,8 +158,9 @@ def test_killed_and_resumed_ends_with_the_same_bytes(tmp_path, kill, average):
     whole, history = run(tmp_path / "whole", [counter], average_best=average)
     with pytest.raises(Killed):
         run(tmp_path / "cut", [Counter(), KillAt(kill)], average_best=average)
-    second = Counter()
-    resumed, resumed_history = run(tmp_path / "cut", [second, Method()], average_best=average)
+    second, steps = Counter(), Steps()
+    resumed, resumed_history = run(tmp_path / "cut", [second, steps], average_best=average)
+    assert steps.seen == list(range(kill, 12)), "it goes on from the last saved step"
     assert weights(resumed) == weights(whole)
     assert second.total == counter.total == sum(range(12))
     untimed = [{key: value for key, value in row.items() if key != "seconds"} for row in history]
@@ -160,17 +171,11 @@ def test_killed_and_resumed_ends_with_the_same_bytes(tmp_path, kill, average):
 def test_a_state_of_another_identity_is_not_resumed(tmp_path):
     with pytest.raises(Killed):
         run(tmp_path, [KillAt(8)])
-    points = Points()
-    seen = []
-
-    class Steps(Method):
-        def before_forward(self, step, batch):
-            seen.append(step)
-
+    points, steps = Points(), Steps()
     plan = BatchPlan(points.lengths, 100, seed=7)
     dev = (points, [sorted(points.lengths)])
-    train(Regression(), points, plan.step, dev, OPTIONS, 7, CPU, tmp_path / "state", "other", [Steps()])
-    assert seen == list(range(12))
+    train(Regression(), points, plan.step, dev, OPTIONS, 7, CPU, tmp_path / "state", "other", [steps])
+    assert steps.seen == list(range(12))
 
 
 @pytest.mark.parametrize("name", ["state.safetensors", "best-8.safetensors"])
@@ -190,10 +195,17 @@ def test_a_damaged_state_is_not_resumed(tmp_path, name, caplog):
 
 def test_a_disk_without_room_for_the_state_is_told_before_the_first_step(tmp_path, monkeypatch):
     """Of four weights in float32: two states of three models, two best checkpoints and one more, and the model."""
-    asked = []
-    monkeypatch.setattr(training, "check_space", lambda *arguments: asked.append(arguments))
-    run(tmp_path, average_best=2)
+    asked, steps = [], Steps()
+
+    def full(*arguments):
+        asked.append(arguments)
+        raise SecateurError("no room")
+
+    monkeypatch.setattr(training, "check_space", full)
+    with pytest.raises(SecateurError, match="no room"):
+        run(tmp_path, [steps], average_best=2)
     assert asked == [(tmp_path / "state", 16 * (6 + 2 + 2), "training")]
+    assert not steps.seen and not (tmp_path / "state").exists()
 
 
 def test_accumulated_gradients_equal_those_of_the_whole_batch(tmp_path):

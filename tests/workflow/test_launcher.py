@@ -62,7 +62,15 @@ def folder(tmp_path):
 def launch(folder, *arguments, study="default"):
     """Start the launcher."""
     command = [sys.executable, LAUNCHER, "--directory", folder, "--study", study, "--cores", "1", "--", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # A test may itself have been started in the background, where children ignore SIGINT, or with nohup.
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=ended_by_signals
+    )
+
+
+def ended_by_signals():
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def finished(process):
@@ -116,6 +124,21 @@ def test_a_study_runs_to_its_report_and_arguments_reach_snakemake(folder):
     assert "Report:" in finished(launch(folder, str(report.relative_to(folder)), study="other"))[1], "it is new"
 
 
+def test_results_without_records_of_their_code_are_refused(folder):
+    """Copied from another clone, say: Snakemake would take them for its own."""
+    (folder / "go").touch()
+    assert finished(launch(folder))[0] == 0
+    (folder / "results" / "default" / "job.d").mkdir()
+    (folder / "results" / "default" / "job.d" / "run.json").write_text("{}")
+    assert finished(launch(folder))[0] == 0
+    shutil.rmtree(folder / ".snakemake")
+    status, said = finished(launch(folder))
+    assert status == 1 and said.count("\n") == 1
+    assert said.startswith("error: results/default is here, but not the records of which code and settings made it")
+    assert finished(launch(folder, "--touch", "--forceall"))[0] == 0
+    assert finished(launch(folder))[0] == 0
+
+
 def test_a_failed_job_gives_a_status_and_no_report(folder):
     (folder / "go").touch()
     status, said = finished(launch(folder, study="bad"))
@@ -124,7 +147,8 @@ def test_a_failed_job_gives_a_status_and_no_report(folder):
     )
 
 
-def test_one_run_at_a_time_and_an_interrupt_stops_its_job(folder):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_one_run_at_a_time_and_a_signal_stops_its_job(number, folder):
     first = launch(folder)
     job = job_of(folder)
     status, said = finished(launch(folder))
@@ -133,7 +157,7 @@ def test_one_run_at_a_time_and_an_interrupt_stops_its_job(folder):
     snakemake = int(said.partition("(process ")[2].split()[0])
     assert f" on {socket.gethostname()}) works in" in said
     assert "snakemake" in Path(f"/proc/{snakemake}/cmdline").read_text()
-    first.send_signal(signal.SIGTERM)
+    first.send_signal(number)
     status, said = finished(first)
     assert status != 0 and not alive(job) and not alive(snakemake)
 

@@ -77,7 +77,7 @@ def targets_arguments(wildcards):
 
 def pretrain_inputs(wildcards):
     number = int(wildcards.number)
-    files = [f"{targets_folder(wildcards)}/{name}" for name in ("targets.ark", "targets.scp", "clusters.json")]
+    files = [f"{targets_folder(wildcards)}/{name}" for name in ("targets.ark", "targets.scp", "targets.crc32", "clusters.json")]
     again = encoder_files(iteration_folder(wildcards, number - 1)) if step_of(wildcards)["again"] else []
     return files + again + audio_files(upstream_entry(wildcards))
 

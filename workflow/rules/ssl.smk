@@ -12,6 +12,7 @@ rule ssl_targets:
             f"{SSL}/targets{{number}}/seed{{seed}}/",
             ark="targets.ark",
             scp="targets.scp",
+            crc32="targets.crc32",
             clusters="clusters.json",
             centres="centres.safetensors",
             run="run.json",

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import logging
+import os
 import shutil
 import tarfile
 import time
@@ -15,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from secateur.errors import SecateurError
-from secateur.files import read_json, write_json, written_aside
+from secateur.files import check_space, read_json, write_json, written_aside
 
 CHUNK = 1 << 20
 HASHES = {32: "md5", 64: "sha256"}  # by length in hexadecimal digits
@@ -144,6 +145,8 @@ def _continue(url: str, part: Path) -> None:
                 validator.unlink(missing_ok=True)
         length = response.headers.get("Content-Length")
         total = None if length is None else have + int(length)
+        if total is not None:
+            check_space(part.parent, total - have, f"the rest of {url}")
         with (
             open(part, "ab" if have else "wb") as stream,
             tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=None) as progress,
@@ -152,6 +155,8 @@ def _continue(url: str, part: Path) -> None:
                 stream.write(chunk)
                 progress.update(len(chunk))
             size = stream.tell()
+            stream.flush()
+            os.fsync(stream.fileno())
     if total is not None and size != total:
         raise ConnectionError(f"{size} of {total} bytes arrived")
 

@@ -93,6 +93,8 @@ def validate(
         for split in splits:
             utterances = read_data_dir(data / language / split)
             check_ids(utterances, f"{language}/{split}", seen, findings)
+            if split == "train" and len(utterances) == 1:
+                findings.error("a single utterance to train on: add some, or leave the language out", language)
             check_characters(utterances, tokenizer, findings)
             fastest = max(speeds) if split == "train" else 1.0
             if input_layers:

@@ -1,5 +1,6 @@
 """Targets of masked prediction: clustered frames (Hsu et al. 2021), first of MFCCs, then of an encoder's layer."""
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from secateur.data import pad
 from secateur.errors import SecateurError
-from secateur.features import SAMPLE_RATE
+from secateur.features import SAMPLE_RATE, Archive
 from secateur.files import write_text, written_aside
 from secateur.ssl.encoder import Encoder
 
@@ -144,10 +145,13 @@ def sampled(batches: Iterable[Waves], frames: Frames, most: int) -> torch.Tensor
 
 
 def write_targets(folder: Path, batches: Iterable[Waves], frames: Frames, centres: torch.Tensor) -> np.ndarray:
-    """Write `targets.ark` and `targets.scp`, the cluster of every frame (int32); return how often each occurs."""
+    """Write `targets.ark`, the cluster of every frame (int32), with its index and checksums, `targets.scp` and
+    `targets.crc32`; return how often each cluster occurs.
+    """
     counts = np.zeros(len(centres), np.int64)
     archive = folder / "targets.ark"
     index: list[str] = []
+    checksums: list[str] = []
     with written_aside(archive) as aside, open(aside, "wb") as stream:
         for names, waves in batches:
             for name, matrix in zip(names, frames(waves), strict=True):
@@ -156,6 +160,8 @@ def write_targets(folder: Path, batches: Iterable[Waves], frames: Frames, centre
                 offset = stream.tell() + len(name.encode()) + 1
                 kaldiio.save_ark(stream, {name: labels})
                 index.append(f"{name} {archive}:{offset}")
+                checksums.append(f"{name} {zlib.crc32(labels):08x}")
+    write_text(folder / "targets.crc32", "\n".join(checksums) + "\n")
     write_text(folder / "targets.scp", "\n".join(index) + "\n")
     return counts
 
@@ -164,7 +170,7 @@ def read_targets(folder: Path) -> Mapping[str, np.ndarray]:
     """The targets in `folder` by utterance, read from disk when asked for."""
     if not (folder / "targets.scp").exists():
         raise SecateurError(f"{folder / 'targets.scp'}: no such file; the job that makes it has not run")
-    return kaldiio.load_scp(str(folder / "targets.scp"))
+    return Archive(folder, "targets", "targets")
 
 
 def _spread_out(frames: torch.Tensor, clusters: int, generator: torch.Generator) -> torch.Tensor:

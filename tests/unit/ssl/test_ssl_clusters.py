@@ -115,6 +115,19 @@ def test_targets_are_the_nearest_centres_of_every_frame(tmp_path, noise, tiny):
     with pytest.raises(SecateurError, match=r"nowhere/targets\.scp: no such file"):
         read_targets(tmp_path / "nowhere")
 
+    archive = tmp_path / "targets.ark"
+    content = bytearray(archive.read_bytes())
+    starts = [int(line.rpartition(":")[2]) for line in (tmp_path / "targets.scp").read_text().splitlines()]
+    content[starts[0] + 12] ^= 1  # another cluster
+    archive.write_bytes(content)
+    with pytest.raises(SecateurError, match=r"the targets of 'long' are damaged; delete the folder and run again"):
+        read_targets(tmp_path)["long"]
+    np.testing.assert_array_equal(read_targets(tmp_path)["short"], found["short"])
+    archive.write_bytes(content[: starts[1] + 20])
+    (tmp_path / "targets.scp").write_text("".join((tmp_path / "targets.scp").read_text().splitlines(True)[:2]))
+    with pytest.raises(SecateurError, match=r"the targets of 'short' are damaged"):
+        read_targets(tmp_path)["short"]
+
 
 def test_batches_keep_the_order_and_their_size():
     lengths = {"a": 5, "b": 3, "c": 3, "d": 9, "e": 1}
