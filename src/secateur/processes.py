@@ -24,8 +24,11 @@ def spread(training: Mapping[str, Any]) -> None:
 
     To be called before anything is read or computed. Raises SecateurError for several nodes outside a SLURM job.
     """
+    if STARTED in os.environ:
+        end_with_parent()  # torchrun
+        return
     processes, nodes = training.get("processes", 1), training.get("nodes", 1)
-    if processes * nodes == 1 or STARTED in os.environ:
+    if processes * nodes == 1:
         return
     command = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={nodes}", f"--nproc-per-node={processes}"]
     if nodes == 1:

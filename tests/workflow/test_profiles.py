@@ -128,3 +128,14 @@ def test_on_a_cluster_nothing_asks_how_many_cores_there_are(tmp_path, monkeypatc
     target = "results/smoke/data/espeak/en/run.json"
     status, said = Clone.make(tmp_path / "clone").launch(target, "--retries", "0", profile="slurm", check=False)
     assert status != 0 and "no such partition" in said, said
+
+
+def test_a_job_is_one_process():
+    """Of a shell that waits for its script, the script would go on when the shell is killed."""
+    commands = [
+        command
+        for path in (ROOT / "workflow" / "rules").glob("*.smk")
+        for command in re.findall(r'^    +shell:\s+"(.*)', path.read_text(), re.MULTILINE)
+    ]
+    assert len(commands) > 25
+    assert [command for command in commands if not re.match(r"(\w+=\w+ )?exec python workflow/scripts/", command)] == []

@@ -1,4 +1,5 @@
 # What all rules share: the checked configuration, wildcard constraints, paths, and command lines as parameters.
+# Shell commands `exec`: a shell that is killed would leave its script behind, which then works beside the repetition.
 import json
 import shlex
 from pathlib import Path

@@ -77,7 +77,8 @@ def targets_arguments(wildcards):
 
 def pretrain_inputs(wildcards):
     number = int(wildcards.number)
-    files = [f"{targets_folder(wildcards)}/{name}" for name in ("targets.ark", "targets.scp", "targets.crc32", "clusters.json")]
+    names = ("targets.ark", "targets.scp", "targets.crc32", "clusters.json")
+    files = [f"{targets_folder(wildcards)}/{name}" for name in names]
     again = encoder_files(iteration_folder(wildcards, number - 1)) if step_of(wildcards)["again"] else []
     return files + again + audio_files(upstream_entry(wildcards))
 

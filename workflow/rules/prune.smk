@@ -25,8 +25,8 @@ rule prune:
     params:
         arguments=prune_arguments,
     shell:
-        "python workflow/scripts/prune.py {params.arguments} --output $(dirname {output.run}) --run-json {output.run}"
-        " &> {log}"
+        "exec python workflow/scripts/prune.py {params.arguments} --output $(dirname {output.run})"
+        " --run-json {output.run} &> {log}"
 
 
 use rule prune as prune_adaptive with:
@@ -65,8 +65,8 @@ rule pathways:
     params:
         arguments=pathways_arguments,
     shell:
-        "python workflow/scripts/pathways.py {params.arguments} --output $(dirname {output.run}) --run-json {output.run}"
-        " &> {log}"
+        "exec python workflow/scripts/pathways.py {params.arguments} --output $(dirname {output.run})"
+        " --run-json {output.run} &> {log}"
 
 
 use rule pathways as dynamic_pathways with:

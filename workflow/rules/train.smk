@@ -37,8 +37,8 @@ rule train:
             device=config["device"],
         ),
     shell:
-        "python workflow/scripts/train.py {params.arguments} --output $(dirname {output.run}) --run-json {output.run}"
-        " &> {log}"
+        "exec python workflow/scripts/train.py {params.arguments} --output $(dirname {output.run})"
+        " --run-json {output.run} &> {log}"
 
 
 rule train_lm:
@@ -76,5 +76,5 @@ rule train_lm:
             **lm_text_languages(wildcards),
         ),
     shell:
-        "python workflow/scripts/train_lm.py {params.arguments} --train {input.train}"
+        "exec python workflow/scripts/train_lm.py {params.arguments} --train {input.train}"
         " --dev {input.dev} --output $(dirname {output.run}) --run-json {output.run} &> {log}"
