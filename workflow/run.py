@@ -333,9 +333,14 @@ def working_folder(pid: int) -> Path | None:
 
 
 def environment() -> dict[str, str]:
-    """The environment of Snakemake: `python` is this interpreter, and `sacct` the one in workflow/slurm."""
+    """The environment of Snakemake: `python` is this interpreter, and `sacct` the one in workflow/slurm.
+
+    Where a site has environment modules, every bash of a job defines `module`: sh, of make and of sbatch, loses it.
+    """
     folders = [Path(__file__).resolve().parent / "slurm", Path(sys.executable).parent]
-    return os.environ | {"PATH": os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])}
+    modules = Path(os.environ.get("MODULESHOME", "/nowhere"), "init", "bash")
+    defined = {"BASH_ENV": str(modules)} if modules.is_file() else {}
+    return defined | os.environ | {"PATH": os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])}
 
 
 def run(command: list[str], directory: Path, lock: int | None = None) -> int:

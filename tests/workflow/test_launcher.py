@@ -249,6 +249,19 @@ def test_flags_that_only_look_are_found_alone_and_together(arguments, looks, lau
     assert launcher.looks_only(arguments) == looks
 
 
+def test_jobs_know_the_modules_of_the_site(launcher, tmp_path, monkeypatch):
+    monkeypatch.delenv("BASH_ENV", raising=False)
+    monkeypatch.setenv("MODULESHOME", str(tmp_path))
+    assert "BASH_ENV" not in launcher.environment()
+    (tmp_path / "init").mkdir()
+    (tmp_path / "init" / "bash").write_text('module() { echo "loads $2"; }')
+    command = ["sh", "-c", "bash -c 'module load speech'"]
+    answer = subprocess.run(command, env=launcher.environment(), capture_output=True, text=True)
+    assert answer.stdout == "loads speech\n"
+    monkeypatch.setenv("BASH_ENV", "/mine")
+    assert launcher.environment()["BASH_ENV"] == "/mine"
+
+
 @pytest.fixture
 def pretended_slurm(tmp_path, monkeypatch):
     """`squeue` and `scancel` that work on a file with a line a job: number, name, folder."""
