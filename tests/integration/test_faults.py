@@ -114,6 +114,7 @@ def start(script: str, *arguments: object, said: str | Path = os.devnull) -> mul
         if script == "features":
             os.environ["OMP_NUM_THREADS"] = "2"
         logging.getLogger().handlers.clear()  # pytest's
+        logging.disable(logging.NOTSET)  # which another test may have changed
         with open(said, "w") as stream, contextlib.redirect_stderr(stream):
             runpy.run_path(sys.argv[0], run_name="__main__")
 
@@ -158,9 +159,10 @@ def test_jobs_killed_at_random_moments_end_with_the_same_bytes(kind, corpus, tmp
     whole = contents(tmp_path / "whole")
     moments, killed = random.Random(kind), 0
     folder = tmp_path / "killed"
-    while killed < KILLS:
+    state = folder / "resume" / "state.safetensors"
+    while killed < KILLS or (kind == "train" and not state.exists()):
         process = start(*command(kind, corpus, folder))
-        time.sleep(seconds * moments.uniform(0.05, 0.95) * (0.5 if kind == "train" else 1.0))
+        time.sleep(seconds * moments.uniform(0.05, 0.95))
         workers = children(process.pid)
         if process.is_alive():
             os.kill(process.pid, signal.SIGKILL)
@@ -170,18 +172,17 @@ def test_jobs_killed_at_random_moments_end_with_the_same_bytes(kind, corpus, tmp
         if process.exitcode == 0:  # it was through before
             assert contents(folder) == whole
             shutil.rmtree(folder)
-        elif (folder / "resume" / "state.safetensors").exists():
-            read_tensors(folder / "resume" / "state.safetensors")
+        elif state.exists():
+            read_tensors(state)
         complete = (
             {name: value for name, value in contents(folder).items() if not name.endswith(".part")}
             if folder.exists()
             else {}
         )
         assert all(value == whole[name] for name, value in complete.items() if name in whole), "a half under its name"
-    saved = (folder / "resume" / "state.safetensors").exists()
     assert in_a_process(*command(kind, corpus, folder), said=tmp_path / "said") == 0
     assert contents(folder) == whole
-    assert saved == (kind == "train") == ("resumed at step" in (tmp_path / "said").read_text())
+    assert (kind == "train") == ("resumed at step" in (tmp_path / "said").read_text())
 
 
 @pytest.fixture
