@@ -30,11 +30,11 @@ from typing import Any
 
 import torch
 
-from secateur.layers.depth import keep_layers
+from secateur.heads.policies import removal_order, removed_at
 from secateur.models import build_model
-from secateur.size import encoding_cost
-from secateur.structured.heads import Head, heads, masked, remove_heads
-from secateur.structured.policies import removal_order, removed_at
+from secateur.models.size import encoding_cost
+from secateur.models.surgery.heads import Head, heads, masked, remove_heads
+from secateur.models.surgery.layers import keep_layers
 
 AIM = 0.8
 SHARES = (0.25, 0.5, 0.75)

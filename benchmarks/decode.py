@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from secateur import devices
-from secateur.decoding import Recognizer, decode, encode
+from secateur.core import devices
+from secateur.decoding.recognize import Recognizer, decode, encode
 from secateur.models import Loaded, build_model, load_model
-from secateur.tokens import Tokenizer
+from secateur.speech.tokens import Tokenizer
 
 BLANKS = 0.45  # share of the model's 25 frames per second
 SOUND = 5  # frames of features that are alike

@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from secateur import devices
-from secateur.data import Batch, pad
+from secateur.core import devices
 from secateur.layers.search import MEMORY, Dev, search
 from secateur.models import build_model
-from secateur.tokens import Tokenizer
-from secateur.training import train
+from secateur.speech.data import Batch, pad
+from secateur.speech.tokens import Tokenizer
+from secateur.training.loop import train
 
 BINS = 20
 LETTERS = "abcdefghijklmnopqrstuvwxyz "

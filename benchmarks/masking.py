@@ -1,6 +1,6 @@
 """Time of a training step under masks, over that of the dense model.
 
-Each way to train goes through `secateur.training.train`, with a CTC model of the default study and its recipe, on
+Each way to train goes through `secateur.training.loop.train`, with a CTC model of the default study and its recipe, on
 made-up speech in two languages, whose batches are monolingual:
 
 - fixed: IMP, LTH and LAP within a level.
@@ -34,18 +34,18 @@ import torch
 import yaml
 from torch.nn.utils import prune
 
-from secateur import config as configuration
-from secateur import devices
-from secateur.data import IGNORED, Batch, BatchPlan, pad
+from secateur.core import devices
 from secateur.models import build_model
 from secateur.models.specaug import specaug
-from secateur.pruning.adaptive import AdaptiveMask
-from secateur.pruning.dynamic import DynamicPathways
-from secateur.pruning.fixed import FixedMask
-from secateur.pruning.mask import Mask, prunable, weights
-from secateur.pruning.pathways import Pathways
-from secateur.pruning.ranking import magnitude_mask
-from secateur.training import Method, train
+from secateur.pruning.engines.adaptive import AdaptiveMask
+from secateur.pruning.engines.dynamic import DynamicPathways
+from secateur.pruning.engines.fixed import FixedMask
+from secateur.pruning.engines.mask import Mask, prunable, weights
+from secateur.pruning.engines.pathways import Pathways
+from secateur.pruning.engines.ranking import magnitude_mask
+from secateur.speech.data import IGNORED, Batch, BatchPlan, pad
+from secateur.study import config as configuration
+from secateur.training.loop import Method, train
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefghijklmnopqrstuvwxyz'", "<sos/eos>"]
@@ -59,7 +59,7 @@ AIMS = {"fixed": 1.03, "adaptive": 1.05}
 
 
 class Speech:
-    """Made-up utterances of one to six seconds, as `secateur.data.SpeechExamples` would give them."""
+    """Made-up utterances of one to six seconds, as `secateur.speech.data.SpeechExamples` would give them."""
 
     def __init__(self, bins: int):
         generator = np.random.default_rng(0)

@@ -19,10 +19,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from secateur.datadir import Utterance, write_data_dir
-from secateur.files import write_text, write_tsv
+from secateur.core.files import write_text, write_tsv
+from secateur.speech.datadir import Utterance, write_data_dir
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "workflow" / "scripts"
 SECONDS = 10
 LETTERS = ["<blank>", "<unk>", "<space>", *"abcdefghijklmnopqrstuvwxyz", "<sos/eos>"]
 MODEL = {
@@ -104,7 +103,7 @@ def measure(folder: Path, steps: int) -> dict[str, int]:
 
 def peak(script: str, *arguments: object) -> int:
     """The largest resident memory of a script of the workflow, in bytes; without that of processes which it starts."""
-    command = [sys.executable, str(SCRIPTS / f"{script}.py"), *map(str, arguments)]
+    command = [sys.executable, "-m", "secateur", script.replace("_", "-"), *map(str, arguments)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"})
     said = process.stderr.read().decode()
     _, status, usage = os.wait4(process.pid, 0)

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-WORK = ("train.py", "train_lm.py", "prune.py", "pathways.py", "decode.py", "features.py")
+WORK = ("train", "train-lm", "prune", "pathways", "decode", "features")
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def work(results: Path) -> tuple[float, float]:
     intervals = []
     for path in results.rglob("run.json"):
         record = json.loads(path.read_text())
-        if record["script"] in WORK:
+        if record["command"] in WORK:
             begin = datetime.fromisoformat(record["started"]).timestamp()
             intervals.append((begin, begin + record["seconds"]))
     covered, end = 0.0, 0.0

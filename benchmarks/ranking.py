@@ -28,8 +28,8 @@ from pathlib import Path
 
 import torch
 
-from secateur.pruning.mask import kept
-from secateur.pruning.ranking import magnitude_mask
+from secateur.pruning.engines.mask import kept
+from secateur.pruning.engines.ranking import magnitude_mask
 
 WIDTH = 512
 OURS = ["ours", "within", "layerwise"]

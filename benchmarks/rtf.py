@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from secateur.decoding import Features, Recognizer, decode_in_turns
-from secateur.layers.depth import keep_layers
+from secateur.decoding.recognize import Features, Recognizer, decode_in_turns
 from secateur.models import build_model
-from secateur.tokens import Tokenizer
+from secateur.models.surgery.layers import keep_layers
+from secateur.speech.tokens import Tokenizer
 
 LAYERS = 24
 PUBLISHED = (0.005, 0.002)

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from secateur.analysis.similarity import Covariances
+from secateur.layers.similarity import Covariances
 
 VARIANCE = 0.99
 BATCH = 1000  # frames

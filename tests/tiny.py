@@ -1,7 +1,7 @@
 """What many tests start from: tiny models of every type, a training recipe, data of two languages, scripts to call."""
 
 import argparse
-import importlib.util
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -10,9 +10,8 @@ from typing import Any
 import kaldiio
 import numpy as np
 
-from secateur.datadir import Utterance, write_data_dir
+from secateur.speech.datadir import Utterance, write_data_dir
 
-SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
 NO_INNER_LOSS = {"layers": [], "weight": 0.0}
 ENCODER = {
@@ -115,11 +114,8 @@ def write_corpus(folder: Path) -> None:
 
 
 def script(name: str) -> ModuleType:
-    """The module of a script of the workflow."""
-    spec = importlib.util.spec_from_file_location(f"script_{name}", SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The module of a command."""
+    return importlib.import_module(f"secateur.scripts.{name}")
 
 
 def run_script(name: str, *arguments: object) -> dict[str, Any]:

@@ -24,12 +24,13 @@ from typing import Any
 
 import yaml
 
-from secateur import config as configuration
-from secateur import study, upstreams
-from secateur.errors import SecateurError
-from secateur.files import read_json, read_tsv
-from secateur.reporting.multilingual import budget
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, read_tsv
+from secateur.pruning.multilingual import budget
 from secateur.reporting.results import Results
+from secateur.ssl import study as upstreams
+from secateur.study import config as configuration
+from secateur.study import runs as study
 
 launcher = importlib.import_module("run")  # beside this file
 
@@ -162,7 +163,7 @@ def above_zero(text: str) -> float:
 def load(directory: Path, file: Path) -> dict[str, Any]:
     """The configuration of a study as the workflow sees it: laid over `config.yaml`, checked, with its defaults.
 
-    Raises SecateurError for a file that is no configuration, and for what `secateur.config.complete` finds.
+    Raises SecateurError for a file that is no configuration, and for what `secateur.study.config.complete` finds.
     """
     config: dict[str, Any] = {}
     for path in dict.fromkeys([directory / "config.yaml", file]):

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import yaml
 
-from secateur import gpus
-from secateur.errors import SecateurError
+from secateur.core import gpus
+from secateur.core.errors import SecateurError
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = "SECATEUR_RUN"  # in the environment of Snakemake and its jobs: the folder that they work in

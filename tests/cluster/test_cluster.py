@@ -17,7 +17,7 @@ from clones import ROOT, Clone, finished, kill_tree, wait_for
 from differences import differences
 from slurm import ACCOUNT, Cluster, processes, read, run
 
-from secateur.files import read_json
+from secateur.core.files import read_json
 from secateur.models import load_tensors
 
 pytestmark = pytest.mark.cluster

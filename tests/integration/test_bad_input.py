@@ -9,7 +9,6 @@ import io
 import json
 import os
 import re
-import runpy
 import shutil
 import sys
 import tarfile
@@ -26,11 +25,12 @@ import soundfile
 import torch
 import yaml
 
-from secateur.datadir import read_table
-from secateur.errors import SecateurError
-from secateur.files import read_json, write_json, write_text
+from secateur.__main__ import main as secateur
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, write_json, write_text
 from secateur.models import build_model, save_model
-from secateur.pruning.mask import Mask
+from secateur.pruning.engines.mask import Mask
+from secateur.speech.datadir import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 LETTERS = ["<blank>", "<unk>", "<space>", *"abcdefghijklmnopqrstuvwxyz", "<sos/eos>"]
@@ -112,9 +112,9 @@ class World:
 def call(script: str, *arguments: object) -> int:
     """Run a script of the workflow in this process; its exit status."""
     before = sys.argv
-    sys.argv = [str(ROOT / "workflow" / "scripts" / f"{script}.py"), *map(str, arguments)]
+    sys.argv = ["secateur", script.replace("_", "-"), *map(str, arguments)]
     try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        secateur()
     except SystemExit as end:
         return end.code or 0
     finally:

@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import random
 import re
-import runpy
 import shutil
 import signal
 import subprocess
@@ -28,9 +27,10 @@ import torch
 from clones import Clone, children, wait_for
 from differences import differences
 
-from secateur.datadir import Utterance, write_data_dir
-from secateur.files import write_text
+from secateur.__main__ import main as secateur
+from secateur.core.files import write_text
 from secateur.models import build_model, read_tensors, save_model
+from secateur.speech.datadir import Utterance, write_data_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 8  # of each kind of job
@@ -110,13 +110,13 @@ def start(script: str, *arguments: object, said: str | Path = os.devnull) -> mul
     """
 
     def work() -> None:
-        sys.argv = [str(ROOT / "workflow" / "scripts" / f"{script}.py"), *map(str, arguments)]
+        sys.argv = ["secateur", script.replace("_", "-"), *map(str, arguments)]
         if script == "features":
             os.environ["OMP_NUM_THREADS"] = "2"
         logging.getLogger().handlers.clear()  # pytest's
         logging.disable(logging.NOTSET)  # which another test may have changed
         with open(said, "w") as stream, contextlib.redirect_stderr(stream):
-            runpy.run_path(sys.argv[0], run_name="__main__")
+            secateur()
 
     process = multiprocessing.get_context("fork").Process(target=work)
     process.start()
@@ -283,7 +283,7 @@ def victim(launcher: int, moments: random.Random) -> int:
         found += below
         waiting += below
     scripts = [
-        pid for pid in found if b"workflow/scripts" in cmdline(pid) and not cmdline(pid).startswith(b"/usr/bin/bash")
+        pid for pid in found if b"\0secateur\0" in cmdline(pid) and not cmdline(pid).startswith(b"/usr/bin/bash")
     ]
     return moments.choice(scripts if scripts and moments.random() < 0.75 else found)
 

@@ -13,8 +13,8 @@ import pytest
 from clones import Clone, kill_tree, wait_for
 
 from secateur.models import load_tensors
-from secateur.pruning.mask import Mask, kept, mask_file
-from secateur.pruning.pathways import union
+from secateur.pruning.engines.mask import Mask, kept, mask_file
+from secateur.pruning.engines.pathways import union
 
 SMOKE = "results/smoke"
 STUDY = "workflow/studies/smoke.yaml"
@@ -195,7 +195,7 @@ def test_an_edited_algorithm_reruns_its_stage_and_what_follows(clone, edited):
 
 
 def test_an_edited_pruning_method_reruns_only_its_models(clone, edited):
-    edited("src/secateur/pruning/dynamic.py", "self.done[language] += 1", "self.done[language] += 1 + 0")
+    edited("src/secateur/pruning/engines/dynamic.py", "self.done[language] += 1", "self.done[language] += 1 + 0")
     assert planned(clone) == {
         "pathways": 1, "dynamic_pathways": 1, "sizes": 1, "masks": 1, "decode": 4, "score": 4,
         "tables": 1, "figures": 1, "report": 1,
@@ -212,7 +212,7 @@ def test_how_often_masks_adapt_reruns_only_adaptive_models(clone, edited):
 
 
 def test_an_edited_search_reruns_decoding(clone, edited):
-    edited("src/secateur/decoding.py", "paths = model.ctc.argmax", "paths = +model.ctc.argmax")
+    edited("src/secateur/decoding/recognize.py", "paths = model.ctc.argmax", "paths = +model.ctc.argmax")
     assert planned(clone) == {
         "decode": DECODINGS, "score": DECODINGS, **LAYERS, "head_times": 1, "head_removals": 1, **HEADS,
         "superb": 4, "tables": 1, "figures": 1, "report": 1,
@@ -258,14 +258,14 @@ def test_another_pretraining_reruns_the_teacher_and_its_students(clone, edited):
 
 
 def test_an_edited_corpus_reruns_only_that_corpus(clone, edited):
-    edited("src/secateur/corpora/asterisk.py", "MIN_SECONDS = 0.2", "MIN_SECONDS = 0.25")
+    edited("src/secateur/speech/corpora/asterisk.py", "MIN_SECONDS = 0.2", "MIN_SECONDS = 0.25")
     assert planned(clone) == {}
 
 
 def test_comments_docstrings_and_layout_rerun_nothing(clone, edited):
-    edited("src/secateur/training.py", "import json", "# A comment.\nimport json")
-    edited("src/secateur/decoding.py", '"""', '"""Other words. ')
-    edited("workflow/scripts/train.py", '"""Train', '"""Please train')
+    edited("src/secateur/training/loop.py", "import json", "# A comment.\nimport json")
+    edited("src/secateur/decoding/recognize.py", '"""', '"""Other words. ')
+    edited("src/secateur/scripts/train.py", '"""Train', '"""Please train')
     assert planned(clone) == {}
 
 

@@ -8,9 +8,9 @@ from espnet.nets.scorers.ctc import CTCPrefixScorer
 from espnet.nets.scorers.length_bonus import LengthBonus
 from tiny import ENCODER, LM
 
-from secateur.decoding import Recognizer, decode
+from secateur.decoding.recognize import Recognizer, decode
 from secateur.models import build_model
-from secateur.tokens import Tokenizer
+from secateur.speech.tokens import Tokenizer
 
 TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefgh", "<sos/eos>"]
 CONFIG = {

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn.utils import prune
 
 from secateur.models import build_model
-from secateur.pruning.mask import kept
-from secateur.pruning.ranking import magnitude_mask, shares
+from secateur.pruning.engines.mask import kept
+from secateur.pruning.engines.ranking import magnitude_mask, shares
 
 TOKENS = ["<blank>", "<unk>", "a", "<sos/eos>"]
 CONFIG = {

@@ -7,7 +7,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
 from secateur.ssl import load_upstream
 from secateur.ssl.encoder import Encoder, EncoderConfig
 

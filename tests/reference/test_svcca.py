@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from secateur.analysis.similarity import Covariances
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
+from secateur.layers.similarity import Covariances
 
 
 def mixed(frames: int, width: int, seed: int, shared: np.ndarray | None = None) -> np.ndarray:

@@ -15,9 +15,9 @@ import pytest
 import soundfile
 import yaml
 
-from secateur.errors import SecateurError
-from secateur.files import write_text
-from secateur.tokens import write_tokens
+from secateur.core.errors import SecateurError
+from secateur.core.files import write_text
+from secateur.speech.tokens import write_tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ROOT / "workflow" / "run.py"

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from secateur import config as configuration
-from secateur import study
-from secateur.errors import SecateurError
-from secateur.structured import runs as heads
+from secateur.core.errors import SecateurError
+from secateur.heads import study as heads
+from secateur.study import config as configuration
+from secateur.study import runs as study
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = ROOT / "workflow" / "studies"

@@ -66,13 +66,13 @@ def test_every_job_that_trains_asks_for_all_its_processes(tmp_path):
     recipes = {**yaml.safe_load((ROOT / "config.yaml").read_text())["training"]}
     study = {"training": {name: {"processes": 2} for name in recipes}}
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(study))
-    scripts = {path.name for path in ROOT.glob("workflow/scripts/*.py") if trains(path)}
-    assert {"train.py", "train_lm.py", "prune.py"} <= scripts
+    scripts = {path.stem.replace("_", "-") for path in ROOT.glob("src/secateur/scripts/*.py") if trains(path)}
+    assert {"train", "train-lm", "prune"} <= scripts
     rules = {
         rule
         for file in ROOT.glob("workflow/rules/*.smk")
         for rule, body in re.findall(r"^rule (\w+):$(.*?)(?=^\S|\Z)", file.read_text(), re.MULTILINE | re.DOTALL)
-        if any(f"workflow/scripts/{script} " in body for script in scripts)
+        if any(f"-m secateur {script} " in body for script in scripts)
     }
     asked = dry_run(STUDIES / "smoke.yaml", tmp_path / "two.yaml")
     assert {"train", "train_lm", "prune", "pathways"} <= rules <= asked.keys()
@@ -138,4 +138,4 @@ def test_a_job_is_one_process():
         for command in re.findall(r'^    +shell:\s+"(.*)', path.read_text(), re.MULTILINE)
     ]
     assert len(commands) > 25
-    assert [command for command in commands if not re.match(r"(\w+=\w+ )?exec python workflow/scripts/", command)] == []
+    assert [command for command in commands if not re.match(r"(\w+=\w+ )?exec python -m secateur ", command)] == []

@@ -17,7 +17,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from secateur import provenance
+from secateur.core import provenance
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL = ROOT / "envs" / "install.py"
@@ -141,9 +141,9 @@ def test_a_conda_environment_has_the_same_pins_and_lacks_none(name):
     assert pins(afterwards.replace("--no-deps ", "\n")).items() <= pins(LOCK.read_text()).items()
 
 
-@pytest.mark.parametrize("script", sorted(path.stem for path in ROOT.glob("workflow/scripts/*.py")))
+@pytest.mark.parametrize("script", sorted(path.stem for path in ROOT.glob("src/secateur/scripts/[a-z]*.py")))
 def test_a_conda_environment_serves_each_script(script):
-    wanted = imported(closure(ROOT / "workflow" / "scripts" / f"{script}.py")) - {"secateur"}
+    wanted = imported(closure(ROOT / "src" / "secateur" / "scripts" / f"{script}.py")) - {"secateur"}
     offered = {name: pins(path.read_text()).keys() | {"espnet"} for name, path in ENVIRONMENTS.items()}
     lacking = {name: sorted(wanted - packages) for name, packages in offered.items()}
     assert not all(lacking.values()), f"no environment has all that {script}.py imports; lacking: {lacking}"

@@ -6,8 +6,8 @@ import stat
 import pytest
 from clones import Clone
 
-from secateur import site
-from secateur.errors import SecateurError
+from secateur.core import site
+from secateur.core.errors import SecateurError
 
 TOKENS = "results/smoke/tokens/espeak/tokens.txt"
 # Notes how it was called, and runs the command that follows the image.
@@ -46,7 +46,7 @@ def test_jobs_run_in_the_container_with_the_modules(software, tmp_path):
     used = (TOKENS, "--sdm", "apptainer", "env-modules", "--config", *named)
     assert "tokens" in clone.planned(*used), "another environment may give other results"
     clone.launch(*used)
-    run = [line for line in (software / "apptainer.log").read_text().splitlines() if "scripts/tokens.py" in line]
+    run = [line for line in (software / "apptainer.log").read_text().splitlines() if "secateur tokens" in line]
     assert len(run) == 1
     assert (software / "modules.log").read_text().splitlines()[-2:] == ["purge", "load speech/1.0"]
     assert clone.planned(*used) == {}

@@ -6,14 +6,18 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from secateur import config as configuration
-from secateur import corpora, gpus, study, upstreams
-from secateur.errors import SecateurError
-from secateur.layers import runs as layers
-from secateur.provenance import fingerprint
+from secateur.study import config as configuration
+from secateur.speech import corpora
+from secateur.core import gpus
+from secateur.study import runs as study
+from secateur.ssl import study as upstreams
+from secateur import scripts
+from secateur.core.errors import SecateurError
+from secateur.layers import study as layers
+from secateur.core.provenance import fingerprint
 from secateur.reporting.figures import FIGURES
 from secateur.reporting.tables import TABLES
-from secateur.structured import runs as heads
+from secateur.heads import study as heads
 
 try:
     config = configuration.complete(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
@@ -33,7 +37,7 @@ REPORT = f"{ROOT}/report/index.html"
 # What decides which rows the tables have.
 STUDY = {key: value for key, value in config.items() if key not in ("report", "container", "modules")}
 
-# GPUs that a job uses, so that Snakemake starts no more jobs than there are; which one is secateur.devices' business.
+# GPUs that a job uses, so that Snakemake starts no more jobs than there are; which one is secateur.core.devices' business.
 GPU = 1 if config["device"] == "cuda" or (config["device"] == "auto" and gpus.visible()) else 0
 
 
@@ -59,7 +63,7 @@ def command(script, modules=(), **options):
     One string because Snakemake compares the parameters of a rule as an unordered set of values, in which a swap goes
     unnoticed. Values other than strings, numbers and lists of them are written as JSON with sorted keys.
     """
-    source = Path(workflow.basedir, "workflow", "scripts", f"{script}.py")
+    source = Path(scripts.__file__).with_name(f"{script}.py")
     words = []
     for name, value in options.items():
         words.append(f"--{name.replace('_', '-')}")
@@ -88,7 +92,9 @@ def splits(corpus):
 
 def corpus_command(script, corpus, entry, **options):
     """Arguments of a script that runs a recipe on `entry`, (a part of) the corpus' entry of the configuration."""
-    return command(script, [f"secateur.corpora.{entry['recipe']}"], options=entry, cache=f"data/{corpus}", **options)
+    return command(
+        script, [f"secateur.speech.corpora.{entry['recipe']}"], options=entry, cache=f"data/{corpus}", **options
+    )
 
 
 def fetch_arguments(wildcards):

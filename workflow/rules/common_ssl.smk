@@ -154,7 +154,7 @@ def superb_arguments(wildcards):
         extra |= {"data": f"{ROOT}/data/{entry['corpus']}", "languages": entry["languages"], "splits": entry["splits"]}
     return command(
         "superb_task",
-        [f"secateur.superb.{task}" for task in entry["tasks"]] + (["secateur.ssl"] if own else []),
+        [f"secateur.ssl.tasks.{task}" for task in entry["tasks"]] + (["secateur.ssl"] if own else []),
         upstream=upstream_folder(entry, wildcards.student, wildcards.seed) if own else upstreams.FBANK,
         tasks=entry["tasks"],
         seed=wildcards.seed,

@@ -15,7 +15,7 @@ rule fetch:
     params:
         arguments=fetch_arguments,
     shell:
-        "exec python workflow/scripts/fetch_corpus.py {params.arguments} &> {log}"
+        "exec python -m secateur fetch-corpus {params.arguments} &> {log}"
 
 
 # One rule per corpus, because the names of the splits are the recipe's.
@@ -41,7 +41,7 @@ for corpus in config["corpora"]:
         params:
             arguments=lambda wildcards, corpus=corpus: prepare_arguments(corpus, wildcards.language),
         shell:
-            "exec python workflow/scripts/prepare_corpus.py {params.arguments} --run-json {output.run} &> {log}"
+            "exec python -m secateur prepare-corpus {params.arguments} --run-json {output.run} &> {log}"
 
 
 rule tokens:
@@ -58,8 +58,7 @@ rule tokens:
     params:
         arguments=lambda wildcards: command("tokens", type=config["tokens"]["type"], size=config["tokens"]["size"]),
     shell:
-        "exec python workflow/scripts/tokens.py {params.arguments} --text {input.text} --output {output.tokens}"
-        " &> {log}"
+        "exec python -m secateur tokens {params.arguments} --text {input.text} --output {output.tokens}" " &> {log}"
 
 
 rule validate:
@@ -89,7 +88,7 @@ rule validate:
             tokens=tokens_files(wildcards.corpus)[0],
         ),
     shell:
-        "exec python workflow/scripts/validate_corpus.py {params.arguments} --output {output} &> {log}"
+        "exec python -m secateur validate-corpus {params.arguments} --output {output} &> {log}"
 
 
 rule features:
@@ -122,4 +121,4 @@ rule features:
             output=f"{ROOT}/features/{wildcards.corpus}/{wildcards.language}/{wildcards.split}",
         ),
     shell:
-        "exec python workflow/scripts/features.py {params.arguments} --run-json {output.run} &> {log}"
+        "exec python -m secateur features {params.arguments} --run-json {output.run} &> {log}"

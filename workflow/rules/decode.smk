@@ -19,7 +19,7 @@ rule decode:
     params:
         arguments=decoding_arguments,
     shell:
-        "exec python workflow/scripts/decode.py {params.arguments} --output $(dirname {output.run})"
+        "exec python -m secateur decode {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
 
 
@@ -37,5 +37,5 @@ rule score:
     params:
         arguments=lambda wildcards: command("score"),
     shell:
-        "exec python workflow/scripts/score.py {params.arguments} --hypotheses {input}"
+        "exec python -m secateur score {params.arguments} --hypotheses {input}"
         " --output $(dirname {output.score}) &> {log}"

@@ -18,7 +18,7 @@ rule head_importance:
     params:
         arguments=head_importance_arguments,
     shell:
-        "exec python workflow/scripts/head_importance.py {params.arguments} --output {output} &> {log}"
+        "exec python -m secateur head-importance {params.arguments} --output {output} &> {log}"
 
 
 rule head_times:
@@ -35,7 +35,7 @@ rule head_times:
     params:
         arguments=head_times_arguments,
     shell:
-        "exec python workflow/scripts/head_times.py {params.arguments} --output {output} &> {log}"
+        "exec python -m secateur head-times {params.arguments} --output {output} &> {log}"
 
 
 rule head_removals:
@@ -50,7 +50,7 @@ rule head_removals:
     params:
         arguments=head_removals_arguments,
     shell:
-        "exec python workflow/scripts/head_removals.py {params.arguments} --output {output} &> {log}"
+        "exec python -m secateur head-removals {params.arguments} --output {output} &> {log}"
 
 
 use rule decode as decode_heads with:
@@ -97,7 +97,7 @@ rule head_latency:
     params:
         arguments=head_latency_arguments,
     shell:
-        "OMP_NUM_THREADS=1 exec python workflow/scripts/latency.py {params.arguments} --output $(dirname {output.run})"
+        "OMP_NUM_THREADS=1 exec python -m secateur latency {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
 
 
@@ -118,7 +118,7 @@ rule prune_heads:
     params:
         arguments=prune_heads_arguments,
     shell:
-        "exec python workflow/scripts/prune_heads.py {params.arguments} --output $(dirname {output.run})"
+        "exec python -m secateur prune-heads {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
 
 
@@ -138,7 +138,7 @@ rule export_depth:
     params:
         arguments=export_depth_arguments,
     shell:
-        "exec python workflow/scripts/export_depth.py {params.arguments} --output $(dirname {output.run})"
+        "exec python -m secateur export-depth {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
 
 
@@ -171,4 +171,4 @@ rule perplexity:
     params:
         arguments=perplexity_arguments,
     shell:
-        "exec python workflow/scripts/perplexity.py {params.arguments} --output {output} &> {log}"
+        "exec python -m secateur perplexity {params.arguments} --output {output} &> {log}"

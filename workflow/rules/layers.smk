@@ -19,7 +19,7 @@ rule layer_similarity:
     params:
         arguments=layer_similarity_arguments,
     shell:
-        "exec python workflow/scripts/similarity.py {params.arguments} --output {output.similarity} &> {log}"
+        "exec python -m secateur similarity {params.arguments} --output {output.similarity} &> {log}"
 
 
 rule layer_search:
@@ -39,7 +39,7 @@ rule layer_search:
     params:
         arguments=layer_search_arguments,
     shell:
-        "exec python workflow/scripts/layer_search.py {params.arguments} --output {output} &> {log}"
+        "exec python -m secateur layer-search {params.arguments} --output {output} &> {log}"
 
 
 rule depth_rtf:
@@ -56,7 +56,7 @@ rule depth_rtf:
     params:
         arguments=depth_rtf_arguments,
     shell:
-        "exec python workflow/scripts/depth_rtf.py {params.arguments} --output {output} &> {log}"
+        "exec python -m secateur depth-rtf {params.arguments} --output {output} &> {log}"
 
 
 use rule decode as decode_depths with:
@@ -100,7 +100,7 @@ rule similarity:
     params:
         arguments=compared_arguments,
     shell:
-        "exec python workflow/scripts/similarity.py {params.arguments} --output {output.similarity} &> {log}"
+        "exec python -m secateur similarity {params.arguments} --output {output.similarity} &> {log}"
 
 
 rule regularise:
@@ -126,5 +126,5 @@ rule regularise:
     params:
         arguments=regularise_arguments,
     shell:
-        "exec python workflow/scripts/finetune.py {params.arguments} --output $(dirname {output.run})"
+        "exec python -m secateur finetune {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"

@@ -25,7 +25,7 @@ rule prune:
     params:
         arguments=prune_arguments,
     shell:
-        "exec python workflow/scripts/prune.py {params.arguments} --output $(dirname {output.run})"
+        "exec python -m secateur prune {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
 
 
@@ -65,7 +65,7 @@ rule pathways:
     params:
         arguments=pathways_arguments,
     shell:
-        "exec python workflow/scripts/pathways.py {params.arguments} --output $(dirname {output.run})"
+        "exec python -m secateur pathways {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
 
 

@@ -20,7 +20,7 @@ rule sizes:
             root=ROOT,
         ),
     shell:
-        "exec python workflow/scripts/sizes.py {params.arguments} --output {output} &> {log}"
+        "exec python -m secateur sizes {params.arguments} --output {output} &> {log}"
 
 
 rule masks:
@@ -35,7 +35,7 @@ rule masks:
     params:
         arguments=command("masks", study=study.shape(config), root=ROOT),
     shell:
-        "exec python workflow/scripts/masks.py {params.arguments} --output {output} &> {log}"
+        "exec python -m secateur masks {params.arguments} --output {output} &> {log}"
 
 
 rule tables:
@@ -54,7 +54,7 @@ rule tables:
     params:
         arguments=command("tables", study=STUDY, root=ROOT),
     shell:
-        "exec python workflow/scripts/tables.py {params.arguments} &> {log}"
+        "exec python -m secateur tables {params.arguments} &> {log}"
 
 
 rule figures:
@@ -72,7 +72,7 @@ rule figures:
     params:
         arguments=command("figures", tables=f"{ROOT}/tables", output=f"{ROOT}/figures"),
     shell:
-        "exec python workflow/scripts/figures.py {params.arguments} &> {log}"
+        "exec python -m secateur figures {params.arguments} &> {log}"
 
 
 rule report:
@@ -88,4 +88,4 @@ rule report:
     params:
         arguments=command("report", config=config, root=ROOT),
     shell:
-        "exec python workflow/scripts/report.py {params.arguments} --output {output} &> {log}"
+        "exec python -m secateur report {params.arguments} --output {output} &> {log}"

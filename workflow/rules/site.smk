@@ -2,7 +2,7 @@
 from snakemake.deployment.env_modules import EnvModules
 from snakemake.settings.types import DeploymentMethod
 
-from secateur import site
+from secateur.core import site
 
 deployed = workflow.deployment_settings.deployment_method
 try:

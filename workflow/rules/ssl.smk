@@ -31,7 +31,7 @@ rule ssl_targets:
     params:
         arguments=targets_arguments,
     shell:
-        "exec python workflow/scripts/ssl_targets.py {params.arguments} --output $(dirname {output.run})"
+        "exec python -m secateur ssl-targets {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
 
 
@@ -61,7 +61,7 @@ rule ssl_pretrain:
     params:
         arguments=pretrain_arguments,
     shell:
-        "exec python workflow/scripts/ssl_pretrain.py {params.arguments} --output $(dirname {output.run})"
+        "exec python -m secateur ssl-pretrain {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
 
 
@@ -91,7 +91,7 @@ rule ssl_distill:
     params:
         arguments=distill_arguments,
     shell:
-        "exec python workflow/scripts/ssl_distill.py {params.arguments} --output $(dirname {output.run})"
+        "exec python -m secateur ssl-distill {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
 
 
@@ -127,7 +127,7 @@ rule superb:
     params:
         arguments=superb_arguments,
     shell:
-        "exec python workflow/scripts/superb_task.py {params.arguments} --output $(dirname {output.run})"
+        "exec python -m secateur superb-task {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
 
 
@@ -149,4 +149,4 @@ rule ssl_speed:
     params:
         arguments=speed_arguments,
     shell:
-        "OMP_NUM_THREADS=1 exec python workflow/scripts/ssl_speed.py {params.arguments} --output {output} &> {log}"
+        "OMP_NUM_THREADS=1 exec python -m secateur ssl-speed {params.arguments} --output {output} &> {log}"

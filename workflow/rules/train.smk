@@ -37,7 +37,7 @@ rule train:
             device=config["device"],
         ),
     shell:
-        "exec python workflow/scripts/train.py {params.arguments} --output $(dirname {output.run})"
+        "exec python -m secateur train {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
 
 
@@ -76,5 +76,5 @@ rule train_lm:
             **lm_text_languages(wildcards),
         ),
     shell:
-        "exec python workflow/scripts/train_lm.py {params.arguments} --train {input.train}"
+        "exec python -m secateur train-lm {params.arguments} --train {input.train}"
         " --dev {input.dev} --output $(dirname {output.run}) --run-json {output.run} &> {log}"

@@ -1,9 +1,9 @@
-"""The depth that a real-time factor allows, by what was measured (`secateur.decoding.decode_in_turns`)."""
+"""The depth that a real-time factor allows, by what was measured (`secateur.decoding.recognize.decode_in_turns`)."""
 
 from pathlib import Path
 
-from secateur.errors import SecateurError
-from secateur.files import read_tsv
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_tsv
 
 COLUMNS = (
     *("model", "depth", "layers", "search", "device", "rtf", "rtf_low", "rtf_high", "ratio"),

@@ -1,7 +1,7 @@
 """Which layers are safe to remove: strategies that order the encoder layers of one model, for every depth at once.
 
 A strategy gives one order of removal, so that its sub-models are nested, and each of them gets its loss on dev data;
-their word error rates on test data are for `secateur.decoding` to measure.
+their word error rates on test data are for `secateur.decoding.recognize` to measure.
 
     greedy       remove the layer whose removal hurts the dev data least; again, from what is left
     svcca        remove the layer whose output is most like its input, as measured beforehand
@@ -34,12 +34,12 @@ from typing import Any
 import jiwer
 import torch
 
-from secateur.errors import SecateurError
-from secateur.files import read_tsv
-from secateur.layers.depth import layer_numbers
-from secateur.layers.runs import STRATEGIES
-from secateur.tokens import Tokenizer
-from secateur.training import Examples
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_tsv
+from secateur.layers.study import STRATEGIES
+from secateur.models.surgery.layers import layer_numbers
+from secateur.speech.tokens import Tokenizer
+from secateur.training.loop import Examples
 
 OBJECTIVES = ("loss", "wer")
 MEMORY = 4 * 2**30
@@ -52,7 +52,7 @@ class Dev:
     """Dev data.
 
     Attributes:
-        examples: reads the batches, e.g. `secateur.data.SpeechExamples`.
+        examples: reads the batches, e.g. `secateur.speech.data.SpeechExamples`.
         batches: the utterances of each batch.
         references: text of every utterance, for the word error rate.
         tokenizer: of the model's token list, likewise.

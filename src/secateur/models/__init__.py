@@ -25,8 +25,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from secateur.errors import SecateurError
-from secateur.files import read_json, write_json, written_aside
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, write_json, written_aside
 from secateur.models.dropout import use_fast_dropout
 
 FORMAT = 1
@@ -50,8 +50,8 @@ def build_model(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Mo
 
     In the checkpoint of a smaller model, `encoder.kept` lists the encoder layers that it has, `kept_heads` the heads.
     """
-    from secateur.layers.depth import keep_layers  # reads and writes checkpoints itself
-    from secateur.structured.heads import keep_heads
+    from secateur.models.surgery.heads import keep_heads
+    from secateur.models.surgery.layers import keep_layers  # reads and writes checkpoints itself
 
     model = _type(config["type"]).build(dict(config), list(tokens))
     use_fast_dropout(model)

@@ -21,7 +21,7 @@ from espnet2.asr.espnet_model import ESPnetASRModel
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from espnet2.asr.preencoder.abs_preencoder import AbsPreEncoder
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
 
 
 class Float32CTC(CTC):

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
 from secateur.models.ctc import Float32CTC, Normalize, Stack, build_encoder
 from secateur.models.emformer import Emformer
 from secateur.models.rnnt_loss import lattice_loss, rnnt_loss, step_log_probs

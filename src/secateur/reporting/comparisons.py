@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from secateur.errors import SecateurError
-from secateur.reporting import pruning, views
+from secateur.core.errors import SecateurError
+from secateur.decoding.scoring import paired_average, paired_bootstrap
+from secateur.pruning import tables as pruning
+from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, Row, label, measure, pivot
 from secateur.reporting.results import EACH, Results
-from secateur.scoring import paired_average, paired_bootstrap
-from secateur.study import Decoding, ModelRun, decodings
+from secateur.study.runs import Decoding, ModelRun, decodings
 
 SYSTEM = ("model", "method", "scope", "sparsity_target", "search", "lm")
 COLUMNS = (

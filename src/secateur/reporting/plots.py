@@ -13,18 +13,18 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from secateur.files import written_aside
+from secateur.core.files import written_aside
+from secateur.heads.plots import heads, importance, lm
+from secateur.layers.plots import depth, late, similarity
+from secateur.pruning.plots import adaptation, schedule, sparsity
+from secateur.pruning.plots_masks import matrix_sparsity, overlap
 from secateur.reporting import drawing
 from secateur.reporting.drawing import NothingToShow, Tables
 from secateur.reporting.figures import EMPTY
 from secateur.reporting.grid import Row, label
 from secateur.reporting.grid import figure as number
-from secateur.reporting.plots_heads import heads, importance, lm
-from secateur.reporting.plots_layers import depth, late, similarity
-from secateur.reporting.plots_masks import matrix_sparsity, overlap
-from secateur.reporting.plots_pruning import adaptation, schedule, sparsity
-from secateur.reporting.plots_upstreams import blocks, gates, superb
 from secateur.reporting.views import averages, by_corpus, main_split, synthetic
+from secateur.ssl.plots import blocks, gates, superb
 
 # The figures of the other modules are found here, too.
 __all__ = [

@@ -16,8 +16,8 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
-from secateur.errors import SecateurError
-from secateur.files import write_text
+from secateur.core.errors import SecateurError
+from secateur.core.files import write_text
 from secateur.reporting.figures import EMPTY, FIGURES, Figure
 from secateur.reporting.grid import Cell, Grid, combined, measure
 from secateur.reporting.page import STYLE, TEMPLATE
@@ -220,7 +220,7 @@ def _picture(figure: Figure, folder: Path) -> dict[str, str] | None:
     try:
         picture = path.read_bytes()
     except FileNotFoundError as error:
-        raise SecateurError(f"{path}: no such file; draw the figures first (workflow/scripts/figures.py)") from error
+        raise SecateurError(f"{path}: no such file; draw the figures first (secateur figures)") from error
     if f"<dc:description>{EMPTY}<".encode() in picture:
         return None
     data = base64.b64encode(picture).decode()

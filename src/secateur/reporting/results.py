@@ -1,4 +1,4 @@
-"""The files of a study that tables are made of. Only what `secateur.study` enumerates is read; nothing is globbed."""
+"""The files of a study that tables are made of. Only what `study.runs` enumerates is read; nothing is globbed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from secateur.errors import SecateurError
-from secateur.files import read_json, read_tsv
-from secateur.study import ModelRun, used_corpora
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, read_tsv
+from secateur.study.runs import ModelRun, used_corpora
 
 MODEL_AXES = (
     *("corpus", "model", "method", "initialization", "mask_changes", "scope", "sparsity_target", "sparsity", "seed"),

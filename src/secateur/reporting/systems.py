@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
+from secateur.decoding.scoring import average_error_rate, paired_average, paired_bootstrap
 from secateur.reporting.results import Results
-from secateur.scoring import average_error_rate, paired_average, paired_bootstrap
-from secateur.study import Decoding
+from secateur.study.runs import Decoding
 
 RATES = ("wer", "wer_low", "wer_high", "cer")
 DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value")

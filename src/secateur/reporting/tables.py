@@ -13,13 +13,19 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from secateur.files import read_tsv, write_text, write_tsv
-from secateur.reporting import comparisons, heads, layers, lms, multilingual, pruning, published, upstreams, views
+from secateur.core.files import read_tsv, write_text, write_tsv
+from secateur.decoding.scoring import average_error_rate
+from secateur.heads import lms
+from secateur.heads import tables as heads
+from secateur.layers import tables as layers
+from secateur.pruning import multilingual
+from secateur.pruning import tables as pruning
+from secateur.reporting import comparisons, published, views
 from secateur.reporting.grid import Grid
 from secateur.reporting.render import latex, markdown
 from secateur.reporting.results import EACH, MODEL_AXES, SIZES_FILE, Results
-from secateur.scoring import average_error_rate
-from secateur.study import Decoding, ModelRun, decodings, languages, lm_folder, model_runs
+from secateur.ssl import tables as upstreams
+from secateur.study.runs import Decoding, ModelRun, decodings, languages, lm_folder, model_runs
 
 Row = dict[str, Any]
 AVERAGE = "avg"

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from secateur.errors import SecateurError
-from secateur.files import read_json, write_json
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, write_json
 from secateur.models import load_tensors, save_tensors
 from secateur.ssl.encoder import Encoder, EncoderConfig
 

@@ -9,10 +9,10 @@ import kaldiio
 import numpy as np
 import torch
 
-from secateur.data import pad
-from secateur.errors import SecateurError
-from secateur.features import SAMPLE_RATE, Archive
-from secateur.files import write_text, written_aside
+from secateur.core.errors import SecateurError
+from secateur.core.files import write_text, written_aside
+from secateur.speech.data import pad
+from secateur.speech.features import SAMPLE_RATE, Archive
 from secateur.ssl.encoder import Encoder
 
 MFCC_SHIFT = 160  # samples

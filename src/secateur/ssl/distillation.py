@@ -15,11 +15,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from secateur.data import Batch
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
+from secateur.speech.data import Batch
 from secateur.ssl.encoder import Encoder, EncoderConfig, valid_frames
 from secateur.ssl.gated import EncoderGates, fold
-from secateur.training import Method
+from secateur.training.loop import Method
 
 GATE_COLUMNS = ("step", "z_mha", "z_ffn", "sparsity", "target", "lambda1", "lambda2")
 SKIPPED = 4  # layers are paired by every so many frames

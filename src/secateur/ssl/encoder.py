@@ -23,9 +23,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
 from secateur.models.dropout import Dropout
-from secateur.structured.compaction import NoBlock
+from secateur.models.surgery.compaction import NoBlock
 
 TYPES = ("wavlm", "hubert", "wav2vec2")
 GATE = 4  # outputs of WavLM's position gate that are summed to one logit

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from secateur import devices
-from secateur.errors import SecateurError
-from secateur.features import SAMPLE_RATE
-from secateur.jobs import json_argument
+from secateur.core import devices
+from secateur.core.errors import SecateurError
+from secateur.core.jobs import json_argument
+from secateur.speech.features import SAMPLE_RATE
 from secateur.ssl.encoder import EncoderConfig
 from secateur.ssl.waves import Crops, WaveExamples
-from secateur.training import STATE, Method, identity, note, train
+from secateur.training.loop import STATE, Method, identity, note, train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,10 +16,10 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
+from secateur.models.surgery.compaction import keep_inputs, keep_outputs, keep_slices, keep_units, remove_block
 from secateur.ssl.encoder import GATE, Encoder, EncoderConfig, LayerShape
-from secateur.structured.compaction import keep_inputs, keep_outputs, keep_slices, keep_units, remove_block
-from secateur.structured.gates import deterministic, mean, open_probability, sample
+from secateur.ssl.gates import deterministic, mean, open_probability, sample
 
 Gates = Mapping[str, torch.Tensor]
 """Values of gates by kind: `mha` (L,), `ffn` (L,), `heads` (L, H), `qk` and `vo` (L, H, d_head), `int` (L, F)."""

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from secateur.data import IGNORED
+from secateur.speech.data import IGNORED
 from secateur.ssl.encoder import Encoder, valid_frames
 
 

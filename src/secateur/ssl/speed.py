@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from secateur.features import SAMPLE_RATE
+from secateur.speech.features import SAMPLE_RATE
 from secateur.ssl.encoder import Encoder, EncoderConfig, LayerShape
 
 SECONDS = 10  # of audio whose arithmetic is counted

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
 from secateur.models import save_tensors
 from secateur.ssl.checkpoints import save_encoder
 from secateur.ssl.distillation import Distillation, LayerPairs, PredictionHeads, SparsityTarget

@@ -1,7 +1,7 @@
 """Waveforms for training encoders: crops of equal length, read from data directories, and their targets if they have.
 
 What a crop is stands in its key, `{utterance}@{start}+{samples}`: a step's batch is a pure function of the seed and the
-step, like all batches (`secateur.data.BatchPlan`).
+step, like all batches (`secateur.speech.data.BatchPlan`).
 """
 
 import random
@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from secateur import audio
-from secateur.data import IGNORED, Batch, BatchPlan, pad
-from secateur.datadir import read_data_dir
-from secateur.errors import SecateurError
-from secateur.features import SAMPLE_RATE
+from secateur.core.errors import SecateurError
+from secateur.speech import audio
+from secateur.speech.data import IGNORED, Batch, BatchPlan, pad
+from secateur.speech.datadir import read_data_dir
+from secateur.speech.features import SAMPLE_RATE
 
 CACHED_BYTES = 2 * 10**9
 """Decoded audio that is kept in memory: about 17 hours."""

@@ -1,7 +1,7 @@
 """What a study runs of layers, by hand."""
 
-from secateur.layers import runs
-from secateur.study import ModelRun, late_run, model_runs, parents, recipe, shape, steps, steps_before
+from secateur.layers import study as runs
+from secateur.study.runs import ModelRun, late_run, model_runs, parents, recipe, shape, steps, steps_before
 
 ENTRY = {"corpus": "c", "model": "deep", "variant": None, "strategies": ["greedy"], "searches": ["greedy", "lm"]}
 LATE = {"corpus": "c", "model": "plain", "scratch": "deep", "searches": ["greedy"]}

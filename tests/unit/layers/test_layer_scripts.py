@@ -6,11 +6,11 @@ import pytest
 import torch
 from tiny import CTC, NO_INNER_LOSS, TOKENS, script, write_features
 
-from secateur.datadir import Utterance, write_data_dir
-from secateur.errors import SecateurError
-from secateur.files import read_json, write_json, write_tsv
-from secateur.layers.depth import keep_layers, layer_numbers
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, write_json, write_tsv
 from secateur.models import build_model, load_model, save_model
+from secateur.models.surgery.layers import keep_layers, layer_numbers
+from secateur.speech.datadir import Utterance, write_data_dir
 
 CONFIG = CTC | {"intermediate_ctc": NO_INNER_LOSS, "stochastic_depth": 0.0}
 TEXTS = {"en": {"en-1": "a b", "en-2": "c"}, "fr": {"fr-1": "ab ab", "fr-2": "b a c"}}

@@ -8,14 +8,14 @@ import pytest
 import torch
 from tiny import CTC, TOKENS, hybrid, with_encoder
 
-from secateur.data import Batch, pad
-from secateur.errors import SecateurError
-from secateur.files import write_tsv
-from secateur.layers.depth import keep_layers, layer_numbers
+from secateur.core.errors import SecateurError
+from secateur.core.files import write_tsv
+from secateur.decoding.scoring import score
 from secateur.layers.search import MEMORY, Dev, Score, Scorer, family, fixed_order, greedy, read_similarity, search
 from secateur.models import build_model
-from secateur.scoring import score
-from secateur.tokens import Tokenizer
+from secateur.models.surgery.layers import keep_layers, layer_numbers
+from secateur.speech.data import Batch, pad
+from secateur.speech.tokens import Tokenizer
 
 LAYERS = 4
 TRANSFORMER = with_encoder(CTC, layers=LAYERS)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from secateur.errors import SecateurError
-from secateur.files import write_tsv
+from secateur.core.errors import SecateurError
+from secateur.core.files import write_tsv
 from secateur.layers import rtf
 
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from tiny import LM, TOKENS, hybrid, with_encoder
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
 from secateur.models import build_model, load_model, read_tensors, save_model, save_tensors
 
 TRANSFORMER = tiny.CTC | {"intermediate_ctc": {"layers": [1, 2], "weight": 0.4}, "stochastic_depth": 0.3}

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
 from secateur.models import build_model, load_model, rnnt, save_model
 
 TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
 from secateur.models import build_model, read_tensors, save_tensors
-from secateur.pruning.mask import Mask, kept, prunable, weights
+from secateur.pruning.engines.mask import Mask, kept, prunable, weights
 
 TOKENS = ["<blank>", "<unk>", "a", "<sos/eos>"]
 CONFIG = {

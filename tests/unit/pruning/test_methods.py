@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from secateur.data import Batch, BatchPlan
-from secateur.errors import SecateurError
-from secateur.pruning.adaptive import AdaptiveMask
-from secateur.pruning.dynamic import DynamicPathways
-from secateur.pruning.fixed import FixedMask
-from secateur.pruning.mask import Mask
-from secateur.pruning.pathways import Pathways, Turns, union
-from secateur.pruning.ranking import magnitude_mask
-from secateur.training import Method, train
+from secateur.core.errors import SecateurError
+from secateur.pruning.engines.adaptive import AdaptiveMask
+from secateur.pruning.engines.dynamic import DynamicPathways
+from secateur.pruning.engines.fixed import FixedMask
+from secateur.pruning.engines.mask import Mask
+from secateur.pruning.engines.pathways import Pathways, Turns, union
+from secateur.pruning.engines.ranking import magnitude_mask
+from secateur.speech.data import Batch, BatchPlan
+from secateur.training.loop import Method, train
 
 CPU = torch.device("cpu")
 OPTIONS = {

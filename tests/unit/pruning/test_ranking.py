@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from secateur.errors import SecateurError
-from secateur.pruning import ranking
-from secateur.pruning.mask import Mask, kept
-from secateur.pruning.ranking import largest, magnitude_mask, shares
+from secateur.core.errors import SecateurError
+from secateur.pruning.engines import ranking
+from secateur.pruning.engines.mask import Mask, kept
+from secateur.pruning.engines.ranking import largest, magnitude_mask, shares
 
 # Few values, so that ties are common, and the ends of the range of float32.
 VALUES = st.sampled_from(

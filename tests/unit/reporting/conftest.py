@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from secateur.files import write_json, write_tsv
+from secateur.core.files import write_json, write_tsv
 from secateur.reporting.figures import write_figures
 from secateur.reporting.report import write_report
 from secateur.reporting.tables import write_tables
-from secateur.study import decodings, languages, lm_folder, model_runs
+from secateur.study.runs import decodings, languages, lm_folder, model_runs
 
 CONFIG = {
     "study": "tiny",

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from secateur.errors import SecateurError
-from secateur.files import read_tsv
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_tsv
 from secateur.reporting import comparisons
 from secateur.reporting.comparisons import pairs, systems
 from secateur.reporting.results import Results

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from secateur.files import read_tsv, write_tsv
+from secateur.core.files import read_tsv, write_tsv
 from secateur.reporting import plots
 from secateur.reporting.figures import EMPTY, FIGURES, write_figures
 from secateur.reporting.tables import TABLES, read_tables, write_tables

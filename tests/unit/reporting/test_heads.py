@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from secateur.files import read_json, write_json, write_tsv
+from secateur.core.files import read_json, write_json, write_tsv
+from secateur.heads import study as heads
+from secateur.heads.study import HeadsDecoding
+from secateur.heads.tables import conclusion, sign
 from secateur.reporting import plots
 from secateur.reporting.figures import write_figures
-from secateur.reporting.heads import conclusion, sign
 from secateur.reporting.report import write_report
 from secateur.reporting.tables import read_tables, write_tables
-from secateur.structured import runs as heads
-from secateur.structured.runs import HeadsDecoding
 
 ENTRY = {
     "corpus": "talk_show",

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from secateur.files import read_tsv, write_json, write_tsv
-from secateur.reporting import multilingual, published
-from secateur.reporting.multilingual import TABLE1, TABLE2, TABLE3
+from secateur.core.files import read_tsv, write_json, write_tsv
+from secateur.pruning import multilingual
+from secateur.pruning.multilingual import TABLE1, TABLE2, TABLE3
+from secateur.reporting import published
 from secateur.reporting.render import markdown
 from secateur.reporting.results import Results
 from secateur.reporting.tables import TABLES
-from secateur.study import decodings, model_runs
+from secateur.study.runs import decodings, model_runs
 
 ALL = ["en", "fr", "it", "nl"]
 WRONG = {"en": 1, "fr": 3, "it": 4, "nl": 6}

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from matplotlib.axes import Axes
 
-from secateur.files import read_json, write_json, write_text, write_tsv
+from secateur.core.files import read_json, write_json, write_text, write_tsv
+from secateur.pruning.plots import _joined
+from secateur.pruning.plots_masks import _parsed
 from secateur.reporting import plots
 from secateur.reporting.drawing import Tables
 from secateur.reporting.figures import FIGURES
-from secateur.reporting.plots_masks import _parsed
-from secateur.reporting.plots_pruning import _joined
 from secateur.reporting.report import write_report
 from secateur.reporting.tables import write_tables
-from secateur.study import model_runs
+from secateur.study.runs import model_runs
 
 PRUNING = {
     "pruning": {"progressive": {"levels": [0.5, 0.7], "training": "retrain", "adapt_every": 50}},

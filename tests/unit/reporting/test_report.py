@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
 from secateur.reporting.report import keys, write_report
 from secateur.reporting.tables import read_tables
 from secateur.reporting.views import effort

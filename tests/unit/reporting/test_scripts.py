@@ -3,13 +3,10 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
-
-SCRIPTS = Path(__file__).resolve().parents[3] / "workflow" / "scripts"
 
 
 def call(name: str, *arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, SCRIPTS / f"{name}.py", *map(str, arguments)]
+    command = [sys.executable, "-m", "secateur", name, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
@@ -22,7 +19,7 @@ def test_scripts_make_a_report(study, config):
     ):
         assert (answer.returncode, answer.stderr) == (0, "")
     assert "A tiny study" in (study / "report/index.html").read_text(encoding="utf-8")
-    assert json.loads((study / "tables.json").read_text())["script"] == "tables.py"
+    assert json.loads((study / "tables.json").read_text())["command"] == "tables"
 
 
 def test_an_error_is_one_line(study, config):

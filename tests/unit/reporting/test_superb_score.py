@@ -2,8 +2,8 @@
 
 import pytest
 
-from secateur.errors import SecateurError
-from secateur.reporting.superb import superb_score, task_score, telling
+from secateur.core.errors import SecateurError
+from secateur.ssl.score import superb_score, task_score, telling
 
 HIGHER = {"ks": {"acc": True}, "sf": {"f1": True, "cer": False}, "asr": {"wer": False}}
 COLUMNS = ("ks", "ic", "pr", "asr", "er", "qbe", "sf f1", "sf cer", "sid", "sv", "sd")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from secateur.errors import SecateurError
-from secateur.files import read_json, read_tsv, write_json
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, read_tsv, write_json
 from secateur.reporting.results import Results
 from secateur.reporting.tables import TABLES, read_tables, write_tables
-from secateur.study import decodings, model_runs
+from secateur.study.runs import decodings, model_runs
 
 
 @pytest.fixture(scope="module")

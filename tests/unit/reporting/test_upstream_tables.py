@@ -2,14 +2,14 @@
 
 import pytest
 
-from secateur import upstreams
-from secateur.files import read_json, write_json, write_tsv
+from secateur.core.files import read_json, write_json, write_tsv
 from secateur.reporting import plots
 from secateur.reporting.figures import write_figures
 from secateur.reporting.report import write_report
 from secateur.reporting.results import Results
 from secateur.reporting.tables import read_tables, write_tables
-from secateur.reporting.upstreams import blocks, view
+from secateur.ssl import study as upstreams
+from secateur.ssl.tables import blocks, view
 
 GATES = {"type": "gates", "training": "acoustic", "sparsity": 0.8, "kinds": ["mha", "ffn", "qk", "vo", "int"]}
 ENTRY = {

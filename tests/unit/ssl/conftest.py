@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from secateur.datadir import Utterance, write_data_dir
+from secateur.speech.datadir import Utterance, write_data_dir
 from secateur.ssl.encoder import EncoderConfig
 
 soundfile = pytest.importorskip("soundfile")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
 from secateur.ssl.clusters import (
     assign,
     differences,
@@ -75,7 +75,7 @@ def test_mfccs_are_kaldis_and_aligned_with_frames(noise):
     assert found.shape == ((8000 - 400) // 160 // 2 + 1, 39)
     shifted = mfcc(samples[320:], 320)
     np.testing.assert_allclose(found[3:-3, :13], shifted[2:-3, :13], atol=1e-3)
-    from secateur.features import log_mel
+    from secateur.speech.features import log_mel
 
     mel = log_mel(samples, 23)
     places = np.arange(23) + 0.5

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
 from secateur.ssl.distillation import (
     Distillation,
     LayerPairs,

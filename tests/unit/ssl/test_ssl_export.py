@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 import torch
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
 from secateur.ssl import export
 from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import compact, open_gates

@@ -9,11 +9,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secateur.checks.ssl import BASE, MODEL_TYPES, greatest_sparsity
-from secateur.errors import SecateurError
-from secateur.files import write_json
+from secateur.core.errors import SecateurError
+from secateur.core.files import write_json
+from secateur.models.surgery.compaction import NoBlock
 from secateur.ssl import load_upstream
 from secateur.ssl.checkpoints import save_encoder
+from secateur.ssl.checks import BASE, MODEL_TYPES, greatest_sparsity
 from secateur.ssl.encoder import TYPES, Encoder, EncoderConfig
 from secateur.ssl.gated import (
     FINE,
@@ -28,8 +29,7 @@ from secateur.ssl.gated import (
     remaining,
 )
 from secateur.ssl.gated import sparsity as sparsity_of
-from secateur.structured.compaction import NoBlock
-from secateur.structured.gates import mean
+from secateur.ssl.gates import mean
 
 SCHEMA = Path(__file__).parents[3] / "workflow" / "schemas" / "config.schema.yaml"
 CONFIG = EncoderConfig(

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from secateur.data import IGNORED
+from secateur.speech.data import IGNORED
 from secateur.ssl.encoder import Encoder
 from secateur.ssl.pretraining import MaskedPrediction, draw_masks
 

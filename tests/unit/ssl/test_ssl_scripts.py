@@ -2,23 +2,21 @@
 
 import importlib.util
 from argparse import Namespace
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from secateur.errors import SecateurError
-from secateur.files import read_json, read_tsv
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, read_tsv
 from secateur.ssl import fitting, load_upstream
 from secateur.ssl.clusters import read_targets
 from secateur.ssl.distillation import SparsityTarget
 from secateur.ssl.encoder import Encoder
 from secateur.ssl.pretraining import MaskedPrediction
 from secateur.ssl.students import make_student, save_student
-from secateur.training import Method
+from secateur.training.loop import Method
 
-SCRIPTS = Path(__file__).parents[3] / "workflow" / "scripts"
 TRAINING = {
     "steps": 8,
     "accumulate": 1,
@@ -58,11 +56,8 @@ GATES = {
 
 
 def run(name, **arguments):
-    spec = importlib.util.spec_from_file_location(f"script_{name}", SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     record = {}
-    module.run(Namespace(**arguments), record)
+    importlib.import_module(f"secateur.scripts.{name}").run(Namespace(**arguments), record)
     return record
 
 

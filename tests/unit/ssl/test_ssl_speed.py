@@ -1,18 +1,15 @@
 import importlib.util
 from argparse import Namespace
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
-from secateur.errors import SecateurError
-from secateur.files import read_json
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json
 from secateur.ssl.checkpoints import save_encoder
 from secateur.ssl.encoder import Encoder, EncoderConfig, LayerShape
 from secateur.ssl.speed import extraction_seconds, macs_per_second, scaled
-
-SCRIPT = Path(__file__).parents[3] / "workflow" / "scripts" / "ssl_speed.py"
 
 
 def by_hand(config, seconds=10):
@@ -84,9 +81,7 @@ def test_every_encoder_reads_all_of_the_audio_in_every_run(tiny):
 
 @pytest.mark.parametrize("base", [False, True])
 def test_the_script_measures_models_of_their_own_size_or_of_wavlm_bases(speech, tiny, base, monkeypatch):
-    spec = importlib.util.spec_from_file_location("script_ssl_speed", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = importlib.import_module("secateur.scripts.ssl_speed")
     larger = replace(tiny, hidden_size=24, conv_dim=(16, 16, 24))
     monkeypatch.setattr(module, "EncoderConfig", lambda: larger)
     pruned = replace(tiny, layers=(LayerShape((0,), (2,), (2,), 5), LayerShape(None, (), (), None), tiny.dense_layer))

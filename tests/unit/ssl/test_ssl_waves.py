@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from secateur import audio
-from secateur.data import IGNORED
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
+from secateur.speech import audio
+from secateur.speech.data import IGNORED
 from secateur.ssl.waves import Crops, WaveExamples
 
 

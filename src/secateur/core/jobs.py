@@ -1,0 +1,175 @@
+"""What every command shares: arguments, logging, `run.json`, and one clear line for a user's error."""
+
+import argparse
+import json
+import logging
+import os
+import platform
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from secateur.core import processes
+from secateur.core.errors import SecateurError
+from secateur.core.files import check_writable, write_json
+
+Item = TypeVar("Item")
+SECONDS_BETWEEN_LINES = 30
+LEFT_OVER = "left_over"
+RECORDED_PACKAGES = ("torch", "espnet", "numpy", "kaldiio", "jiwer", "snakemake", "transformers")
+
+
+def job(
+    name: str,
+    description: str,
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    run: Callable[[argparse.Namespace, dict[str, Any]], None],
+    words: Sequence[str],
+) -> None:
+    """Run the command `name`: parse `words`, call `run(arguments, record)` and write `record` to `--run-json`.
+
+    `run` adds what only it knows (seed, device, steps) to `record`; time, memory, versions and host are added here. A
+    folder under the key LEFT_OVER is deleted when all is written: what a killed job would have needed to go on.
+    A command with --training runs in as many processes as that asks for (`core.processes`). That --output can
+    be written is tried before `run`.
+    A SecateurError, or a lack of permissions, becomes one line on standard error and exit status 1; any other exception
+    keeps its traceback.
+    """
+    parser = argparse.ArgumentParser(
+        f"secateur {name}", description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add_arguments(parser)
+    parser.add_argument("--run-json", type=Path, help="where to write the record of this run")
+    parser.add_argument("--code", default="", help="fingerprint of the code, recorded with the run")
+    arguments = parser.parse_args(words)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    record: dict[str, Any] = {}
+    started = time.time()
+    try:
+        processes.spread(vars(arguments).get("training") or {}, [name, *words])
+        if output := vars(arguments).get("output"):
+            check_writable(output.parent)
+        run(arguments, record)
+        left_over = record.pop(LEFT_OVER, None)
+        if arguments.run_json:
+            whole = describe(name, arguments, started)
+            if record.get("seconds", 0) > whole["seconds"]:  # it was killed and went on: of before, only this is known
+                whole["cpu_seconds"] = None
+            write_json(arguments.run_json, whole | record)
+        if left_over:
+            shutil.rmtree(left_over)
+    except SecateurError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except PermissionError as error:
+        print(f"error: {error.filename}: {error.strerror}; mend its permissions, or its folder's", file=sys.stderr)
+        sys.exit(1)
+
+
+def describe(name: str, arguments: argparse.Namespace, started: float) -> dict[str, Any]:
+    """The part of `run.json` that is the same for every job; `started` is in seconds since the epoch."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "command": name,
+        "arguments": {name: _plain(value) for name, value in vars(arguments).items()},
+        "versions": {"python": platform.python_version()} | _versions(),
+        "git": _git_revision(),
+        "host": socket.gethostname(),
+        "processor": _processor(),
+        "threads": threads(),
+        "load": round(os.getloadavg()[0], 2),
+        "device": "cpu",
+        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds"),
+        "seconds": round(time.time() - started, 3),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
+        "peak_memory_bytes": usage.ru_maxrss * 1024,
+    }
+
+
+def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """Pass `items` on and show how far they are: a bar on a terminal, else a log line every half minute."""
+    if sys.stderr.isatty():
+        yield from tqdm(items, total=total, desc=what)
+        return
+    shown = time.monotonic()
+    for count, item in enumerate(items, 1):
+        yield item
+        if time.monotonic() - shown > SECONDS_BETWEEN_LINES:
+            shown = time.monotonic()
+            logging.info("%s: %d of %d", what, count, total)
+
+
+def threads() -> int:
+    """The number of CPU threads given to this process (OMP_NUM_THREADS, set from Snakemake's `threads`)."""
+    return int(os.environ.get("OMP_NUM_THREADS", "1"))
+
+
+class Options(dict):
+    """Part of a configuration; a key that is missing, which happens only by hand, is a SecateurError."""
+
+    def __missing__(self, key: str) -> Any:
+        raise SecateurError(
+            f"key {key!r} is missing, beside {', '.join(map(str, self)) or 'nothing'}; give every key that a study "
+            "would: workflow/schemas/ has them, with their defaults"
+        )
+
+
+def json_argument(text: str) -> Any:
+    """An argparse type: JSON text, or `@FILE` to read it from a file. Mappings are `Options`."""
+    try:
+        content = Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
+        return json.loads(content, object_hook=Options)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"neither JSON nor @FILE with JSON: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in RECORDED_PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _git_revision() -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        logging.debug("no /proc/cpuinfo")
+    return platform.processor() or platform.machine()

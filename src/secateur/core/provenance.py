@@ -1,0 +1,91 @@
+"""Fingerprints of source code, so that a changed algorithm reruns its stage and a changed comment reruns nothing.
+
+Snakemake never notices an edited module that a script imports. The workflow therefore puts `fingerprint(script)` into
+the parameters of every rule.
+"""
+
+import ast
+import hashlib
+import re
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+
+
+def fingerprint(script: str | Path, extra_modules: tuple[str, ...] = ()) -> str:
+    """A short hash of everything that decides what `script` computes.
+
+    It covers the script and, transitively, the modules of this package that it imports (also inside functions), as
+    syntax trees without docstrings: comments, docstrings and layout do not count. It covers the versions of the
+    third-party packages that these files import. `extra_modules` names modules that are imported by name at run time
+    (one corpus, one pruning method), e.g. `"secateur.speech.corpora.asterisk"`.
+    """
+    files = {Path(script).resolve()}
+    packages: set[str] = set()
+    for module in extra_modules:
+        files.update(_module_files(module))
+    waiting = list(files)
+    while waiting:
+        _, modules, foreign = _parsed(waiting.pop())
+        packages |= foreign
+        for module in modules:
+            for file in _module_files(module):
+                if file not in files:
+                    files.add(file)
+                    waiting.append(file)
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        name = file.relative_to(PACKAGE_ROOT) if file.is_relative_to(PACKAGE_ROOT) else file.name
+        digest.update(f"{name} {_parsed(file)[0]}\n".encode())
+    for package in sorted(packages):
+        digest.update(f"{package} {_version(package)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _parsed(file: Path) -> tuple[str, frozenset[str], frozenset[str]]:
+    """Hash of the syntax tree of `file`, modules of this package that it imports, other top-level packages."""
+    tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+    modules, foreign = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+                node.body = node.body[1:] or [ast.Pass()]
+            continue
+        for name in names:
+            if name.split(".")[0] == "secateur":
+                modules.add(name)
+            else:
+                foreign.add(name.split(".")[0])
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(modules), frozenset(foreign)
+
+
+@cache
+def _module_files(module: str) -> tuple[Path, ...]:
+    """Source files that importing `module` runs: its own and those of the packages around it; none for other names."""
+    parts = module.split(".")
+    files = []
+    for depth in range(1, len(parts) + 1):
+        base = PACKAGE_ROOT.joinpath(*parts[:depth])
+        file = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+        if file.is_file():
+            files.append(file)
+    return tuple(files)
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(metadata.packages_distributions())
+
+
+@cache
+def _version(package: str) -> str:
+    """Version of the distribution that provides `package`, without a local part: 2.13.0+cpu and 2.13.0 are the same."""
+    distributions = sorted(_distributions().get(package, ()))
+    return " ".join(re.sub(r"\+.*", "", metadata.version(name)) for name in distributions)

@@ -1,0 +1,1 @@
+"""From a model to words, their errors and the time that they took."""

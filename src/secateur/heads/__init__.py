@@ -1,0 +1,1 @@
+"""Attention heads: which matter, which go first, and what removing them saves."""

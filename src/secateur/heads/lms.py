@@ -1,0 +1,132 @@
+"""What language models cost: perplexity, error rate and time of one model with each of them, and with none."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+from secateur.decoding.timing import share_of_time
+from secateur.heads import study as heads
+from secateur.heads.study import system_name
+from secateur.heads.tables import RATIO, TIMED, Times, blocks
+from secateur.layers.tables import averaged
+from secateur.reporting import published, views
+from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
+from secateur.reporting.results import Results
+from secateur.reporting.systems import AVERAGE, DIFFERENCE, RATES, System, scored
+from secateur.study.runs import Decoding, ModelRun, languages, splits
+
+NONE = "none"
+SHARE = ("lm_share", "lm_share_low", "lm_share_high")
+TIMES = ("total_s", "total_s_low", "total_s_high", "encoder_s", "search_s", "lm_s")
+COLUMNS = (
+    *("corpus", "model", "seed", "search", "lm", "parameters", "split", "language", "perplexity", *RATES, *DIFFERENCE),
+    *(*TIMES, *SHARE, *RATIO, "published_total_s", "source"),
+)
+
+
+def rows(results: Results) -> Iterator[dict[str, Any]]:
+    """One row per language model in every language, and as language `avg` their mean; first those with none.
+
+    Differences and ratios are against no language model, paired. The perplexity of `avg` is the geometric mean.
+    """
+    for entry, run in heads.runs(results.config):
+        searches = sorted(entry["lms"], key=lambda search: results.lm_of(search) is not None)
+        if not searches:
+            continue
+        times, without = Times(results, run), system_name(heads.WHOLE, searches[0])
+        found = {search: _lm(results, run, search) for search in searches}
+        largest = max(searches, key=lambda search: found[search].get("parameters", 0))
+        for split in splits(results.config, run.corpus):
+            base = _system(results, run, split, searches[0])
+            for search in searches:
+                lm, timed = results.lm_of(search) or NONE, times.rows(system_name(heads.WHOLE, search))
+                facts = {column: value for column, value in times.columns(timed, times.rows(without)).items()}
+                facts |= dict(zip(SHARE, share_of_time(timed, "lm_s"), strict=True))
+                facts["published_total_s"] = published.S1_SECONDS[NONE] if lm == NONE else None
+                if search == largest:
+                    facts["published_total_s"] = published.S1_SECONDS["lm"]
+                system = base if lm == NONE else _system(results, run, split, search)
+                for language, values in scored(results, system, None if lm == NONE else base):
+                    sources = [values["source"], times.source, found[search].get("source")]
+                    row = {
+                        **{"corpus": run.corpus, "model": run.model, "seed": run.seed, "search": search, "lm": lm},
+                        **{"split": split, "language": language},
+                        **facts,
+                        **values,
+                        "parameters": found[search].get("parameters"),
+                        "perplexity": _perplexity(results, run, found[search], split, language),
+                        "source": " ".join(filter(None, sources)),
+                    }
+                    yield {column: row.get(column) for column in COLUMNS}
+
+
+def _system(results: Results, run: ModelRun, split: str, search: str) -> System:
+    codes = languages(results.config, run.corpus, run.scope)
+    return System({code: Decoding(run, split, code, search) for code in codes})
+
+
+def _lm(results: Results, run: ModelRun, search: str) -> dict[str, Any]:
+    """What was measured of the language model of a search; nothing if it has none."""
+    if not (lm := results.lm_of(search)):
+        return {}
+    source = heads.perplexity_file(run.corpus, lm, run.seed)
+    return results.json(source, "parameters", "texts") | {"source": source}
+
+
+def _perplexity(results: Results, run: ModelRun, found: Mapping[str, Any], split: str, language: str) -> float | None:
+    if not found:
+        return None
+    codes = languages(results.config, run.corpus, run.scope) if language == AVERAGE else [language]
+    return math.exp(fmean(math.log(found["texts"][f"{split}/{code}"]["perplexity"]) for code in codes))
+
+
+def view(tables: views.Tables) -> list[Grid]:
+    """By model: one line a language model, with what follows from the numbers."""
+    grids = []
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for (corpus, model, _), members in blocks(tables["lm"]).items():
+        groups.setdefault((corpus, model), []).extend(members)
+    for (corpus, model), members in groups.items():
+        chosen = averaged(members)
+
+        def cells(row: Row) -> list[tuple[str, Cell]]:
+            return [
+                ("Parameters (M)", measure(row, "parameters", None, 1e-6)),
+                ("Perplexity", measure(row, "perplexity")),
+                ("WER (%)", measure(row, "wer", 1, interval=True)),
+                ("Against none", measure(row, "difference", 1, interval=True)),
+                ("ms an utterance", measure(row, "total_s", None, 1000, True)),
+                ("of it LM (%)", measure(row, "lm_share", 0, 100, True)),
+                ("Time over that without", measure(row, "ratio", 2, interval=True)),
+                ("Published s", measure(row, "published_total_s", 2)),
+            ]
+
+        title = f"What the language model costs: {model}, {views.named(tables, corpus)}"
+        grid = pivot(title, chosen, ("lm", "search", "split"), cells, keep=("lm",))
+        text = " ".join(conclusion(row) for row in chosen if row["lm"] != NONE)
+        note = (
+            "Perplexity by token, the end of a sentence included: e to the mean negative log-probability; mean over "
+            f"languages, geometric for perplexity. {TIMED} Published: {published.S1}; compare lines, not columns."
+        )
+        grids.append(replace(grid, caption=f"{text} {note} {views.about(tables, corpus, chosen, {model})}"))
+    return grids
+
+
+def conclusion(row: Row) -> str:
+    """What leaving a language model out does, in a sentence, beside what was published."""
+
+    def interval(columns: tuple[str, str, str], digits: int, change) -> str:
+        value, *ends = (change(float(row[column])) for column in columns)
+        return f"{value:.{digits}f} [{min(ends):.{digits}f}, {max(ends):.{digits}f}]"
+
+    share = interval(SHARE, 0, lambda value: 100 * value)
+    time = interval(RATIO, 2, lambda value: 1 / value)
+    points = interval(DIFFERENCE[:3], 1, lambda value: -value)
+    seconds = published.S1_SECONDS
+    beside = f" (published: {seconds[NONE] / seconds['lm']:.2f} of the time, within 1 point)"
+    return (
+        f"{row['lm']} takes {share} % of the time of decoding with it; without it decoding takes {time} of the time, "
+        f"and the WER changes by {points} points{beside if row['published_total_s'] else ''}."
+    )

@@ -1,0 +1,168 @@
+"""What a study runs of head pruning, and where it goes. No heavy imports.
+
+Most models without some of their heads have no checkpoint: `{model}/heads/removals.json` says which sets of heads are
+removed, and one job decodes all of them, into `{model}/heads/decode/{split}/{language}/{search}`. Those that are
+trained on, or combined with the removal of layers, are models of their own, whose method is the chain of what was
+removed.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from secateur.study.runs import (
+    DEPTH,
+    RECOVERED,
+    THEN,
+    Decoding,
+    ModelRun,
+    combined,
+    languages,
+    lm_folder,
+    recovered,
+    smaller_run,
+    splits,
+)
+
+WHOLE = "dense"
+DEV = "dev"
+"""Where importances are estimated and times measured: the test sets are for error rates alone."""
+
+
+@dataclass(frozen=True)
+class HeadsDecoding(Decoding):
+    """All sets of heads of one model removed, each by itself, decoded on one split of one language with one search."""
+
+    @property
+    def folder(self) -> str:
+        return f"{self.run.folder}/heads/decode/{self.split}/{self.language}/{self.search}"
+
+
+def runs(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], ModelRun]]:
+    """Every model whose heads are pruned, with its entry of `heads`."""
+    for entry in config["heads"]:
+        for seed in config["seeds"]:
+            yield entry, ModelRun(entry["corpus"], entry["model"], "all", seed)
+
+
+def systems(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The pairs of importance and policy of an entry: its first importance with all policies, others with `global`.
+
+    Importances differ in the order of all heads alone, which no other policy shows as plainly.
+    """
+    first, *others = entry["importances"]
+    return [(first, policy) for policy in entry["policies"]] + [(name, "global") for name in others]
+
+
+def decodings(config: Mapping[str, Any]) -> Iterator[HeadsDecoding]:
+    """Every decoding of models without some heads."""
+    for entry, run in runs(config):
+        for split, language, search in _decoded(config, entry):
+            yield HeadsDecoding(run, split, language, search)
+
+
+def checkpoints(config: Mapping[str, Any]) -> Iterator[ModelRun]:
+    """Every model that lost heads or layers and is a checkpoint of its own, before it is trained on."""
+    for entry in config["heads"]:
+        methods = [*combined(entry), *recovered(entry)]
+        for method in dict.fromkeys(methods):
+            for seed in config["seeds"]:
+                yield smaller_run(entry, method, seed)
+
+
+def combined_decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
+    """Every decoding of models that lost heads and layers, before they are trained on."""
+    for entry, run in runs(config):
+        for method in combined(entry):
+            for split, language, search in _decoded(config, entry):
+                yield Decoding(smaller_run(entry, method, run.seed), split, language, search)
+
+
+def _decoded(config: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for split in splits(config, entry["corpus"]):
+        for language in languages(config, entry["corpus"], "all"):
+            for search in entry["searches"]:
+                yield split, language, search
+
+
+def before(run: ModelRun) -> ModelRun:
+    """The model that the last step of a smaller model's method began with."""
+    method, _, _ = run.method.rpartition(THEN)
+    return replace(run, method=method or WHOLE, initialization="dense" if method else "")
+
+
+def last_step(run: ModelRun) -> tuple[str, str, int]:
+    """What the last step of a smaller model's method removed: heads or layers, by what, and how many.
+
+    For heads (`HEADS`) that is a policy and a share in per mille, for layers (`DEPTH`) a strategy and a depth.
+    """
+    kind, _, step = run.method.rpartition(THEN)[2].partition("-")
+    name, _, number = step.rpartition("-")
+    return f"{kind}-", name, int(number)
+
+
+def trained_on(run: ModelRun) -> bool:
+    """Whether a smaller model was trained on."""
+    return run.method.endswith(RECOVERED)
+
+
+def importance_file(run: ModelRun) -> str:
+    """The importance of a model's heads."""
+    return f"{run.folder}/heads/importance.tsv"
+
+
+def times_file(run: ModelRun) -> str:
+    """How long attention takes, by block and number of heads."""
+    return f"{run.folder}/heads/times.json"
+
+
+def removals_file(run: ModelRun) -> str:
+    """Which heads are removed by importance, policy and share, and what the model then costs."""
+    return f"{run.folder}/heads/removals.json"
+
+
+def latency_file(run: ModelRun) -> str:
+    """The seconds of every system and utterance that are measured in turns."""
+    return f"{run.folder}/heads/latency/latency.tsv"
+
+
+def perplexity_file(corpus: str, lm: str, seed: int) -> str:
+    """What a language model costs, and its perplexity on the texts of the corpus."""
+    return f"{lm_folder(corpus, lm, seed)}/perplexity.json"
+
+
+def system_name(method: str, search: str) -> str:
+    """What a model, by its method, with a search is called where times are measured."""
+    return f"{method} {search}"
+
+
+def timed(entry: Mapping[str, Any], run: ModelRun) -> dict[str, tuple[ModelRun, str, bool]]:
+    """What is measured in turns, by name: a model, a search, and whether all its sets of heads join in.
+
+    The first is the whole model with the first search, which the others' times are compared with.
+    """
+    searches = entry["latency"]["searches"]
+    found = {system_name(WHOLE, search): (run, search, True) for search in searches}
+    for search in entry["lms"]:
+        found.setdefault(system_name(WHOLE, search), (run, search, False))
+    for method in combined(entry):
+        found[system_name(method, searches[0])] = (smaller_run(entry, method, run.seed), searches[0], False)
+    return found
+
+
+def perplexities(config: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    """(corpus, language model, seed) of all language models that are compared."""
+    found = [
+        (entry["corpus"], lm, run.seed)
+        for entry, run in runs(config)
+        for search in entry["lms"]
+        if (lm := config["searches"][search].get("lm"))
+    ]
+    return list(dict.fromkeys(found))
+
+
+def layer_order(run: ModelRun) -> str:
+    """The file that says which layers a model loses whose last step is that of layers."""
+    kind, strategy, _ = last_step(run)
+    assert kind == DEPTH
+    return f"{before(run).folder}/layers/{strategy}.json"

@@ -1,0 +1,86 @@
+"""How long attention takes, by block and number of heads, measured on the model's own architecture.
+
+All layers of a block get the same number of heads, 0, 1, 2, …, and the model runs as it does for one utterance: the
+encoder over so many frames, an attention decoder step by step over so many tokens, for so many hypotheses. What is left
+above the time with no attention at all, by the number of layers, is the time of one attention block with all that
+belongs to it: norm, projections, position bias, scores, output.
+"""
+
+import copy
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from secateur.decoding.recognize import Stopwatch, encode
+from secateur.models import build_model
+from secateur.models.surgery.heads import BLOCKS, Head, heads, remove_heads
+
+
+@torch.inference_mode()
+def attention_times(
+    config: Mapping[str, Any],
+    tokens: Sequence[str],
+    frames: int,
+    steps: int,
+    beam: int,
+    repeats: int,
+    device: torch.device,
+) -> dict[str, list[float]]:
+    """Median seconds per utterance of an attention block with 0, 1, 2, … heads, by block.
+
+    Weights and speech are random: time does not depend on them. All numbers of heads take turns, so that what slows
+    the machine down for a while slows them all; every repeat gives a difference, and the median of these counts.
+
+    Args:
+        config, tokens: of the model, whole or smaller; its whole architecture is what is measured.
+        frames: feature frames of an utterance.
+        steps: tokens of an utterance, for a decoder.
+        beam: hypotheses that a decoder extends together.
+        repeats: how often each is measured, after once in vain.
+    """
+    whole_encoder = {key: value for key, value in config["encoder"].items() if key != "kept"}
+    whole_config = {key: value for key, value in config.items() if key != "kept_heads"} | {"encoder": whole_encoder}
+    whole = build_model(whole_config, tokens).to(device).eval()
+    speech = torch.randn(1, frames, config["features"], device=device)
+    lengths = torch.tensor([frames], device=device)
+    memory, _ = encode(whole, speech, lengths)
+
+    def run_encoder(model: torch.nn.Module) -> None:
+        encode(model, speech, lengths)
+
+    def run_decoder(model: torch.nn.Module) -> None:
+        prefixes, states = torch.full((beam, 1), model.sos, device=device), [None] * beam
+        for _ in range(steps):
+            scores, states = model.decoder.batch_score(prefixes, states, memory.expand(beam, -1, -1))
+            prefixes = torch.cat([prefixes, scores.argmax(-1, keepdim=True)], dim=1)
+
+    found = {}
+    for block in BLOCKS:
+        numbers = sorted({head.head for head in heads(whole) if head.block == block})
+        layers = {head.layer for head in heads(whole) if head.block == block}
+        if not numbers:
+            continue
+        models = [_with_heads(whole, block, count) for count in range(len(numbers) + 1)]
+        run = run_encoder if block == "encoder-self" else run_decoder
+        rounds = []
+        for _ in range(repeats + 1):
+            rounds.append([])
+            for model in models:
+                watch = Stopwatch(device)
+                with watch:
+                    run(model)
+                rounds[-1].append(watch.seconds)
+        found[block] = [
+            statistics.median((seconds[count] - seconds[0]) / len(layers) for seconds in rounds[1:])
+            for count in range(len(models))
+        ]
+    return found
+
+
+def _with_heads(whole: torch.nn.Module, block: str, count: int) -> torch.nn.Module:
+    """A copy with the first `count` heads in every layer of a block; it shares all other weights with `whole`."""
+    model = copy.deepcopy(whole, {id(parameter): parameter for parameter in whole.parameters()})
+    removed: list[Head] = [head for head in heads(model) if head.block == block and head.head > count]
+    return remove_heads(model, removed)

@@ -1,0 +1,118 @@
+"""The sections `layers` and `regularise`: layer pruning on demand, and regularisers that come late."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from secateur.layers.study import timed_searches, trained_name
+from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole, taken, trained, unknown, untrained
+
+TYPES = ("ctc", "hybrid")
+
+
+def spell_out(config: dict[str, Any]) -> None:
+    """Put an entry for each corpus in the place of one for all, and all depths in that of none.
+
+    Raises SecateurError for a model that is not there.
+    """
+    known_models(config, "layers", "model")
+    known_models(config, "regularise", "model", "scratch")
+    for section in ("layers", "regularise"):
+        config[section] = [
+            entry | {"corpus": corpus} for entry in config[section] for corpus in corpora_of(config, entry)
+        ]
+    for entry in config["layers"]:
+        layers = config["models"][entry["model"]]["encoder"]["layers"]
+        entry["depths"] = sorted(entry["depths"] or range(1, layers), reverse=True)
+
+
+def add_models(config: dict[str, Any]) -> None:
+    """Make the models that are to be trained at a smaller depth entries of `models` and `dense`."""
+    for entry in config["layers"]:
+        for depth in entry["trained"]:
+            name = trained_name(entry["model"], depth)
+            config["models"][name] = at_depth(config["models"][entry["model"]], depth)
+            alone = {"corpus": entry["corpus"], "model": name, "scopes": ["all"], "searches": entry["searches"]}
+            config["dense"].append(alone)
+
+
+def at_depth(model: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    """An entry of `models` with `depth` encoder layers, and intermediate CTC at the same share of its depth."""
+    model, layers = copy.deepcopy(dict(model)), model["encoder"]["layers"]
+    model["encoder"]["layers"] = depth
+    intermediate = model.get("intermediate_ctc")
+    if intermediate:
+        places = {round(layer * depth / layers) for layer in intermediate["layers"]}
+        intermediate["layers"] = sorted(place for place in places if 0 < place < depth)
+    return model
+
+
+def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong in these sections."""
+    yield from _of_layers(config)
+    yield from _of_regularise(config)
+
+
+def _of_layers(config: Mapping[str, Any]) -> Iterator[str]:
+    seen = []
+    for index, entry in enumerate(config["layers"]):
+        where, model = f"layers[{index}]", config["models"][entry["model"]]
+        yield from _begins(config, where, entry)
+        key = (entry["corpus"], entry["model"], entry["variant"])
+        if key in seen:
+            yield f"{where}: a second entry for model {entry['model']!r}; allowed: one, and one for each `variant`"
+        seen.append(key)
+        layers = model["encoder"]["layers"]
+        for depth in entry["depths"]:
+            if not 0 < depth < layers:
+                yield f"{where}.depths: {depth}; allowed: 1 to {layers - 1}, {entry['model']!r} has {layers} layers"
+        for depth in entry["trained"]:
+            if depth not in entry["depths"]:
+                depths = ", ".join(map(str, entry["depths"]))
+                yield f"{where}.trained: {depth} is not among the depths; allowed: {depths}"
+        if all(search in config["searches"] for search in entry["searches"]) and not timed_searches(config, entry):
+            yield f"{where}.searches: {entry['searches']}; allowed: one at least without a language model"
+        if entry["variant"]:
+            variants = [
+                variant["name"]
+                for other in config["regularise"]
+                if (other["corpus"], other["model"]) == (entry["corpus"], entry["model"])
+                for variant in other["variants"]
+            ]
+            if entry["variant"] not in variants:
+                yield unknown(f"{where}.variant", entry["variant"], f"regularise of {entry['model']!r}", variants)
+            if entry["trained"]:
+                yield f"{where}.trained: {entry['trained']}; allowed with `variant`: none"
+        else:
+            yield from not_of_the_whole(config, f"{where}.searches", entry, entry["searches"])
+
+
+def _of_regularise(config: Mapping[str, Any]) -> Iterator[str]:
+    seen = []
+    for index, entry in enumerate(config["regularise"]):
+        where, layers = f"regularise[{index}]", config["models"][entry["model"]]["encoder"]["layers"]
+        yield from _begins(config, where, entry)
+        if (entry["corpus"], entry["model"]) in seen:
+            yield f"{where}: a second entry for model {entry['model']!r}; allowed: one, with more variants"
+        seen.append((entry["corpus"], entry["model"]))
+        dense = [other for other in config["dense"] if other["corpus"] == entry["corpus"]]
+        if entry["scratch"] and not any(trained(other, entry["scratch"]) for other in dense):
+            yield f"{where}.scratch: {entry['scratch']!r} is not in `dense` with scope `all`; train it"
+        names = [variant["name"] for variant in entry["variants"]]
+        for number, variant in enumerate(entry["variants"]):
+            below = f"{where}.variants[{number}]"
+            yield from taken(below, names, number)
+            yield from untrained(config, below, variant)
+            for layer in variant["intermediate_ctc"]["layers"]:
+                if layer >= layers:
+                    yield f"{below}.intermediate_ctc.layers: {layer}; allowed: 1 to {layers - 1}"
+            if variant["rise"] and not variant["intermediate_ctc"]["layers"]:
+                yield f"{below}.rise: {variant['rise']}; allowed without intermediate CTC: 0"
+
+
+def _begins(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the model that an entry begins with, and with its searches."""
+    kind = config["models"][entry["model"]]["type"]
+    if kind not in TYPES:
+        yield f"{where}.model: {entry['model']!r} is of type {kind}; allowed: {', '.join(TYPES)}"
+    yield from begins(config, where, entry)

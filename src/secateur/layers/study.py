@@ -1,0 +1,116 @@
+"""What a study runs of layer pruning on demand, and where it goes. No heavy imports.
+
+A sub-model has no checkpoint of its own: `{model}/layers/{strategy}.json` says which of the model's layers it keeps;
+all sub-models of a model are decoded together, into `{model}/depths/{split}/{language}/{search}`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from secateur.study.runs import Decoding, ModelRun, languages, late_run, splits
+
+STRATEGIES = ("greedy", "svcca", "truncate", "random", "every-other")
+RTF_SPLIT = "dev"
+
+
+@dataclass(frozen=True)
+class DepthDecoding(Decoding):
+    """All sub-models of one model, decoded on one split of one language with one search."""
+
+    @property
+    def folder(self) -> str:
+        return f"{self.run.folder}/depths/{self.split}/{self.language}/{self.search}"
+
+
+def runs(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], ModelRun]]:
+    """Every model whose layers are pruned, with its entry of `layers`."""
+    for entry in config["layers"]:
+        for seed in config["seeds"]:
+            yield entry, whole(entry, seed)
+
+
+def whole(entry: Mapping[str, Any], seed: int) -> ModelRun:
+    """The model that an entry of `layers` takes layers from."""
+    if entry["variant"]:
+        return late_run(entry, entry["variant"], seed)
+    return ModelRun(entry["corpus"], entry["model"], "all", seed)
+
+
+def entry_of(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The entry of `layers` that is about a model."""
+    return next(entry for entry, other in runs(config) if other.folder == run.folder)
+
+
+def trained_name(model: str, depth: int) -> str:
+    """The name in `models` of a model of fewer layers that is trained by itself."""
+    return f"{model}-depth{depth}"
+
+
+def trained_run(entry: Mapping[str, Any], depth: int, seed: int) -> ModelRun:
+    """The model of fewer layers, trained by itself, that the sub-models of this depth are compared with."""
+    return ModelRun(entry["corpus"], trained_name(entry["model"], depth), "all", seed)
+
+
+def order_file(run: ModelRun, strategy: str) -> str:
+    """What a strategy found: the order of removal, and the layers that are kept at every depth."""
+    return f"{run.folder}/layers/{strategy}.json"
+
+
+def rtf_file(run: ModelRun) -> str:
+    """The measured real-time factor of a model at every depth."""
+    return f"{run.folder}/layers/rtf.tsv"
+
+
+def timed_searches(config: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
+    """The searches of an entry whose time by depth is measured: those without a language model or a lexicon."""
+    known = config["searches"]
+    return [name for name in entry["searches"] if known[name]["type"] != "lexicon" and not known[name].get("lm")]
+
+
+def decodings(config: Mapping[str, Any]) -> Iterator[DepthDecoding]:
+    """Every decoding of sub-models."""
+    for entry, run in runs(config):
+        for split in splits(config, run.corpus):
+            for language in languages(config, run.corpus, run.scope):
+                for search in entry["searches"]:
+                    yield DepthDecoding(run, split, language, search)
+
+
+def compared(config: Mapping[str, Any], corpus: str, rate: str, seed: int) -> dict[str, ModelRun]:
+    """The models of a corpus with a frame rate whose layers are compared with one another, by their names in tables."""
+    found = [run for _, run in runs(config)]
+    for entry in config["regularise"]:
+        for number in config["seeds"]:
+            names = filter(None, (entry["model"], entry["scratch"]))
+            found += [ModelRun(entry["corpus"], name, "all", number) for name in names]
+            found += [late_run(entry, variant["name"], number) for variant in entry["variants"]]
+    chosen = [run for run in found if (run.corpus, run.seed, frame_rate(config, run)) == (corpus, seed, rate)]
+    return {name(run): run for run in dict.fromkeys(chosen)}
+
+
+def comparisons(config: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    """(corpus, frame rate, seed) of every comparison of layers: one for all models with the same frames."""
+    found = [run for _, run in runs(config)]
+    found += [
+        ModelRun(entry["corpus"], entry["model"], "all", seed)
+        for entry in config["regularise"]
+        for seed in config["seeds"]
+    ]
+    return list(dict.fromkeys((run.corpus, frame_rate(config, run), run.seed) for run in found))
+
+
+def similarity_folder(corpus: str, rate: str, seed: int) -> str:
+    """Folder of a comparison of layers."""
+    return f"similarity/{corpus}/{rate}/seed{seed}"
+
+
+def frame_rate(config: Mapping[str, Any], run: ModelRun) -> str:
+    """What decides how many frames a model's layers have: `conv2d`, or `stack` and a number."""
+    entry = config["models"][run.model]
+    return entry["input"] if entry["input"] != "stack" else f"stack{entry['stack']}"
+
+
+def name(run: ModelRun) -> str:
+    """What tables of layers call a model."""
+    return run.model if run.method == "dense" else f"{run.model}/{run.method}"

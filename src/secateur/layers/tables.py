@@ -1,0 +1,334 @@
+"""Layer pruning on demand: error rates and time by depth, verdicts, how alike layers are, and late regularisers.
+
+A sub-model keeps the accuracy of the model that was trained alone at its depth if its word error rate is at most
+`MARGIN` percentage points higher. That is supported where the whole 95 % interval of the difference (paired bootstrap)
+says so, not supported where the whole interval says the opposite, and else undecided.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from secateur.layers import study as layers
+from secateur.layers.study import DepthDecoding
+from secateur.reporting import views
+from secateur.reporting.grid import Cell, Grid, Row, listing, measure, pivot
+from secateur.reporting.results import Results
+from secateur.reporting.systems import DIFFERENCE, RATES, System, scored
+from secateur.study.runs import Decoding, ModelRun, languages, late_run, splits
+
+MARGIN = 1.0
+WHOLE, TRAINED = "whole", "trained"
+VERDICTS = ("supported", "not supported", "undecided")
+AXES = ("corpus", "model", "seed", "strategy", "depth", "layers_kept", "split", "language", "search")
+COLUMNS = (*(*AXES, *RATES, "rtf", "device", "layer_forwards", "search_seconds", *DIFFERENCE, "verdict", "source"),)
+MEASURED = ("rtf", "rtf_low", "rtf_high", "ratio", "ratio_low", "ratio_high")
+RTF_COLUMNS = (
+    *("corpus", "model", "seed", "measured_model", "depth", "layers", "search", "device", *MEASURED, "rounds"),
+    *("utterances", "batch", "threads", "budgets", "source"),
+)
+SVCCA_COLUMNS = ("corpus", "seed", "measure", "model_a", "layer_a", "model_b", "layer_b", "value", "source")
+LOSSES = ("initial_loss", "regularised_loss", "peak_loss", "final_loss")
+FINETUNE_COLUMNS = (
+    *("corpus", "model", "seed", "variant", "regulariser", "intermediate_layers", "weight", "stochastic_depth"),
+    *("schedule", "steps", *LOSSES, "split", "language", "search", "wer", "wer_low", "wer_high"),
+    *("rival", *DIFFERENCE, "source"),
+)
+SCRATCH, DENSE = "from scratch", "dense"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The whole model, a sub-model or a model trained alone, with one search on one split."""
+
+    strategy: str
+    depth: int
+    kept: str
+    system: System
+
+
+def rows(results: Results) -> Iterator[dict[str, Any]]:
+    """One row per sub-model, whole model and model trained alone, in every language; as language `avg` their mean."""
+    for entry, run in layers.runs(results.config):
+        speeds = _speeds(results, run)
+        costs = {name: results.json(layers.order_file(run, name), "depths") for name in entry["strategies"]}
+        for split in splits(results.config, run.corpus):
+            for search in entry["searches"]:
+                found = list(_parts(results, entry, run, costs, split, search))
+                alone = {part.depth: part.system for part in found if part.strategy == TRAINED}
+                for part in found:
+                    rival = alone.get(part.depth) if part.strategy in costs else None
+                    cost = costs.get(part.strategy, {})
+                    alone_here = part.strategy == TRAINED
+                    model = layers.trained_name(run.model, part.depth) if alone_here else layers.name(run)
+                    timed = speeds.get((model, part.depth, search), {})
+                    for language, values in scored(results, part.system, rival):
+                        axes = (run.corpus, layers.name(run), run.seed, part.strategy, part.depth, part.kept)
+                        if rival:
+                            values["verdict"] = verdict(values["difference_low"], values["difference_high"])
+                        yield {
+                            **dict(zip(AXES, (*axes, split, language, search), strict=True)),
+                            **values,
+                            "rtf": timed.get("rtf"),
+                            "device": timed.get("device"),
+                            "layer_forwards": cost.get("layer_forwards"),
+                            "search_seconds": cost.get("seconds"),
+                        }
+
+
+def _parts(
+    results: Results, entry: Mapping[str, Any], run: ModelRun, orders: Mapping[str, Any], split: str, search: str
+) -> Iterator[Part]:
+    """The whole model, its sub-models, and the models that were trained at a smaller depth."""
+    codes = languages(results.config, run.corpus, run.scope)
+    size = results.config["models"][run.model]["encoder"]["layers"]
+    whole = ",".join(str(number) for number in range(1, size + 1))
+    yield Part(WHOLE, size, whole, System({code: Decoding(run, split, code, search) for code in codes}))
+    decodings = {code: DepthDecoding(run, split, code, search) for code in codes}
+    for strategy, order in orders.items():
+        for depth in entry["depths"]:
+            kept = ",".join(map(str, order["depths"][str(depth)]["layers"]))
+            yield Part(strategy, depth, kept, System(decodings, kept))
+    for depth in entry["trained"]:
+        other = layers.trained_run(entry, depth, run.seed)
+        yield Part(TRAINED, depth, "", System({code: Decoding(other, split, code, search) for code in codes}))
+
+
+def verdict(low: float, high: float, margin: float = MARGIN) -> str:
+    """Whether a difference of word error rates is at most `margin`, by its interval from `low` to `high`."""
+    if high <= margin:
+        return VERDICTS[0]
+    return VERDICTS[1] if low > margin else VERDICTS[2]
+
+
+def _speeds(results: Results, run: ModelRun) -> dict[tuple[str, int, str], Row]:
+    """The measured real-time factor by model, depth and search; of a GPU, where there was one."""
+    measured = sorted(results.tsv(layers.rtf_file(run), *MEASURED), key=lambda row: row["device"] != "cpu")
+    return {(row["model"], int(row["depth"]), row["search"]): row for row in measured}
+
+
+def speeds(results: Results) -> Iterator[dict[str, Any]]:
+    """The measured real-time factors of all depths on all devices, and the budgets that a depth is the answer to."""
+    for entry, run in layers.runs(results.config):
+        source = layers.rtf_file(run)
+        measured = results.tsv(source, *MEASURED)
+        for row in measured:
+            rivals = [
+                other for other in measured if all(other[axis] == row[axis] for axis in ("model", "search", "device"))
+            ]
+            answers = [
+                budget
+                for budget in entry["rtf_budgets"]
+                if row["model"] == layers.name(run)
+                and int(row["depth"])
+                == max((int(other["depth"]) for other in rivals if float(other["rtf"]) <= budget), default=0)
+            ]
+            axes = {"corpus": run.corpus, "model": layers.name(run), "seed": run.seed, "measured_model": row["model"]}
+            budgets = " ".join(f"{budget:g}" for budget in answers)
+            yield {**{column: row.get(column) for column in RTF_COLUMNS}, **axes, "budgets": budgets, "source": source}
+
+
+def similarities(results: Results) -> Iterator[dict[str, Any]]:
+    """SVCCA and linear CKA of all pairs of layers, each once."""
+    for corpus, rate, seed in layers.comparisons(results.config):
+        source = f"{layers.similarity_folder(corpus, rate, seed)}/similarity.tsv"
+        for row in results.tsv(source, "measure", "value"):
+            yield {"corpus": corpus, "seed": seed, **row, "source": source}
+
+
+def finetuned(results: Results) -> Iterator[dict[str, Any]]:
+    """What regularisers do that come late: the dense model, its variants, and the model that had them from scratch.
+
+    The rival of a variant is the first one with the same regularisers, so by another schedule; of the first, the dense
+    model.
+    """
+    for entry in results.config["regularise"]:
+        model = results.config["models"][entry["model"]]
+        for seed in results.config["seeds"]:
+            start = ModelRun(entry["corpus"], entry["model"], "all", seed)
+            facts = regularisers(model.get("intermediate_ctc"), model["stochastic_depth"])
+            yield from _finetuned(results, entry, start, {"variant": DENSE, **facts})
+            first: dict[str, Mapping[str, Any]] = {}
+            for variant in entry["variants"]:
+                run = late_run(entry, variant["name"], seed)
+                facts = regularisers(variant["intermediate_ctc"], variant["stochastic_depth"])
+                other = first.setdefault(str(facts), variant)
+                rival = start if other is variant else late_run(entry, other["name"], seed)
+                record = results.json(f"{run.folder}/run.json", "initial_loss", "regularised_loss", "steps")
+                history = results.tsv(f"{run.folder}/history.tsv", "dev_loss")
+                losses = [float(row["dev_loss"]) for row in history if row["dev_loss"]]
+                recipe = results.config["training"][variant["training"]]
+                rise = f", weight rises for {variant['rise']} steps" if variant["rise"] else ""
+                yield from _finetuned(
+                    results,
+                    entry,
+                    run,
+                    {
+                        "variant": variant["name"],
+                        **facts,
+                        "rival": DENSE if rival is start else other["name"],
+                        "schedule": f"rate {recipe['learning_rate']:g} after {recipe['warmup']} steps{rise}",
+                        "steps": record["steps"],
+                        "initial_loss": record["initial_loss"],
+                        "regularised_loss": record["regularised_loss"],
+                        "peak_loss": max(record["initial_loss"], *losses),
+                        "final_loss": losses[-1],
+                    },
+                    rival,
+                )
+            if entry["scratch"]:
+                other = results.config["models"][entry["scratch"]]
+                facts = regularisers(other.get("intermediate_ctc"), other["stochastic_depth"])
+                yield from _finetuned(
+                    results, entry, replace(start, model=entry["scratch"]), {"variant": SCRATCH} | facts
+                )
+
+
+def regularisers(intermediate: Mapping[str, Any] | None, stochastic_depth: float) -> dict[str, Any]:
+    """What a model is regularised by, for the columns of `finetune.tsv`."""
+    places = list(intermediate["layers"]) if intermediate else []
+    name = {(True, True): "both", (True, False): "intermediate CTC", (False, True): "stochastic depth"}
+    return {
+        "regulariser": name.get((bool(places), bool(stochastic_depth)), "none"),
+        "intermediate_layers": ",".join(map(str, places)),
+        "weight": intermediate["weight"] if places else None,
+        "stochastic_depth": stochastic_depth,
+    }
+
+
+def _finetuned(
+    results: Results,
+    entry: Mapping[str, Any],
+    run: ModelRun,
+    facts: Mapping[str, Any],
+    rival: ModelRun | None = None,
+) -> Iterator[dict[str, Any]]:
+    codes = languages(results.config, run.corpus, run.scope)
+    for split in splits(results.config, run.corpus):
+        for search in entry["searches"]:
+            system, other = (
+                System({code: Decoding(one, split, code, search) for code in codes}) if one else None
+                for one in (run, rival)
+            )
+            for language, values in scored(results, system, other):
+                axes = {"corpus": run.corpus, "model": entry["model"], "seed": run.seed}
+                place = {"split": split, "language": language, "search": search}
+                yield {**axes, **facts, **place, **{name: value for name, value in values.items() if name != "cer"}}
+
+
+# --- for reading
+
+
+def view(tables: views.Tables) -> list[Grid]:
+    """By model: error rates by strategy and depth, the verdicts, and what finding the layers cost."""
+    grids = []
+    for (corpus, model, search), members in views.grouped(tables["layers"], "corpus", "model", "search").items():
+        where = f"{model}, {search}, {views.named(tables, corpus)}"
+        chosen = averaged(members)
+        about = _about(tables, corpus, model, members)
+        index = ("strategy", "split")
+
+        def by_depth(row: Row) -> list[tuple[str, Cell]]:
+            return [(f"depth {row['depth']}", measure(row, "wer", 1, interval=True))]
+
+        rates = pivot(f"Word error rate (%) by depth: {where}", chosen, index, by_depth, keep=("strategy",))
+        notes = (views.INTERVALS, f"Strategy `{TRAINED}`: models trained alone at that depth.", about)
+        grids.append(replace(rates, caption=" ".join(("Mean over languages.", *notes))))
+        judged = [row for row in chosen if row["verdict"]]
+        if judged:
+            grids.append(_verdicts(where, judged, about))
+        costly = {row["strategy"]: row for row in members if row["layer_forwards"]}
+        columns = {"strategy": "Strategy", "layer_forwards": "Layer-forwards", "search_seconds": "Seconds"}
+        numbers = {"layer_forwards": 0, "search_seconds": 1}
+        grid = listing(f"What it costs to find the layers: {where}", list(costly.values()), columns, numbers)
+        text = "A layer-forward is one layer run on one batch of dev data. " + about
+        grids.append(replace(grid, caption=text))
+    return grids
+
+
+def _verdicts(where: str, judged: Sequence[Row], about: str) -> Grid:
+    def cells(row: Row) -> list[tuple[str, Cell]]:
+        return [
+            ("Kept layers", Cell(text=row["layers_kept"])),
+            ("Difference", measure(row, "difference", 1, interval=True)),
+            ("p", measure(row, "p_value", 4)),
+            ("Same accuracy?", Cell(text=row["verdict"])),
+        ]
+
+    title = f"Does a sub-model keep the accuracy of a model trained alone at its depth? {where}"
+    grid = pivot(title, judged, ("strategy", "depth", "seed", "split"), cells, keep=("strategy", "depth"))
+    note = (
+        "Word error rate of the sub-model minus that of the model trained alone, in percentage points, mean over "
+        f"languages, with its 95 % interval (paired bootstrap). Supported: the interval ends at {MARGIN:g} or below; "
+        f"not supported: it begins above {MARGIN:g}. "
+    )
+    return replace(grid, caption=note + about)
+
+
+def speed_view(tables: views.Tables) -> list[Grid]:
+    """Real-time factors by depth."""
+    grids = []
+    for (corpus, model), members in views.grouped(tables["depth_rtf"], "corpus", "model").items():
+
+        def cells(row: Row) -> list[tuple[str, Cell]]:
+            return [
+                ("RTF", measure(row, "rtf", None, interval=True)),
+                ("Over the whole model's", measure(row, "ratio", 2, interval=True)),
+                ("Within a budget of", Cell(text=row["budgets"])),
+            ]
+
+        title = f"Real-time factor by depth: {model}, {views.named(tables, corpus)}"
+        index = ("measured_model", "depth", "search", "device", "batch", "threads")
+        grid = pivot(title, members, index, cells, keep=("measured_model", "depth", "device"))
+        note = (
+            f"{members[0]['utterances']} utterances of the dev sets, one at a time; all depths take turns, the time "
+            f"of an utterance is its median over {members[0]['rounds']} turns. In brackets: 95 % bootstrap interval "
+            "over utterances. "
+        )
+        grids.append(replace(grid, caption=note + _about(tables, corpus, model, members)))
+    return grids
+
+
+def finetune_view(tables: views.Tables) -> list[Grid]:
+    """Losses and error rates of late regularisers."""
+    grids = []
+    for (corpus, model), members in views.grouped(tables["finetune"], "corpus", "model").items():
+        headings = dict(zip(LOSSES, ("Loss before", "With intermediate CTC", "Highest", "At last"), strict=True))
+
+        def cells(row: Row, headings: Mapping[str, str] = headings) -> list[tuple[str, Cell]]:
+            losses = [(heading, measure(row, column, 2)) for column, heading in headings.items()]
+            compared = [
+                ("Against", Cell(text=row["rival"])),
+                ("Difference", measure(row, "difference", 1, interval=True)),
+                ("p", measure(row, "p_value", 4)),
+            ]
+            return [*losses, ("WER (%)", measure(row, "wer", 1, interval=True)), *compared]
+
+        title = f"Regularisers that come late: {model}, {views.named(tables, corpus)}"
+        index = ("variant", "regulariser", "intermediate_layers", "stochastic_depth", "schedule", "split", "search")
+        grid = pivot(title, averaged(members), index, cells, keep=("variant", "regulariser"))
+        note = (
+            "Loss of the dev data by the last layer alone, as the model was trained before: before the first step, the "
+            "highest and the last of the training; and the loss before the first step with intermediate CTC at its "
+            "full weight, which makes it jump. Word error rate: mean over languages; difference from the first variant "
+            "with the same regularisers, or from the dense model: paired bootstrap. " + views.INTERVALS
+        )
+        named = {f"{model}/late-{row['variant']}" for row in members} | {model, row_scratch(members)}
+        grids.append(replace(grid, caption=f"{note} {_about(tables, corpus, model, members, named)}"))
+    return grids
+
+
+def row_scratch(members: Sequence[Row]) -> str:
+    """The model that had its regularisers from scratch, by the file that its row is from; empty if there is none."""
+    return next((row["source"].split("/")[2] for row in members if row["variant"] == SCRATCH), "")
+
+
+def averaged(rows: Sequence[Row]) -> list[Row]:
+    """The rows of the mean over languages; if there is one language, its own."""
+    return [row for row in rows if row["language"] == "avg"] or list(rows)
+
+
+def _about(tables: views.Tables, corpus: str, model: str, rows: Sequence[Row], named: set[str] | None = None) -> str:
+    """Corpus, budget and seeds of the models that rows of layers are about."""
+    named = named or {model, *(f"{model}-depth{row['depth']}" for row in rows)}
+    return views.about(tables, corpus, rows, named)

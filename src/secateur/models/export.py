@@ -1,0 +1,134 @@
+"""Encoders with their CTC head as ONNX files, for runtimes without Python, checked against torch.
+
+Inputs: `speech` (B, T, F), features before normalisation, padded with anything, and `speech_lengths` (B,), int64.
+Outputs: `log_probs` (B, T', V), natural logarithms over the token list, and `log_probs_lengths` (B,). B and T are free,
+up to the `LONGEST` encoder frames for which the positions are stored.
+"""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import written_aside
+from secateur.decoding.recognize import encode
+from secateur.models.emformer import Emformer
+
+OPSET = 17
+LONGEST = 5000
+TOLERANCE = 1e-3  # nats
+INPUTS, OUTPUTS = ("speech", "speech_lengths"), ("log_probs", "log_probs_lengths")
+SHAPES = ((1, 100), (3, 257), (2, 64))  # utterances and frames that are checked; the first is traced
+
+
+class _EncoderAndHead(torch.nn.Module):
+    def __init__(self, model: torch.nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, speech: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        encoder_out, lengths = encode(self.model, speech, lengths)
+        return self.model.ctc.log_softmax(encoder_out), lengths
+
+
+def export_onnx(model: torch.nn.Module, bins: int, path: str | Path) -> float:
+    """Write the encoder and CTC head of `model`, in evaluation mode on the CPU, to `path`, and check the file.
+
+    Args:
+        bins: features per frame.
+
+    Returns the largest difference between log-probabilities of ONNX Runtime and torch, in nats, over utterances of
+    several lengths, in batches and alone. Raises SecateurError when it is above `TOLERANCE`, and then writes nothing;
+    and for models without a CTC head and encoders that stream, which are not one graph.
+    """
+    if getattr(model, "ctc", None) is None:
+        raise SecateurError("only models with a CTC head are exported to ONNX; this one has none")
+    if isinstance(model.encoder, Emformer):
+        raise SecateurError("an emformer encoder works segment by segment; ONNX export takes transformer or conformer")
+    batches = [_made_up(*shape, bins) for shape in SHAPES]
+    return export_checked(_EncoderAndHead(model).eval(), batches, INPUTS, OUTPUTS, path, TOLERANCE, "nats")
+
+
+def export_checked(
+    module: torch.nn.Module,
+    batches: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    inputs: tuple[str, str],
+    outputs: tuple[str, str],
+    path: str | Path,
+    tolerance: float,
+    unit: str,
+) -> float:
+    """Write `module`, in evaluation mode on the CPU, as an ONNX file, and check what ONNX Runtime makes of it.
+
+    Args:
+        module: takes a padded batch (B, T, …) and lengths (B,), and answers (B, T', …) and lengths (B,).
+        batches: what is compared; the first is traced.
+        inputs, outputs: names in the file; the first dimension of all and the second of the batches are free.
+        tolerance: of differences within the lengths, in `unit`.
+
+    Returns the largest difference. Raises SecateurError when it is above the tolerance, and then writes nothing.
+    """
+    with written_aside(path) as aside:
+        with warnings.catch_warnings():
+            # Of tracing: what it takes for constant are checks and the store of positions.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                module,
+                batches[0],
+                str(aside),
+                dynamo=False,  # the other exporter needs further packages and cannot follow lengths
+                opset_version=OPSET,
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_axes={
+                    inputs[0]: {0: "batch", 1: "frames"},
+                    inputs[1]: {0: "batch"},
+                    outputs[0]: {0: "batch", 1: "encoder_frames"},
+                    outputs[1]: {0: "batch"},
+                },
+            )
+        return _check(module, batches, inputs, outputs, aside, tolerance, unit)
+
+
+@torch.inference_mode()
+def _check(
+    module: torch.nn.Module,
+    batches: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    inputs: tuple[str, str],
+    outputs: tuple[str, str],
+    path: Path,
+    tolerance: float,
+    unit: str,
+) -> float:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for batch, lengths in batches:
+        expected, frames = module(batch, lengths)
+        found, found_frames = session.run(None, dict(zip(inputs, (batch.numpy(), lengths.numpy()), strict=True)))
+        if found_frames.tolist() != frames.tolist():
+            raise SecateurError(
+                f"ONNX Runtime gives {found_frames.tolist()} frames where torch gives {frames.tolist()}"
+            )
+        valid = torch.arange(expected.shape[1]) < frames[:, None]
+        difference = float((torch.from_numpy(found)[valid] - expected[valid]).abs().max())
+        if not difference <= tolerance:
+            raise SecateurError(
+                f"ONNX Runtime's {outputs[0].replace('log_probs', 'log-probabilities')} are off torch's by "
+                f"{difference:.2e} {unit}, more than {tolerance:.0e}; the exported model would not compute the same; "
+                "please report this"
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def _made_up(utterances: int, frames: int, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random features (B, T, F), and lengths (B,) from T down."""
+    generator = torch.Generator().manual_seed(frames)
+    lengths = torch.tensor([frames - 11 * number for number in range(utterances)])
+    return torch.randn(utterances, frames, bins, generator=generator), lengths

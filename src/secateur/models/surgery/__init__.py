@@ -1,0 +1,1 @@
+"""Taking parts out of a trained model: encoder layers, attention heads, rows and columns of matrices."""

@@ -1,0 +1,261 @@
+"""Attention heads of a model: which there are, gates on them, and removing them physically.
+
+A head is named by the block it is in, the number of the layer and its own number, both from 1. The numbers are those of
+the whole model in every smaller one and in every file, as for layers (`surgery.layers`): head 3 stays head 3
+when head 2 is gone.
+
+    encoder-self     self-attention of the encoder: ESPnet's Transformer and Conformer, and the Emformer
+    decoder-self     self-attention of an attention decoder
+    decoder-source   its attention to the encoder's output
+
+When the last head of a block goes, all of the block goes, with the bias of its output and the norm of its input: the
+residual path alone is left. A model that is only masked does the same to the residual path.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+
+from secateur.core.errors import SecateurError
+from secateur.models.surgery.compaction import NoBlock, keep_inputs, keep_outputs, keep_slices, remove_block
+from secateur.models.surgery.layers import layer_numbers
+
+BLOCKS = ("encoder-self", "decoder-self", "decoder-source")
+# Attention, and the norm of its input, in the layers of ESPnet's Conformer and Transformer, and of the Emformer.
+_ENCODER_MODULES = (("self_attn", "norm_mha"), ("self_attn", "norm1"), ("attention", "norm_attention"))
+_DECODER_MODULES = {"decoder-self": ("self_attn", "norm1"), "decoder-source": ("src_attn", "norm2")}
+
+
+class Head(NamedTuple):
+    """The name of a head. Heads sort by block as `BLOCKS` does, then by layer, then by number: see `place`."""
+
+    block: str
+    layer: int
+    head: int
+
+    @property
+    def attention(self) -> tuple[str, int]:
+        """What the head is a part of: a block of a layer."""
+        return self.block, self.layer
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """What to sort by."""
+        return BLOCKS.index(self.block), self.layer, self.head
+
+    def __str__(self) -> str:
+        return f"{self.block} {self.layer}.{self.head}"
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Where an attention block is: `name` and `norm` are names of modules of `layer`."""
+
+    layer: torch.nn.Module
+    name: str
+    norm: str
+
+    @property
+    def module(self) -> torch.nn.Module:
+        return getattr(self.layer, self.name)
+
+    @property
+    def heads(self) -> list[int]:
+        """Numbers, in the whole model, of the heads that it has."""
+        if isinstance(self.module, NoBlock):
+            return []
+        return list(getattr(self.module, "head_numbers", range(1, self.module.h + 1)))
+
+
+def attentions(model: torch.nn.Module) -> dict[tuple[str, int], Attention]:
+    """Every attention block of `model` by block and layer, those without heads too, in the order of `Head.place`.
+
+    Raises SecateurError when the model has no stack of layers with attention.
+    """
+    found = {}
+    for number, layer in zip(layer_numbers(model), model.encoder.encoders, strict=True):
+        names = next((names for names in _ENCODER_MODULES if all(hasattr(layer, name) for name in names)), None)
+        if names is None:
+            raise SecateurError(f"{type(layer).__name__}: no attention whose heads could be removed is known in it")
+        found["encoder-self", number] = Attention(layer, *names)
+    for block, names in _DECODER_MODULES.items():
+        for number, layer in enumerate(getattr(getattr(model, "decoder", None), "decoders", ()), 1):
+            found[block, number] = Attention(layer, *names)
+    return found
+
+
+def heads(model: torch.nn.Module) -> list[Head]:
+    """The heads of `model`, in the order of `Head.place`."""
+    return [Head(*key, number) for key, attention in attentions(model).items() for number in attention.heads]
+
+
+def remove_heads(model: torch.nn.Module, removed: Iterable[Head]) -> torch.nn.Module:
+    """Remove heads from `model`, in place, and return it. Attention without heads left goes altogether.
+
+    Raises SecateurError for a head that the model does not have, before anything is removed.
+    """
+    found, by_attention = attentions(model), _by_attention(model, removed)
+    for key, numbers in by_attention.items():
+        _keep(found[key], [number for number in found[key].heads if number not in numbers])
+    return model
+
+
+def kept_heads(model: torch.nn.Module) -> dict[str, dict[str, list[int]]]:
+    """The heads that `model` has, for its configuration (`kept_heads`): block → layer → numbers."""
+    kept: dict[str, dict[str, list[int]]] = {}
+    for (block, layer), attention in attentions(model).items():
+        kept.setdefault(block, {})[str(layer)] = attention.heads
+    return kept
+
+
+def keep_heads(model: torch.nn.Module, kept: Mapping[str, Mapping[str, list[int]]]) -> torch.nn.Module:
+    """Remove all other heads of the blocks and layers that are named, in place; the inverse of `kept_heads`.
+
+    Raises SecateurError for what the model does not have.
+    """
+    found = attentions(model)
+    for block, layers in kept.items():
+        for layer, numbers in layers.items():
+            attention = found.get((block, int(layer)))
+            if attention is None:
+                raise SecateurError(f"the model has no attention {block} {layer}; correct kept_heads in its model.json")
+            if missing := set(numbers) - set(attention.heads):
+                raise SecateurError(f"the model has no head {Head(block, int(layer), min(missing))}")
+            if sorted(numbers) != attention.heads:
+                _keep(attention, sorted(numbers))
+    return model
+
+
+@contextmanager
+def gated(model: torch.nn.Module, gates: Mapping[tuple[str, int], torch.Tensor]) -> Iterator[None]:
+    """Multiply the output of each head by its gate ξ within the block (Michel et al. 2019, equation 2).
+
+    Args:
+        gates: by block and layer, for all heads that the attention has, (h,) or one row for every utterance of the
+            batch (B, h). Attention whose gates are all zero adds nothing, not even the bias of its output.
+    """
+    found = attentions(model)
+    with ExitStack() as hooks:
+        for key, gate in gates.items():
+            attention = found[key].module
+
+            def scale(module, arguments, gate=gate, attention=attention):
+                hidden = arguments[0]  # (B, …, h·d_k)
+                split = hidden.unflatten(-1, (attention.h, attention.d_k))
+                middle = (1,) * (split.ndim - 3)
+                factor = gate if gate.ndim == 1 else gate.view(len(gate), *middle, attention.h)
+                return ((split * factor.to(hidden.dtype)[..., None]).flatten(-2),)
+
+            hooks.callback(attention.linear_out.register_forward_pre_hook(scale).remove)
+            if not gate.any():
+                drop = attention.register_forward_hook(lambda _, __, output: torch.zeros_like(output))
+                hooks.callback(drop.remove)
+        yield
+
+
+@contextmanager
+def masked(model: torch.nn.Module, removed: Iterable[Head]) -> Iterator[None]:
+    """Within the block the model computes what it would without these heads, at its full cost.
+
+    Raises SecateurError for a head that the model does not have.
+    """
+    found = attentions(model)
+    gates = {}
+    for key, numbers in _by_attention(model, removed).items():
+        kept = [float(number not in numbers) for number in found[key].heads]
+        gates[key] = torch.tensor(kept, device=next(model.parameters()).device)
+    with gated(model, gates):
+        yield
+
+
+def made_up_batch(model: torch.nn.Module, lengths: Iterable[int] = (211, 97), seed: int = 0) -> dict[str, torch.Tensor]:
+    """Random utterances of so many frames, with the mean and variance of real ones, and random texts."""
+    generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
+    lengths, bins = torch.tensor(list(lengths)), model.frontend.output_size()
+    speech = torch.randn(len(lengths), int(lengths.max()), bins, generator=generator)
+    tokens = torch.arange(1, len(model.token_list) - 1)  # neither blank nor the end
+    text = tokens[torch.randint(len(tokens), (len(lengths), 5), generator=generator)]
+    tensors = {
+        "speech": speech * model.frontend.std.cpu() + model.frontend.mean.cpu(),
+        "speech_lengths": lengths,
+        "text": text,
+        "text_lengths": torch.full((len(lengths),), text.shape[1]),
+    }
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+
+@torch.no_grad()
+def check_compaction(
+    whole: torch.nn.Module,
+    removed: Iterable[Head],
+    compacted: torch.nn.Module,
+    tensors: Mapping[str, torch.Tensor],
+    tolerance: float = 1e-4,
+) -> float:
+    """Check that `compacted` computes what `whole` does with the heads `removed` masked, on one batch.
+
+    Compared are the encoder's output, the attention decoder's for the given text, and the loss.
+
+    Args:
+        tensors: the models' arguments (`secateur.speech.data.Batch`).
+        tolerance: the largest difference allowed, as a share of the largest value.
+
+    Returns the largest difference, likewise. Raises SecateurError when it is above `tolerance`, or not a number.
+    """
+    with masked(whole, removed):
+        expected = _outputs(whole, tensors)
+    worst = 0.0
+    for name, output in _outputs(compacted, tensors).items():
+        difference = float((output - expected[name]).abs().max() / expected[name].abs().max().clamp(min=1e-12))
+        if not difference <= tolerance:
+            raise SecateurError(
+                f"the {name} of the compacted model is off the masked one's by {difference:.2e} of the largest value, "
+                f"more than {tolerance:.0e}: its heads were not removed exactly; please report this"
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def _outputs(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    encoder_out, lengths = model.encode(tensors["speech"], tensors["speech_lengths"])
+    if isinstance(encoder_out, tuple):  # with the outputs of intermediate layers
+        encoder_out = encoder_out[0]
+    valid = torch.arange(encoder_out.shape[1], device=lengths.device) < lengths[:, None]
+    outputs = {"encoder output": encoder_out[valid], "loss": model(**tensors)[0]}
+    if getattr(model, "decoder", None) is not None:
+        text = tensors["text"].clamp(min=0)
+        outputs["decoder output"] = model.decoder(encoder_out, lengths, text, tensors["text_lengths"])[0]
+        written = torch.arange(text.shape[1], device=text.device) < tensors["text_lengths"][:, None]
+        outputs["decoder output"] = outputs["decoder output"][written]
+    return outputs
+
+
+def _by_attention(model: torch.nn.Module, removed: Iterable[Head]) -> dict[tuple[str, int], set[int]]:
+    found, numbers = attentions(model), {}
+    for head in removed:
+        if head.attention not in found or head.head not in found[head.attention].heads:
+            raise SecateurError(f"the model has no head {head}; it may be gone already")
+        numbers.setdefault(head.attention, set()).add(head.head)
+    return numbers
+
+
+def _keep(attention: Attention, numbers: list[int]) -> None:
+    """Keep only the heads with these numbers."""
+    if not numbers:
+        remove_block(attention.layer, attention.name, attention.norm)
+        return
+    module: Any = attention.module
+    positions = torch.tensor([attention.heads.index(number) for number in numbers])
+    rows = (positions[:, None] * module.d_k + torch.arange(module.d_k)).flatten()
+    for linear in (module.linear_q, module.linear_k, module.linear_v):
+        keep_outputs(linear, rows)
+    keep_inputs(module.linear_out, rows)
+    if hasattr(module, "linear_pos"):  # relative positions of the Conformer (Dai et al. 2019)
+        keep_outputs(module.linear_pos, rows)
+    for name in ("pos_bias_u", "pos_bias_v", "distance_bias"):
+        if getattr(module, name, None) is not None:
+            keep_slices(module, name, positions, 0)
+    module.h, module.head_numbers = len(numbers), numbers

@@ -1,0 +1,93 @@
+"""Sub-models: a trained model without some of its encoder layers.
+
+Layers are named by their number in the whole model, from 1, in every sub-model and in every file: layer 5 stays layer 5
+when layer 2 is gone. What follows the last kept layer is what followed the last layer of the whole model: for a CTC
+model the final norm and the CTC head, which intermediate CTC has trained on inner layers too (Lee & Watanabe 2021).
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json
+from secateur.models import Loaded, load_model, save_model
+
+
+def layer_numbers(model: torch.nn.Module) -> list[int]:
+    """The number in the whole model of each encoder layer that `model` has, in their order.
+
+    Raises SecateurError when the model has no stack of encoder layers.
+    """
+    layers = getattr(getattr(model, "encoder", None), "encoders", None)
+    if layers is None:
+        raise SecateurError(
+            f"{type(model).__name__}: the model has no stack of encoder layers; choose a CTC, hybrid or RNN-T model"
+        )
+    return list(getattr(model.encoder, "layer_numbers", range(1, len(layers) + 1)))
+
+
+def keep_layers(model: torch.nn.Module, layers: Iterable[int]) -> torch.nn.Module:
+    """Remove all other encoder layers from `model`, in place, and return it.
+
+    The sub-model computes exactly what the whole model does when the other layers hand on their input. A kept layer
+    keeps its rate of stochastic depth. Intermediate CTC stays at the kept layers that it was at; at the one that is now
+    the last, it is the loss itself.
+
+    Args:
+        layers: numbers of the layers to keep, in any order.
+
+    Raises SecateurError when there is none, and for a layer that is named twice or that the model does not have.
+    """
+    present, kept = layer_numbers(model), sorted(layers)
+    if not kept:
+        raise SecateurError(f"no encoder layer would be left; keep at least one of {listed(present)}")
+    for number in kept:
+        if number not in present:
+            raise SecateurError(f"the model has no encoder layer {number}; choose from {listed(present)}")
+        if kept.count(number) > 1:
+            raise SecateurError(f"encoder layer {number} is named {kept.count(number)} times; name each layer once")
+    encoder = model.encoder
+    for position in reversed(range(len(present))):
+        if present[position] not in kept:
+            del encoder.encoders[position]
+    encoder.layer_numbers = kept
+    if hasattr(encoder, "interctc_layer_idx"):  # ESPnet counts the positions, from 1; the last is not for it
+        numbers = [present[position - 1] for position in encoder.interctc_layer_idx]
+        encoder.interctc_layer_idx = [kept.index(number) + 1 for number in numbers if number in kept[:-1]]
+    return model
+
+
+def export(folder: str | Path, layers: Iterable[int], output: str | Path) -> Loaded:
+    """Write the sub-model of the checkpoint in `folder` with these `layers` as a checkpoint of its own, and return it.
+
+    It holds the weights of the kept layers only; `encoder.kept` of its configuration lists them. It loads as any other
+    checkpoint does, and its outputs are those of `keep_layers`, bit by bit.
+    """
+    loaded = load_model(folder)
+    kept = layer_numbers(keep_layers(loaded.model, layers))
+    config = loaded.config | {"encoder": loaded.config["encoder"] | {"kept": kept}}
+    save_model(output, loaded.model, config, loaded.tokens)
+    return Loaded(loaded.model, config, loaded.tokens)
+
+
+def read_depth(file: str | Path, depth: int) -> list[int]:
+    """The layers to keep for a sub-model of `depth` layers, as a search found them (`secateur.layers.search`).
+
+    Raises SecateurError when the file is missing or has no such depth.
+    """
+    found = read_depths(file)
+    if depth not in found:
+        raise SecateurError(f"{file}: no depth {depth}; choose from {listed(found)}")
+    return found[depth]
+
+
+def read_depths(file: str | Path) -> dict[int, list[int]]:
+    """The layers to keep by depth, as a search found them. Raises SecateurError when the file is missing."""
+    return {int(depth): found["layers"] for depth, found in read_json(file).get("depths", {}).items()}
+
+
+def listed(layers: Iterable[int], separator: str = ", ") -> str:
+    """The numbers of layers in a line; with `,` as tables name a sub-model."""
+    return separator.join(map(str, sorted(layers)))

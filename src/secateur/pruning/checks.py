@@ -1,0 +1,104 @@
+"""The sections `pruning` and `prune`: unstructured pruning of multilingual models."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from secateur.study.checks import corpora_of, known_models, trained, unfit, unknown
+
+
+def spell_out(config: dict[str, Any]) -> None:
+    """Put an entry for each corpus that an entry of `prune` is about in its place, with the languages of its pathways.
+
+    Raises SecateurError for a model that is not there.
+    """
+    known_models(config, "prune", "model", "reference")
+    config["prune"] = [spelled for entry in config["prune"] for spelled in _spelled_out(config, entry)]
+
+
+def _spelled_out(config: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for corpus in corpora_of(config, entry):
+        languages = config["corpora"].get(corpus, {}).get("languages", [])
+        pathways = [part | {"languages": part["languages"] or languages} for part in entry["pathways"]]
+        dense = [other for other in config["dense"] if other["corpus"] == corpus]
+        reference = entry["reference"]
+        if not entry["corpus"] and not any(trained(other, reference, "each") for other in dense):
+            reference = None
+        yield {
+            **entry,
+            "corpus": corpus,
+            "reference": reference,
+            "pathways": [part for part in pathways if len(part["languages"]) > 1],
+        }
+
+
+def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong in these sections."""
+    for name, schedule in config["pruning"].items():
+        where, levels = f"pruning.{name}", schedule["levels"]
+        if levels != sorted(levels):
+            yield f"{where}.levels: {levels} does not rise; allowed: sparsities in rising order"
+        for level in levels:
+            if level != round(level, 3):
+                yield f"{where}.levels: {level}; allowed: 0.001 to 0.999, in three decimals, as folders name them"
+        if schedule["training"] not in config["training"]:
+            yield unknown(f"{where}.training", schedule["training"], "training", config["training"])
+            continue
+        training = config["training"][schedule["training"]]
+        if schedule["adapt_every"] >= training["steps"]:
+            yield (
+                f"{where}.adapt_every: {schedule['adapt_every']}; allowed: less than the steps of a level, "
+                f"training.{schedule['training']}.steps = {training['steps']}"
+            )
+        if training["average_best"]:
+            yield (
+                f"training.{schedule['training']}.average_best: {training['average_best']}; allowed: 0, because "
+                f"{where} uses it: the mean of checkpoints with different masks has no mask"
+            )
+    models = [(entry["corpus"], entry["model"], entry["variant"]) for entry in config["prune"]]
+    for index, entry in enumerate(config["prune"]):
+        where = f"prune[{index}]"
+        if models.index(models[index]) != index:
+            yield (
+                f"{where}: a second entry for model {entry['model']!r} of {entry['corpus']!r}; allowed: one, and "
+                "others with a `variant` of their own"
+            )
+        dense = [other for other in config["dense"] if other["corpus"] == entry["corpus"]]
+        if not any(trained(other, entry["model"]) for other in dense):
+            yield f"{where}.model: {entry['model']!r} is not in `dense` with scope `all`; pruning starts from it"
+            continue
+        if entry["schedule"] not in config["pruning"]:
+            yield unknown(f"{where}.schedule", entry["schedule"], "pruning", config["pruning"])
+            continue
+        for search in entry["searches"]:
+            if search not in config["searches"]:
+                yield unknown(f"{where}.searches", search, "searches", config["searches"])
+        yield from unfit(config, where, entry["model"], entry["searches"])
+        if entry["reference"] and not any(trained(other, entry["reference"], "each") for other in dense):
+            yield f"{where}.reference: {entry['reference']!r} is not in `dense` with scope `each`; train it"
+        first = entry["searches"][0]
+        for other in dense:
+            searches = other["searches"] or config["decode"]["searches"]
+            fits = all(search in config["searches"] for search in searches)
+            fits = fits and not any(unfit(config, where, other["model"], searches))
+            if other["model"] in (entry["model"], entry["reference"]) and fits and first not in searches:
+                yield (
+                    f"{where}.searches: {first!r} is not a search of the dense model {other['model']!r}, which pruned "
+                    f"ones are compared with; allowed to come first: {', '.join(searches)}"
+                )
+        languages = config["corpora"][entry["corpus"]]["languages"]
+        levels = config["pruning"][entry["schedule"]]["levels"]
+        for number, pathways in enumerate(entry["pathways"]):
+            below = f"{where}.pathways[{number}]"
+            for language in pathways["languages"]:
+                if language not in languages:
+                    yield unknown(f"{below}.languages", language, f"corpora.{entry['corpus']}.languages", languages)
+            for _, sparsity in pathways["start"]:
+                if sparsity not in levels:
+                    yield f"{below}.start: {sparsity} is no level of pruning.{entry['schedule']}; allowed: {levels}"
+            schedule = config["pruning"][entry["schedule"]]
+            turns = config["training"].get(schedule["training"], {"steps": 0})["steps"] // len(pathways["languages"])
+            if pathways["dynamic"] and schedule["adapt_every"] >= turns > 0:
+                yield (
+                    f"{below}: pruning.{entry['schedule']}.adapt_every is {schedule['adapt_every']}; allowed: less "
+                    f"than the {turns} steps that each of {len(pathways['languages'])} languages has at a level"
+                )

@@ -1,0 +1,143 @@
+"""ASR Pathways (Yang et al. 2023, as S3 uses them): one shared θ, one mask per language, monolingual batches.
+
+A batch of language z runs m_z ⊙ θ and trains only the weights inside m_z: the others keep their bytes, and so do their
+optimiser's moments. What masks share is shared. Parameters that are not prunable (norms, biases, the output layer)
+belong to all languages.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+
+from secateur.core.errors import SecateurError
+from secateur.pruning.engines.adaptive import MOMENTS
+from secateur.pruning.engines.mask import Mask
+from secateur.speech.data import Batch, BatchPlan
+from secateur.training.loop import Method
+
+
+class Turns:
+    """Monolingual batches, the languages taking turns: each gets the same number of steps, however much data it has.
+
+    Args:
+        plan: of all languages, grouped by them.
+    """
+
+    def __init__(self, plan: BatchPlan):
+        names = sorted(set(plan.groups.values()))
+        members = {name: [key for key, group in plan.groups.items() if group == name] for name in names}
+        self.plans = [
+            BatchPlan({key: plan.lengths[key] for key in keys}, plan.budget, plan.seed, variants=plan.variants)
+            for keys in members.values()
+        ]
+
+    def step(self, number: int) -> list[str]:
+        """Keys of the batch of a step, counted from 0."""
+        turn, language = divmod(number, len(self.plans))
+        return self.plans[language].step(turn)
+
+
+class Pathways(Method):
+    """Train the pathways `masks` (by language) of a model. When training ends, weights in no mask are zero."""
+
+    def __init__(self, masks: Mapping[str, Mask], steps: int):
+        self.masks, self.steps = dict(masks), steps
+        self._outsides: dict[str, list[torch.Tensor]] = {}
+        self._aside: list[torch.Tensor] | None = None
+
+    def start(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self._optimizer = optimizer
+        names = next(iter(self.masks.values()))
+        self._weights = {name: model.get_parameter(name) for name in names}
+        self._parameters = list(self._weights.values())
+        self.masks = {language: mask.to(self._parameters[0].device) for language, mask in self.masks.items()}
+
+    def region(self, language: str) -> Mask:
+        """The weights that a batch of `language` runs and trains."""
+        return self.masks[language]
+
+    def before_forward(self, step: int, batch: Batch) -> None:
+        if self._aside is None:
+            self._aside = _take_out(self._parameters, self._outside(_language(batch)))
+
+    def after_backward(self, step: int, batch: Batch) -> None:
+        # A layer that stochastic depth skips has no gradient, and no moments before its first one.
+        pairs = list(zip(self._parameters, self._outside(_language(batch)), strict=True))
+        _take_out(*_columns((parameter.grad, outside) for parameter, outside in pairs if parameter.grad is not None))
+        states = [(self._optimizer.state.get(parameter, {}), outside) for parameter, outside in pairs]
+        self._moments, outside = _columns(
+            (state[k], outside) for state, outside in states for k in MOMENTS if k in state
+        )
+        self._moments_aside = _take_out(self._moments, outside)
+
+    def after_update(self, step: int, batch: Batch) -> None:
+        self._leave()
+        if step + 1 == self.steps:
+            union(self.masks.values()).apply_(self._weights)
+
+    def _leave(self) -> None:
+        """Put back the weights and moments outside the region. There, a step of AdamW from zeros has left zeros."""
+        _put_back(self._parameters, self._aside)
+        _put_back(self._moments, self._moments_aside)
+        self._aside = None
+
+    @contextmanager
+    def evaluating(self, batch: Batch) -> Iterator[None]:
+        aside = _take_out(self._parameters, _numbers(~self.masks[_language(batch)]))
+        yield
+        _put_back(self._parameters, aside)
+
+    def _outside(self, language: str) -> list[torch.Tensor]:
+        """By matrix, 1 where a weight is outside the region of a language and 0 within."""
+        if language not in self._outsides:
+            if language not in self.masks:
+                raise SecateurError(f"language {language!r} has no mask; there are masks of {', '.join(self.masks)}")
+            self._outsides[language] = _numbers(~self.region(language))
+        return self._outsides[language]
+
+
+def union(masks) -> Mask:
+    """The union of masks."""
+    masks = list(masks)
+    result = masks[0]
+    for mask in masks[1:]:
+        result = result | mask
+    return result
+
+
+def _language(batch: Batch) -> str:
+    language = batch.languages[0]
+    if any(other != language for other in batch.languages):
+        raise SecateurError(
+            f"a batch mixes languages ({', '.join(sorted(set(batch.languages)))}); group it by language"
+        )
+    return language
+
+
+def _numbers(mask: Mask) -> list[torch.Tensor]:
+    """The bits by matrix, as float32: products with 0 and 1 are exact, and several times faster than selecting."""
+    return [bits.float() for bits in mask.values()]
+
+
+def _columns(pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """The first and the second of each pair."""
+    pairs = list(pairs)
+    return [first for first, _ in pairs], [second for _, second in pairs]
+
+
+@torch.no_grad()
+def _take_out(tensors: list[torch.Tensor], outside: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Set the entries `outside` to zero, in place; return them, zero elsewhere."""
+    if not tensors:
+        return []
+    aside = list(torch._foreach_mul(tensors, outside))
+    torch._foreach_sub_(tensors, aside)
+    return aside
+
+
+@torch.no_grad()
+def _put_back(tensors: list[torch.Tensor], aside: list[torch.Tensor]) -> None:
+    """Put back what `_take_out` returned, where the tensors are zero."""
+    if tensors:
+        torch._foreach_add_(tensors, aside)

@@ -1,0 +1,239 @@
+"""Tables 1 to 3 of the study of pruned multilingual models (S3): measured beside published, row by row.
+
+A row stands for one model of all languages, or for the monolingual models together. It is there when the study has all
+of its models.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from secateur.decoding.scoring import average_error_rate
+from secateur.pruning import tables as pruning
+from secateur.reporting import published, views
+from secateur.reporting.comparisons import counted
+from secateur.reporting.grid import Cell, Grid, Row, combined, label, listing, measure
+from secateur.reporting.results import EACH, Results
+from secateur.study.runs import Decoding, ModelRun, ancestors, languages, model_runs, scope_of, splits, steps
+
+AXES = ("corpus", "base", "method", "scope", "sparsity_target", "split", "search", "seed")
+COLUMNS = ("stage", "model", "initialization", "mask_changes", "sparsity", "steps", "training")
+INTERVAL = ("", "_low", "_high")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: what the document calls it, and which models it is about.
+
+    `key` names the published figures, `method` and `sparsity` the models (None: the last level of the schedule);
+    `scope` is `each`, `all`, or `pathways` for the languages of an entry of pathways.
+    """
+
+    stage: str
+    model: str
+    key: str
+    method: str
+    scope: str
+    sparsity: float | None = None
+
+
+def pathways_line(stage: str, kind: str, masks: str, permille: int) -> Line:
+    """Pathways over masks of a level. Fixed masks stay at this level, dynamic ones end at that of the schedule."""
+    dynamic = kind == "dynamic"
+    method = f"{kind}-{masks}-s{permille:03d}"
+    name = "Dynamic ASR Pathways" if dynamic else "ASR Pathways"
+    return Line(stage, name, method, method, "pathways", None if dynamic else permille / 1000)
+
+
+TABLE1 = (
+    Line("ref", "small dense", "reference", "dense", "each", 0.0),
+    Line("1", "dense", "dense", "dense", "all", 0.0),
+    Line("2", "LAP", "lap", "lap", "all"),
+    Line("2", "IMP", "imp", "imp", "each"),
+    Line("2", "LTH", "lth", "lth", "each"),
+    pathways_line("3", "pathways", "imp", 700),
+    pathways_line("3", "pathways", "lth", 700),
+    Line("proposed", "IMP, adaptive", "imp-adaptive", "imp-adaptive", "each"),
+    Line("proposed", "LTH, adaptive", "lth-adaptive", "lth-adaptive", "each"),
+)
+TABLE2 = tuple(
+    pathways_line("", kind, masks, level)
+    for kind, masks, level in (
+        ("pathways", "lth", 700),
+        ("pathways", "lap", 700),
+        *(("dynamic", masks, level) for masks in ("lth", "lap") for level in (700, 500, 200)),
+    )
+)
+TABLE3 = (pathways_line("", "pathways", "lth", 700), pathways_line("", "dynamic", "lth", 500))
+
+
+def columns(codes: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a table whose languages are `codes`."""
+    shown = (*codes, "avg")
+    measured = [f"{code}{ending}" for code in shown for ending in INTERVAL]
+    return (*AXES, *COLUMNS, *measured, *(f"published_{code}" for code in shown), "source")
+
+
+def codes(config: Mapping[str, Any]) -> list[str]:
+    """The languages of all corpora in which a model is pruned."""
+    found = [code for entry in config["prune"] for code in config["corpora"][entry["corpus"]]["languages"]]
+    return list(dict.fromkeys(found))
+
+
+def rows(
+    results: Results, lines: Sequence[Line], figures: Mapping[str, Mapping[str, float]], few: bool
+) -> Iterator[Row]:
+    """The rows of one table; `few` picks the pathways of some languages (table 2), else those of all."""
+    seen = set()  # two entries may share a reference
+    for entry, seed, line, scope, runs in _found(results.config, lines, few):
+        run, search = next(iter(runs.values())), entry["searches"][0]
+        for split in splits(results.config, entry["corpus"]):
+            values = (run.corpus, run.model, run.method, scope, run.sparsity, split, search, seed)
+            if values not in seen:
+                seen.add(values)
+                axes = dict(zip(AXES, values, strict=True))
+                yield axes | _row(results, line, runs, split, search) | _published(figures.get(line.key, {}), runs)
+
+
+def _found(
+    config: Mapping[str, Any], lines: Sequence[Line], few: bool
+) -> Iterator[tuple[Mapping[str, Any], int, Line, str, dict[str, ModelRun]]]:
+    """(entry of `prune`, seed, line, scope, models by language) of every row whose models the study has."""
+    known = {run.folder: run for run in model_runs(config)}
+    for entry in config["prune"]:
+        if entry["variant"]:
+            continue
+        corpus = entry["corpus"]
+        every = config["corpora"][corpus]["languages"]
+        subsets = {scope_of(config, corpus, pathways["languages"]) for pathways in entry["pathways"]}
+        scopes = sorted(subsets - {"all"}) or ["all"] if few else ["all"]
+        target = config["pruning"][entry["schedule"]]["levels"][-1]
+        for seed in config["seeds"]:
+            for line in lines:
+                base = entry["reference"] if line.key == "reference" else entry["model"]
+                sparsity = target if line.sparsity is None else line.sparsity
+                for scope in scopes if line.scope == "pathways" else [line.scope]:
+                    wanted = every if scope in ("all", "each") else languages(config, corpus, scope)
+                    runs = {}
+                    for code in wanted:
+                        place = code if line.scope == "each" else scope
+                        folder = ModelRun(corpus, base, place, seed, line.method, sparsity).folder
+                        if folder in known:
+                            runs[code] = known[folder]
+                    if len(runs) == len(wanted):
+                        yield entry, seed, line, scope, runs
+
+
+def _row(results: Results, line: Line, runs: Mapping[str, ModelRun], split: str, search: str) -> dict[str, Any]:
+    first = next(iter(runs.values()))
+    row: dict[str, Any] = {
+        "stage": line.stage,
+        "model": line.model,
+        "initialization": first.initialization if line.scope == "pathways" else "",
+        "mask_changes": first.mask_changes,
+        "sparsity": fmean(results.sparsity(run) for run in runs.values()),
+        "steps": max(pruning.total_steps(results.config, run) for run in runs.values()),
+        "training": "monolingual" if line.scope == "each" else "multilingual",
+    }
+    counts, sources = {}, []
+    for code, run in runs.items():
+        folder = Decoding(run, split, code, search).folder
+        score = results.json(f"{folder}/score.json", "wer", "wer_low", "wer_high")
+        row |= {f"{code}{ending}": score[f"wer{ending}"] for ending in INTERVAL}
+        counts[code] = counted(results, f"{folder}/utterances.tsv")[1:]
+        sources.append(f"{folder}/score.json")
+    mean = average_error_rate(counts)
+    row |= {"avg": mean.value, "avg_low": mean.low, "avg_high": mean.high}
+    return row | {"source": " ".join(sources)}
+
+
+def _published(figures: Mapping[str, float], runs: Mapping[str, ModelRun]) -> dict[str, float]:
+    """The published figures that can stand beside a row: of its languages, at its sparsity.
+
+    An average is comparable only where it is over the same languages.
+    """
+    if any(run.sparsity not in (0.0, published.S3_SPARSITY) for run in runs.values()):
+        return {}
+    average = ["avg"] if {*runs, "avg"} == set(figures) else []
+    return {f"published_{code}": figures[code] for code in (*runs, *average) if code in figures}
+
+
+BUDGET_COLUMNS = ("corpus", "base", "seed", "rows", "steps_run", "steps_alone", "share")
+
+
+def budget(results: Results) -> Iterator[Row]:
+    """Training steps that the tables' rows cost together, and what they would cost if each were trained alone.
+
+    Alone, a row trains everything that its models are made from; together, each model is trained once.
+    """
+    groups: dict[tuple, dict[tuple, list[ModelRun]]] = {}
+    for few, lines in ((False, TABLE1), (True, TABLE2), (False, TABLE3)):
+        for entry, seed, line, scope, runs in _found(results.config, lines, few):
+            members = groups.setdefault((entry["corpus"], entry["model"], seed), {})
+            members[line.key, scope] = list(runs.values())
+    for (corpus, base, seed), members in groups.items():
+        alone, together = 0, {}
+        for runs in members.values():
+            needed = {}
+            for run in runs:
+                needed |= ancestors(results.config, run)
+            alone += sum(steps(results.config, run) for run in needed.values())
+            together |= needed
+        total = sum(steps(results.config, run) for run in together.values())
+        row = {"corpus": corpus, "base": base, "seed": seed, "rows": len(members)}
+        yield row | {"steps_run": total, "steps_alone": alone, "share": total / alone}
+
+
+def view(name: str, title: str, tables: views.Tables) -> list[Grid]:
+    """Measured word error rates beside the published ones, and the steps behind a model; one grid per corpus."""
+    grids = []
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in tables[name]:
+        groups.setdefault((row["corpus"], row["split"]), []).append(row)
+    for (corpus, split), members in groups.items():
+        shown = [code for code in (*_codes(members), "avg") if any(row[code] for row in members)]
+        beside = [code for code in shown if any(row[f"published_{code}"] for row in members)]
+        several = len({row["scope"] for row in members} - {EACH}) > 1
+        lines = []
+        for seeds in _lines(members):
+            first = seeds[0]
+            texts = [first["base"], first["stage"], first["model"], first["initialization"]]
+            texts += [label("mask_changes", first["mask_changes"]), first["training"]]
+            texts += [label("scope", first["scope"])] if several else []
+            sparsity = combined([measure(row, "sparsity", 0, scale=100) for row in seeds])
+            cells = [combined([measure(row, code, 1, interval=True) for row in seeds]) for code in shown]
+            numbers = [measure(first, f"published_{code}", 2) for code in beside]
+            steps = Cell(float(first["steps"]), digits=0)
+            lines.append([*(Cell(text=text or "–") for text in texts), sparsity, steps, *cells, *numbers])
+        header = ["Architecture", "Stage", "Model", "Masks from", "Mask changes", "Training"]
+        header += ["Languages"] if several else []
+        labels = len(header)
+        header += ["Sparsity (%)", "Steps", *shown, *(f"published {code}" for code in beside)]
+        grid = Grid(f"{title}, {views.named(tables, corpus)}", header, labels, rows=lines)
+        notes = [f"Word error rate (%), split {split}.", views.INTERVALS, views.AVERAGES, views.STEPS]
+        notes += [f"Published: {published.S3}."] if beside else []
+        runs = [{**row, "model": row["base"]} for row in members]
+        grids.append(views.captioned(grid, tables, corpus, runs, *notes))
+    return grids
+
+
+def budget_view(tables: views.Tables) -> list[Grid]:
+    """How much work the tables' rows share."""
+    columns = {"corpus": "Corpus", "base": "Architecture", "seed": "Seed", "rows": "Rows"}
+    columns |= {"steps_run": "Steps run", "steps_alone": "Steps, each row alone", "share": "Share"}
+    numbers = {"rows": 0, "steps_run": 0, "steps_alone": 0, "share": 2}
+    rows = [{**row, "source": ""} for row in tables["budget"]]
+    return [listing("Training that the rows of tables 1 to 3 share", rows, columns, numbers)] if rows else []
+
+
+def _lines(members: Sequence[Row]) -> list[list[Row]]:
+    """Rows that differ in their seed alone, together."""
+    alike: dict[tuple[str, ...], list[Row]] = {}
+    for row in members:
+        alike.setdefault(tuple(row[axis] for axis in AXES if axis != "seed"), []).append(row)
+    return list(alike.values())
+
+
+def _codes(members: Sequence[Row]) -> list[str]:
+    return [column.removeprefix("published_") for column in members[0] if column.startswith("published_")][:-1]

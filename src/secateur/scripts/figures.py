@@ -1,0 +1,19 @@
+"""Draw the figures of a study (SVG) from its tables, and from nothing else.
+
+Example: python workflow/scripts/figures.py --tables results/smoke/tables --output results/smoke/figures
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from secateur.reporting.figures import write_figures
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tables", type=Path, required=True, help="folder of the tables")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the figures")
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    write_figures(arguments.tables, arguments.output)

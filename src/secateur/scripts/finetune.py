@@ -1,0 +1,50 @@
+"""Train a model on as it is, or with intermediate CTC, stochastic depth, or both, which it did not have before.
+
+What the model lost before (heads, layers) stays lost. With new regularisers, dev losses are those of the last layer
+alone. The record has the dev loss before the first step (`initial_loss`), and with new regularisers also the one with
+intermediate CTC at its full weight (`regularised_loss`): their difference is the jump that it makes.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from secateur.core import devices
+from secateur.core.jobs import json_argument
+from secateur.models import load_model
+from secateur.training import acoustic
+from secateur.training.loop import evaluate
+from secateur.training.regularise import RisingWeight, regularised, without_intermediate_ctc
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--start", type=Path, required=True, help="folder of the trained model")
+    parser.add_argument("--intermediate-ctc", type=json_argument, help="JSON: layers and weight (those of the model)")
+    parser.add_argument("--stochastic-depth", type=float, help="the highest rate of skipping a layer (the model's own)")
+    parser.add_argument("--rise", type=int, default=0, help="steps in which the weight of intermediate CTC rises")
+    acoustic.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    material, start = acoustic.Material(arguments), load_model(arguments.start)
+    torch.manual_seed(arguments.seed)
+    model, config, methods = start.model, start.config, []
+    device = devices.pick(arguments.device)
+    autocast = devices.autocast(device, arguments.training["precision"])
+
+    def dev_loss(model: torch.nn.Module) -> float:
+        return evaluate(model.to(device), material.dev, material.dev_batches, device, autocast)
+
+    if arguments.intermediate_ctc is None and arguments.stochastic_depth is None:
+        record["initial_loss"] = dev_loss(model)
+    else:
+        intermediate_ctc = arguments.intermediate_ctc or config["intermediate_ctc"]
+        depth = config["stochastic_depth"] if arguments.stochastic_depth is None else arguments.stochastic_depth
+        model, config = regularised(start, intermediate_ctc, depth)
+        record["regularised_loss"] = dev_loss(model)
+        with without_intermediate_ctc(model):
+            record["initial_loss"] = dev_loss(model)
+        methods = [RisingWeight(model, arguments.rise)]
+    acoustic.fit(arguments, record, material, model, config, methods, [arguments.start / "model.safetensors"])

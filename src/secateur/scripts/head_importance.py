@@ -1,0 +1,49 @@
+"""Estimate how much a model needs each of its attention heads, on some utterances of every language."""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from secateur.core import devices
+from secateur.core.errors import SecateurError
+from secateur.heads.importance import importances, write_importances
+from secateur.models import load_model
+from secateur.speech.data import BatchPlan, SpeechExamples
+from secateur.speech.datadir import sample
+from secateur.speech.tokens import Tokenizer
+from secateur.training.acoustic import FRAMES_PER_SECOND
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt of the model")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories, of all languages")
+    parser.add_argument("--features", type=Path, nargs="+", required=True, help="folder of the features of each")
+    parser.add_argument("--utterances", type=int, default=100, help="utterances of every language, drawn at random")
+    parser.add_argument("--batch-seconds", type=float, default=20.0, help="seconds of speech in a batch")
+    parser.add_argument("--again", type=int, help="also estimate again after every removal of so many heads")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the utterances and of the control `random`")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to compute")
+    parser.add_argument("--output", type=Path, required=True, help="importance.tsv to write")
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    device = devices.pick(arguments.device)
+    loaded, tokenizer = load_model(arguments.model, device), Tokenizer.load(arguments.tokens)
+    if tokenizer.tokens != loaded.tokens:
+        raise SecateurError(
+            f"{arguments.tokens}: not the token list of {arguments.model}; give the one it was trained on"
+        )
+    if len(arguments.data) != len(arguments.features):
+        raise SecateurError(
+            f"--data has {len(arguments.data)} folders and --features {len(arguments.features)}; give as many of both"
+        )
+    examples = SpeechExamples(list(zip(arguments.features, arguments.data, strict=True)), tokenizer)
+    chosen = sample(examples.languages, arguments.utterances, arguments.seed)
+    lengths = {utterance: examples.lengths[utterance] for utterance in chosen}
+    plan = BatchPlan(lengths, int(arguments.batch_seconds * FRAMES_PER_SECOND), seed=0).epoch(0)
+    batches = [examples.load(utterances) for utterances in plan]
+    write_importances(arguments.output, importances(loaded.model, batches, arguments.seed, arguments.again))
+    counts = Counter(examples.languages[utterance] for utterance in chosen)
+    record |= {"seed": arguments.seed, "device": str(device), "utterances": dict(sorted(counts.items()))}

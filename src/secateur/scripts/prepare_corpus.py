@@ -1,0 +1,28 @@
+"""Turn one language of a fetched corpus into Kaldi-style data directories, one per split.
+
+Writes OUTPUT/{train,dev,test…}/, OUTPUT/dropped.tsv (what was left out, and why) and OUTPUT/source.json.
+"""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from secateur.core.jobs import json_argument
+from secateur.speech import corpora
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--options", type=json_argument, required=True, help="the corpus' entry of the configuration, with all its keys"
+    )
+    parser.add_argument("--language", required=True, help="ISO 639-1 code")
+    parser.add_argument("--cache", type=Path, required=True, help="folder given to fetch_corpus.py")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the data directories")
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    prepared = corpora.prepare(arguments.options, arguments.language, arguments.cache)
+    corpora.write_prepared(arguments.output, prepared)
+    record["utterances"] = {split: len(utterances) for split, utterances in prepared.splits.items()}
+    record["dropped"] = Counter(entry.reason for entry in prepared.dropped)

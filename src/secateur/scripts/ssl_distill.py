@@ -1,0 +1,42 @@
+"""Distil a self-supervised encoder into a smaller one: pruned through learned gates, at once, or its first layers."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from secateur.core.files import write_tsv
+from secateur.core.jobs import json_argument
+from secateur.ssl import fitting
+from secateur.ssl.checkpoints import load_encoder
+from secateur.ssl.distillation import GATE_COLUMNS, SparsityTarget
+from secateur.ssl.students import make_student, save_student
+
+STUDENT = """JSON: see secateur.ssl.students.make_student; with gates also `sparsity`, what to end at, and
+`sparsity_warmup`, the share of the steps in which the target rises to it"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--teacher", type=Path, required=True, help="folder of the teacher: ours, or a Hugging Face one"
+    )
+    parser.add_argument("--student", type=json_argument, required=True, help=STUDENT)
+    parser.add_argument("--log-every", type=int, default=10, help="steps from one row of gates.tsv to the next")
+    fitting.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    options, training = arguments.student, arguments.training
+    torch.manual_seed(arguments.seed)
+    teacher = load_encoder(arguments.teacher)
+    model = make_student(teacher, options)
+    target = None
+    if model.gates is not None:
+        warmup = round(options["sparsity_warmup"] * training["steps"])
+        target = SparsityTarget(options["sparsity"], warmup, training["steps"], arguments.log_every)
+    inputs = [arguments.teacher / name for name in ("config.json", "model.safetensors")]
+    fitting.fit(arguments, record, model, teacher.config, [target] if target else [], inputs)
+    save_student(arguments, record, model, target)
+    if target:
+        write_tsv(arguments.output / "gates.tsv", GATE_COLUMNS, target.log())

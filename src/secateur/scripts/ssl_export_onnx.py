@@ -1,0 +1,17 @@
+"""Export an encoder, dense or pruned, to ONNX, and check what ONNX Runtime makes of it against torch."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from secateur.ssl import load_upstream
+from secateur.ssl.export import export_encoder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--encoder", type=Path, required=True, help="folder of an encoder")
+    parser.add_argument("--output", type=Path, required=True, help=".onnx file to write")
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    record["difference"] = export_encoder(load_upstream(arguments.encoder), arguments.output)

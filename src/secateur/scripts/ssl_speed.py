@@ -1,0 +1,68 @@
+"""Measure how fast encoders extract features from a set's audio, several times, and count parameters and arithmetic.
+
+With --base the encoders are replaced by some of WavLM base's size and their shape, with random weights: time does not
+depend on what the weights are.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from secateur.core import devices
+from secateur.core.errors import SecateurError
+from secateur.core.files import write_json
+from secateur.ssl import load_upstream
+from secateur.ssl.encoder import Encoder, EncoderConfig
+from secateur.ssl.speed import extraction_seconds, macs_per_second, scaled
+from secateur.ssl.waves import WaveExamples
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--encoders", type=Path, nargs="+", required=True, help="folders, that of the teacher first")
+    parser.add_argument("--names", nargs="+", help="what to call them (their folders)")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories with the audio")
+    parser.add_argument("--most-seconds", type=float, help="take only the first utterances, up to so much audio (all)")
+    parser.add_argument("--runs", type=int, default=5, help="times that all of it is extracted")
+    parser.add_argument("--base", action="store_true", help="measure models of WavLM base's size in these shapes")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to measure")
+    parser.add_argument("--output", type=Path, required=True, help="speed.json to write")
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    names = arguments.names or [str(folder) for folder in arguments.encoders]
+    if len(set(names)) != len(arguments.encoders):
+        raise SecateurError(f"--names: {names} for {len(arguments.encoders)} encoders; give each a name of its own")
+    device = devices.pick(arguments.device)
+    encoders = {name: load_upstream(folder) for name, folder in zip(names, arguments.encoders, strict=True)}
+    if arguments.base:
+        depth = len(encoders[names[0]].config.shapes)
+        torch.manual_seed(0)
+        encoders = {
+            name: Encoder(scaled(found.config, depth, EncoderConfig())).eval() for name, found in encoders.items()
+        }
+    encoders = {name: encoder.to(device) for name, encoder in encoders.items()}
+    waves, left = [], arguments.most_seconds or float("inf")
+    examples = WaveExamples(arguments.data)
+    shortest = max(encoder.config.receptive_field for encoder in encoders.values())
+    for name in sorted(examples.lengths):
+        samples = examples.read(name)
+        if left > 0 and len(samples) >= shortest:
+            waves.append(torch.from_numpy(samples))
+            left -= len(samples) / 16000
+    seconds = extraction_seconds(encoders, waves, arguments.runs, device)
+    audio = sum(map(len, waves)) / 16000
+    rows = [
+        {
+            "model": name,
+            "seconds": seconds[name],
+            "parameters": sum(parameter.numel() for parameter in encoder.parameters()),
+            "macs_per_second": macs_per_second(encoder),
+        }
+        for name, encoder in encoders.items()
+    ]
+    place = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    about = {"device": place, "threads": torch.get_num_threads(), "audio_seconds": audio, "utterances": len(waves)}
+    write_json(arguments.output, about | {"random_weights": arguments.base, "models": rows})
+    record |= {"device": str(device)}

@@ -1,0 +1,59 @@
+"""Make the targets of masked prediction: cluster frames, of MFCCs or of an encoder's layer, and label all of them."""
+
+import argparse
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from secateur.core import devices
+from secateur.core.files import write_json
+from secateur.models import save_tensors
+from secateur.ssl import clusters
+from secateur.ssl.checkpoints import load_encoder
+from secateur.ssl.waves import WaveExamples
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--train", type=Path, nargs="+", required=True, help="data directories to cluster and label")
+    parser.add_argument("--dev", type=Path, nargs="*", default=[], help="data directories to label only")
+    parser.add_argument("--hop", type=int, default=320, help="samples from one frame to the next, of MFCCs")
+    parser.add_argument("--encoder", type=Path, help="folder of an encoder, whose layer is clustered instead of MFCCs")
+    parser.add_argument("--layer", type=int, help="which layer, from 1 (the middle one)")
+    parser.add_argument("--clusters", type=int, required=True, help="number of clusters")
+    parser.add_argument("--frames", type=int, default=200_000, help="most frames to find the clusters with")
+    parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to compute")
+    parser.add_argument("--output", type=Path, required=True, help="folder for targets.ark and targets.scp")
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    device = devices.pick(arguments.device)
+    if arguments.encoder:
+        encoder = load_encoder(arguments.encoder, device)
+        layer = arguments.layer or (len(encoder.config.shapes) + 1) // 2
+        frames = clusters.layer_frames(encoder, layer, device)
+        record["layer"] = layer
+    else:
+        frames = clusters.mfcc_frames(arguments.hop)
+    training, everything = WaveExamples(arguments.train), WaveExamples([*arguments.train, *arguments.dev])
+    drawn = random.Random(arguments.seed).sample(sorted(training.lengths), len(training.lengths))
+    batches = clusters.in_batches(training.read, training.lengths, drawn)
+    sample = clusters.sampled(batches, frames, arguments.frames).to(device)
+    centres, history = clusters.kmeans(sample, arguments.clusters, arguments.seed)
+
+    names = sorted(everything.lengths, key=lambda name: (everything.lengths[name], name))
+    batches = clusters.in_batches(everything.read, everything.lengths, names)
+    counts = clusters.write_targets(arguments.output, batches, frames, centres)
+    save_tensors(arguments.output / "centres.safetensors", {"centres": centres})
+    shares = torch.from_numpy(counts / counts.sum())
+    record |= {
+        "device": str(device),
+        "seed": arguments.seed,
+        "frames": int(counts.sum()),
+        "distance": history[-1],
+        "iterations": len(history),
+        "perplexity": float(torch.special.entr(shares).sum().exp()),
+    }
+    write_json(arguments.output / "clusters.json", {"distances": history, "counts": counts.tolist()})

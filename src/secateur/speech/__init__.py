@@ -1,0 +1,1 @@
+"""Speech as data: audio, features, data directories, tokens and corpora."""

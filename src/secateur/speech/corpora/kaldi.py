@@ -1,0 +1,192 @@
+"""Anybody's Kaldi data directories: `wav.scp` with paths, `text`, `utt2spk`, optional `segments` and `utt2lang`.
+
+A split is the folder `{root}/{language}/{name}` or, if there is none, `{root}/{name}`, from which `utt2lang` picks
+the utterances of the language; without `utt2lang` it takes all. Paths in `wav.scp` are relative to the working
+directory, as in Kaldi.
+
+The tables are watched: an edit is read again. Recordings are not, there may be millions.
+
+Options: `root`; `splits`, from the split's name here to the folder's name (train, dev and test must be among them);
+`normalise` (false takes transcripts as they are).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, write_json
+from secateur.speech import audio
+from secateur.speech.corpora import Dropped, Prepared, fetched_record, noted
+from secateur.speech.corpora.download import file_hash
+from secateur.speech.corpora.text import normalise
+from secateur.speech.datadir import Utterance, parse_segment, read_table
+
+FETCH_OPTIONS = ("root", "splits")
+TABLES = ("wav.scp", "segments", "text", "utt2spk", "utt2lang")
+REQUIRED = ("train", "dev", "test")
+
+
+def splits(options: Mapping[str, Any]) -> list[str]:
+    """Names of the splits: train, dev, test and whatever else `splits` names."""
+    return list(options["splits"])
+
+
+def inputs(options: Mapping[str, Any], language: str) -> list[str]:
+    """The tables of all splits."""
+    folders = [folder for split in splits(options) if (folder := _find(options, language, split))]
+    return [str(folder / name) for folder in folders for name in TABLES if (folder / name).is_file()]
+
+
+def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
+    """Check that every split has its tables and that `wav.scp` has paths; record checksums of the tables."""
+    found = {}
+    for split in splits(options):
+        folder = _folder(options, language, split)
+        for name in ("wav.scp", "text", "utt2spk"):
+            if not (folder / name).is_file():
+                raise SecateurError(f"{folder / name}: no such file; a data directory needs it")
+        _recordings(folder)
+        present = [folder / name for name in TABLES if (folder / name).is_file()]
+        found[split] = {"folder": str(folder), "sha256": {path.name: file_hash(path, "sha256") for path in present}}
+    write_json(fetched_record(cache, language), found)
+
+
+def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
+    """Read all splits; durations come from the recordings' headers and `segments`."""
+    fetched = read_json(fetched_record(cache, language))
+    prepared: dict[str, list[Utterance]] = {}
+    dropped: list[Dropped] = []
+    broken: list[Dropped] = []
+    rates: dict[int, set[str]] = {}
+    for split in splits(options):
+        reader = _DataDir(Path(fetched[split]["folder"]), language, options["normalise"])
+        prepared[split] = []
+        dropped += [Dropped(key, "no transcript") for key in reader.without_transcript()]
+        for key, raw in reader.texts.items():
+            with noted(broken, key):
+                if not reader.mine(key):
+                    continue
+                utterance = reader.utterance(key)
+                if utterance.text:
+                    prepared[split].append(utterance)
+                else:
+                    dropped.append(Dropped(key, "no transcript", raw))
+        for path, (_, rate) in reader.headers.items():
+            rates.setdefault(rate, set()).add(path)
+    resampled = {str(rate): len(paths) for rate, paths in sorted(rates.items()) if rate != 16000}
+    source = {
+        "name": Path(options["root"]).name,
+        "description": "Kaldi data directories of the user",
+        "licence": "not stated",
+        "credits": "not stated",
+        "synthetic": False,
+        "notes": f"recordings that are resampled to 16 kHz, by rate in Hz: {resampled}" if resampled else "",
+        "resampled": resampled,
+        "tables": fetched,
+    }
+    return Prepared(prepared, dropped, source, broken)
+
+
+class _DataDir:
+    """One data directory of the user's, read for one language.
+
+    Attributes:
+        texts: the transcripts as they are, by utterance.
+        headers: (frames, rate in Hz) of the recordings looked at so far, by path.
+    """
+
+    def __init__(self, folder: Path, language: str, normalised: bool):
+        def table(name: str) -> dict[str, str] | None:
+            return read_table(folder / name) if (folder / name).is_file() else None
+
+        self.folder, self.language, self.normalised = folder, language, normalised
+        self.recordings, self.texts = _recordings(folder), read_table(folder / "text")
+        self.speakers = read_table(folder / "utt2spk")
+        self.segments, self.languages = table("segments"), table("utt2lang")
+        self.headers: dict[str, tuple[int, int]] = {}
+
+    def without_transcript(self) -> list[str]:
+        """Ids of this language that have audio but no line in `text`."""
+        keys = self.recordings if self.segments is None else self.segments
+        return sorted(
+            key
+            for key in set(keys) - set(self.texts)
+            if self.languages is None or self.languages.get(key) == self.language
+        )
+
+    def mine(self, key: str) -> bool:
+        """Whether the utterance is in this language. Raises SecateurError if `utt2lang` does not say."""
+        return self.languages is None or self._of(self.languages, "utt2lang", key) == self.language
+
+    def utterance(self, key: str) -> Utterance:
+        """The utterance; its text is empty if there is nothing to say in it.
+
+        Raises SecateurError for a missing speaker or recording, one that cannot be read, and a segment that cannot be.
+        """
+        raw = self.texts[key]
+        speaker = self._of(self.speakers, "utt2spk", key)
+        text = normalise(raw, self.language) if self.normalised else " ".join(raw.split())
+        if self.segments is None:
+            path = self._of(self.recordings, "wav.scp", key)
+            return Utterance(key, path, text, speaker, self.language, self._seconds(path))
+        recording, start, end = parse_segment(self.folder, key, self._of(self.segments, "segments", key))
+        path = self._of(self.recordings, "wav.scp", recording)
+        seconds = self._seconds(path)
+        end = seconds if end < 0 else end  # Kaldi: -1 is the end of the recording
+        if not 0 <= start < end <= seconds + 0.5:
+            raise SecateurError(
+                f"{self.folder / 'segments'}: {key!r} is from {start} s to {end} s, the recording {recording!r} lasts "
+                f"{seconds:.2f} s; mend the segment or remove the utterance"
+            )
+        end = min(end, seconds)
+        return Utterance(key, path, text, speaker, self.language, end - start, start, end, recording)
+
+    def _seconds(self, path: str) -> float:
+        if path not in self.headers:
+            self.headers[path] = audio.info(path)
+        frames, rate = self.headers[path]
+        return frames / rate
+
+    def _of(self, table: Mapping[str, str], name: str, key: str) -> str:
+        if not table.get(key):
+            raise SecateurError(
+                f"{self.folder / name}: {key!r} is missing; add a line for it or remove the utterance from text"
+            )
+        return table[key]
+
+
+def _find(options: Mapping[str, Any], language: str, split: str) -> Path | None:
+    """The folder of a split, if there is one."""
+    root, name = Path(options["root"]), options["splits"][split]
+    return next((folder for folder in (root / language / name, root / name) if folder.is_dir()), None)
+
+
+def _folder(options: Mapping[str, Any], language: str, split: str) -> Path:
+    missing = [name for name in REQUIRED if name not in options["splits"]]
+    if missing:
+        raise SecateurError(
+            f"splits: {', '.join(missing)} missing; name a folder for each, e.g. "
+            "splits: {train: train_si284, dev: test_dev93, test: test_eval92}"
+        )
+    folder = _find(options, language, split)
+    if folder is None:
+        name = options["splits"][split]
+        raise SecateurError(
+            f"{options['root']}: neither {language}/{name} nor {name} in it, which the split {split!r} needs; make the "
+            "data directory (take utterances out of train) or name others, e.g. "
+            "splits: {train: my_train, dev: my_dev, test: my_test}"
+        )
+    return folder
+
+
+def _recordings(folder: Path) -> dict[str, str]:
+    """Read `wav.scp`; refuse commands, which would run whatever a file says."""
+    recordings = read_table(folder / "wav.scp")
+    for key, path in recordings.items():
+        if path.endswith("|") or path.startswith("|"):
+            raise SecateurError(
+                f"{folder / 'wav.scp'}: {key!r} is a command ({path[:60]}), which is not run here; write its output to "
+                f"a file once, e.g. `{path.strip('| ')[:60]} > {key}.wav`, and put that file's path into wav.scp"
+            )
+    return recordings

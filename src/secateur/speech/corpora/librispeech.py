@@ -1,0 +1,92 @@
+"""LibriSpeech (Panayotov et al., ICASSP 2015) in its official layout: `{part}/{speaker}/{chapter}/*.flac, *.trans.txt`.
+
+Read here rather than through lhotse: the layout takes a few lines, lhotse brings a dozen packages and its own
+manifests, which would have to be turned into data directories all the same.
+
+Options: `root` (the folder `LibriSpeech`, or the one around it), or `url` and `checksum` to download; `train`, `dev`
+and `test`, lists of parts. Each test part is a split of its own name.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, write_json
+from secateur.speech import audio
+from secateur.speech.corpora import Dropped, Prepared, check_language, fetched_record, noted
+from secateur.speech.corpora.download import fetch_archive
+from secateur.speech.corpora.text import normalise
+from secateur.speech.datadir import Utterance
+
+FETCH_OPTIONS = ("root", "url", "checksum", "train", "dev", "test")
+
+
+def splits(options: Mapping[str, Any]) -> list[str]:
+    """`train`, `dev`, and the names of the test parts."""
+    return ["train", "dev", *options["test"]]
+
+
+def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
+    """Check that every part is there, or download it; record where."""
+    check_language(options, language, ["en"])
+    folders, archives = {}, {}
+    for part in sorted({part for parts in _parts(options).values() for part in parts}):
+        if options["root"]:
+            base = Path(options["root"])
+        elif options["url"]:
+            base = Path(cache) / language / part
+            archives[part] = fetch_archive(options["url"].format(part=part), options["checksum"], base)
+        else:
+            raise SecateurError(
+                "corpora.<name> with recipe 'librispeech': neither root nor url is set; set root to the folder "
+                "LibriSpeech"
+            )
+        found = [folder for folder in (base / part, base / "LibriSpeech" / part) if folder.is_dir()]
+        if not found:
+            raise SecateurError(f"{base}: no folder {part} or LibriSpeech/{part} in it; mend root or the list of parts")
+        folders[part] = str(found[0])
+    write_json(fetched_record(cache, language), {"folders": folders, "archives": archives})
+
+
+def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
+    """Read all parts. Durations come from the files' headers."""
+    fetched = read_json(fetched_record(cache, language))
+    prepared: dict[str, list[Utterance]] = {}
+    dropped: list[Dropped] = []
+    broken: list[Dropped] = []
+    for split, parts in _parts(options).items():
+        prepared[split] = []
+        for part in parts:
+            for key, raw, path in transcripts(Path(fetched["folders"][part])):
+                with noted(broken, key):
+                    text = normalise(raw, language)
+                    if not text:
+                        dropped.append(Dropped(key, "no transcript", raw))
+                        continue
+                    frames, rate = audio.info(path)
+                    prepared[split].append(Utterance(key, str(path), text, key.split("-")[0], language, frames / rate))
+    source = {
+        "name": "LibriSpeech",
+        "description": "Read English audio books",
+        "licence": "CC BY 4.0",
+        "credits": "V. Panayotov, G. Chen, D. Povey, S. Khudanpur; LibriVox readers",
+        "synthetic": False,
+        "notes": "; ".join(f"{split}: {', '.join(parts)}" for split, parts in _parts(options).items()),
+        "archives": fetched["archives"],
+    }
+    return Prepared(prepared, dropped, source, broken)
+
+
+def transcripts(folder: Path) -> Iterator[tuple[str, str, Path]]:
+    """Yield (utterance id, transcript, path of the FLAC file) of one part, in order."""
+    for table in sorted(folder.glob("*/*/*.trans.txt")):
+        for line in table.read_text(encoding="utf-8").splitlines():
+            key, _, text = line.partition(" ")
+            if key:
+                yield key, text, table.with_name(f"{key}.flac")
+
+
+def _parts(options: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The parts of every split."""
+    return {"train": options["train"], "dev": options["dev"], **{part: [part] for part in options["test"]}}

@@ -1,0 +1,156 @@
+"""Multilingual LibriSpeech (Pratap et al., Interspeech 2020) in its official layout.
+
+`mls_{language}[_opus]/{train,dev,test}/` with `transcripts.txt` (id, text), `segments.txt` (id, source, start, end) and
+`audio/{speaker}/{book}/{id}.{flac,opus}`; training lists in `train/limited_supervision/{9hr,1hr/0…5}/handles.txt`.
+Read here rather than through lhotse for the reason given in `librispeech.py`.
+
+Options: `root` (the folder around `mls_french` and so on), or `url` and `checksum` to download; `subset` of the
+training set: `full`, `10h` (9h and 1h together), `9h` or `1h`.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, write_json
+from secateur.speech import audio
+from secateur.speech.corpora import Dropped, Prepared, check_language, fetched_record, noted
+from secateur.speech.corpora.download import fetch_archive, file_hash
+from secateur.speech.corpora.text import normalise
+from secateur.speech.datadir import Utterance
+
+LANGUAGES = {
+    "de": "german",
+    "en": "english",
+    "es": "spanish",
+    "fr": "french",
+    "it": "italian",
+    "nl": "dutch",
+    "pl": "polish",
+    "pt": "portuguese",
+}
+FETCH_OPTIONS = ("root", "url", "checksum")
+SPLITS = ("train", "dev", "test")
+SUBSETS = {"full": None, "10h": ("9hr", "1hr"), "9h": ("9hr",), "1h": ("1hr",)}
+
+
+def splits(options: Mapping[str, Any]) -> list[str]:
+    """Names of the splits."""
+    return list(SPLITS)
+
+
+def inputs(options: Mapping[str, Any], language: str) -> list[str]:
+    """Transcripts and segments, where they are the user's own; the lists of subsets."""
+    folder = _find(Path(options["root"]), language) if options["root"] else None
+    return [str(path) for path in _tables(folder)] if folder else []
+
+
+def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
+    """Check that the language is there, or download it; record where."""
+    check_language(options, language, LANGUAGES)
+    name, archive = LANGUAGES[language], {}
+    if options["root"]:
+        base = Path(options["root"])
+    elif options["url"]:
+        base = Path(cache) / language / "archive"
+        archive = fetch_archive(options["url"].format(language=name), options["checksum"], base)
+    else:
+        raise SecateurError(
+            "corpora.<name> with recipe 'mls': neither root nor url is set; set root to the folder around mls_*"
+        )
+    folder = _find(base, language)
+    if folder is None:
+        raise SecateurError(f"{base}: no folder mls_{name} or mls_{name}_opus in it; mend root")
+    tables = {str(path.relative_to(folder)): file_hash(path, "sha256") for path in _tables(folder)}
+    write_json(fetched_record(cache, language), {"folder": str(folder), "archive": archive, "sha256": tables})
+
+
+def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
+    """Read the three splits. Durations come from `segments.txt`, else from the files' headers."""
+    fetched = read_json(fetched_record(cache, language))
+    folder, subset = Path(fetched["folder"]), options["subset"]
+    wanted = handles(folder, subset)
+    prepared: dict[str, list[Utterance]] = {}
+    dropped: list[Dropped] = []
+    broken: list[Dropped] = []
+    for split in splits(options):
+        prepared[split] = []
+        seconds = {row[0]: float(row[3]) - float(row[2]) for row in _rows(folder / split / "segments.txt", 4)}
+        for key, raw in _rows(folder / split / "transcripts.txt", 2):
+            if split == "train" and wanted is not None and key not in wanted:
+                continue
+            with noted(broken, key):
+                text = normalise(raw, language)
+                if not text:
+                    dropped.append(Dropped(key, "no transcript", raw))
+                    continue
+                path = recording(folder / split, key)
+                if key not in seconds:
+                    frames, rate = audio.info(path)
+                    seconds[key] = frames / rate
+                prepared[split].append(Utterance(key, str(path), text, key.split("_")[0], language, seconds[key]))
+    source = {
+        "name": "Multilingual LibriSpeech",
+        "description": "Read audio books",
+        "licence": "CC BY 4.0",
+        "credits": "V. Pratap, Q. Xu, A. Sriram, G. Synnaeve, R. Collobert; LibriVox readers",
+        "synthetic": False,
+        "notes": f"training subset: {subset}",
+        "archives": {LANGUAGES[language]: fetched["archive"]} if fetched["archive"] else {},
+    }
+    return Prepared(prepared, dropped, source, broken)
+
+
+def handles(folder: Path, subset: str) -> set[str] | None:
+    """Ids of a limited-supervision list; None stands for the full training set."""
+    if SUBSETS[subset] is None:
+        return None
+    ids: set[str] = set()
+    for name in SUBSETS[subset]:
+        lists = sorted((folder / "train" / "limited_supervision" / name).rglob("handles.txt"))
+        if not lists:
+            raise SecateurError(
+                f"{folder / 'train' / 'limited_supervision' / name}: no handles.txt, which subset {subset!r} needs; "
+                "unpack the whole archive or set subset to full"
+            )
+        ids.update(line.strip() for path in lists for line in path.read_text(encoding="utf-8").splitlines())
+    return ids - {""}
+
+
+def recording(folder: Path, key: str) -> Path:
+    """Path of an utterance: `audio/{speaker}/{book}/{id}.flac` or `.opus`."""
+    base = folder / "audio" / Path(*key.split("_")[:2])
+    for suffix in (".flac", ".opus"):
+        if (base / f"{key}{suffix}").exists():
+            return base / f"{key}{suffix}"
+    raise SecateurError(f"{base}: no {key}.flac or {key}.opus, but transcripts.txt has it; unpack the archive again")
+
+
+def _find(base: Path, language: str) -> Path | None:
+    """The folder of a language below `base`, if there is one."""
+    name = LANGUAGES[language]
+    return next((base / folder for folder in (f"mls_{name}", f"mls_{name}_opus") if (base / folder).is_dir()), None)
+
+
+def _tables(folder: Path) -> list[Path]:
+    """The small files that say what the splits hold, as far as they exist."""
+    tables = [folder / split / name for split in SPLITS for name in ("transcripts.txt", "segments.txt")]
+    lists = sorted((folder / "train" / "limited_supervision").rglob("handles.txt"))
+    return [path for path in [*tables, *lists] if path.is_file()]
+
+
+def _rows(path: Path, columns: int) -> Iterator[list[str]]:
+    """Yield the rows of a tab-separated file. `segments.txt` may be missing, `transcripts.txt` may not."""
+    if path.name == "segments.txt" and not path.exists():
+        return
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError as error:
+        raise SecateurError(f"{path}: no such file; unpack the archive again or mend root") from error
+    for number, line in enumerate(lines, 1):
+        row = line.split("\t")
+        if line.strip():
+            if len(row) != columns:
+                raise SecateurError(f"{path}:{number}: {len(row)} columns, wanted {columns}; unpack the archive again")
+            yield row

@@ -1,0 +1,236 @@
+"""Checks before training, so that a long run does not fail, or silently learn nothing, because of its data.
+
+Only headers of recordings are read. What cannot be used is an error that names the utterances; what can, but should be
+known, is a note.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, read_tsv
+from secateur.speech import audio
+from secateur.speech.datadir import Utterance, read_data_dir
+from secateur.speech.tokens import SPACE, Tokenizer
+
+SHOWN = 10
+WINDOW_MS = 25.0  # of the features
+LONGEST_SECONDS = 300  # attention over more takes gigabytes; what is read aloud has sentences of half a minute at most
+UNCOVERED_SHARE = 0.01  # of a split's utterances; more is taken for a wrong token list or a wrong language
+COLUMNS = (
+    "corpus",
+    "language",
+    "split",
+    "utterances",
+    "hours",
+    "words",
+    "types",
+    "speakers",
+    "dropped",
+    "resampled",
+    "synthetic",
+)
+
+
+@dataclass
+class Findings:
+    """Problems found: {description with remedy: [utterances]}; `errors` forbid training, `notes` do not."""
+
+    errors: dict[str, list[str]] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+    def error(self, problem: str, where: str) -> None:
+        self.errors.setdefault(problem, []).append(where)
+
+    def note(self, problem: str, where: str) -> None:
+        self.notes.setdefault(problem, []).append(where)
+
+    def raise_errors(self) -> None:
+        """Raise one SecateurError that lists every kind of error, each with up to `SHOWN` utterances."""
+        if self.errors:
+            raise SecateurError(
+                "the data cannot be trained on:\n"
+                + "\n".join(_shown(problem, self.errors[problem]) for problem in self.errors)
+            )
+
+    def messages(self) -> list[str]:
+        """The notes, one line each."""
+        return [_shown(problem, self.notes[problem]) for problem in self.notes]
+
+
+def validate(
+    data: str | Path,
+    languages: Sequence[str],
+    splits: Sequence[str],
+    tokens: str | Path,
+    frame_shift_ms: float = 10.0,
+    input_layers: Sequence[str] = ("conv2d",),
+    speeds: Sequence[float] = (1.0,),
+    rate: int = 16000,
+) -> tuple[list[dict[str, Any]], Findings]:
+    """Check the prepared data directories `{data}/{language}/{split}` against the token list.
+
+    Args:
+        frame_shift_ms: shift of the features' frames in milliseconds.
+        input_layers: `conv2d` or `stack:FRAMES`, those of the models to train; none if only encoders hear the corpus.
+        speeds: those of the copies of the training data; the fastest copy is the shortest.
+        rate: sampling rate in Hz that the features want.
+
+    Returns the summary table (see COLUMNS), one row per language and split, and the findings.
+    """
+    data = Path(data)
+    tokenizer = Tokenizer.load(tokens)
+    findings = Findings()
+    rows = []
+    seen: dict[str, str] = {}
+    for language in languages:
+        source = read_json(data / language / "source.json")
+        dropped = len(read_tsv(data / language / "dropped.tsv"))
+        for split in splits:
+            utterances = read_data_dir(data / language / split)
+            check_ids(utterances, f"{language}/{split}", seen, findings)
+            if split == "train" and len(utterances) == 1:
+                findings.error("a single utterance to train on: add some, or leave the language out", language)
+            check_characters(utterances, tokenizer, findings)
+            fastest = max(speeds) if split == "train" else 1.0
+            if input_layers:
+                check_lengths(utterances, split, tokenizer, frame_shift_ms, input_layers, fastest, findings)
+            resampled = check_recordings(utterances, rate, findings)
+            words = [word for utterance in utterances for word in utterance.text.split()]
+            rows.append(
+                {
+                    "corpus": data.name,
+                    "language": language,
+                    "split": split,
+                    "utterances": len(utterances),
+                    "hours": round(sum(utterance.duration for utterance in utterances) / 3600, 4),
+                    "words": len(words),
+                    "types": len(set(words)),
+                    "speakers": len({utterance.speaker for utterance in utterances}),
+                    "dropped": dropped if split == "train" else None,
+                    "resampled": resampled,
+                    "synthetic": source["synthetic"],
+                }
+            )
+    return rows, findings
+
+
+def check_ids(utterances: Sequence[Utterance], place: str, seen: dict[str, str], findings: Findings) -> None:
+    """Every id occurs once in the corpus (`seen` maps ids of other splits to their place); everyone has a speaker."""
+    if not utterances:
+        findings.error("no utterances: the split is empty; mend the corpus or leave the split out", place)
+    for utterance in utterances:
+        if utterance.id in seen:
+            findings.error(
+                "id in two places: rename one, or take it out of one split",
+                f"{utterance.id} ({seen[utterance.id]}, {place})",
+            )
+        seen[utterance.id] = place
+        if not utterance.speaker:
+            findings.error("no speaker: add it to utt2spk", utterance.id)
+
+
+def check_characters(utterances: Sequence[Utterance], tokenizer: Tokenizer, findings: Findings) -> None:
+    """Every transcript has words, and only characters of the token list."""
+    known = {character for token in tokenizer.tokens if not token.startswith("<") for character in token} | {" "}
+    known -= {SPACE, "▁"}
+    uncovered = []
+    for utterance in utterances:
+        if not utterance.text.strip():
+            findings.error(
+                "empty transcript: write what is said, or add the ids to corpora.<name>.exclude", utterance.id
+            )
+        foreign = sorted(set(utterance.text) - known)
+        if foreign:
+            uncovered.append(f"{utterance.id} ({' '.join(foreign)})")
+    problem = "characters outside the token list: mend the transcripts, or add the ids to corpora.<name>.exclude"
+    grave = len(uncovered) > UNCOVERED_SHARE * len(utterances)
+    for where in uncovered:
+        (findings.error if grave else findings.note)(problem, where)
+
+
+def check_lengths(
+    utterances: Sequence[Utterance],
+    split: str,
+    tokenizer: Tokenizer,
+    frame_shift_ms: float,
+    input_layers: Sequence[str],
+    speed: float,
+    findings: Findings,
+) -> None:
+    """Every utterance gives the models something to work on, and in training CTC enough for its transcript.
+
+    CTC needs one output frame per token and one more between two equal tokens (Graves et al., ICML 2006).
+    """
+    for utterance in utterances:
+        ids = tokenizer.encode(utterance.text)
+        needed = len(ids) + sum(first == second for first, second in pairwise(ids))
+        frames = feature_frames(utterance.duration, speed, frame_shift_ms)
+        outputs = {layer: output_frames(frames, layer) for layer in input_layers}
+        layer = min(outputs, key=outputs.get)
+        length = f"{utterance.duration:g} s" + ("" if speed == 1 else f" at speed {speed:g}")
+        if not outputs[layer]:
+            findings.error(
+                f"too short for the model (no output frame, input {layer}): add the ids to corpora.<name>.exclude",
+                f"{utterance.id} ({frames} frames of features in {length})",
+            )
+        elif utterance.duration > LONGEST_SECONDS:
+            findings.error(
+                f"longer than {LONGEST_SECONDS} s: cut the recording up with segments, or add the ids to "
+                "corpora.<name>.exclude",
+                f"{utterance.id} ({utterance.duration:g} s)",
+            )
+        elif outputs[layer] < needed:
+            (findings.error if split == "train" else findings.note)(
+                f"too short for its transcript (CTC, input {layer}): add the ids to corpora.<name>.exclude"
+                + ("" if speed == 1 else ", or lower features.speeds"),
+                f"{utterance.id} ({needed} frames needed, {outputs[layer]} in {length})",
+            )
+
+
+def feature_frames(seconds: float, speed: float = 1.0, frame_shift_ms: float = 10.0) -> int:
+    """Frames of features of a recording that is played `speed` times as fast: whole windows only."""
+    milliseconds = round(seconds * 1000 / speed, 3)  # a float just below a whole frame would lose it
+    return max(0, 1 + int((milliseconds - WINDOW_MS) // frame_shift_ms))
+
+
+def output_frames(frames: int, input_layer: str) -> int:
+    """Frames that come out of `conv2d` (two convolutions of width 3, step 2) or `stack:FRAMES`."""
+    kind, _, stacked = input_layer.partition(":")
+    if kind == "stack":
+        return -(-frames // int(stacked))
+    return max(0, ((frames - 1) // 2 - 1) // 2)
+
+
+def check_recordings(utterances: Sequence[Utterance], rate: int, findings: Findings) -> int:
+    """Every recording can be opened, is not empty, and is as long as its utterances; count those of another rate."""
+    headers: dict[str, tuple[int, int] | None] = {}
+    for utterance in utterances:
+        if utterance.audio not in headers:
+            try:
+                headers[utterance.audio] = audio.info(utterance.audio)
+            except SecateurError as error:
+                headers[utterance.audio] = None
+                findings.error(
+                    "unreadable recording: fetch it again, or add the ids to corpora.<name>.exclude",
+                    f"{utterance.id} ({error})",
+                )
+        header = headers[utterance.audio]
+        if header and (utterance.end or utterance.duration) > header[0] / header[1] + 0.5:
+            findings.error(
+                "utterance longer than its recording: mend segments or utt2dur",
+                f"{utterance.id} (ends at {utterance.end or utterance.duration:g} s of {header[0] / header[1]:g} s)",
+            )
+    other = Counter(header[1] for header in headers.values() if header and header[1] != rate)
+    for source_rate, count in sorted(other.items()):
+        findings.note(f"recordings at another rate than {rate} Hz are resampled", f"{count} at {source_rate} Hz")
+    return other.total()
+
+
+def _shown(problem: str, places: Sequence[str]) -> str:
+    more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
+    return f"{problem}: {', '.join(places[:SHOWN])}{more}"

@@ -1,0 +1,145 @@
+"""Token lists: characters, or SentencePiece byte-pair pieces, in ESPnet's order.
+
+A token list has `<blank>` first (the blank of CTC and RNN-T is index 0), then `<unk>`, the units, and `<sos/eos>` last.
+Characters write a space as `<space>`; pieces write it as a leading `▁`.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import write_text, written_aside
+
+BLANK, UNKNOWN, SPACE, SOS_EOS = "<blank>", "<unk>", "<space>", "<sos/eos>"
+PIECES_FILE = "bpe.model"
+UNKNOWN_SHARE = 0.01  # of the tokens of a text; more is taken for text in another language, or not normalised
+
+
+class Tokenizer:
+    """Turn normalised text into token ids and back.
+
+    Args:
+        tokens: the token list.
+        pieces: a loaded `sentencepiece.SentencePieceProcessor`, or None for characters.
+    """
+
+    def __init__(self, tokens: Sequence[str], pieces=None):
+        if tokens[0] != BLANK or tokens[-1] != SOS_EOS or UNKNOWN not in tokens:
+            raise SecateurError(f"token list must start with {BLANK}, end with {SOS_EOS} and contain {UNKNOWN}")
+        self.tokens = list(tokens)
+        self._ids = {token: index for index, token in enumerate(tokens)}
+        self._pieces = pieces
+        self.unknown = self._ids[UNKNOWN]
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Tokenizer":
+        """Load `tokens.txt`, and `bpe.model` beside it when there is one.
+
+        Raises SecateurError if the two are not of each other.
+        """
+        path = Path(path)
+        try:
+            tokens = [token for token in path.read_text(encoding="utf-8").split("\n") if token]
+        except FileNotFoundError as error:
+            raise SecateurError(f"{path}: no such token list") from error
+        pieces = None
+        if (path.parent / PIECES_FILE).exists():
+            import sentencepiece
+
+            pieces = sentencepiece.SentencePieceProcessor(model_file=str(path.parent / PIECES_FILE))
+            if tokens != _token_list(pieces):
+                raise SecateurError(
+                    f"{path}: its {len(tokens)} tokens are not those of {PIECES_FILE} beside it; delete the one that "
+                    "is left over from another run, or make both again"
+                )
+        return cls(tokens, pieces)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`; a unit outside the list becomes `<unk>`."""
+        if self._pieces is not None:
+            units = self._pieces.encode(text, out_type=str)
+        else:
+            units = [SPACE if character == " " else character for character in text]
+        return [self._ids.get(unit, self.unknown) for unit in units]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of token ids, with single spaces between words; blank and sos/eos are left out."""
+        units = [self.tokens[index] for index in ids]
+        units = [unit for unit in units if unit not in (BLANK, SOS_EOS)]
+        text = "".join(" " if unit == SPACE else unit for unit in units).replace("▁", " ")
+        return " ".join(text.split())
+
+
+def token_files(tokens: Path) -> list[Path]:
+    """The files that `Tokenizer.load(tokens)` reads: the list, and `bpe.model` beside it when there is one."""
+    pieces = tokens.parent / PIECES_FILE
+    return [tokens, pieces] if pieces.exists() else [tokens]
+
+
+def check_coverage(sentences: Iterable[str], tokenizer: Tokenizer, source: str) -> float:
+    """The share of `<unk>` among the tokens of `sentences`.
+
+    Raises SecateurError, naming `source` and the first line with one, above `UNKNOWN_SHARE`.
+    """
+    total = unknown = 0
+    example = ""
+    for sentence in sentences:
+        ids = tokenizer.encode(sentence)
+        total, missing = total + len(ids), ids.count(tokenizer.unknown)
+        unknown += missing
+        example = example or (sentence if missing else "")
+    if unknown > UNKNOWN_SHARE * total:
+        raise SecateurError(
+            f"{source}: {unknown / total:.1%} of the tokens are {UNKNOWN}, at most {UNKNOWN_SHARE:.0%} may be, e.g. in "
+            f"{example!r}; take out the lines that the token list cannot write, or use text of the corpus' languages"
+        )
+    return unknown / max(total, 1)
+
+
+def train_characters(texts: Iterable[str]) -> list[str]:
+    """The token list of all characters in `texts`, in code-point order."""
+    characters = {character for text in texts for character in unicodedata.normalize("NFC", text)} - {" "}
+    if not characters:
+        raise SecateurError("the training text is empty: there is nothing to make a token list of")
+    return [BLANK, UNKNOWN, SPACE, *sorted(characters), SOS_EOS]
+
+
+def write_tokens(folder: str | Path, texts: Sequence[str], kind: str = "char", size: int = 500) -> None:
+    """Make a token list from the training text and write `tokens.txt` (and `bpe.model`) into `folder`.
+
+    Args:
+        kind: `char` or `bpe`.
+        size: number of byte-pair pieces, the special tokens excluded.
+    """
+    folder = Path(folder)
+    if kind == "char":
+        tokens = train_characters(texts)
+        (folder / PIECES_FILE).unlink(missing_ok=True)  # of an earlier run with `bpe`
+    else:
+        import sentencepiece
+
+        with written_aside(folder / PIECES_FILE) as aside, open(aside, "wb") as stream:
+            try:
+                sentencepiece.SentencePieceTrainer.train(
+                    sentence_iterator=iter(texts),
+                    model_writer=stream,
+                    vocab_size=size + 1,
+                    model_type="bpe",
+                    character_coverage=1.0,
+                    bos_id=-1,
+                    eos_id=-1,
+                    unk_id=0,
+                    normalization_rule_name="identity",
+                    num_threads=1,
+                    minloglevel=1,
+                )
+            except RuntimeError as error:
+                raise SecateurError(f"tokens.size: {size} pieces cannot be learned from this text ({error})") from error
+        pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / PIECES_FILE))
+        tokens = _token_list(pieces)
+    write_text(folder / "tokens.txt", "\n".join(tokens) + "\n")
+
+
+def _token_list(pieces) -> list[str]:
+    return [BLANK, UNKNOWN, *(pieces.id_to_piece(i) for i in range(1, pieces.get_piece_size())), SOS_EOS]

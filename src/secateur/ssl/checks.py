@@ -1,0 +1,209 @@
+"""The section `ssl`: self-supervised encoders, their students, and tasks."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from secateur.speech import corpora
+from secateur.ssl import study as upstreams
+from secateur.study.checks import taken, unknown, untrained
+
+OFFICIAL = {"er": "has no labels of emotions", "sf": "has no slots"}
+"""Tasks that no corpus of transcribed speech carries, and why."""
+FURTHER = {"ks": ("test_root",), "sid": ("split_file",), "sv": ("trials",)}
+"""What official data of a task needs beside `root`."""
+BASE = {
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "num_conv_pos_embedding_groups": 16,
+    "conv_dim": [512] * 7,
+    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+    "conv_stride": list(upstreams.HOP),
+}
+"""WavLM base's, where a configuration does not say."""
+MODEL_TYPES = ("wavlm", "hubert", "wav2vec2")
+MAGNITUDE = ("qk", "vo", "int")
+"""What magnitude pruning removes."""
+
+
+def spell_out(config: dict[str, Any]) -> None:
+    """Put a list of languages in the place of none, which is all of them."""
+    for entry in config["ssl"]:
+        if entry["corpus"] not in config["corpora"]:
+            continue  # `contradictions` will say so
+        entry["languages"] = entry["languages"] or list(config["corpora"][entry["corpus"]]["languages"])
+        for options in entry["tasks"].values():
+            if "languages" in options:
+                options["languages"] = options["languages"] or list(entry["languages"])
+
+
+def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong in this section."""
+    names = [entry["name"] for entry in config["ssl"]]
+    for index, entry in enumerate(config["ssl"]):
+        where = f"ssl[{index}]"
+        yield from taken(where, names, index)
+        if entry["corpus"] not in config["corpora"]:
+            yield unknown(f"{where}.corpus", entry["corpus"], "corpora", config["corpora"])
+            continue
+        corpus = config["corpora"][entry["corpus"]]
+        for language in entry["languages"]:
+            if language not in corpus["languages"]:
+                place = f"corpora.{entry['corpus']}.languages"
+                yield unknown(f"{where}.languages", language, place, corpus["languages"])
+        for use, split in entry["splits"].items():
+            if split not in corpora.split_names(corpus):
+                allowed = corpora.split_names(corpus)
+                yield unknown(f"{where}.splits.{use}", split, f"the splits of {entry['corpus']!r}", allowed)
+        yield from _teacher(config, where, entry)
+        yield from _students(config, where, entry)
+        for task, options in entry["tasks"].items():
+            yield from _task(f"{where}.tasks.{task}", task, options, entry)
+
+
+def _teacher(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    if bool(entry["folder"]) == bool(entry["encoder"]):
+        yield f"{where}: allowed: `folder` of a teacher, or an `encoder` to pretrain; one of them"
+    if bool(entry["encoder"]) != bool(entry["pretraining"]):
+        yield f"{where}.pretraining: allowed with `encoder`: how it is pretrained; with `folder`: null"
+    if entry["encoder"]:
+        yield from _encoder(f"{where}.encoder", entry["encoder"])
+    elif entry["folder"]:
+        yield from _given(f"{where}.folder", entry["folder"])
+    if not entry["pretraining"]:
+        return
+    hop = upstreams.hop(entry["encoder"] or {})
+    if hop % 160:
+        yield f"{where}.encoder.conv_stride: frames every {hop} samples; allowed: multiples of 160, that of MFCCs"
+    for number, iteration in enumerate(entry["pretraining"]["iterations"]):
+        below = f"{where}.pretraining.iterations[{number}]"
+        yield from untrained(config, below, iteration)
+        if number == 0 and (iteration["layer"] or iteration["again"]):
+            yield f"{below}: `layer` and `again`; allowed from the second iteration on, the first clusters MFCCs"
+        elif iteration["layer"] and entry["encoder"] and iteration["layer"] > _depth(entry["encoder"]):
+            yield f"{below}.layer: {iteration['layer']}; allowed: 1 to {_depth(entry['encoder'])}"
+
+
+def _encoder(where: str, encoder: Mapping[str, Any]) -> Iterator[str]:
+    """Sizes that do not fit together."""
+    sizes = BASE | dict(encoder)
+    width = sizes["hidden_size"]
+    for key in ("num_attention_heads", "num_conv_pos_embedding_groups"):
+        if width % sizes[key]:
+            yield f"{where}.{key}: {sizes[key]} does not divide hidden_size = {width}"
+    lengths = {key: len(sizes[key]) for key in ("conv_dim", "conv_kernel", "conv_stride")}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+        yield f"{where}: {found}; allowed: one value a convolution in each of them"
+
+
+def _given(where: str, folder: str) -> Iterator[str]:
+    """What is wrong with a teacher's folder. Files that are missing are named by Snakemake."""
+    try:
+        found = _described(folder)
+    except ValueError as error:
+        yield f"{where}: {folder}/config.json is not JSON: {error}"
+        return
+    if found is not None and found.get("model_type") not in MODEL_TYPES:
+        yield f"{where}: {folder} has a model of type {found.get('model_type')!r}; allowed: {', '.join(MODEL_TYPES)}"
+
+
+def _described(folder: str) -> dict[str, Any] | None:
+    """The `config.json` of a teacher's folder; None if it is not there. Raises ValueError if it is no JSON object."""
+    path = Path(folder, "config.json")
+    if not path.is_file():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError("it holds no object")
+    return found
+
+
+def _sizes(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The teacher's configuration, as far as it can be known before anything runs."""
+    try:
+        found = entry["encoder"] or (_described(entry["folder"]) if entry["folder"] else None)
+    except ValueError:
+        return None
+    if found is None or found.get("model_type") not in MODEL_TYPES or any(_encoder("", found)):
+        return None  # that is wrong by itself
+    return BASE | dict(found)
+
+
+def _students(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    names = [student["name"] for student in entry["students"]]
+    teacher = _sizes(entry)
+    for number, student in enumerate(entry["students"]):
+        below = f"{where}.students[{number}]"
+        yield from taken(below, names, number)
+        if student["name"] in upstreams.RESERVED or student["name"].startswith(("iteration", "targets", "speed")):
+            yield f"{below}.name: {student['name']!r} is the name of something else; allowed: any other"
+        yield from untrained(config, below, student)
+        if student["distil"] != sorted(student["distil"]):
+            yield f"{below}.distil: {student['distil']}; allowed: layers in ascending order"
+        if teacher:
+            yield from _fits(below, student, teacher)
+
+
+def _fits(where: str, student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Iterator[str]:
+    """What a teacher of these sizes cannot serve."""
+    depth = _depth(teacher)
+    if max(student["distil"]) > depth:
+        yield f"{where}.distil: {max(student['distil'])}; allowed: 1 to {depth}, the teacher's layers"
+    if student["type"] == "layers":
+        if student["layers"] > depth:
+            yield f"{where}.layers: {student['layers']}; allowed: 1 to {depth}"
+        return
+    if teacher.get("layers"):
+        yield f"{where}.type: {student['type']!r} of a teacher that is pruned already; allowed: layers"
+        return
+    most = greatest_sparsity(teacher, student["kinds"] if upstreams.gated(student) else MAGNITUDE)
+    if student["sparsity"] > most:
+        yield (
+            f"{where}.sparsity: {student['sparsity']:g}; allowed: up to {int(most * 1000) / 1000:g}, "
+            "when all that it may remove is gone"
+        )
+
+
+def greatest_sparsity(encoder: Mapping[str, Any], kinds: Collection[str]) -> float:
+    """The share of the parameters of a Transformer layer's blocks that is gone when all gates of these kinds close.
+
+    Counts as `secateur.ssl.gated.remaining` does. `encoder`: a configuration, with its sizes.
+    """
+    width, heads, units = (encoder[key] for key in ("hidden_size", "num_attention_heads", "intermediate_size"))
+    wavlm = encoder["model_type"] == "wavlm"
+    rest = width + (8 * (width // heads + 1) if wavlm else 0)  # output bias, gate of the position bias
+    queries, values, constants = 2 * (width + 1) * width, (2 * width + 1) * width, heads * wavlm
+    attention, feed_forward = queries + values + constants + rest, (2 * width + 1) * units + width
+    left = attention + feed_forward
+    if "mha" in kinds:
+        left -= attention
+    elif {"heads", "vo"} & set(kinds):
+        left -= attention - rest
+    elif "qk" in kinds:
+        left -= queries
+    if "ffn" in kinds:
+        left -= feed_forward
+    elif "int" in kinds:
+        left -= feed_forward - width
+    return 1 - left / (attention + feed_forward)
+
+
+def _task(where: str, task: str, options: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:
+    if options["source"] == "official":
+        for name in ("root", *FURTHER.get(task, ())):
+            if not options[name]:
+                yield f"{where}.{name}: null; allowed with `source: official`: where the data lies"
+    elif task in OFFICIAL:
+        yield f"{where}: a corpus {OFFICIAL[task]}; allowed: `source: official`, or without this task"
+    else:
+        for language in options["languages"]:
+            if language not in entry["languages"]:
+                yield unknown(f"{where}.languages", language, "the languages of the entry", entry["languages"])
+
+
+def _depth(encoder: Mapping[str, Any]) -> int:
+    return encoder.get("num_hidden_layers", BASE["num_hidden_layers"])

@@ -1,0 +1,350 @@
+"""Self-supervised encoders: what tasks say of them, what structured pruning left of them, and how its gates moved.
+
+The published figures beside them are of WavLM base pretrained on LibriSpeech and of SUPERB's own tasks.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from secateur.reporting import published, views
+from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
+from secateur.reporting.results import Results
+from secateur.ssl import study as upstreams
+from secateur.ssl.checks import OFFICIAL
+from secateur.ssl.score import superb_score, telling
+from secateur.ssl.study import FBANK, TASKS, TEACHER, UpstreamRun
+
+OWN = "own"
+"""The size of an encoder as it was trained; its time is also measured in WavLM base's."""
+SCORE = "score"
+"""The task that Eq. 6 of S4 stands under."""
+SCORES_COLUMNS = (
+    *("corpus", "upstream", "model", "seed", "task", "metric", "value", "value_low", "value_high", "chance"),
+    *("higher_is_better", "published", "notes", "source"),
+)
+STRUCTURED_COLUMNS = (
+    *("corpus", "upstream", "model", "seed", "type", "fahp", "ste", "sparsity_target", "sparsity", "steps"),
+    *("cpu_seconds", "size", "parameters", "macs_per_second", "audio_seconds", "seconds", "speedup", "speedup_low"),
+    *("speedup_high", "device", "threads", "published_parameters", "published_seconds", "published_speedup", "source"),
+)
+GATES_COLUMNS = (
+    *("corpus", "upstream", "model", "seed", "step", "z_mha", "z_ffn", "sparsity", "target", "lambda1", "lambda2"),
+    "source",
+)
+BLOCKS_COLUMNS = ("corpus", "upstream", "model", "seed", "layer", "attention", "feed_forward", "source")
+FINE = {"mha", "ffn", "qk", "vo", "int"}
+WHOLE_HEADS = {"mha", "ffn", "heads", "int"}
+"""The document's gates, with and without fine-grained head pruning."""
+NAMES = {"wavlm": "WavLM Base", "hubert": "HuBERT Base", "wav2vec2": "w2v2 Base"}
+DISTILLED = {"wavlm": "DistilWavLM", "hubert": "DistilHuBERT"}
+
+
+def scores(results: Results) -> Iterator[dict[str, Any]]:
+    """One row per model, task and metric, and one with the SUPERB score over the tasks that tell the teacher from
+    log-mel features; 0 is these, 1000 the teacher.
+    """
+    found = {run: results.json(run.scores, "tasks")["tasks"] for _, run in upstreams.runs(results.config)}
+    for entry, run in upstreams.runs(results.config):
+        figures = published.S4_SUPERB.get(_published_name(results, entry, run), {})
+        axes = _axes(entry, run)
+        for task, measured in found[run].items():
+            for metric, value in measured["metrics"].items():
+                yield {
+                    **axes,
+                    "task": task,
+                    "metric": metric,
+                    "value": value["value"],
+                    "value_low": value["low"],
+                    "value_high": value["high"],
+                    "chance": value["chance"],
+                    "higher_is_better": value["higher_is_better"],
+                    "published": figures.get((task, metric)),
+                    "notes": measured["notes"],
+                    "source": run.scores,
+                }
+        zero, reference = (found[replace(run, model=name)] for name in (FBANK, TEACHER))
+        metrics = {
+            task: {metric: value["higher_is_better"] for metric, value in measured["metrics"].items()}
+            for task, measured in zero.items()
+        }
+        chosen = telling(metrics, _values(zero), _values(reference))
+        if chosen:
+            parts = [
+                {task: values for task, values in _values(each).items() if task in chosen}
+                for each in (found[run], zero, reference)
+            ]
+            sources = dict.fromkeys(replace(run, model=name).scores for name in (run.model, FBANK, TEACHER))
+            yield {
+                **axes,
+                "task": SCORE,
+                "metric": SCORE,
+                "value": superb_score(*parts),
+                "published": figures.get((SCORE, SCORE)),
+                "notes": " ".join(chosen),
+                "source": " ".join(sources),
+            }
+
+
+def structured(results: Results) -> Iterator[dict[str, Any]]:
+    """What is left of every encoder, and how much faster it is: a row for each size that was timed."""
+    for entry in results.config["ssl"]:
+        for seed in results.config["seeds"]:
+            for base in upstreams.sizes(entry):
+                source = upstreams.speed_file(entry["name"], seed, base)
+                timed = results.json(source, "models", "device", "threads", "audio_seconds")
+                teacher = next(row for row in timed["models"] if row["model"] == TEACHER)
+                for row in timed["models"]:
+                    run = UpstreamRun(entry["name"], row["model"], seed)
+                    ratios = [whole / mine for whole, mine in zip(teacher["seconds"], row["seconds"], strict=True)]
+                    yield {
+                        **_axes(entry, run),
+                        **_student(results, entry, run),
+                        "size": "WavLM base's, random weights" if base else OWN,
+                        **{key: row[key] for key in ("parameters", "macs_per_second")},
+                        "audio_seconds": timed["audio_seconds"],
+                        "seconds": median(row["seconds"]),
+                        "speedup": median(ratios),
+                        "speedup_low": min(ratios),
+                        "speedup_high": max(ratios),
+                        **{key: timed[key] for key in ("device", "threads")},
+                        **published.S4_SPEED.get(_published_name(results, entry, run), {}),
+                        "source": " ".join(filter(None, (source, _record(results, entry, run)))),
+                    }
+
+
+def gates(results: Results) -> Iterator[dict[str, Any]]:
+    """How the gates of blocks closed in training, and the sparsity and its price with them."""
+    for entry, run in upstreams.runs(results.config):
+        if not upstreams.pruned(entry, run):
+            continue
+        source = f"{run.folder}/gates.tsv"
+        for row in results.tsv(source, "step", "z_mha", "z_ffn", "sparsity", "target"):
+            yield {**_axes(entry, run), **row, "source": source}
+
+
+def blocks(results: Results) -> Iterator[dict[str, Any]]:
+    """Parameters of the attention and feed-forward blocks of every layer that are left, with biases.
+
+    Norms and position biases, which nothing is pruned of, are left out.
+    """
+    for entry, run in upstreams.runs(results.config):
+        if run.model == FBANK:
+            continue
+        source = f"{_folder(results, entry, run)}/config.json"
+        config = results.json(source, "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size")
+        width, heads = config["hidden_size"], config["num_attention_heads"]
+        whole = {"heads": range(heads), "qk": [width // heads] * heads, "vo": [width // heads] * heads}
+        whole["ffn"] = config["intermediate_size"]
+        shapes = config.get("layers") or [whole] * config["num_hidden_layers"]
+        for layer, shape in enumerate(shapes, 1):
+            qk, vo, ffn = sum(shape["qk"]), sum(shape["vo"]), shape["ffn"] or 0
+            yield {
+                **_axes(entry, run),
+                "layer": layer,
+                "attention": 0 if shape["heads"] is None else 2 * (width + 1) * qk + (2 * width + 1) * vo + width,
+                "feed_forward": 0 if shape["ffn"] is None else (2 * width + 1) * ffn + width,
+                "source": source,
+            }
+
+
+def trainings(config: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Axes and folder of every training of this section."""
+    for entry, run in upstreams.trained(config):
+        axes = {"corpus": entry["corpus"], "model": f"{run.name}/{run.model}", "scope": "all", "seed": run.seed}
+        yield axes, run.folder
+
+
+def totals(config: Mapping[str, Any]) -> dict[str, int]:
+    """The steps behind every training, by its folder."""
+    return {run.folder: upstreams.total_steps(config, entry, run.model) for entry, run in upstreams.trained(config)}
+
+
+def _axes(entry: Mapping[str, Any], run: UpstreamRun) -> dict[str, Any]:
+    return {"corpus": entry["corpus"], "upstream": run.name, "model": run.model, "seed": run.seed}
+
+
+def _values(tasks: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    return {
+        task: {metric: value["value"] for metric, value in measured["metrics"].items()}
+        for task, measured in tasks.items()
+    }
+
+
+def _folder(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> str:
+    """The checkpoint of an encoder, relative to the study's folder."""
+    if run.model != TEACHER:
+        return run.folder
+    return Path(os.path.relpath(upstreams.teacher_folder(entry, run.seed, str(results.root)), results.root)).as_posix()
+
+
+def _record(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> str:
+    """The `run.json` of an encoder's training; empty for a teacher that was given."""
+    return "" if run.model == TEACHER and entry["folder"] else f"{_folder(results, entry, run)}/run.json"
+
+
+def _student(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> dict[str, Any]:
+    """How an encoder was made."""
+    record = _record(results, entry, run)
+    facts = results.json(record, "steps") if record else {}
+    facts = {key: facts.get(key) for key in ("steps", "cpu_seconds", "sparsity")}
+    if run.model == TEACHER:
+        return {"type": TEACHER, **facts, "sparsity": 0.0}
+    student = upstreams.student_of(entry, run.model)
+    made = {"type": student["type"], "sparsity_target": student.get("sparsity")}
+    if upstreams.gated(student):
+        made |= {"fahp": {"qk", "vo"} <= set(student["kinds"]), "ste": student["straight_through"]}
+    return made | facts
+
+
+def _published_name(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> str:
+    """The row of the document's tables that an encoder is like; empty where there is none."""
+    if run.model == FBANK:
+        return ""
+    teacher = _folder(results, entry, replace(run, model=TEACHER))
+    kind = results.json(f"{teacher}/config.json", "model_type")["model_type"]
+    if run.model == TEACHER:
+        return NAMES.get(kind, "")
+    student = upstreams.student_of(entry, run.model)
+    if student["type"] == "layers":
+        return DISTILLED.get(kind, "")
+    if student["type"] != "gates" or kind != "wavlm" or student["sparsity"] != published.S4_SPARSITY:
+        return ""
+    if set(student["kinds"]) == FINE:
+        return "Proposed" if student["straight_through"] else "w/o STE"
+    return "w/o FAHP" if set(student["kinds"]) == WHOLE_HEADS and student["straight_through"] else ""
+
+
+# --- for reading
+
+
+def view(tables: views.Tables) -> list[Grid]:
+    """All tasks of all encoders, measured and published, and without straight-through gradients (S4, tables 1, 3)."""
+    grids = []
+    for (corpus, upstream), rows in views.grouped(tables["superb"], "corpus", "upstream").items():
+        parameters = {row["model"]: row for row in own(tables) if row["upstream"] == upstream}
+
+        def cells(row: Row, parameters: Mapping[str, Row] = parameters) -> list[tuple[str, Cell]]:
+            known = parameters.get(row["model"])
+            size = [("Parameters (M)", measure(known, "parameters", 3, 1e-6))] if known else []
+            heading = _heading(row)
+            beside = [(f"published {heading}", measure(row, "published", 2))] if row["published"] else []
+            return [*size, (heading, measure(row, "value", 0 if row["task"] == SCORE else 1, interval=True)), *beside]
+
+        where = f"{upstream}, {views.named(tables, corpus)}"
+        scored = next((row["notes"].split() for row in rows if row["task"] == SCORE), [])
+        missing = [task for task in TASKS if task not in {row["task"] for row in rows}]
+        notes = [
+            "Frozen encoder, learned weighted sum of its layers, a small head for each task; percent. Score: Eq. 6, 0 "
+            "for log-mel features (fbank), 1000 for the teacher, over the tasks in which the teacher is better in all "
+            f"metrics: {', '.join(scored) or 'none'}.",
+            _by_chance(rows, scored),
+            "In brackets: 95 % bootstrap interval over test items.",
+            *(f"{task}: not run; the corpus {OFFICIAL[task]}." for task in missing if task in OFFICIAL),
+            _chances(rows),
+            published.S4_NOTE if any(row["published"] for row in rows) else "",
+            _about(tables, corpus, upstream, rows),
+        ]
+        grid = pivot(f"Tasks on frozen encoders: {where}", rows, ("model",), cells, keep=("model",))
+        grids.append(replace(grid, caption=" ".join(filter(None, notes))))
+        pairs = _without_ste(tables, upstream)
+        if pairs:
+            chosen = [row for row in rows if row["model"] in pairs]
+            title = f"With and without straight-through gradients: {where}"
+            grid = pivot(title, chosen, ("model",), cells, keep=("model",))
+            grids.append(replace(grid, caption=_about(tables, corpus, upstream, chosen)))
+    return grids
+
+
+def _by_chance(rows: list[Row], scored: list[str]) -> str:
+    """A warning of the scored tasks in which the teacher may be no better than log-mel features."""
+    zero = {(row["seed"], row["task"], row["metric"]): float(row["value"]) for row in rows if row["model"] == FBANK}
+    unsure = {
+        row["task"]
+        for row in rows
+        if row["model"] == TEACHER
+        and row["task"] in scored
+        and float(row["value_low"]) <= zero[row["seed"], row["task"], row["metric"]] <= float(row["value_high"])
+    }
+    if not unsure:
+        return ""
+    named = ", ".join(task for task in scored if task in unsure)
+    return (
+        f"In {named} the interval of the teacher holds the value of log-mel features: the difference that the score "
+        "divides by may be chance, and so may the score."
+    )
+
+
+def own(tables: views.Tables) -> list[Row]:
+    """The rows of `structured` about encoders of their own size."""
+    return [row for row in tables["structured"] if row["size"] == OWN]
+
+
+def _without_ste(tables: views.Tables, upstream: str) -> list[str]:
+    """Models that differ in straight-through gradients alone."""
+    made = {row["model"]: row for row in own(tables) if row["upstream"] == upstream and row["ste"]}
+    groups: dict[tuple[str, ...], set[str]] = {}
+    for row in made.values():
+        groups.setdefault((row["fahp"], row["sparsity_target"]), set()).add(row["ste"])
+    return [model for model, row in made.items() if len(groups[row["fahp"], row["sparsity_target"]]) > 1]
+
+
+def structured_view(tables: views.Tables) -> list[Grid]:
+    """Parameters, arithmetic and time of encoders (S4, table 2)."""
+    grids = []
+    for (corpus, upstream), rows in views.grouped(tables["structured"], "corpus", "upstream").items():
+
+        def cells(row: Row) -> list[tuple[str, Cell]]:
+            heading = {"published_parameters": "published (M)", "published_speedup": "published speed-up"}
+            beside = [(name, measure(row, column, 2)) for column, name in heading.items() if row[column]]
+            return [
+                ("Target (%)", measure(row, "sparsity_target", 0, 100)),
+                ("Sparsity (%)", measure(row, "sparsity", 1, 100)),
+                ("Parameters (M)", measure(row, "parameters", 3, 1e-6)),
+                ("MMAC per s of speech", measure(row, "macs_per_second", 1, 1e-6)),
+                ("Audio (s)", measure(row, "audio_seconds", 0)),
+                ("Seconds", measure(row, "seconds", 2)),
+                ("Speed-up", measure(row, "speedup", 2, interval=True)),
+                *beside,
+            ]
+
+        index = ("model", "type", "fahp", "ste", "size", "device", "threads")
+        title = f"What structured pruning leaves: {upstream}, {views.named(tables, corpus)}"
+        grid = pivot(title, rows, index, cells, keep=("model", "type"))
+        notes = [
+            "Sparsity: of the parameters of the Transformer's blocks. After training, the gates with the lowest log α "
+            "close until the target is met, by one threshold for all kinds; one that alone would overshoot (a block) "
+            "is passed over, unless it comes nearest. Seconds: features of so much dev audio, one utterance at a time, "
+            "median of runs in which all encoders take turns; in brackets a run's least and greatest speed-up.",
+            "fahp: fine-grained head pruning; ste: straight-through gradients.",
+            published.S4_SPEED_NOTE if any(row["published_speedup"] for row in rows) else "",
+            _about(tables, corpus, upstream, rows),
+        ]
+        grids.append(replace(grid, caption=" ".join(filter(None, notes))))
+    return grids
+
+
+def _heading(row: Row) -> str:
+    if row["task"] == SCORE:
+        return "Score"
+    arrow = "↑" if row["higher_is_better"] == "true" else "↓"
+    return f"{row['task'].upper()} {row['metric']} {arrow}"
+
+
+def _chances(rows: Sequence[Row]) -> str:
+    """What guessing gives."""
+    found = {row["task"]: float(row["chance"]) for row in rows if row["chance"]}
+    listed = ", ".join(f"{task} {chance:.1f}" for task, chance in found.items())
+    return f"Chance: {listed}." if listed else ""
+
+
+def _about(tables: views.Tables, corpus: str, upstream: str, rows: Sequence[Row]) -> str:
+    trained = [
+        run
+        for run in tables["runs"]
+        if run["stage"] == "upstream" and run["model"].startswith(f"{upstream}/") and run["corpus"] == corpus
+    ]
+    return views.summary(tables, corpus, rows, trained)

@@ -1,0 +1,135 @@
+"""SUPERB-style tasks: what a frozen speech encoder is good for (Yang et al. 2021, "SUPERB: Speech processing Universal
+PERformance Benchmark").
+
+The encoder ("upstream") stays as it is. Each task learns a weighted sum of its layers and a small head on top, of the
+kind that SUPERB's toolkit s3prl uses, and scores it on test data. An upstream is a module with
+
+    upstream(waveforms (B, S) float32 at 16 kHz, zero padded, lengths (B,) in samples)
+        -> (hidden: list of (B, T', D): the input of the first layer, then every layer's output; lengths (B,) in frames)
+
+A task is a module of this package, with
+
+- `TASK`: its names, what it measures, and why the default corpus cannot carry it, if so.
+- `from_directories(corpus, options)` makes its data from data directories (`secateur.ssl.tasks.prompts`), unless those
+  cannot carry it; `official(options)` from the corpus that SUPERB uses, in its official layout. Both give `Data`.
+- `run(data, hidden, fit, options)` trains its head, if it has one, and answers with `Result`.
+
+A new task is one new file and its name in `secateur.ssl.study.TASKS`. Nothing here imports torch before a task is.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from secateur.core.errors import SecateurError
+from secateur.decoding.scoring import Interval
+from secateur.ssl.study import TASKS
+from secateur.ssl.tasks.clips import Clip
+
+SPLITS = ("train", "dev", "test")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a task measures, in percent. `higher`: whether more is better."""
+
+    name: str
+    higher: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """The names of a task.
+
+    Attributes:
+        name: its module and its name in configurations and tables.
+        title: for people.
+        metrics: what it measures; with several (SF), each counts its share of the task in the SUPERB score.
+        pooled: whether its head takes means over time alone, so that no frames need be kept.
+        missing: why data directories of transcribed speech, as of the default corpus, cannot carry it; "" if they can.
+    """
+
+    name: str
+    title: str
+    metrics: tuple[Metric, ...]
+    pooled: bool = False
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One clip and what is to be found in it: labels (one per slot), words, phonemes, or who speaks when."""
+
+    clip: Clip
+    target: Any
+
+    @property
+    def id(self) -> str:
+        return self.clip.id
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two clips, by id, and whether they match: one speaker (SV), or the first is said in the second (QbE)."""
+
+    first: str
+    second: str
+    match: bool
+
+
+@dataclass(frozen=True)
+class Data:
+    """The data of a task.
+
+    Attributes:
+        items: of train, dev and test.
+        pairs: of dev and test, for tasks that compare clips.
+        notes: what a reader of the table must know: classes, splits, what is peculiar.
+        chance: what each metric is without looking at the audio, in percent, by name; for tasks where that is defined.
+        folds: for cross-validation (ER): other splits of the same items, which are run one by one and scored together.
+    """
+
+    items: Mapping[str, Sequence[Item]]
+    pairs: Mapping[str, Sequence[Pair]] = field(default_factory=dict)
+    notes: str = ""
+    chance: Mapping[str, float] = field(default_factory=dict)
+    folds: Sequence[Mapping[str, Sequence[Item]]] = ()
+
+    @property
+    def clips(self) -> list[Clip]:
+        """All clips, each as often as it occurs."""
+        return [item.clip for items in (self.items, *self.folds) for split in items.values() for item in split]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a task measured: each metric with its interval, and what explains it (layer weights, chosen thresholds)."""
+
+    metrics: Mapping[str, Interval]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def module(name: str) -> ModuleType:
+    """The module of the task called `name`. Raises SecateurError for a name that is not in `TASKS`."""
+    if name not in TASKS:
+        raise SecateurError(f"task {name!r} is not known; choose from {', '.join(TASKS)}")
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def check(data: Data, task: str) -> None:
+    """Raise SecateurError for a split without items, an id that occurs twice in a split, or one that is in train and
+    elsewhere."""
+    for items in (data.items, *data.folds):
+        seen: dict[str, set[str]] = {}
+        for split, members in items.items():
+            seen[split] = {item.id for item in members}
+            if not members:
+                raise SecateurError(f"{task}: the {split} set is empty; give more data, or leave the task out")
+            if len(seen[split]) < len(members):
+                raise SecateurError(f"{task}: an id occurs twice in its {split} set; ids must be unique")
+        for split in ("dev", "test"):
+            both = seen.get("train", set()) & seen.get(split, set())
+            if both:
+                raise SecateurError(f"{task}: {min(both)!r} is in train and in {split}; a clip may be in one of them")

@@ -1,0 +1,90 @@
+"""Automatic speech recognition: word error rate.
+
+On data directories: the transcripts, by characters. The default corpus has a quarter of an hour of training speech in a
+language, against SUPERB's hundred hours. On the best path, as SUPERB has it, hardly a word comes out whole, whatever
+the upstream; so there is a search among the words of the training text with their n-gram, too (`search`). The test
+sentences hold no word that training lacks. Word and character error rates of the best path are in the details.
+
+Official: LibriSpeech train-clean-100, dev-clean and test-clean.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from secateur.core.errors import SecateurError
+from secateur.decoding.scoring import score, word_error_rate
+from secateur.speech.corpora.librispeech import transcripts
+from secateur.speech.corpora.text import normalise
+from secateur.speech.tokens import BLANK, SOS_EOS, SPACE, UNKNOWN, Tokenizer
+from secateur.ssl.tasks import SPLITS, Data, Item, Metric, Result, Task, prompts
+from secateur.ssl.tasks.clips import recording, whole
+from secateur.ssl.tasks.fit import Fit
+from secateur.ssl.tasks.heads import RecurrentCTC
+from secateur.ssl.tasks.hidden import Hidden
+from secateur.ssl.tasks.recognize import Transcription, transcribe
+
+TASK = Task("asr", "speech recognition", (Metric("wer", higher=False),))
+PARTS = {"train": "train-clean-100", "dev": "dev-clean", "test": "test-clean"}
+
+
+def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data:
+    """`options`: languages, max_seconds (of train and dev). The target is (text, language)."""
+    chosen = prompts.of(corpus, options["languages"], TASK.name)
+    items = {}
+    for split in SPLITS:
+        utterances = prompts.joined(chosen, split)
+        if split != "test":
+            utterances = prompts.no_longer(utterances, options["max_seconds"])
+        items[split] = [Item(whole(utterance), (utterance.text, utterance.language)) for utterance in utterances]
+    return Data(items, notes=f"{', '.join(chosen)}; {prompts.counts(items)}")
+
+
+def official(options: Mapping[str, Any]) -> Data:
+    """`options`: root (the folder LibriSpeech)."""
+    items = {}
+    for split, part in PARTS.items():
+        folder = Path(options["root"]) / part
+        items[split] = [
+            Item(recording(str(path), name=key), (normalise(text, "en"), "en"))
+            for key, text, path in transcripts(folder)
+        ]
+        if not items[split]:
+            raise SecateurError(f"{folder}: no transcripts in it; set superb.tasks to the folder LibriSpeech")
+    return Data(items, notes=f"LibriSpeech; {prompts.counts(items)}")
+
+
+def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Result:
+    """Bidirectional LSTM layers with CTC on characters. `options["search"]` is null for the best path, else as for
+    `secateur.decoding.recognize.lexicon`: {beam, order, lm_weight, word_score}."""
+    heard = transcribe(TASK, data, hidden, fit, RecurrentCTC, options, lambda item: tuple(item.target[0]))
+    references = {item.id: item.target[0] for item in data.items["test"]}
+    greedy = score(references, {key: "".join(text) for key, text in heard.texts.items()})
+    scores = greedy
+    if options["search"]:
+        scores = score(references, search(heard, [item.target[0] for item in data.items["train"]], options["search"]))
+    wer = word_error_rate([each.errors for each in scores], [each.words for each in scores], fit.seed)
+    details = {
+        "greedy_wer": 100 * sum(each.errors for each in greedy) / sum(each.words for each in greedy),
+        "greedy_cer": 100 * sum(each.character_errors for each in greedy) / sum(each.characters for each in greedy),
+        "search": options["search"],
+        "layer_shares": heard.head.sum.shares(),
+    }
+    return Result({"wer": wer}, details)
+
+
+def search(heard: Transcription, sentences: Sequence[str], options: Mapping[str, Any]) -> dict[str, str]:
+    """Texts, by id, of the words of `sentences` with their n-gram."""
+    from secateur.decoding.recognize import Recognizer, Stopwatch, word_search
+
+    tokens = [BLANK, UNKNOWN, *(SPACE if symbol == " " else symbol for symbol in heard.symbols), SOS_EOS]
+    # The search knows a model by these two; the last token, sos/eos, is never said.
+    ctc = SimpleNamespace(log_softmax=lambda scores: functional.pad(scores, (0, 1), value=-math.inf))
+    recognizer = Recognizer(SimpleNamespace(blank_id=0, ctc=ctc), Tokenizer(tokens), sentences=list(sentences))
+    best = word_search(recognizer, **options, lm_watch=Stopwatch(torch.device("cpu")))
+    return {key: best(scores) for key, scores in heard.scores.items()}

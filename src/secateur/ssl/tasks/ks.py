@@ -1,0 +1,117 @@
+"""Keyword spotting.
+
+On data directories: which of a few keywords is said in a prompt, or none. The default corpus has the digits and letters
+as prompts of their own, but each recorded once, so there would be nothing to test on but the recordings of training, or
+copies of these at another speed. Instead the keywords are looked for inside whole prompts of held-out sentences, which
+is harder than SUPERB's one-second words, and a mean over several seconds is a blunt tool for it: far lower accuracies
+are to be expected. Per language, the keywords are the words of `letters` letters or more that, one after the other, add
+most to the training prompts with exactly one of them; prompts with two different ones are left out. A class is a
+keyword of a language; prompts without one are the class "none" in all languages.
+
+Official: Speech Commands v1 (Warden 2018), with its separate test set: ten words, silence and unknown.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from secateur.core.errors import SecateurError
+from secateur.ssl.tasks import SPLITS, Data, Item, Metric, Result, Task, classify, prompts
+from secateur.ssl.tasks.clips import Clip, Part, recording, whole
+from secateur.ssl.tasks.fit import Fit
+from secateur.ssl.tasks.hidden import Hidden
+
+TASK = Task("ks", "keyword spotting", (Metric("acc", higher=True),), pooled=True)
+NONE = "none"
+WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+UNKNOWN, SILENCE, NOISE = "_unknown_", "_silence_", "_background_noise_"
+
+
+def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data:
+    """`options`: languages, keywords (per language), letters, max_seconds."""
+    chosen = prompts.of(corpus, options["languages"], TASK.name)
+    items: dict[str, list[Item]] = {split: [] for split in SPLITS}
+    notes = []
+    for language, splits in chosen.items():
+        words = keywords(
+            [set(utterance.text.split()) for utterance in splits["train"]], options["keywords"], options["letters"]
+        )
+        notes.append(f"{language}: {', '.join(words)}")
+        for split in SPLITS:
+            for utterance in prompts.no_longer(splits[split], options["max_seconds"]):
+                found = sorted(set(utterance.text.split()) & set(words))
+                if len(found) <= 1:
+                    label = f"{language} {found[0]}" if found else NONE
+                    items[split].append(Item(whole(utterance), (label,)))
+    return Data(
+        items,
+        notes=f"which keyword a prompt holds, or none ({'; '.join(notes)}); {prompts.counts(items)}",
+        chance={"acc": classify.majority(items)},
+    )
+
+
+def keywords(texts: list[set[str]], count: int, letters: int) -> list[str]:
+    """The words that, one after the other, leave most of `texts` with exactly one of them; the first in the alphabet
+    wins a tie. Raises SecateurError if there are fewer than `count` words that long."""
+    candidates = sorted({word for text in texts for word in text if len(word) >= letters})
+    if len(candidates) < count:
+        raise SecateurError(f"ks: {len(candidates)} words of {letters} letters or more, {count} keywords are wanted")
+    words: list[str] = []
+    for _ in range(count):
+        held = [len(text & set(words)) for text in texts]
+        words.append(
+            max(
+                (word for word in candidates if word not in words),
+                key=lambda word: sum((number + (word in text)) == 1 for number, text in zip(held, texts, strict=True)),
+            )
+        )
+    return words
+
+
+def official(options: Mapping[str, Any]) -> Data:
+    """`options`: root (speech_commands_v0.01, unpacked), test_root (speech_commands_test_set_v0.01).
+
+    A recording is in dev if its speaker's hash falls into the first tenth; the second tenth, the archive's own test
+    set, is not used (Speech Commands' rule). Silence is cut out of the background noises: one second after another.
+    """
+    root, test_root = Path(options["root"]), Path(options["test_root"])
+    items: dict[str, list[Item]] = {split: [] for split in SPLITS}
+    for folder in sorted(path for path in _folder(root).iterdir() if path.is_dir() and path.name != NOISE):
+        label = folder.name if folder.name in WORDS else UNKNOWN
+        for path in sorted(folder.glob("*.wav")):
+            share = hashed_share(path.name)
+            split = "dev" if share < 10 else None if share < 20 else "train"
+            if split:
+                items[split].append(Item(recording(str(path), 1.0, f"{folder.name}/{path.stem}"), (label,)))
+    for path in sorted((root / NOISE).glob("*.wav")):
+        seconds = int(recording(str(path)).seconds)
+        for second in range(seconds):
+            part = Part(str(path), float(second), float(second + 1))
+            split = "dev" if second % 10 == 9 else "train"
+            items[split].append(Item(Clip(f"{NOISE}/{path.stem}@{second}", (part,), 1.0), (SILENCE,)))
+    for folder in sorted(path for path in _folder(test_root).iterdir() if path.is_dir()):
+        items["test"] += [
+            Item(recording(str(path), 1.0, f"test/{folder.name}/{path.stem}"), (folder.name,))
+            for path in sorted(folder.glob("*.wav"))
+        ]
+    return Data(items, notes=f"Speech Commands v1; {prompts.counts(items)}", chance={"acc": classify.majority(items)})
+
+
+def hashed_share(name: str) -> float:
+    """Where the speaker of a recording falls on a scale of 0 to 100 (Speech Commands' README)."""
+    most = 2**27 - 1
+    number = int(hashlib.sha1(re.sub(r"_nohash_.*$", "", name).encode()).hexdigest(), 16)
+    return number % (most + 1) * (100.0 / most)
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise SecateurError(f"{path}: no such folder; unpack Speech Commands v1 there, or mend superb.tasks.ks")
+    return path
+
+
+def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Result:
+    """Linear, mean over time, linear."""
+    return classify.run(TASK, data, hidden, fit, options)

@@ -1,0 +1,128 @@
+"""What SUPERB's tasks measure, in percent, with 95 % bootstrap intervals over test items.
+
+An interval holds the middle 95 % of the values of resampled test sets; trained heads and chosen thresholds stay as they
+are. Error rates, accuracies and diarization errors are ratios of sums over items (`scoring.percentage`).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from secateur.core.errors import SecateurError
+from secateur.decoding.scoring import Interval, interval_of, percentage
+
+RESAMPLES = 2000
+MISS_COST, FALSE_ALARM_COST, PRIOR = 100.0, 1.0, 0.0008
+"""Of QUESST 2014 (Anguera et al., "Query by Example Search on Speech at MediaEval 2014")."""
+FALSE_ALARM_WEIGHT = FALSE_ALARM_COST / MISS_COST * (1 / PRIOR - 1)
+_CELLS_AT_ONCE = 10_000_000
+
+
+def accuracy(correct: Sequence[bool], seed: int = 0) -> Interval:
+    """Share of items that are right."""
+    return percentage([int(value) for value in correct], [1] * len(correct), seed)
+
+
+def equal_error_rate(
+    scores: Sequence[float], match: Sequence[bool], first: Sequence[str], second: Sequence[str], seed: int = 0
+) -> Interval:
+    """The rate at which as many matches are refused as mismatches accepted, over all thresholds on `scores`.
+
+    Where the two rates cross between two thresholds, the point on the line that joins them counts (as on the convex
+    pieces of a ROC curve drawn through its points). Trials share clips, so clips are resampled, not trials: a trial
+    counts as often as its two clips are drawn together. `first` and `second` name the clips.
+    """
+    order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
+    ranked = np.asarray(scores, dtype=np.float64)[order]
+    targets = np.asarray(match, dtype=bool)[order]
+    if targets.all() or not targets.any():
+        raise SecateurError("equal error rate: there must be trials of both kinds, matching and not; give more clips")
+    # A threshold lies after the last of equal scores only.
+    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    names = sorted({*first, *second})
+    place = {name: index for index, name in enumerate(names)}
+    left = np.array([place[name] for name in first])[order]
+    right = np.array([place[name] for name in second])[order]
+
+    def rates(weights: np.ndarray) -> np.ndarray:
+        """EERs (R,) of trials with weights (R, N); NaN where one kind has no weight."""
+        hits = np.cumsum(weights * targets, axis=1)
+        alarms = np.cumsum(weights * ~targets, axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            miss = 1 - hits[:, ends] / hits[:, -1:]
+            alarm = alarms[:, ends] / alarms[:, -1:]
+        start = np.ones((len(weights), 1))
+        return _crossing(np.hstack([start, miss]), np.hstack([0 * start, alarm]))
+
+    value = rates(np.ones((1, len(ranked))))[0]
+    generator = np.random.default_rng(seed)
+    resampled = []
+    at_once = max(1, _CELLS_AT_ONCE // (8 * len(ranked)))
+    for begin in range(0, RESAMPLES, at_once):
+        count = min(at_once, RESAMPLES - begin)
+        draws = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), count)
+        resampled.append(rates((draws[:, left] * draws[:, right]).astype(np.float64)))
+    return interval_of(100 * value, 100 * np.concatenate(resampled))
+
+
+def _crossing(miss: np.ndarray, alarm: np.ndarray) -> np.ndarray:
+    """Where falling `miss` (R, K) and rising `alarm` (R, K) meet, by linear interpolation."""
+    gap = miss - alarm
+    after = np.argmax(gap <= 0, axis=1)
+    rows = np.arange(len(gap))
+    before = np.maximum(after - 1, 0)
+    high, low = gap[rows, before], gap[rows, after]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(high > low, high / (high - low), 0.0)
+    return miss[rows, before] + share * (miss[rows, after] - miss[rows, before])
+
+
+def maximum_term_weighted_value(
+    scores: np.ndarray, match: np.ndarray, judged: np.ndarray | None = None, seed: int = 0
+) -> Interval:
+    """The term-weighted value at the best threshold, the same for all queries (NIST; as QUESST 2014 uses it).
+
+    TWV(θ) = 1 − mean over queries of [P_miss(θ) + β·P_fa(θ)] with β = (C_fa / C_miss)·(1 / P_target − 1) = 12.49. It is
+    1 for a perfect search, 0 for one that finds nothing, and the maximum is never below 0. Queries are resampled.
+
+    Args:
+        scores, match: of every query in every document (Q, N); every query must be in some document, not in all.
+        judged: which of these pairs count (Q, N); all for None.
+    """
+    scores, match = np.asarray(scores, dtype=np.float64), np.asarray(match, dtype=bool)
+    judged = np.ones_like(match) if judged is None else np.asarray(judged, dtype=bool)
+    curves = []
+    thresholds = np.unique(scores[judged])
+    for row, found, counts in zip(scores, match, judged, strict=True):
+        hits, others = np.sort(row[found & counts]), np.sort(row[~found & counts])
+        if not len(hits) or not len(others):
+            raise SecateurError("term-weighted value: a query occurs in no document, or in all; leave it out")
+        miss = np.searchsorted(hits, thresholds, side="left") / len(hits)
+        alarm = 1 - np.searchsorted(others, thresholds, side="left") / len(others)
+        curves.append(1 - miss - FALSE_ALARM_WEIGHT * alarm)
+    values = np.array(curves)  # (Q, thresholds)
+    best = max(0.0, float(values.mean(0).max()))
+    generator = np.random.default_rng(seed)
+    resampled = []
+    at_once = max(1, _CELLS_AT_ONCE // values.shape[1])
+    for begin in range(0, RESAMPLES, at_once):
+        count = min(at_once, RESAMPLES - begin)
+        draws = generator.multinomial(len(values), np.full(len(values), 1 / len(values)), count)
+        resampled.append(np.maximum(0.0, (draws @ values / len(values)).max(axis=1)))
+    return interval_of(100 * best, 100 * np.concatenate(resampled))
+
+
+def diarization_errors(reference: np.ndarray, hypothesis: np.ndarray) -> tuple[int, int]:
+    """(frames in error, frames of speech) of a recording, each speaker counted, under the best assignment of speakers.
+
+    Both are activities (T, speakers) of the same T. Errors are missed speech, false alarms, and speech given to the
+    wrong speaker: Σ_t [max(N_ref, N_hyp) − N_correct], as in NIST's diarization error rate, without a collar.
+    """
+    from itertools import permutations
+
+    reference, hypothesis = np.asarray(reference, dtype=bool), np.asarray(hypothesis, dtype=bool)
+    if reference.shape != hypothesis.shape:
+        raise ValueError(f"activities of shapes {reference.shape} and {hypothesis.shape}")
+    most = np.maximum(reference.sum(1), hypothesis.sum(1)).sum()
+    correct = max((reference & hypothesis[:, list(order)]).sum() for order in permutations(range(reference.shape[1])))
+    return int(most - correct), int(reference.sum())

@@ -1,0 +1,87 @@
+"""Tasks that write down what is said, as a sequence of symbols: their training by CTC, and error rates."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from secateur.core.errors import SecateurError
+from secateur.ssl.tasks import Data, Item, Task
+from secateur.ssl.tasks.fit import Examples, Fit
+from secateur.ssl.tasks.heads import FrameCTC
+from secateur.ssl.tasks.hidden import Hidden
+
+BLANK, UNKNOWN = 0, 1
+RESERVED = 2
+Symbols = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Transcription:
+    """What a head heard in the test clips.
+
+    Attributes:
+        texts: symbols on the best path, by id.
+        scores: log-probabilities (T, 2 + symbols) of blank, `<unk>` and each of `symbols`, by id.
+        symbols: all that can be written down, sorted.
+        head: the trained head.
+    """
+
+    texts: dict[str, Symbols]
+    scores: dict[str, torch.Tensor]
+    symbols: list[str]
+    head: FrameCTC
+
+
+def transcribe(
+    task: Task,
+    data: Data,
+    hidden: Hidden,
+    fit: Fit,
+    head: type[FrameCTC],
+    options: Mapping[str, Any],
+    symbols: Callable[[Item], Symbols],
+) -> Transcription:
+    """Train `head` and write down the test clips.
+
+    The symbols to choose among are those of the training set; one that only dev or test have is `<unk>`, and wrong.
+    Raises SecateurError naming a training clip with more symbols than frames, which CTC cannot align.
+    """
+    inventory = sorted({symbol for item in data.items["train"] for symbol in symbols(item)})
+    ids = {symbol: index for index, symbol in enumerate(inventory, RESERVED)}
+
+    def encode(item: Item, frames: int) -> dict[str, torch.Tensor]:
+        text = [ids.get(symbol, UNKNOWN) for symbol in symbols(item)]
+        if -(-frames // options.get("stack", 1)) < len(text) + _repeated(text):
+            raise SecateurError(
+                f"{task.name}: {item.id} has {len(text)} symbols, too many for {frames} frames with stack "
+                f"{options.get('stack', 1)}; exclude it, or lower `stack`"
+            )
+        return {"text": torch.tensor(text)}
+
+    examples = [Examples(hidden, data.items[split], encode, pooled=False) for split in ("train", "dev")]
+    layers, width = hidden.shape(data.items["train"][0].clip)
+    make = partial(head, layers, width, RESERVED + len(inventory), options)
+    trained = fit(task.name, make, *examples, options["training"])
+    test = Examples(hidden, data.items["test"], lambda item, frames: {}, pooled=False)
+    scores: dict[str, torch.Tensor] = {}
+    for keys in test.batches():
+        tensors = test.load(keys).tensors
+        logits, lengths = trained.scores(tensors["hidden"].to(fit.device), tensors["lengths"].to(fit.device))
+        scores |= {key: each[:length].cpu() for key, each, length in zip(keys, logits, lengths.tolist(), strict=True)}
+    names = ["", "<unk>", *inventory]
+    texts = {key: tuple(names[index] for index in best_path(each)) for key, each in scores.items()}
+    return Transcription(texts, scores, inventory, trained)
+
+
+def best_path(scores: torch.Tensor) -> list[int]:
+    """Tokens of the best path through scores (T, tokens): repetitions merged, blanks left out."""
+    return [token for token in torch.unique_consecutive(scores.argmax(1)).tolist() if token != BLANK]
+
+
+def _repeated(text: Sequence[int]) -> int:
+    """Neighbours that are the same: CTC needs a blank between them."""
+    return sum(left == right for left, right in pairwise(text))

@@ -1,0 +1,83 @@
+"""All tasks of one upstream, which share its hidden states."""
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from secateur.core.errors import SecateurError
+from secateur.ssl.tasks import TASKS, Data, Result, Task, check, module, prompts
+from secateur.ssl.tasks.clips import total_seconds
+from secateur.ssl.tasks.fit import Fit
+from secateur.ssl.tasks.hidden import Hidden
+
+DIRECTORIES, OFFICIAL = "directories", "official"
+
+
+def load(name: str, options: Mapping[str, Any], corpus: prompts.Corpus) -> Data:
+    """The data of a task, checked. `options["source"]` says from where: `directories` (of `corpus`) or `official`."""
+    task = module(name)
+    if options["source"] == DIRECTORIES:
+        if task.TASK.missing:
+            raise SecateurError(f"superb.tasks.{name}: {task.TASK.missing}; give the official corpus, or leave it out")
+        data = task.from_directories(corpus, options)
+    else:
+        data = task.official(options)
+    check(data, name)
+    return data
+
+
+def run(
+    tasks: Mapping[str, Mapping[str, Any]], corpus: prompts.Corpus, hidden: Hidden, fit: Fit
+) -> dict[str, dict[str, Any]]:
+    """Run `tasks` (options by name) in the order of `TASKS`; what each measured, ready for JSON.
+
+    Clips are encoded first, those whose frames are wanted before those of which means are enough, so none is encoded
+    twice. Training that was killed goes on if the same is run again; finished tasks only load their heads.
+    """
+    data = {name: load(name, tasks[name], corpus) for name in in_order(tasks)}
+    for pooled in (False, True):
+        for name, each in data.items():
+            if module(name).TASK.pooled == pooled:
+                hidden.prepare(each.clips, frames=not pooled)
+    found = {}
+    for name, each in data.items():
+        started = time.monotonic()
+        result = module(name).run(each, hidden, fit, tasks[name])
+        seconds = time.monotonic() - started
+        found[name] = described(module(name).TASK, each, result, seconds)
+        for metric, value in result.metrics.items():
+            logging.info(
+                "%s: %s %.2f %% [%.2f, %.2f], %.1f s", name, metric, value.value, value.low, value.high, seconds
+            )
+    return found
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """`names` in the order of `TASKS`; a SecateurError for one that is not among these."""
+    return sorted(names, key=lambda name: TASKS.index(module(name).TASK.name))
+
+
+def described(task: Task, data: Data, result: Result, seconds: float) -> dict[str, Any]:
+    """A task's measurements, with what is needed to read them."""
+    splits = [items for items in (data.items, *data.folds) if items]
+    return {
+        "title": task.title,
+        "metrics": {
+            metric.name: {
+                "value": result.metrics[metric.name].value,
+                "low": result.metrics[metric.name].low,
+                "high": result.metrics[metric.name].high,
+                "higher_is_better": metric.higher,
+                "chance": data.chance.get(metric.name),
+            }
+            for metric in task.metrics
+        },
+        "notes": data.notes,
+        "clips": {split: len(items) for split, items in splits[0].items()},
+        "audio_seconds": {
+            split: round(total_seconds(item.clip for item in items), 2) for split, items in splits[0].items()
+        },
+        "details": dict(result.details),
+        "seconds": round(seconds, 3),
+    }

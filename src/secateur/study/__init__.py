@@ -1,0 +1,1 @@
+"""What a study is: its configuration, runs, paths and checks. Imports nothing heavy."""

@@ -1,0 +1,251 @@
+"""Checking a study's configuration before anything runs: schema, defaults, and what a schema cannot say."""
+
+import copy
+import logging
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError, validators
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from secateur.core.errors import SecateurError
+from secateur.heads import checks as heads
+from secateur.layers import checks as layers
+from secateur.pruning import checks as prune
+from secateur.speech import corpora
+from secateur.ssl import checks as ssl
+from secateur.study.checks import hint, unfit, unknown, untrained
+
+SECTIONS = (prune, layers, heads, ssl)
+DECODED = ("dense", "prune", "layers", "regularise", "heads")
+"""Sections whose entries name searches."""
+BESIDE_PIECES = 2
+"""Tokens of a list of byte-pair pieces that are neither pieces nor blank: `<unk>` and `<sos/eos>`."""
+
+
+def complete(config: Mapping[str, Any], schema: str | Path) -> dict[str, Any]:
+    """Return `config` with the defaults of the schema filled in.
+
+    Args:
+        config: a study, as read from YAML.
+        schema: path of the JSON Schema in YAML; files that it refers to lie beside it.
+
+    Raises SecateurError with the path of the key, the value found and what is allowed.
+    """
+    config = copy.deepcopy(dict(config))
+    errors = list(_validator(Path(schema)).iter_errors(config))
+    if errors:
+        raise SecateurError("\n".join(sorted({_explain(error) for error in map(_deepest, errors)})))
+    for section in SECTIONS:
+        section.spell_out(config)
+    _leave_out_lexicons(config)
+    problems = list(dict.fromkeys(_contradictions(config)))
+    if problems:
+        raise SecateurError("\n".join(problems))
+    layers.add_models(config)
+    return config
+
+
+def _leave_out_lexicons(config: dict[str, Any]) -> None:
+    """Where the lexicon search has no build, go on without it, and say so; unless there is no other search."""
+    if find_spec("flashlight") or sys.version_info < (3, 13):
+        return
+    lexicons = [name for name in used_searches(config) if config["searches"].get(name, {}).get("type") == "lexicon"]
+    lists = [
+        entry
+        for entry in (config["decode"], *(entry for name in DECODED for entry in config[name]))
+        if entry["searches"]
+    ]
+    if not lexicons or any(set(entry["searches"]) <= set(lexicons) for entry in lists):
+        return  # _contradictions will say so
+    for entry in lists:
+        entry["searches"] = [name for name in entry["searches"] if name not in lexicons]
+    log = logging.getLogger(__name__)  # not the root logger: using that would print Snakemake's messages twice
+    for name in lexicons:
+        log.warning("searches.%s is left out: it needs flashlight-text, which %s", name, _flashlight_remedy())
+
+
+def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+    """What no schema can say: names that refer to nothing, and impossible combinations."""
+
+    for name, model in config["models"].items():
+        where, encoder = f"models.{name}", model["encoder"]
+        yield from untrained(config, where, model)
+        for part in ("encoder", "decoder") if model["type"] == "hybrid" else ("encoder",):
+            heads = model[part]["heads"]
+            if encoder["dim"] % heads:
+                yield f"{where}.{part}.heads: {heads} heads do not divide encoder.dim = {encoder['dim']}"
+        if encoder["type"] == "conformer" and encoder["kernel"] % 2 == 0:
+            yield f"{where}.encoder.kernel: {encoder['kernel']} is even; a Conformer's kernel is odd"
+        if encoder["type"] == "emformer" and model["input"] != "stack":
+            yield f"{where}.input: {model['input']!r}; allowed with an emformer: stack"
+        for layer in model.get("intermediate_ctc", {"layers": []})["layers"]:
+            if layer >= encoder["layers"]:
+                yield (
+                    f"{where}.intermediate_ctc.layers: {layer} is not below the encoder's last layer; "
+                    f"allowed: 1 to {encoder['layers'] - 1}"
+                )
+    for name, corpus in config["corpora"].items():
+        if "url" in corpus and not (corpus["root"] or corpus["url"]):
+            yield (
+                f"corpora.{name}.root: null, and so is url; allowed: the folder of the corpus "
+                f"(see {corpus['recipe']!r} in workflow/schemas/corpora.schema.yaml), or a url to download from"
+            )
+    for name, lm in config["language_models"].items():
+        for language, path in (lm["text"] or {}).items():
+            if not Path(path).is_file():
+                yield f"language_models.{name}.text.{language}: {path!r} is no file; allowed: a text file"
+        yield from untrained(config, f"language_models.{name}", lm)
+        if lm["dim"] % lm["heads"]:
+            yield f"language_models.{name}.heads: {lm['heads']} heads do not divide dim = {lm['dim']}"
+    for name, search in config["searches"].items():
+        lm = search.get("lm")
+        if lm is not None and lm not in config["language_models"]:
+            yield unknown(f"searches.{name}.lm", lm, "language_models", config["language_models"])
+        # Characters are counted only when the data is there; the decoding job checks them before it reads any audio.
+        pieces = config["tokens"]["size"] + BESIDE_PIECES
+        if search["type"] == "beam" and config["tokens"]["type"] == "bpe" and search["beam"] > pieces:
+            yield f"searches.{name}.beam: {search['beam']}; allowed: at most the tokens besides blank, {pieces}"
+    for name in used_searches(config):
+        if config["searches"].get(name, {}).get("type") == "lexicon" and not find_spec("flashlight"):
+            yield f"searches.{name}: needs flashlight-text, which {_flashlight_remedy()}"
+    if not config["dense"] and not config["ssl"]:
+        yield "dense: []; allowed: one model at least, or an entry in `ssl`"
+    splits: list[str] = []
+    for index, entry in enumerate(config["dense"]):
+        where = f"dense[{index}]"
+        if entry["model"] not in config["models"]:
+            yield unknown(f"{where}.model", entry["model"], "models", config["models"])
+        if entry["corpus"] not in config["corpora"]:
+            yield unknown(f"{where}.corpus", entry["corpus"], "corpora", config["corpora"])
+            continue
+        for search in entry["searches"] or []:
+            if search not in config["searches"]:
+                yield unknown(f"{where}.searches", search, "searches", config["searches"])
+        yield from unfit(config, where, entry["model"], entry["searches"] or config["decode"]["searches"])
+        corpus = config["corpora"][entry["corpus"]]
+        languages = corpus["languages"]
+        splits += corpora.split_names(corpus)
+        for scope in entry["scopes"]:
+            for language in [] if scope in ("all", "each") else scope.split("-"):
+                if language not in languages:
+                    yield unknown(f"{where}.scopes", language, f"corpora.{entry['corpus']}.languages", languages)
+    for split in config["decode"]["splits"]:
+        if splits and split not in splits:
+            yield unknown("decode.splits", split, "the splits of any corpus in `dense`", dict.fromkeys(splits))
+    for search in config["decode"]["searches"]:
+        if search not in config["searches"]:
+            yield unknown("decode.searches", search, "searches", config["searches"])
+    for section in SECTIONS:
+        yield from section.contradictions(config)
+
+
+def used_searches(config: Mapping[str, Any]) -> list[str]:
+    """Names of the searches that anything is decoded with, each once."""
+    entries = [entry for name in DECODED for entry in config[name]]
+    names = [*config["decode"]["searches"], *(name for entry in entries for name in entry["searches"] or [])]
+    return list(dict.fromkeys(names))
+
+
+def _flashlight_remedy() -> str:
+    """Why flashlight-text is missing, and what to do."""
+    if sys.version_info >= (3, 13):
+        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        return f"has no build for Python {version}; use Python 3.11 or 3.12 (make PYTHON=python3.12)"
+    return "is not installed; install it (pip install --no-deps flashlight-text), or leave it out of decode.searches"
+
+
+def _validator(schema: Path) -> Draft202012Validator:
+    """A validator that fills in defaults as it goes down, and finds the files that the schema refers to."""
+    base = Draft202012Validator
+
+    def properties_with_defaults(validator, properties, instance, schema):
+        if validator.is_type(instance, "object"):
+            for name, subschema in properties.items():
+                if "default" in subschema:
+                    instance.setdefault(name, copy.deepcopy(subschema["default"]))
+        yield from base.VALIDATORS["properties"](validator, properties, instance, schema)
+
+    def choice(validator, alternatives, instance, schema):
+        """`oneOf` whose alternatives are told apart by the constant of `type`: only the chosen one is checked."""
+        kinds = {alternative["properties"]["type"]["const"]: alternative for alternative in alternatives}
+        kind = instance.get("type")
+        if kind in kinds:
+            yield from validator.descend(instance, kinds[kind])
+        else:
+            yield ValidationError(f"type {kind!r} is unknown{hint(kind, kinds)}; allowed: {', '.join(kinds)}")
+
+    def retrieve(uri: str) -> Resource:
+        return DRAFT202012.create_resource(_read_yaml(schema.parent / uri))
+
+    def is_number(checker, instance):
+        """YAML has .nan and .inf, which are numbers, and useless as a learning rate."""
+        return base.TYPE_CHECKER.is_type(instance, "number") and math.isfinite(instance)
+
+    extended = validators.extend(
+        base,
+        {"properties": properties_with_defaults, "oneOf": choice},
+        type_checker=base.TYPE_CHECKER.redefine("number", is_number),
+    )
+    return extended(_read_yaml(schema), registry=Registry(retrieve=retrieve))
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SecateurError(f"{path}: no such file") from error
+    except yaml.YAMLError as error:
+        raise SecateurError(f"{path}: not YAML: {error}") from error
+
+
+def _deepest(error: ValidationError) -> ValidationError:
+    """Of an error with alternatives below it, the one that says most."""
+    while error.context:
+        error = max(error.context, key=lambda inner: len(inner.absolute_path))
+    return error
+
+
+def _explain(error: ValidationError) -> str:
+    """One line: the key's path, the value found, what is allowed."""
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
+    match error.validator:
+        case "additionalProperties" | "unevaluatedProperties":
+            known = _known_properties(error.schema, error.instance)
+            extra = [name for name in error.instance if name not in known] or ["?"]
+            where = f"{where}.{extra[0]}" if where else extra[0]
+            return f"{where}: unknown key{hint(extra[0], known)}; allowed: {', '.join(sorted(known))}"
+        case "required":
+            missing = next(name for name in error.validator_value if name not in error.instance)
+            return f"{where + '.' if where else ''}{missing}: missing; it is required"
+        case "type":
+            wanted = error.validator_value
+            wanted = wanted if isinstance(wanted, str) else " or ".join(wanted)
+            return f"{where}: {error.instance!r} is of the wrong type; allowed: {wanted}"
+        case "enum":
+            allowed = [str(value) for value in error.validator_value]
+            return f"{where}: {error.instance!r}{hint(error.instance, allowed)}; allowed: {', '.join(allowed)}"
+        case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
+            bound = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}[error.validator]
+            return f"{where}: {error.instance!r}; allowed: {bound} {error.validator_value}"
+        case "pattern":
+            return f"{where}: {error.instance!r}; allowed: lower-case letters, digits and inner hyphens"
+        case _:
+            return f"{where}: {error.message}"
+
+
+def _known_properties(schema: Mapping[str, Any], instance: Any) -> list[str]:
+    """Names of the properties that `schema` and the alternatives that apply to `instance` define."""
+    names = list(schema.get("properties", {}))
+    for part in schema.get("allOf", []):
+        if "if" not in part:
+            names += _known_properties(part, instance)
+        elif Draft202012Validator(part["if"]).is_valid(instance):
+            names += _known_properties(part["then"], instance)
+    return names

@@ -1,0 +1,57 @@
+"""Late regularisers: a trained dense model is trained on with intermediate CTC, stochastic depth or both.
+
+Intermediate CTC at its full weight makes the loss of a trained model jump: its inner layers never had to answer to the
+CTC head. A weight that rises from zero is one remedy, a lower learning rate another.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from secateur.models import Loaded, build_model
+from secateur.speech.data import Batch
+from secateur.training.loop import Method
+
+
+def regularised(
+    loaded: Loaded, intermediate_ctc: Mapping[str, Any], stochastic_depth: float
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """The model of a checkpoint with these regularisers in place of its own, and its configuration.
+
+    Neither adds a weight: the norm and the CTC head after the inner layers are those after the last one.
+    """
+    config = loaded.config | {"intermediate_ctc": dict(intermediate_ctc), "stochastic_depth": stochastic_depth}
+    model = build_model(config, loaded.tokens)
+    model.load_state_dict(loaded.model.state_dict(), strict=True)
+    return model, config
+
+
+class RisingWeight(Method):
+    """The weight of intermediate CTC rises in a line: w·(n + 1) / `steps` at step n, and w from step `steps` − 1 on.
+
+    The model is evaluated without: by its last layer alone, as it was trained before, so that dev losses of all
+    schedules and regularisers can be compared.
+    """
+
+    def __init__(self, model: torch.nn.Module, steps: int):
+        self.model, self.steps, self.weight = model, steps, model.interctc_weight
+
+    def before_forward(self, step: int, batch: Batch) -> None:
+        self.model.interctc_weight = self.weight * min(1.0, (step + 1) / self.steps) if self.steps else self.weight
+
+    @contextmanager
+    def evaluating(self, batch: Batch) -> Iterator[None]:
+        with without_intermediate_ctc(self.model):
+            yield
+
+
+@contextmanager
+def without_intermediate_ctc(model: torch.nn.Module) -> Iterator[None]:
+    """The loss of `model` is that of its last layer alone."""
+    weight, model.interctc_weight = model.interctc_weight, 0.0
+    try:
+        yield
+    finally:
+        model.interctc_weight = weight

@@ -1,0 +1,21 @@
+"""The record of a job."""
+
+import json
+
+from secateur.core.jobs import job
+
+
+def record(tmp_path, **facts):
+    """What a job records of which `run` says so much."""
+    file = tmp_path / "run.json"
+    words = ["--run-json", str(file)]
+    job("some", "Does nothing.", lambda parser: None, lambda arguments, record: record.update(facts), words)
+    return json.loads(file.read_text())
+
+
+def test_the_processor_time_of_a_job_that_was_killed_and_went_on_is_not_known(tmp_path):
+    whole = record(tmp_path)
+    assert whole["cpu_seconds"] > 0 and whole["command"] == "some"
+    assert record(tmp_path, seconds=0.0)["cpu_seconds"] > 0
+    went_on = record(tmp_path, seconds=1000.0)
+    assert (went_on["seconds"], went_on["cpu_seconds"]) == (1000.0, None)

@@ -1,0 +1,152 @@
+"""The decoding and scoring scripts on a tiny model: the files that they exchange, and what they refuse."""
+
+import json
+from argparse import Namespace
+
+import pytest
+import torch
+from tiny import GREEDY, LM, PLAIN, TOKENS, script, write_features
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_tsv
+from secateur.models import build_model, save_model
+from secateur.models.surgery.layers import export
+from secateur.speech.datadir import Utterance, write_data_dir
+
+PIECES = ["<blank>", "<unk>", "▁a", "b", "▁c", "a", "<sos/eos>"]
+BEAM = {"type": "beam", "beam": 3, "ctc_weight": 0.3, "lm": "lm", "lm_weight": 0.3, "length_bonus": 0.0}
+LEXICON = {"type": "lexicon", "beam": 50, "order": 2, "lm_weight": 1.0, "word_score": 0.0}
+WHOLE = {"layers": None, "heads": None, "depths": None, "rtf": None, "rtf_budget": None, "rtf_search": None}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Models, data and features of three utterances, which the archive holds in another order."""
+    torch.manual_seed(0)
+    for name, config, tokens in [("model", PLAIN, TOKENS), ("pieces", PLAIN, PIECES), ("lm", LM, TOKENS)]:
+        save_model(tmp_path / name, build_model(config, tokens), config, tokens)
+    texts = {"u1": "a b", "u2": "c", "u3": "ab ab"}
+    utterances = [Utterance(name, f"{name}.wav", text, "s", "en", 0.5) for name, text in texts.items()]
+    write_data_dir(tmp_path / "data", utterances)
+    write_features(tmp_path / "features", {"u3": 48, "u1": 30, "u2": 41})
+    return tmp_path
+
+
+def decode(folder, search, model="model", **more):
+    given = {"lm": None, "train_text": [], "mask": None, "tokens": None, "features": folder / "features"} | WHOLE | more
+    arguments = Namespace(
+        model=folder / model, data=folder / "data", search=search, device="cpu", output=folder / "out", **given
+    )
+    record = {}
+    script("decode").run(arguments, record)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("search", "more"),
+    [
+        (GREEDY, ()),
+        (BEAM, ("lm",)),
+        (LEXICON, ("train_text",)),
+    ],
+)
+def test_hypotheses_scores_and_times(folder, search, more):
+    if search is LEXICON:
+        pytest.importorskip("flashlight")
+    given = {"lm": folder / "lm", "train_text": [folder / "data" / "text"]}
+    record = decode(folder, search, **{name: given[name] for name in more})
+    assert (record["utterances"], record["frames"], record["batch"]) == (3, 119, search.get("batch", 1))
+    rows = read_tsv(folder / "out" / "hypotheses.tsv")
+    assert [(row["utterance"], row["reference"]) for row in rows] == [("u1", "a b"), ("u2", "c"), ("u3", "ab ab")]
+    latency = json.loads((folder / "out" / "latency.json").read_text())
+    assert latency["rtf"] == pytest.approx(3 * latency["total_s"] / 1.5)
+    assert (latency["lm_s"] > 0) == (search["type"] != "ctc_greedy")
+    assert latency["device"] == "cpu"
+
+    script("score").run(Namespace(hypotheses=folder / "out" / "hypotheses.tsv", output=folder / "out"), {})
+    scores = json.loads((folder / "out" / "score.json").read_text())
+    counts = read_tsv(folder / "out" / "utterances.tsv")
+    assert scores["words"] == sum(int(row["words"]) for row in counts) == 5
+    assert scores["errors"] == sum(int(row["errors"]) for row in counts)
+    assert scores["wer"] == pytest.approx(20 * scores["errors"])
+    assert "utterances without an error" in (folder / "out" / "alignment.txt").read_text()
+
+
+def test_size(folder):
+    size = script("sizes").cost(folder / "model")
+    assert size["bytes"] == (folder / "model" / "model.safetensors").stat().st_size > 4 * size["parameters"]
+
+
+@pytest.mark.parametrize("name", ["feats.scp", "utt2num_frames"])
+def test_missing_features_are_named(folder, name):
+    file = folder / "features" / name
+    file.write_text("".join(line for line in file.read_text().splitlines(True) if not line.startswith("u2")))
+    with pytest.raises(SecateurError, match="no features of 'u2'"):
+        decode(folder, GREEDY)
+
+
+def test_a_search_that_does_not_fit_is_refused_before_anything_is_read(folder):
+    (folder / "data" / "text").unlink()
+    (folder / "features" / "feats.scp").unlink()
+    with pytest.raises(SecateurError, match="beam is 7; it must be from 1 to 6"):
+        decode(folder, BEAM | {"beam": 7, "lm": None})
+    with pytest.raises(SecateurError, match="search ctc_greedy: batch_frames missing"):
+        decode(folder, {"type": "ctc_greedy", "batch": 2})
+
+
+@pytest.mark.parametrize(
+    ("search", "model", "more", "message"),
+    [
+        (BEAM, "model", {"lm": "model"}, "type 'ctc', not a language model"),
+        (BEAM, "pieces", {"lm": "lm"}, "tokens that are not the acoustic model's"),
+        (LEXICON, "pieces", {}, "needs --tokens"),
+        (GREEDY, "pieces", {"tokens": "tokens.txt"}, "not the token list of"),
+    ],
+)
+def test_what_does_not_fit_is_refused(folder, search, model, more, message):
+    (folder / "tokens.txt").write_text("\n".join(TOKENS) + "\n")
+    with pytest.raises(SecateurError, match=message):
+        decode(folder, search, model, **{name: folder / value for name, value in more.items()})
+
+
+def test_sub_models_are_decoded_together_as_each_would_be_alone(folder):
+    config = PLAIN | {"encoder": PLAIN["encoder"] | {"layers": 4}}
+    torch.manual_seed(1)
+    save_model(folder / "deep", build_model(config, TOKENS), config, TOKENS)
+    depths = {"greedy": {3: [1, 2, 4], 1: [4]}, "truncate": {3: [1, 2, 3], 1: [4]}}
+    for name, found in depths.items():
+        kept = {str(depth): {"layers": layers} for depth, layers in found.items()}
+        (folder / f"{name}.json").write_text(json.dumps({"depths": kept}))
+    files = [folder / f"{name}.json" for name in depths]
+    decode(folder, GREEDY, model="deep", layers=files, depths=[3, 1])
+    rows = read_tsv(folder / "out" / "hypotheses.tsv")
+    script("score").run(Namespace(hypotheses=folder / "out" / "hypotheses.tsv", output=folder / "out"), {})
+    scores = json.loads((folder / "out" / "score.json").read_text())
+    # The layer that both strategies keep at depth 1 is decoded once.
+    assert list(dict.fromkeys(row["sub_model"] for row in rows)) == ["1,2,4", "4", "1,2,3"] and scores.keys() == {
+        "1,2,4", "4", "1,2,3"
+    }  # fmt: skip
+    assert json.loads((folder / "out" / "latency.json").read_text()).keys() == scores.keys()
+    for layers in scores:
+        export(folder / "deep", map(int, layers.split(",")), folder / "alone")
+        decode(folder, GREEDY, model="alone")
+        alone = [row["hypothesis"] for row in read_tsv(folder / "out" / "hypotheses.tsv")]
+        assert [row["hypothesis"] for row in rows if row["sub_model"] == layers] == alone
+    counts = read_tsv(folder / "out" / "utterances.tsv")
+    assert scores["4"]["errors"] == sum(int(row["errors"]) for row in counts if row["sub_model"] == "4")
+
+
+def test_a_budget_decides_the_depth(folder):
+    config = PLAIN | {"encoder": PLAIN["encoder"] | {"layers": 2}}
+    save_model(folder / "deep", build_model(config, TOKENS), config, TOKENS)
+    (folder / "greedy.json").write_text(json.dumps({"depths": {"2": {"layers": [1, 2]}, "1": {"layers": [2]}}}))
+    rtf = "model\tdepth\tsearch\tdevice\trtf\ndeep\t2\tgreedy\tcpu\t0.02\ndeep\t1\tgreedy\tcpu\t0.01\n"
+    (folder / "rtf.tsv").write_text(rtf)
+    given = {"layers": [folder / "greedy.json"], "rtf": folder / "rtf.tsv"}
+    decode(folder, GREEDY, model="deep", rtf_budget=0.015, **given)
+    assert {row["sub_model"] for row in read_tsv(folder / "out" / "hypotheses.tsv")} == {"2"}
+    for more in ({"rtf_budget": None}, {"rtf_budget": 0.015, "depths": [1]}):
+        with pytest.raises(SecateurError, match="which depths"):
+            decode(folder, GREEDY, model="deep", **given | more)
+    with pytest.raises(SecateurError, match="need --layers"):
+        decode(folder, GREEDY, model="deep", depths=[1])

@@ -1,0 +1,450 @@
+"""Searches against complete enumeration, and times against a clock that the test moves."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from espnet.nets.scorer_interface import BatchScorerInterface
+
+from secateur.core.errors import SecateurError
+from secateur.decoding import recognize as decoding
+from secateur.decoding.recognize import Features, Recognizer, Result, batches, decode, decode_in_turns, encode
+from secateur.models import build_model
+from secateur.speech.ngram import END, Ngram
+from secateur.speech.tokens import Tokenizer
+
+TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
+BLANK, UNKNOWN, SPACE, A, B, C, EOS = range(7)
+NEVER = -30.0
+
+
+class LogitsCTC(torch.nn.Module):
+    """A CTC head for an encoder that puts out logits already."""
+
+    def log_softmax(self, hidden):
+        return hidden.log_softmax(-1)
+
+    def argmax(self, hidden):
+        return hidden.argmax(-1)
+
+
+class LogitsModel(torch.nn.Module):
+    """A model whose features are its logits (T, V)."""
+
+    def __init__(self, tokens, on_encode=lambda: None):
+        super().__init__()
+        self.encoder, self.ctc, self.decoder = torch.nn.Identity(), LogitsCTC(), None
+        self.blank_id, self.sos, self.eos = 0, len(tokens) - 1, len(tokens) - 1
+        self.on_encode = on_encode
+
+    def encode(self, speech, lengths):
+        self.on_encode()
+        return speech, lengths
+
+
+class BigramScorer(BatchScorerInterface):
+    """A language model that is a table of log-probabilities (V, V)."""
+
+    def __init__(self, table, on_score=lambda: None):
+        self.table, self.on_score = table, on_score
+
+    def batch_score(self, ys, states, xs):
+        self.on_score()
+        return self.table[ys[:, -1]], [None] * len(ys)
+
+
+GREEDY = {"type": "ctc_greedy", "batch": 16, "batch_frames": 2000}
+BEAM = {"type": "beam", "beam": 3, "ctc_weight": 0.3, "lm_weight": 0.3, "length_bonus": 0.0}
+
+
+@pytest.fixture
+def flashlight():
+    """Flashlight's searches, where there is a build of them (not for Python 3.13)."""
+    return pytest.importorskip("flashlight.lib.text.decoder")
+
+
+def recognizer(tokens=TOKENS, **more):
+    return Recognizer(LogitsModel(tokens), Tokenizer(tokens), **more)
+
+
+def one_hot(path, tokens=TOKENS):
+    """Logits (T, V) with one nearly certain token per frame."""
+    logits = np.full((len(path), len(tokens)), NEVER, np.float32)
+    logits[np.arange(len(path)), path] = 0.0
+    return logits
+
+
+def acoustic_config(input_layer="stack", encoder="transformer", **more):
+    sizes = {"layers": 2, "dim": 16, "heads": 2, "ffn": 32, "dropout": 0.1, "attention_dropout": 0.0, "kernel": 5}
+    return {
+        "type": "ctc",
+        "features": 20,
+        "input": input_layer,
+        "stack": 4,
+        "encoder": {"type": encoder, **sizes},
+        "intermediate_ctc": {"layers": [], "weight": 0.0},
+        "stochastic_depth": 0.0,
+        "label_smoothing": 0.0,
+    } | more
+
+
+def random_features(lengths, bins=20, seed=0):
+    generator = np.random.default_rng(seed)
+    return {f"u{index}": generator.standard_normal((length, bins), np.float32) for index, length in enumerate(lengths)}
+
+
+def texts(results):
+    return {utterance: result.hypothesis for utterance, result in results.items()}
+
+
+def test_greedy_merges_repetitions_and_drops_blanks():
+    path = [BLANK, C, C, A, BLANK, A, SPACE, SPACE, BLANK, B, B, EOS]
+    assert decode(recognizer(), {"x": one_hot(path)}, GREEDY)["x"].hypothesis == "caa b"
+
+
+def test_greedy_ignores_padding_and_keeps_the_order():
+    features = {
+        "short": one_hot([A, BLANK, B, BLANK, C, BLANK, A]),
+        "long": one_hot([C] * 9 + [BLANK] + [B] * 9),
+        "middle": one_hot([BLANK] * 8),
+    }
+    result = texts(decode(recognizer(), features, GREEDY | {"batch": 3}))
+    assert list(result.items()) == [("short", "abca"), ("long", "cb"), ("middle", "")]
+
+
+@pytest.mark.parametrize("encoder", ["transformer", "conformer"])
+@pytest.mark.parametrize("input_layer", ["stack", "conv2d"])
+@pytest.mark.parametrize("intermediate", [[], [1]])
+def test_an_utterance_does_not_depend_on_its_batch(encoder, input_layer, intermediate):
+    torch.manual_seed(1)
+    config = acoustic_config(input_layer, encoder, intermediate_ctc={"layers": intermediate, "weight": 0.3})
+    model = build_model(config, TOKENS).eval()
+    lengths = [61, 7, 48, 33, 62, 34, 35, 36]
+    features = random_features(lengths)
+    speech = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(matrix) for matrix in features.values()], True)
+    with torch.inference_mode():
+        together, together_lengths = encode(model, speech, torch.tensor(lengths))
+        for index, length in enumerate(lengths):
+            alone, alone_lengths = encode(model, speech[index : index + 1, :length], torch.tensor([length]))
+            assert alone_lengths[0] == together_lengths[index] == alone.shape[1]
+            torch.testing.assert_close(together[index, : alone.shape[1]], alone[0], atol=1e-5, rtol=1e-4)
+    whole = Recognizer(model, Tokenizer(TOKENS))
+    assert texts(decode(whole, features, GREEDY | {"batch": 1})) == texts(
+        decode(whole, features, GREEDY | {"batch": 5})
+    )
+
+
+def collapse(path):
+    return tuple(token for token, _ in itertools.groupby(path) if token != BLANK)
+
+
+def ctc_totals(log_probabilities):
+    """Log-probability of every label sequence, summed over all paths of (T, V)."""
+    frames, size = log_probabilities.shape
+    totals = {}
+    for path in itertools.product(range(size), repeat=frames):
+        score = sum(log_probabilities[frame, token] for frame, token in enumerate(path))
+        if score > NEVER:
+            labels = collapse(path)
+            totals[labels] = np.logaddexp(totals.get(labels, -math.inf), score)
+    return totals
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("with_lm", [False, True])
+def test_a_wide_beam_finds_the_best_labelling_of_all(seed, with_lm):
+    # Three live tokens and many dead ones, so that the beam can be wider than the number of prefixes.
+    tokens = ["<blank>", "<unk>", "a", "b", "c", *(f"dead{index}" for index in range(94)), "<sos/eos>"]
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.full((7, 100), NEVER)
+    live = [0, 2, 3, 4]
+    logits[:, live] = torch.randn(7, 4, generator=generator)
+    logits[4:, 0] = 40.0  # the last frames are blank: four remain to enumerate
+    table = torch.randn(100, 100, generator=generator).log_softmax(-1)
+    lm = BigramScorer(table) if with_lm else None
+
+    def total(labels, acoustic):
+        sequence = [99, *labels, 99]
+        fusion = sum(float(table[left, right]) for left, right in itertools.pairwise(sequence))
+        return acoustic + (0.7 * fusion if with_lm else 0.0) + 0.4 * (len(labels) + 1)
+
+    log_probabilities = logits.log_softmax(-1)[:4, live].numpy().astype(float)
+    scores = {
+        labels: total([live[label] for label in labels], acoustic)
+        for labels, acoustic in ctc_totals(log_probabilities).items()
+    }
+    expected = "".join("_abc"[label] for label in max(scores, key=scores.get))
+    search = BEAM | {"beam": 99, "lm_weight": 0.7, "length_bonus": 0.4, "lm": "bigram" if with_lm else None}
+    result = decode(recognizer(tokens, lm=lm), {"x": logits.numpy()}, search)
+    assert result["x"].hypothesis == expected
+
+
+def test_the_lm_does_not_choose_which_tokens_a_ctc_model_may_consider():
+    # The LM prefers every other token by far; with ESPnet's pre-beam the right one would never be scored by CTC.
+    table = torch.full((7, 7), -5.0)
+    table[:, A] = -20.0
+    features = {"x": one_hot([A, BLANK, A, BLANK, A, BLANK, BLANK])}
+    search = BEAM | {"beam": 2, "lm": "bigram"}
+    assert decode(recognizer(lm=BigramScorer(table)), features, search)["x"].hypothesis == "aaa"
+
+
+def test_the_lm_decides_where_the_sound_does_not():
+    logits = one_hot([A, BLANK, B, BLANK, BLANK, BLANK, BLANK])
+    logits[2, C] = 0.1
+    table = torch.full((7, 7), -2.0)
+    table[A, B] = -0.1
+    search = BEAM | {"lm_weight": 0.5}
+    assert decode(recognizer(), {"x": logits}, search)["x"].hypothesis == "ac"
+    with_lm = recognizer(lm=BigramScorer(table))
+    assert decode(with_lm, {"x": logits}, search | {"lm": "bigram"})["x"].hypothesis == "ab"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until the test moves it."""
+
+    class Clock:
+        now = 0.0
+
+        def advance(self, seconds):
+            self.now += seconds
+
+    clock = Clock()
+    monkeypatch.setattr(decoding.time, "perf_counter", lambda: clock.now)
+    return clock
+
+
+def test_beam_times_are_split_into_encoder_search_and_lm(clock):
+    calls = {"encode": 0, "lm": 0}
+
+    def encoding():
+        calls["encode"] += 1
+        clock.advance(10.0)
+
+    def scoring():
+        calls["lm"] += 1
+        clock.advance(1.0)
+
+    model = LogitsModel(TOKENS, encoding)
+    model.ctc.log_softmax = lambda hidden: clock.advance(100.0) or hidden.log_softmax(-1)
+    lm = BigramScorer(torch.zeros(7, 7), scoring)
+    whole = Recognizer(model, Tokenizer(TOKENS), lm=lm)
+    features = {"x": one_hot([A, BLANK, B, BLANK, BLANK, BLANK, BLANK])}
+    result = decode(whole, features, BEAM | {"lm": "bigram"})["x"]
+    # The first utterance is decoded twice and timed once.
+    assert calls["encode"] == 2
+    assert calls["lm"] >= 6
+    assert result == Result("ab", encoder_s=10.0, search_s=100.0, lm_s=calls["lm"] / 2)
+
+
+def test_greedy_shares_the_time_of_a_batch_by_frames(clock):
+    whole = Recognizer(LogitsModel(TOKENS, lambda: clock.advance(6.0)), Tokenizer(TOKENS))
+    features = {"x": one_hot([A] * 10), "y": one_hot([B] * 20)}
+    result = decode(whole, features, GREEDY | {"batch": 2})
+    assert (result["x"].encoder_s, result["y"].encoder_s) == pytest.approx((2.0, 4.0))
+    assert (result["x"].search_s, result["x"].lm_s) == (0.0, 0.0)
+
+
+WORDS = ["a b", "ab c", "ab ab", "c"]
+
+
+def lexicon_search(**more):
+    return {"type": "lexicon", "beam": 500, "lm_weight": 0.8, "word_score": 0.3, "order": 2} | more
+
+
+def test_lexicon_search_finds_an_obvious_path_with_a_repeated_last_letter(flashlight):
+    features = {"x": one_hot([A, B, B, SPACE, C, C, C])}
+    assert decode(recognizer(sentences=WORDS), features, lexicon_search())["x"].hypothesis == "ab c"
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(("lm_weight", "word_score"), [(0.8, 0.0), (2.0, 1.5), (0.5, -2.0)])
+def test_lexicon_search_agrees_with_the_best_of_all_paths(seed, lm_weight, word_score, flashlight):
+    generator = np.random.default_rng(seed)
+    live = [BLANK, SPACE, A, B, C]
+    logits = np.full((7, 7), NEVER, np.float32)
+    logits[:, live] = generator.standard_normal((7, 5))
+    logits[5:] = one_hot([BLANK, BLANK])  # five frames remain to enumerate
+    log_probabilities = torch.from_numpy(logits).log_softmax(-1).tolist()
+    ngram = Ngram.estimate(WORDS, 2)
+    known = set(" ".join(WORDS).split())
+    scores = {}
+    for path in itertools.product(live, repeat=5):
+        text = "".join(TOKENS[token] if token != SPACE else " " for token in collapse(path))
+        words = text.split()
+        if known.issuperset(words):
+            acoustic = sum(frame[token] for frame, token in zip(log_probabilities, path, strict=False))
+            chain = ["<s>", *words, END]
+            fusion = sum(ngram.log_probability(right, [left]) for left, right in itertools.pairwise(chain))
+            score = acoustic + lm_weight * fusion + word_score * len(words)
+            scores[" ".join(words)] = max(score, scores.get(" ".join(words), -math.inf))
+    search = lexicon_search(lm_weight=lm_weight, word_score=word_score)
+    result = decode(recognizer(sentences=WORDS), {"x": logits}, search)
+    assert result["x"].hypothesis == max(scores, key=scores.get)
+
+
+def test_lexicon_search_returns_only_words_of_the_text(flashlight):
+    features = random_features([30] * 10, bins=7)
+    result = texts(decode(recognizer(sentences=WORDS), features, lexicon_search()))
+    assert {word for text in result.values() for word in text.split()} <= {"a", "b", "ab", "c"}
+    assert any(result.values())
+
+
+def test_lexicon_search_uses_the_ngram(flashlight):
+    logits = one_hot([A, B, SPACE, C, BLANK, BLANK, BLANK])
+    logits[3, A] = 0.1
+    search = lexicon_search(word_score=0.0)
+    greedy = decode(recognizer(), {"x": logits}, GREEDY)
+    assert greedy["x"].hypothesis == "ab a"
+    assert decode(recognizer(sentences=WORDS), {"x": logits}, search)["x"].hypothesis == "ab c"
+    assert decode(recognizer(sentences=WORDS), {"x": logits}, search | {"lm_weight": 0.0})["x"].hypothesis == "ab a"
+
+
+def test_lexicon_search_times_the_ngram(clock, monkeypatch, flashlight):
+    original = Ngram.log_probability
+    calls = []
+
+    def slow(self, word, context):
+        calls.append(word)
+        clock.advance(1.0)
+        return original(self, word, context)
+
+    features = {"x": one_hot([A, B, SPACE, C, BLANK, BLANK, BLANK])}
+    whole = recognizer(sentences=WORDS)
+    monkeypatch.setattr(Ngram, "log_probability", slow)
+    result = decode(whole, features, lexicon_search())["x"]
+    # Four words are scored while each of the two tries is built; what remains is two equal decodings.
+    assert result.lm_s == (len(calls) - 8) / 2 > 0
+    assert result.search_s == 0.0
+
+
+class WordPieces:
+    """A stand-in for SentencePiece with one spelling per word."""
+
+    def encode(self, text, out_type):
+        return {"ab": ["▁a", "b"], "a": ["▁a"], "ca": ["▁c", "a"]}[text]
+
+
+PIECES = ["<blank>", "<unk>", "▁a", "b", "▁c", "a", "<sos/eos>"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ([2, 3, 3, 3, 0, 2, 0], "ab a"),  # the last piece of a word lasts
+        ([2, 3, 4, 5, 2, 0, 0], "ab ca a"),  # no blank between words
+        ([0, 0, 2, 0, 2, 3, 3], "a ab"),
+        ([0] * 7, ""),
+    ],
+)
+def test_lexicon_search_with_word_pieces(path, expected, flashlight):
+    whole = Recognizer(LogitsModel(PIECES), Tokenizer(PIECES, WordPieces()), sentences=["ab a", "ca a ab"])
+    result = decode(whole, {"x": one_hot(path, PIECES)}, lexicon_search(word_score=0.0))
+    assert result["x"].hypothesis == expected
+
+
+def test_batch_size_is_that_of_the_search():
+    assert decoding.batch_size(GREEDY | {"batch": 3}) == 3
+    assert decoding.batch_size(BEAM) == 1
+
+
+def test_a_batch_is_bounded_in_number_and_in_frames():
+    lengths = {"a": 10, "b": 9, "c": 50, "d": 8, "e": 8, "f": 101}
+    assert batches(lengths, 9, 100) == [["f"], ["c", "a"], ["b", "d", "e"]]
+    assert batches(lengths, 2, 100) == [["f"], ["c", "a"], ["b", "d"], ["e"]]
+    # Padding counts: beside c, a takes 50 frames as well.
+    assert batches(lengths, 9, 99) == [["f"], ["c"], ["a", "b", "d", "e"]]
+    assert batches(lengths, 9, 19) == [["f"], ["c"], ["a"], ["b", "d"], ["e"]]
+    assert batches(lengths, 1, 10_000) == [["f"], ["c"], ["a"], ["b"], ["d"], ["e"]]
+
+
+class Archive(dict):
+    """Matrices that note when they are read."""
+
+    def __init__(self, matrices):
+        super().__init__(matrices)
+        self.read = []
+
+    def __getitem__(self, name):
+        self.read.append(name)
+        return super().__getitem__(name)
+
+
+def test_features_are_read_a_batch_at_a_time_and_the_largest_batch_warms_up():
+    lengths = {"tiny": 10, "long": 60, "short": 20, "small": 15, "unwanted": 12}
+    archive = Archive({name: one_hot([A] * length) for name, length in lengths.items()})
+    del lengths["unwanted"]
+    shapes, read = [], []
+    whole = recognizer()
+    encode_as_before = whole.model.encode
+
+    def encoding(speech, frames):
+        shapes.append(tuple(speech.shape[:2]))
+        read.append(list(archive.read))
+        return encode_as_before(speech, frames)
+
+    whole.model.encode = encoding
+    result = decode(whole, Features(archive, lengths), GREEDY | {"batch_frames": 60})
+    assert texts(result) == {name: "a" for name in lengths} and list(result) == list(lengths)
+    assert shapes == [(3, 20), (1, 60), (3, 20)]
+    assert read[:2] == [["short", "small", "tiny"], ["short", "small", "tiny", "long"]]
+    assert archive.read == ["short", "small", "tiny", "long", "short", "small", "tiny"]
+
+
+def test_nothing_to_decode():
+    assert decode(recognizer(), {}, GREEDY) == {}
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ({"type": "viterbi"}, "'viterbi' is unknown; it must be one of ctc_greedy, beam, lexicon"),
+        ({}, "type None is unknown"),
+        (GREEDY | {"beam": 3}, "unknown key 'beam'; it may have batch, batch_frames"),
+        ({"type": "ctc_greedy", "batch": 3}, "search ctc_greedy: batch_frames missing; it needs batch, batch_frames"),
+        ({"type": "beam", "beam": 2}, "beam: ctc_weight, lm_weight, length_bonus missing"),
+        (BEAM | {"maxlenratio": 0.5}, "unknown key 'maxlenratio'"),
+        (BEAM | {"lm": "big"}, "lm is 'big' but no language model was given"),
+        (BEAM | {"beam": 7}, "beam is 7; it must be from 1 to 6"),
+        (BEAM | {"beam": 0}, "beam is 0; it must be from 1 to 6"),
+    ],
+)
+def test_wrong_searches_are_named(search, message):
+    with pytest.raises(SecateurError, match=message):
+        decode(recognizer(), {"x": one_hot([A] * 7)}, search)
+
+
+def test_lexicon_search_wants_a_text(flashlight):
+    with pytest.raises(SecateurError, match="no training text"):
+        decode(recognizer(), {"x": one_hot([A] * 7)}, lexicon_search())
+
+
+def test_an_lm_that_the_search_does_not_name_is_refused():
+    with pytest.raises(SecateurError, match="lm is None but one was given"):
+        decode(recognizer(lm=BigramScorer(torch.zeros(7, 7))), {"x": one_hot([A] * 7)}, BEAM)
+
+
+def test_an_utterance_that_is_too_short_is_named_before_any_is_decoded():
+    whole = Recognizer(LogitsModel(TOKENS, on_encode=lambda: pytest.fail("decoded")), Tokenizer(TOKENS))
+    with pytest.raises(SecateurError, match="'x' has 3 frames, fewer than 7"):
+        decode(whole, {"long": one_hot([A] * 9), "x": one_hot([A] * 3)}, GREEDY)
+
+
+def test_systems_take_turns_and_the_median_of_each_part_counts(monkeypatch):
+    """A machine that stalls in one turn changes no time."""
+    seconds = {"one": iter([0.1, 9.0, 0.3]), "two": iter([0.5, 0.4, 7.0])}
+    turns = []
+
+    def timed(recognizer, features, search):
+        turns.append(search["name"])
+        encoder = next(seconds[search["name"]])
+        return {name: Result(f"{search['name']} {name}", encoder, 2 * encoder, 0.5) for name in features}
+
+    monkeypatch.setattr(decoding, "decode", timed)
+    systems = {name: (recognizer(), {"name": name}) for name in ("one", "two")}
+    found = decode_in_turns(systems, {"u": one_hot([A]), "v": one_hot([B])}, 3)
+    assert turns == ["one", "two"] * 3
+    assert found["one"] == {name: Result(f"one {name}", 0.3, 0.6, 0.5) for name in ("u", "v")}
+    assert found["two"] == {name: Result(f"two {name}", 0.5, 1.0, 0.5) for name in ("u", "v")}

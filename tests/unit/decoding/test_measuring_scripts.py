@@ -1,0 +1,112 @@
+"""The scripts that measure all models of a study in one job: sizes and masks, on tiny models."""
+
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import PLAIN, TOKENS, script
+
+from secateur.core.files import read_json
+from secateur.models import build_model, save_model
+from secateur.pruning.engines.mask import Mask, mask_file
+from secateur.study.runs import ModelRun, model_runs
+
+ENTRY = {"corpus": "talk", "model": "ctc", "variant": None, "schedule": "steps", "methods": ["imp", "lap"]}
+STUDY = {
+    "seeds": [1],
+    "corpora": {"talk": {"languages": ["en", "fr", "it"]}},
+    "pruning": {"steps": {"levels": [0.5, 0.7]}},
+    "dense": [],
+    "layers": [],
+    "regularise": [],
+    "heads": [],
+    "ssl": [],
+    "prune": [
+        ENTRY
+        | {
+            "pathways": [
+                {"languages": ["en", "fr", "it"], "dynamic": True, "start": [["lap", 0.5]]},
+                {"languages": ["fr", "it"], "dynamic": True, "start": [["lap", 0.5]]},
+            ]
+        }
+    ],
+}
+
+
+def run(name: str, root: Path) -> dict:
+    script(name).run(Namespace(study=STUDY, root=root, output=root / f"{name}.json"), {})
+    return read_json(root / f"{name}.json")
+
+
+def mask(*kept: int) -> Mask:
+    """Ten weights in two matrices of four and six, of which some stay."""
+    bits = torch.zeros(10, dtype=torch.bool)
+    bits[list(kept)] = True
+    return Mask.of({"first": bits[:4].view(2, 2), "second": bits[4:].view(2, 3)})
+
+
+def test_masks_are_compared_with_those_of_their_own_models(tmp_path):
+    """The masks of pathways of two languages are not mixed up with those of three by the same method."""
+    masks = {
+        ("en", "imp", 0.5): {"all": mask(0, 1, 2, 3, 4)},
+        ("en", "imp", 0.7): {"all": mask(0, 1, 2)},
+        ("fr", "imp", 0.5): {"all": mask(0, 1, 5, 6, 7)},
+        ("fr", "imp", 0.7): {"all": mask(1, 2, 5)},
+        ("it", "imp", 0.5): {"all": mask(5, 6, 7, 8, 9)},
+        ("it", "imp", 0.7): {"all": mask(7, 8, 9)},
+        ("all", "lap", 0.5): {"all": mask(0, 1, 2, 3, 4)},
+        ("all", "lap", 0.7): {"all": mask(0, 1, 2)},
+        ("all", "dynamic-lap-s500", 0.7): {"en": mask(0, 1, 2), "fr": mask(1, 2, 3), "it": mask(2, 3, 4)},
+        ("fr-it", "dynamic-lap-s500", 0.7): {"fr": mask(0, 1, 2), "it": mask(7, 8, 9)},
+    }
+    for run_ in model_runs(STUDY):
+        for name, each in masks[run_.scope, run_.method, run_.sparsity].items():
+            each.save(mask_file(tmp_path / run_.folder, name))
+    found = run("masks", tmp_path)
+    overlaps = {
+        (row["scope"], row["method"], row["language_a"], row["language_b"], row["level"], row["level_b"]): row["iou"]
+        for row in found["overlaps"]
+    }
+    assert len(overlaps) == len(found["overlaps"])
+    assert overlaps == {
+        ("each", "imp", "en", "en", 0.5, 0.7): 3 / 5,
+        ("each", "imp", "fr", "fr", 0.5, 0.7): 2 / 6,
+        ("each", "imp", "it", "it", 0.5, 0.7): 3 / 5,
+        ("each", "imp", "en", "fr", 0.5, 0.5): 2 / 8,
+        ("each", "imp", "en", "it", 0.5, 0.5): 0.0,
+        ("each", "imp", "fr", "it", 0.5, 0.5): 3 / 7,
+        ("each", "imp", "en", "fr", 0.7, 0.7): 2 / 4,
+        ("each", "imp", "en", "it", 0.7, 0.7): 0.0,
+        ("each", "imp", "fr", "it", 0.7, 0.7): 0.0,
+        ("all", "lap", "all", "all", 0.5, 0.7): 3 / 5,
+        ("all", "dynamic-lap-s500", "en", "fr", 0.7, 0.7): 2 / 4,
+        ("all", "dynamic-lap-s500", "en", "it", 0.7, 0.7): 1 / 5,
+        ("all", "dynamic-lap-s500", "fr", "it", 0.7, 0.7): 2 / 4,
+        ("fr-it", "dynamic-lap-s500", "fr", "it", 0.7, 0.7): 0.0,
+    }
+    english = [row for row in found["matrices"] if (row["method"], row["language"]) == ("imp", "en")]
+    assert [(row["level"], row["matrix"], row["weights"], row["sparsity"]) for row in english] == [
+        (0.5, "first", 4, 0.0),
+        (0.5, "second", 6, pytest.approx(5 / 6)),
+        (0.7, "first", 4, 0.25),
+        (0.7, "second", 6, 1.0),
+    ]
+
+
+def test_sizes_say_what_masks_keep(tmp_path):
+    model = build_model(PLAIN, TOKENS)
+    for run_ in model_runs(STUDY):
+        save_model(tmp_path / run_.folder, model, PLAIN, TOKENS)
+    pathways = ModelRun("talk", "ctc", "fr-it", 1, "dynamic-lap-s500", 0.7).folder
+    mask(0, 1, 2).save(mask_file(tmp_path / pathways, "fr"))
+    mask(2, 3, 4).save(mask_file(tmp_path / pathways, "it"))
+    sizes = run("sizes", tmp_path)
+    found = sizes[pathways]
+    assert (found["prunable"], found["kept"], found["kept_by_any"]) == (10, [3, 3], 5)
+    assert found["sparsity"] == pytest.approx(0.7)
+    files = [mask_file(tmp_path / pathways, name) for name in ("fr", "it")]
+    assert found["mask_bytes"] == sum(file.stat().st_size for file in files)
+    assert found["bytes"] == (tmp_path / pathways / "model.safetensors").stat().st_size
+    assert found["algorithmic_latency"] is None
+    assert "mask_bytes" not in sizes[ModelRun("talk", "ctc", "en", 1, "imp", 0.5).folder]

@@ -1,0 +1,256 @@
+"""The scripts around heads, one after another as the workflow runs them, on a tiny hybrid model of two languages."""
+
+import json
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import torch
+from small_models import HYBRID, TOKENS, make_batch, make_model
+from tiny import GREEDY, LM, TEXTS, TRAINING, write_corpus
+from tiny import run_script as run
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, read_tsv
+from secateur.heads import removals
+from secateur.heads.importance import IMPORTANCES, read_importance
+from secateur.heads.policies import removal_order
+from secateur.models import build_model, load_model, save_model
+from secateur.models.surgery.heads import Head, heads, masked
+from secateur.pruning.engines.mask import Mask, mask_file
+
+BEAM = {"type": "beam", "beam": 3, "ctc_weight": 0.4, "lm_weight": 0.3, "length_bonus": 0.5}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder)
+    save_model(folder / "model", make_model(HYBRID), HYBRID, TOKENS)
+    torch.manual_seed(0)
+    save_model(folder / "lm", build_model(LM, TOKENS), LM, TOKENS)
+    run("head_importance", *model_of(folder), *data_of(folder), "--again", 5, "--output", folder / "importance.tsv")
+    run("head_times", *model_of(folder), *data_of(folder), "--repeats", 2, "--output", folder / "times.json")
+    return folder
+
+
+def model_of(corpus):
+    return "--model", corpus / "model", "--tokens", corpus / "tokens.txt", "--device", "cpu"
+
+
+def data_of(corpus, split="dev"):
+    folders = ([corpus / kind / language / split for language in TEXTS] for kind in ("data", "features"))
+    data, features = folders
+    return "--data", *data, "--features", *features
+
+
+def prune(corpus, output, *arguments):
+    given = ("--model", corpus / "model", "--importances", corpus / "importance.tsv", "--output", output)
+    return run("prune_heads", *given, *arguments)
+
+
+def test_one_file_has_every_importance(corpus, tmp_path):
+    rows = read_tsv(corpus / "importance.tsv")
+    assert list(rows[0]) == ["block", "layer", "head", "importance", "value"]
+    present = heads(load_model(corpus / "model").model)
+    for importance in IMPORTANCES:
+        assert list(read_importance(corpus / "importance.tsv", importance)) == present
+    given = (*model_of(corpus), *data_of(corpus))
+    record = run("head_importance", *given, "--utterances", 2, "--output", tmp_path / "i.tsv")
+    assert record["utterances"] == {"en": 2, "fr": 2}
+    assert {row["importance"] for row in read_tsv(tmp_path / "i.tsv")} == set(IMPORTANCES) - {"gradient-again"}
+    for batch_seconds in (0.4, 5):  # alone, and all together
+        run("head_importance", *given, "--batch-seconds", batch_seconds, "--output", tmp_path / f"{batch_seconds}.tsv")
+    alone, together = (read_importance(tmp_path / f"{seconds}.tsv", "gradient") for seconds in (0.4, 5))
+    assert alone == pytest.approx(together, rel=1e-3)
+
+
+def test_times_are_of_utterances_of_the_usual_length(corpus):
+    times = read_json(corpus / "times.json")
+    assert (times["frames"], times["steps"], times["beam"]) == (40, 4, 5)  # of 4, 3, 4, 2 and 5 tokens
+    assert {block: len(seconds) for block, seconds in times["seconds"].items()} == {
+        "encoder-self": 4,
+        "decoder-self": 3,
+        "decoder-source": 3,
+    }
+
+
+@pytest.mark.parametrize("policy", ["global", "per-layer", "by-layer", "latency-aware"])
+def test_a_share_of_the_heads_is_removed(corpus, tmp_path, policy):
+    times = ("--times", corpus / "times.json") if policy == "latency-aware" else ()
+    whole = load_model(corpus / "model").model
+    before = set()
+    for share, count in ((0, 0), (0.25, 4), (0.5, 9), (1, 17)):
+        output = tmp_path / str(share)
+        record = prune(corpus, output, "--policy", policy, "--share", share, *times)
+        assert (record["heads"], record["heads_removed"]) == (17, count)
+        removed = [Head(**head) for head in read_json(output / "removed.json")["removed"]]
+        assert before <= set(removed)
+        before = set(removed)
+        smaller = load_model(output).model
+        assert heads(smaller) == [head for head in heads(whole) if head not in removed]
+        with masked(whole, removed):
+            expected = whole(**make_batch().tensors)[0]
+        torch.testing.assert_close(smaller(**make_batch().tensors)[0], expected, rtol=1e-4, atol=1e-4)
+    assert (tmp_path / "1" / "model.safetensors").stat().st_size < (tmp_path / "0" / "model.safetensors").stat().st_size
+
+
+def test_a_model_that_would_compute_something_else_is_not_written(corpus, tmp_path, monkeypatch):
+    from secateur.models.surgery import heads as module
+
+    keep = module._keep
+    monkeypatch.setattr(module, "_keep", lambda attention, numbers: keep(attention, [n % 2 + 1 for n in numbers][:1]))
+    with pytest.raises(SecateurError, match="is off the masked one's"):
+        prune(corpus, tmp_path / "pruned", "--share", 0.2)
+    assert not (tmp_path / "pruned").exists()
+
+
+def test_importances_of_another_model_are_refused(corpus, tmp_path):
+    prune(corpus, tmp_path / "pruned", "--share", 0.2)
+    given = ("--model", tmp_path / "pruned", "--importances", corpus / "importance.tsv", "--output", tmp_path / "again")
+    with pytest.raises(SecateurError, match="is of other heads than"):
+        run("prune_heads", *given, "--share", 0.2)
+
+
+def test_a_smaller_model_goes_through_the_other_scripts(corpus, tmp_path):
+    """It is trained on, pruned further, both of weights and of heads, cut, and exported."""
+    prune(corpus, tmp_path / "pruned", "--policy", "by-layer", "--share", 0.3)  # all of layer 1, two of layer 2
+    smaller = load_model(tmp_path / "pruned")
+    assert heads(smaller.model)[0].layer == 2
+
+    def train(start, output, sparsity):
+        return run(
+            "prune", "--start", start, "--sparsity", sparsity, "--training", json.dumps(TRAINING), "--device", "cpu",
+            "--data", corpus / "data", "--features", corpus / "features", "--tokens", corpus / "tokens.txt",
+            "--languages", *TEXTS, "--output", output,
+        )  # fmt: skip
+
+    for sparsity in (0, 0.5):
+        output = tmp_path / f"trained-{sparsity}"
+        train(tmp_path / "pruned", output, sparsity)
+        trained = load_model(output)
+        assert heads(trained.model) == heads(smaller.model)
+        assert trained.config == smaller.config
+        assert not torch.equal(trained.model(**make_batch().tensors)[0], smaller.model(**make_batch().tensors)[0])
+        Mask.load(mask_file(output)).check(trained.model)
+
+    recovered = tmp_path / "trained-0"
+    run("head_importance", "--model", recovered, "--tokens", corpus / "tokens.txt", *data_of(corpus), "--device", "cpu",
+        "--output", tmp_path / "importance.tsv")  # fmt: skip
+    run("prune_heads", "--model", recovered, "--importances", tmp_path / "importance.tsv", "--share", 0.5,
+        "--output", tmp_path / "twice")  # fmt: skip
+    twice = heads(load_model(tmp_path / "twice").model)
+    assert len(twice) == len(heads(smaller.model)) - 6
+    assert set(twice) < set(heads(smaller.model))
+
+    run("export_depth", "--model", tmp_path / "twice", "--keep", 1, 3, "--output", tmp_path / "cut")
+    assert heads(load_model(tmp_path / "cut").model) == [
+        head for head in twice if head.block != "encoder-self" or head.layer != 2
+    ]
+    record = run("export_onnx", "--model", tmp_path / "cut", "--output", tmp_path / "cut.onnx")
+    assert 0 <= record["difference"] < 1e-3
+    inputs = onnxruntime.InferenceSession(tmp_path / "cut.onnx").get_inputs()
+    assert [given.name for given in inputs] == ["speech", "speech_lengths"]
+
+
+def test_one_file_has_the_sets_of_all_systems_each_once(corpus, tmp_path):
+    given = ("head_removals", "--model", corpus / "model", "--importances", corpus / "importance.tsv")
+    file = tmp_path / "removals.json"
+    systems = ["gradient/global", "gradient/latency-aware", "gradient-min-max/global", "random/by-layer"]
+    run(*given, "--times", corpus / "times.json", "--systems", *systems, "--shares", 0.3, 1, "--output", file)
+    found = read_json(file)
+    assert [(row["importance"], row["policy"], row["share"], row["heads_removed"]) for row in found["systems"]] == [
+        (*system.split("/"), share, count) for system in systems for share, count in ((0.3, 5), (1, 17))
+    ]
+    names = {(row["importance"], row["policy"], row["share"]): row["set"] for row in found["systems"]}
+    # Scaled from 0 to 1 the order is the same, and all heads are all heads.
+    assert names["gradient-min-max", "global", 0.3] == "gradient global 0.3"
+    assert names["random", "by-layer", 1] == "gradient global 1"
+    assert set(names.values()) == set(found["sets"])
+    whole = load_model(corpus / "model").model
+    for name, compacted in removals.sub_models(whole, file):
+        removed = [Head(*head) for head in found["sets"][name]["removed"]]
+        assert heads(compacted) == [head for head in heads(whole) if head not in removed]
+        assert found["sets"][name]["parameters"] == sum(parameter.numel() for parameter in compacted.parameters())
+        assert found["sets"][name]["bytes"] == 4 * found["sets"][name]["parameters"]
+    assert found["whole"]["heads"] == 17 and found["whole"]["parameters"] > found["sets"][name]["parameters"]
+
+    importances = {name: read_importance(corpus / "importance.tsv", name) for name in ("gradient", "random")}
+    order = removal_order("by-layer", importances["random"])
+    sets = found["sets"][names["random", "by-layer", 0.3]]["removed"]
+    assert [Head(*head) for head in sets] == order[:5]
+    with pytest.raises(SecateurError, match="--systems: 'gradient'; give IMPORTANCE/POLICY"):
+        run(*given, "--systems", "gradient", "--shares", 0.3, "--output", file)
+
+
+def test_all_sets_are_decoded_in_one_process_as_each_would_be_alone(corpus, tmp_path):
+    file = tmp_path / "removals.json"
+    run("head_removals", "--model", corpus / "model", "--importances", corpus / "importance.tsv", "--systems",
+        "gradient/global", "--shares", 0.4, 0.8, "--output", file)  # fmt: skip
+    data = ("--data", corpus / "data/en/dev", "--features", corpus / "features/en/dev", "--device", "cpu")
+    search = ("--search", json.dumps(BEAM | {"lm": None, "lm_weight": 0.0}))
+    run("decode", "--model", corpus / "model", *data, *search, "--heads", file, "--output", tmp_path / "all")
+    rows = read_tsv(tmp_path / "all" / "hypotheses.tsv")
+    assert [row["sub_model"] for row in rows] == ["gradient global 0.4"] * 3 + ["gradient global 0.8"] * 3
+    for share in (0.4, 0.8):
+        prune(corpus, tmp_path / "one", "--share", share)
+        run("decode", "--model", tmp_path / "one", *data, *search, "--output", tmp_path / "alone")
+        alone = [row["hypothesis"] for row in read_tsv(tmp_path / "alone" / "hypotheses.tsv")]
+        assert [row["hypothesis"] for row in rows if row["sub_model"] == f"gradient global {share:g}"] == alone
+    run("score", "--hypotheses", tmp_path / "all" / "hypotheses.tsv", "--output", tmp_path / "all")
+    assert set(read_json(tmp_path / "all" / "score.json")) == {"gradient global 0.4", "gradient global 0.8"}
+    with pytest.raises(SecateurError, match="give --layers or --heads, not both"):
+        run("decode", "--model", corpus / "model", *data, *search, "--heads", file, "--layers", file, "--output", file)
+
+
+def test_a_smaller_model_recovers_without_a_mask(corpus, tmp_path):
+    prune(corpus, tmp_path / "pruned", "--share", 0.5)
+    record = run(
+        "finetune", "--start", tmp_path / "pruned", "--training", json.dumps(TRAINING), "--device", "cpu",
+        "--data", corpus / "data", "--features", corpus / "features", "--tokens", corpus / "tokens.txt",
+        "--languages", *TEXTS, "--output", tmp_path / "recovered",
+    )  # fmt: skip
+    smaller, recovered = load_model(tmp_path / "pruned"), load_model(tmp_path / "recovered")
+    assert heads(recovered.model) == heads(smaller.model) and recovered.config == smaller.config
+    assert not (tmp_path / "recovered" / "masks").exists()
+    assert record["initial_loss"] > 0 and "dense_loss" not in record
+    assert not torch.equal(recovered.model(**make_batch().tensors)[0], smaller.model(**make_batch().tensors)[0])
+
+
+def test_systems_take_turns_and_are_compared(corpus, tmp_path):
+    prune(corpus, tmp_path / "pruned", "--share", 1)
+    systems = {
+        "whole": {"model": str(corpus / "model"), "search": BEAM | {"lm": "lm"}, "lm": str(corpus / "lm")},
+        "without": {"model": str(corpus / "model"), "search": BEAM | {"lm": None, "lm_weight": 0.0}, "lm": None},
+        "pruned": {"model": str(tmp_path / "pruned"), "search": GREEDY},
+    }
+    run(
+        "head_removals", "--model", corpus / "model", "--importances", corpus / "importance.tsv", "--systems",
+        "gradient/global", "random/by-layer", "--shares", 0.5, 1, "--output", tmp_path / "removals.json",
+    )  # fmt: skip
+    systems["sets"] = systems["without"] | {"heads": str(tmp_path / "removals.json")}
+    record = run(
+        "latency", "--systems", json.dumps(systems), "--baseline", "whole", *data_of(corpus), "--utterances", 2,
+        "--repeats", 2, "--device", "cpu", "--output", tmp_path / "latency",
+    )  # fmt: skip
+    assert (record["utterances"], record["repeats"]) == (4, 2)
+    rows = read_tsv(tmp_path / "latency" / "latency.tsv")
+    sets = ["", "gradient global 0.5", "gradient global 1", "random by-layer 0.5"]
+    assert [(row["system"], row["sub_model"]) for row in rows[::4]] == [
+        *((name, "") for name in ("whole", "without", "pruned")), *(("sets", name) for name in sets)
+    ]  # fmt: skip
+    assert len({row["utterance"] for row in rows}) == 4 and len(rows) == 4 * 7
+    found = read_json(tmp_path / "latency" / "latency.json")["systems"]
+    assert (found["whole"]["lm_s"] > 0) == (found["without"]["lm_s"] == 0) == True  # noqa: E712
+    assert found["whole"]["relative"] == [1.0, 1.0, 1.0]
+    for name, system in found.items():
+        total = sum(
+            float(row[part])
+            for row in rows
+            if f"{row['system']} {row['sub_model']}".strip() == name
+            for part in ("encoder_s", "search_s", "lm_s")
+        )
+        assert system["total_s"] == pytest.approx(total / 4)
+        low, high = system["intervals"]["total_s"]
+        assert low <= system["total_s"] <= high
+        assert system["relative"][0] == pytest.approx(system["total_s"] / found["whole"]["total_s"])

@@ -1,0 +1,284 @@
+"""The scripts that prune, train pathways and decode under a mask, on tiny models of two languages.
+
+At a learning rate of 1e-30 no weight but zero changes: what a script saves then is what it started from.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from tiny import GREEDY, PLAIN, TEXTS, TOKENS, run_script, write_corpus
+
+from secateur.core.files import read_tsv
+from secateur.models import build_model, load_model, save_model
+from secateur.pruning.engines.mask import Mask, mask_file, prunable
+from secateur.speech.data import SpeechExamples
+from secateur.speech.tokens import Tokenizer
+from secateur.training import loop as training
+
+PRUNABLE = 6 * 16 * 16  # four matrices of attention, two of the feed-forward layer
+TRAINING = tiny.TRAINING | {"learning_rate": 0.05}
+STILL = {"learning_rate": 1e-30}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    """Two languages with training and dev data, and two models that have nothing in common."""
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder)
+    for seed, name in enumerate(("start", "other")):
+        torch.manual_seed(seed)
+        model = build_model(PLAIN, TOKENS)
+        with torch.no_grad():
+            for parameter in model.parameters():  # biases of zero would not stay what they are
+                parameter += 0.2 * torch.randn_like(parameter)
+        save_model(folder / name, model, PLAIN, TOKENS)
+    return folder
+
+
+def fit(name: str, corpus: Path, output: Path, languages: list[str], *arguments: object, **changes: object) -> dict:
+    return run_script(
+        name, "--data", corpus / "data", "--features", corpus / "features", "--tokens", corpus / "tokens.txt",
+        "--training", json.dumps(TRAINING | changes), "--device", "cpu", "--output", output,
+        "--languages", *languages, *arguments,
+    )  # fmt: skip
+
+
+def state(folder: Path) -> dict[str, torch.Tensor]:
+    return load_model(folder).model.state_dict()
+
+
+def mask_of(folder: Path, flat: torch.Tensor) -> Mask:
+    """A mask over the prunable weights of a model from all its bits."""
+    model = load_model(folder).model
+    mask = Mask({name: tuple(model.get_parameter(name).shape) for name in prunable(model)}, flat)
+    assert mask.total == PRUNABLE
+    return mask
+
+
+def drawn(folder: Path, first: int, last: int) -> Mask:
+    """The `first` to `last` of all prunable weights in a random order that is always the same."""
+    flat = torch.zeros(PRUNABLE, dtype=torch.bool)
+    flat[torch.randperm(PRUNABLE, generator=torch.Generator().manual_seed(0))[first:last]] = True
+    return mask_of(folder, flat)
+
+
+def largest(folder: Path, keep: int, within: Mask | None = None) -> Mask:
+    """The greatest magnitudes of the prunable weights, by sorting."""
+    tensors = state(folder)
+    names = mask_of(folder, torch.zeros(PRUNABLE, dtype=torch.bool))
+    scores = torch.cat([tensors[name].abs().flatten() for name in names])
+    if within is not None:
+        scores[~within.flat] = -1
+    flat = torch.zeros(PRUNABLE, dtype=torch.bool)
+    flat[scores.topk(keep).indices] = True
+    return mask_of(folder, flat)
+
+
+def masked(tensors: dict[str, torch.Tensor], mask: Mask) -> dict[str, torch.Tensor]:
+    return tensors | {name: torch.where(bits, tensors[name], 0.0) for name, bits in mask.items()}
+
+
+def flat(tensors: dict[str, torch.Tensor], mask: Mask, prefix: str = "") -> torch.Tensor:
+    """What `tensors` hold for all weights of a mask, in its order."""
+    return torch.cat([tensors[prefix + name].flatten() for name in mask])
+
+
+def assert_same_bytes(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        assert found[name].numpy().tobytes() == tensor.numpy().tobytes(), name
+
+
+@torch.no_grad()
+def dev_loss(corpus: Path, tensors: dict[str, dict[str, torch.Tensor]]) -> float:
+    """Mean over the dev utterances, one by one, of the loss with the weights of their language."""
+    model, losses = load_model(corpus / "start").model, []
+    for language, weights in tensors.items():
+        folders = [(corpus / "features" / language / "dev", corpus / "data" / language / "dev")]
+        examples = SpeechExamples(folders, Tokenizer.load(corpus / "tokens.txt"))
+        model.load_state_dict(weights)
+        losses += [model(**examples.load([name]).tensors)[0].item() for name in examples.lengths]
+    assert len(losses) == sum(len(TEXTS[language]) for language in tensors)
+    return sum(losses) / len(losses)
+
+
+def dev_losses(output: Path) -> list[float]:
+    return [float(row["dev_loss"]) for row in read_tsv(output / "history.tsv")]
+
+
+def moments(output: Path, mask: Mask) -> torch.Tensor:
+    """AdamW's two moments of the weights of a mask when training ended, (2, total)."""
+    tensors = training.load_tensors(output / training.STATE / "state.safetensors")
+    return torch.stack([flat(tensors, mask, f"optimizer.{key}.") for key in ("exp_avg", "exp_avg_sq")])
+
+
+def test_a_level_of_lth_ranks_one_model_and_rewinds_to_another(corpus, tmp_path):
+    """The trained model's largest weights outside the mask before are larger than any within: they stay removed."""
+    before = drawn(corpus / "other", 0, 1000)
+    before.save(tmp_path / "before.safetensors")
+    trained = load_model(corpus / "other")
+    for name, bits in before.items():
+        trained.model.get_parameter(name).data[~bits] *= 1000
+    save_model(tmp_path / "trained", trained.model, PLAIN, TOKENS)
+
+    record = fit(
+        "prune", corpus, tmp_path / "level", ["en"], "--start", corpus / "start", "--ranked", tmp_path / "trained",
+        "--within", tmp_path / "before.safetensors", "--sparsity", 0.75, **STILL,
+    )  # fmt: skip
+    mask = Mask.load(mask_file(tmp_path / "level"))
+    assert mask == largest(tmp_path / "trained", 384, before)
+    assert mask != largest(corpus / "start", 384, before)
+    assert_same_bytes(state(tmp_path / "level"), masked(state(corpus / "start"), mask))
+    assert (record["sparsity"], record["prunable"], record["steps"]) == (0.75, PRUNABLE, 2)
+
+
+def test_a_level_of_imp_ranks_the_model_that_it_goes_on_with(corpus, tmp_path):
+    fit("prune", corpus, tmp_path, ["en", "fr"], "--start", corpus / "start", "--sparsity", 0.75)
+    mask = largest(corpus / "start", 384)
+    assert Mask.load(mask_file(tmp_path)) == mask
+    before, after = flat(state(corpus / "start"), mask), flat(state(tmp_path), mask)
+    assert torch.all(after[~mask.flat] == 0)
+    assert torch.all((after != before)[mask.flat])
+
+
+@pytest.fixture
+def seen(monkeypatch) -> list[dict[str, torch.Tensor]]:
+    """The weights at every evaluation, as training left them."""
+    seen, evaluate = [], training.evaluate
+
+    def watched(model, *rest):
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return evaluate(model, *rest)
+
+    monkeypatch.setattr(training, "evaluate", watched)
+    return seen
+
+
+def test_the_dev_loss_of_straight_through_is_that_of_the_masked_model(corpus, tmp_path, seen):
+    options = ["--sparsity", 0.75, "--adapt-every", 100, "--soft", "straight_through"]
+    fit("prune", corpus, tmp_path, ["en"], "--start", corpus / "start", *options)
+    mask = largest(corpus / "start", 384)
+    first, last = dev_losses(tmp_path)
+    assert first == pytest.approx(dev_loss(corpus, {"en": masked(seen[0], mask)}), rel=1e-5)
+    assert first != pytest.approx(dev_loss(corpus, {"en": seen[0]}), rel=1e-3), "all weights are trained"
+    assert last == pytest.approx(dev_loss(corpus, {"en": state(tmp_path)}), rel=1e-5)
+
+
+@pytest.mark.parametrize("soft", ["regrow", "straight_through"])
+@pytest.mark.parametrize("keep", [[], ["--keep-moments"]])
+def test_an_adaptation_clears_the_moments_of_pruned_weights_or_keeps_them(corpus, tmp_path, soft, keep):
+    options = ["--sparsity", 0.75, "--adapt-every", 100, "--soft", soft, *keep]
+    fit("prune", corpus, tmp_path, ["en"], "--start", corpus / "start", *options)
+    mask = Mask.load(mask_file(tmp_path))
+    assert mask.kept == 384
+    for moment in moments(tmp_path, mask):
+        assert torch.any(moment[mask.flat] != 0)
+        assert bool(torch.any(moment[~mask.flat] != 0)) == bool(keep)
+
+
+@pytest.fixture
+def pathways(corpus, tmp_path):
+    """Train pathways of two disjoint masks, at a sparsity of 0.625; 384 weights are in neither."""
+    masks = {"en": drawn(corpus / "start", 0, 576), "fr": drawn(corpus / "start", 576, 1152)}
+    for language, mask in masks.items():
+        mask.save(tmp_path / f"{language}.safetensors")
+
+    def run(*arguments: object, **changes: object) -> dict:
+        # Not in the order in which languages take turns.
+        files = [tmp_path / "fr.safetensors", tmp_path / "en.safetensors"]
+        given = ["--start", corpus / "start", "--masks", *files, *arguments]
+        return fit("pathways", corpus, tmp_path / "out", ["fr", "en"], *given, **changes)
+
+    return masks, run, tmp_path / "out"
+
+
+DYNAMIC = ["--levels", 0.625, "--interval", 2, "--adapt-every", 100]
+
+
+@pytest.mark.parametrize(("before", "trained", "other"), [(0, "en", "fr"), (1, "fr", "en")])
+def test_a_batch_trains_the_mask_of_its_own_language(corpus, pathways, before, trained, other):
+    """Languages take turns in the order of their names: in one step only one of them is trained."""
+    masks, run, output = pathways
+    record = run("--before", before, steps=1)
+    old, new = flat(state(corpus / "start"), masks["en"]), flat(state(output), masks["en"])
+    assert torch.all((new != old)[masks[trained].flat])
+    assert torch.equal(new[masks[other].flat], old[masks[other].flat])
+    assert torch.all(new[~(masks["en"] | masks["fr"]).flat] == 0)
+    assert {file.name for file in mask_file(output).parent.iterdir()} == {"en.safetensors", "fr.safetensors"}
+    assert {language: Mask.load(mask_file(output, language)) for language in masks} == masks
+    assert record["sparsity"] == {"fr": 0.625, "en": 0.625}
+
+
+@pytest.mark.parametrize("options", [[], DYNAMIC], ids=["fixed", "dynamic"])
+def test_the_dev_loss_of_pathways_is_that_of_every_language_under_its_mask(corpus, pathways, options, seen):
+    masks, run, output = pathways
+    run(*options)
+    after = {language: Mask.load(mask_file(output, language)) for language in masks}
+    assert (after == masks) == (not options)
+    first, last = dev_losses(output)
+    wanted = dev_loss(corpus, {language: masked(seen[0], mask) for language, mask in masks.items()})
+    assert first == pytest.approx(wanted, rel=1e-5)
+    wanted = dev_loss(corpus, {language: masked(state(output), mask) for language, mask in after.items()})
+    assert last == pytest.approx(wanted, rel=1e-5)
+    for wrong in (
+        {"en": seen[0], "fr": seen[0]},
+        dict.fromkeys(masks, masked(seen[0], masks["en"] | masks["fr"])),
+        {"en": masked(seen[0], masks["fr"]), "fr": masked(seen[0], masks["en"])},
+    ):
+        assert first != pytest.approx(dev_loss(corpus, wrong), rel=1e-3)
+
+
+@pytest.mark.parametrize("keep", [[], ["--keep-moments"]])
+def test_dynamic_pathways_clear_the_moments_of_weights_that_leave_all_masks_or_keep_them(pathways, keep):
+    masks, run, output = pathways
+    run(*DYNAMIC, *keep)
+    after = Mask.load(mask_file(output, "en")) | Mask.load(mask_file(output, "fr"))
+    left = (masks["en"] | masks["fr"]) & ~after
+    assert left.kept > 0, "at this learning rate weights outside the masks grow larger than some within"
+    for moment in moments(output, left):
+        assert torch.any(moment[after.flat] != 0)
+        assert bool(torch.any(moment[left.flat] != 0)) == bool(keep)
+
+
+def test_decoding_runs_the_model_under_the_mask(corpus, tmp_path):
+    """A mask that removes all prunable weights gives what a model without them gives, and nothing else does."""
+    nothing = drawn(corpus / "start", 0, 0)
+    nothing.save(tmp_path / "nothing.safetensors")
+    model = load_model(corpus / "start").model
+    nothing.apply_(model)
+    save_model(tmp_path / "emptied", model, PLAIN, TOKENS)
+
+    def hypotheses(model: Path, *more: object) -> list[str]:
+        run_script(
+            "decode", "--model", model, "--data", corpus / "data" / "en" / "dev", "--search", json.dumps(GREEDY),
+            "--features", corpus / "features" / "en" / "dev", "--device", "cpu", "--output", tmp_path / "out", *more,
+        )  # fmt: skip
+        return [row["hypothesis"] for row in read_tsv(tmp_path / "out" / "hypotheses.tsv")]
+
+    pruned = hypotheses(corpus / "start", "--mask", tmp_path / "nothing.safetensors")
+    assert pruned == hypotheses(tmp_path / "emptied")
+    assert pruned != hypotheses(corpus / "start")
+
+
+def test_late_regularisers_start_from_the_dense_weights_and_record_the_jump(corpus, tmp_path):
+    intermediate = {"layers": [1], "weight": 0.5}
+    config = PLAIN | {"encoder": PLAIN["encoder"] | {"layers": 2}}
+    torch.manual_seed(0)
+    model = build_model(config, TOKENS)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    save_model(tmp_path / "dense", model, config, TOKENS)
+    record = fit(
+        "finetune", corpus, tmp_path / "late", ["en", "fr"], "--start", tmp_path / "dense",
+        "--intermediate-ctc", json.dumps(intermediate), "--stochastic-depth", 0.4, "--rise", 2, **STILL,
+    )  # fmt: skip
+    assert_same_bytes(state(tmp_path / "late"), state(tmp_path / "dense"))
+    late = load_model(tmp_path / "late")
+    assert (late.config["intermediate_ctc"], late.config["stochastic_depth"]) == (intermediate, 0.4)
+    # A rate of 1e-30 changes nothing, so the loss at the end is that before the first step, by the last layer alone.
+    assert dev_losses(tmp_path / "late")[-1] == pytest.approx(record["initial_loss"])
+    assert record["initial_loss"] != pytest.approx(record["regularised_loss"], rel=1e-3)

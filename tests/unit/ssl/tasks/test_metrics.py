@@ -1,0 +1,125 @@
+"""Equal error rate, term-weighted value and diarization error rate against numbers worked out by hand."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from secateur.core.errors import SecateurError
+from secateur.ssl.tasks import metrics
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    monkeypatch.setattr(metrics, "RESAMPLES", 200)
+
+
+def eer(scores, match):
+    names = [f"clip{place}" for place in range(len(scores))]
+    return metrics.equal_error_rate(scores, match, names, [f"other {name}" for name in names])
+
+
+def test_an_equal_error_rate_by_hand():
+    # Above 0.5: two of three matches (miss 1/3) and one of three mismatches (false alarm 1/3).
+    assert eer([0.9, 0.8, 0.4, 0.6, 0.2, 0.1], [1, 1, 1, 0, 0, 0]).value == pytest.approx(100 / 3)
+    assert eer([0.9, 0.8, 0.2, 0.1], [1, 1, 0, 0]).value == 0.0
+    assert eer([0.1, 0.2, 0.8, 0.9], [1, 1, 0, 0]).value == 100.0
+
+
+def test_between_two_thresholds_the_equal_error_rate_is_interpolated():
+    # Thresholds give (miss, false alarm) = (1, 0), (1/2, 0), (1/2, 1/3), (0, 1/3), …: the line from (1/2, 1/3) to
+    # (0, 1/3) has both rates at 1/3.
+    assert eer([0.9, 0.7, 0.8, 0.2, 0.1], [1, 1, 0, 0, 0]).value == pytest.approx(100 / 3)
+
+
+def test_equal_scores_cannot_be_told_apart():
+    assert eer([0.5] * 6, [1, 0, 1, 0, 1, 0]).value == pytest.approx(50.0)
+
+
+def test_an_equal_error_rate_does_not_depend_on_the_order_or_scale_of_scores():
+    generator = np.random.default_rng(3)
+    match = generator.random(200) < 0.4
+    scores = generator.normal(size=200) + match
+    order = generator.permutation(200)
+    value = eer(scores, match).value
+    assert eer(scores[order], match[order]).value == pytest.approx(value)
+    assert eer(5 * scores - 3, match).value == pytest.approx(value)
+    # The area where miss and false alarm are closest, over all thresholds, brackets it.
+    rates = [((scores[match] < t).mean(), (scores[~match] >= t).mean()) for t in np.sort(scores)]
+    assert min(max(pair) for pair in rates) >= value / 100 >= max(min(pair) for pair in rates)
+
+
+def test_clips_are_resampled_and_not_trials():
+    """The trials of one clip come and go together, which makes the interval wider than one of independent trials."""
+    pairs = [(a, b) for a in range(40) for b in range(a)]
+    voices = np.arange(40) % 4
+    offset = np.random.default_rng(0).normal(size=40)  # a clip is good or bad in all of its trials
+    match = [voices[a] == voices[b] for a, b in pairs]
+    scores = [match_ + offset[a] + offset[b] for (a, b), match_ in zip(pairs, match, strict=True)]
+    names = [[f"{clip}" for clip in side] for side in zip(*pairs, strict=True)]
+    dependent = metrics.equal_error_rate(scores, match, *names)
+    scores, match = np.array(scores), np.array(match)
+    generator = np.random.default_rng(1)
+    draws = [generator.integers(0, len(scores), len(scores)) for _ in range(100)]
+    metrics.RESAMPLES = 1
+    low, high = np.percentile([eer(scores[draw], match[draw]).value for draw in draws], [2.5, 97.5])
+    assert dependent.high - dependent.low > 1.3 * (high - low)
+    assert dependent.low < dependent.value < dependent.high
+
+
+def test_trials_of_one_kind_are_refused():
+    with pytest.raises(SecateurError, match="both kinds"):
+        eer([0.1, 0.2], [1, 1])
+
+
+def test_a_maximum_term_weighted_value_by_hand():
+    assert pytest.approx(12.49) == metrics.FALSE_ALARM_WEIGHT
+    scores = np.array([[0.9, 0.5, 0.3, 0.1], [0.8, 0.7, 0.2, 0.1]])
+    match = np.array([[1, 1, 0, 0], [0, 1, 0, 0]], bool)
+    # θ = 0.9: hits 1 of 2 and 0 of 1 -> 1 − mean(0.5, 1) = 0.25; θ = 0.8: a false alarm in the second query, 1 of 3,
+    # costs 12.49 / 3 / 2. Below, false alarms stay. So the best is 0.25.
+    assert metrics.maximum_term_weighted_value(scores, match).value == pytest.approx(25.0)
+    perfect = np.where(match, 1.0, 0.0)
+    assert metrics.maximum_term_weighted_value(perfect, match).value == pytest.approx(100.0)
+
+
+def test_a_search_that_finds_nothing_has_no_value_and_pairs_that_are_not_judged_do_not_count():
+    match = np.array([[1, 0, 0]], bool)
+    assert metrics.maximum_term_weighted_value(np.array([[0.1, 0.9, 0.8]]), match).value == 0.0
+    judged = np.array([[1, 0, 1]], bool)
+    scores = np.array([[0.85, 0.9, 0.8]])
+    assert metrics.maximum_term_weighted_value(scores, match, judged).value == pytest.approx(100.0)
+
+
+def test_a_query_that_occurs_everywhere_is_refused():
+    with pytest.raises(SecateurError, match="in no document, or in all"):
+        metrics.maximum_term_weighted_value(np.array([[0.1, 0.2]]), np.array([[1, 1]], bool))
+
+
+def test_diarization_errors_by_hand():
+    reference = np.array([[1, 0], [1, 0], [1, 1], [0, 1], [0, 0]])
+    assert metrics.diarization_errors(reference, reference) == (0, 5)
+    assert metrics.diarization_errors(reference, reference[:, ::-1]) == (0, 5), "the names of speakers do not matter"
+    # Frame 2 misses one of two, frame 3 is the wrong speaker, frame 4 a false alarm.
+    guess = np.array([[1, 0], [1, 0], [1, 0], [1, 0], [1, 0]])
+    assert metrics.diarization_errors(reference, guess) == (3, 5)
+    assert metrics.diarization_errors(reference, np.zeros_like(reference)) == (5, 5)
+
+
+def test_diarization_errors_are_missed_false_and_confused_speech_under_the_best_assignment():
+    generator = np.random.default_rng(1)
+    reference, guess = generator.random((2, 300, 2)) < 0.5
+
+    def total(guess):
+        missed = np.maximum(reference.sum(1) - guess.sum(1), 0).sum()
+        false = np.maximum(guess.sum(1) - reference.sum(1), 0).sum()
+        confused = (np.minimum(reference.sum(1), guess.sum(1)) - (reference & guess).sum(1)).sum()
+        return missed + false + confused
+
+    expected = min(total(guess[:, list(order)]) for order in permutations(range(2)))
+    assert metrics.diarization_errors(reference, guess) == (expected, reference.sum())
+
+
+def test_accuracy_is_a_percentage_with_an_interval():
+    value = metrics.accuracy([True] * 30 + [False] * 10)
+    assert value.value == 75.0 and 55 < value.low < 75 < value.high < 92

@@ -1,0 +1,564 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from secateur.core.errors import SecateurError
+from secateur.models import build_model
+from secateur.study import config as configuration
+from secateur.study.config import complete
+from secateur.study.runs import decodings
+
+ROOT = Path(__file__).resolve().parents[3]
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.fixture(autouse=True)
+def flashlight(monkeypatch):
+    """Whether flashlight-text is installed: pretend that it is, also where Python is too new for it."""
+    found = {"flashlight": True}
+    monkeypatch.setattr(configuration, "find_spec", found.get)
+    return found
+
+
+def merged(base: dict, over: dict) -> dict:
+    """As Snakemake lays a study over config.yaml: mappings are merged, everything else replaced."""
+    result = copy.deepcopy(base)
+    for key, value in over.items():
+        nested = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if nested else value
+    return result
+
+
+@pytest.mark.parametrize("study", sorted((ROOT / "workflow" / "studies").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_is_valid_and_named_like_its_file(study):
+    config = complete(merged(DEFAULT, yaml.safe_load(study.read_text())), SCHEMA)
+    assert config["study"] == study.stem
+
+
+def test_defaults_are_filled_in_at_every_depth():
+    config = complete(DEFAULT, SCHEMA)
+    assert config["training"]["text"]["specaug"]["frequency_masks"] == 2
+    assert config["models"]["ctc"]["encoder"]["attention_dropout"] == 0.0
+    assert config["corpora"]["asterisk"]["test_utterances"] == 100
+    assert config["searches"]["beam"]["length_bonus"] == 0.0
+    assert "length_bonus" not in DEFAULT["searches"]["beam"], "the caller's configuration must stay as it is"
+
+
+RNNT = {"type": "rnnt", "training": "acoustic", "encoder": {"type": "emformer", "layers": 2, "dim": 64}}
+
+MISTAKES = {
+    "unknown key": ({"seed": 1}, "seed: unknown key (did you mean 'seeds'?); allowed: "),
+    "unknown key below": (
+        {"features": {"bins": 80}},
+        "features.bins: unknown key (did you mean 'mel_bins'?); allowed: mel_bins, speeds",
+    ),
+    "unknown key of a corpus": (
+        {"corpora": {"asterisk": {"langages": []}}},
+        "corpora.asterisk.langages: unknown key (did you mean 'languages'?)",
+    ),
+    "key of another recipe": ({"corpora": {"asterisk": {"voices": ["f1"]}}}, "corpora.asterisk.voices: unknown key"),
+    "wrong type": ({"seeds": 3}, "seeds: 3 is of the wrong type; allowed: array"),
+    "wrong type below": (
+        {"training": {"acoustic": {"steps": "many"}}},
+        "training.acoustic.steps: 'many' is of the wrong type; allowed: integer",
+    ),
+    "out of range": ({"models": {"ctc": {"stochastic_depth": 1.0}}}, "models.ctc.stochastic_depth: 1.0; allowed: < 1"),
+    "too small": ({"features": {"mel_bins": 4}}, "features.mel_bins: 4; allowed: ≥ 10"),
+    "not one of": (
+        {"training": {"acoustic": {"schedule": "cosin"}}},
+        "training.acoustic.schedule: 'cosin' (did you mean 'cosine'?); allowed: noam, linear, cosine, constant",
+    ),
+    "bad name": ({"study": "My study"}, "study: 'My study'; allowed: lower-case letters, digits and inner hyphens"),
+    "unknown recipe": ({"corpora": {"asterisk": {"recipe": "asterix"}}}, "corpora.asterisk.recipe: 'asterix' (did you"),
+    "language that the recipe lacks": ({"corpora": {"asterisk": {"languages": ["en", "nl"]}}}, "'nl'"),
+    "scope that the corpus lacks": (
+        {"dense": [{"corpus": "asterisk", "model": "ctc", "scopes": ["it"]}]},
+        "dense[0].scopes: 'it' is not in corpora.asterisk.languages; allowed: en, fr",
+    ),
+    "no such model": (
+        {"dense": [{"corpus": "asterisk", "model": "ctcc"}]},
+        "dense[0].model: 'ctcc' is not in models (did you mean 'ctc'?); allowed: ctc",
+    ),
+    "no such corpus": ({"dense": [{"corpus": "mls", "model": "ctc"}]}, "dense[0].corpus: 'mls' is not in corpora"),
+    "no such training": ({"models": {"ctc": {"training": "x"}}}, "models.ctc.training: 'x' is not in training"),
+    "no such search": ({"decode": {"searches": ["gredy"]}}, "decode.searches: 'gredy' is not in searches (did you"),
+    "no such split": (
+        {"decode": {"splits": ["tests"]}},
+        "decode.splits: 'tests' is not in the splits of any corpus in `dense` (did you mean 'test'?)",
+    ),
+    "corpus from nowhere": (
+        {"corpora": {"mls": {"recipe": "mls", "languages": ["fr"]}}},
+        "corpora.mls.root: null, and so is url; allowed: the folder of the corpus",
+    ),
+    "text that is not there": (
+        {"language_models": {"char-lm": {"text": {"en": "no/such.txt"}}}},
+        "language_models.char-lm.text.en: 'no/such.txt' is no file",
+    ),
+    "text without a language": (
+        {"language_models": {"char-lm": {"text": "README.md"}}},
+        "language_models.char-lm.text: 'README.md' is of the wrong type; allowed: object or null",
+    ),
+    "no such language model": ({"searches": {"beam-lm": {"lm": "big"}}}, "searches.beam-lm.lm: 'big' is not in"),
+    "beam wider than the list of pieces": (
+        {"tokens": {"type": "bpe", "size": 20}, "searches": {"beam": {"beam": 23}}},
+        "searches.beam.beam: 23; allowed: at most the tokens besides blank, 22",
+    ),
+    "unknown search": ({"searches": {"beam": {"type": "bean"}}}, "searches.beam: type 'bean' is unknown (did you mean"),
+    "key of another search": ({"searches": {"greedy": {"beam": 5}}}, "searches.greedy.beam: unknown key"),
+    "intermediate layer beyond the encoder": (
+        {"models": {"ctc": {"intermediate_ctc": {"layers": [2, 9]}}}},
+        "models.ctc.intermediate_ctc.layers: 9 is not below the encoder's last layer; allowed: 1 to ",
+    ),
+    "heads that do not divide": ({"models": {"ctc": {"encoder": {"heads": 5}}}}, "models.ctc.encoder.heads: 5 heads"),
+    "even kernel": ({"models": {"ctc": {"encoder": {"kernel": 8}}}}, "models.ctc.encoder.kernel: 8 is even"),
+    "heads of the language model": ({"language_models": {"char-lm": {"heads": 7}}}, "language_models.char-lm.heads: 7"),
+    "search that does not fit the model": (
+        {
+            "searches": {"t": {"type": "transducer_greedy"}},
+            "dense": [{"corpus": "asterisk", "model": "ctc", "searches": ["t"]}],
+        },
+        "dense[0].searches: 't' does not fit models of type ctc; allowed: greedy, beam, beam-lm, lexicon",
+    ),
+    "emformer without stacking": (
+        {
+            "models": {"r": RNNT | {"input": "conv2d"}},
+            "dense": [{"corpus": "asterisk", "model": "r", "searches": ["t"]}],
+            "searches": {"t": {"type": "transducer_greedy"}},
+        },
+        "models.r.input: 'conv2d'; allowed with an emformer: stack",
+    ),
+    "key of another encoder": (
+        {"models": {"r": RNNT | {"encoder": RNNT["encoder"] | {"kernel": 15}}}},
+        "models.r.encoder.kernel: unknown key",
+    ),
+    "speeds without 1": ({"features": {"speeds": [0.9]}}, "features.speeds: [0.9]"),
+    "missing": ({"models": {"new": {"type": "ctc", "training": "acoustic"}}}, "models.new.encoder: missing"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line_with_path_value_and_what_is_allowed(change, message):
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, change), SCHEMA)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1, str(caught.value)
+
+
+PRUNE = {
+    "training": {"retrain": {"steps": 40, "learning_rate": 1.0e-4, "average_best": 0}},
+    "pruning": {"p": {"levels": [0.5, 0.7], "training": "retrain", "adapt_every": 10}},
+}
+PATHWAYS = {"model": "ctc", "schedule": "p", "pathways": [{"start": [["lth", 0.7]]}]}
+
+
+def test_pruning_is_about_all_corpora_and_languages_that_its_model_is_trained_on():
+    corpora = {
+        "other": {"recipe": "espeak", "languages": ["it", "nl"]},
+        "one": {"recipe": "espeak", "languages": ["en"]},
+    }
+    dense = [{"corpus": name, "model": "ctc"} for name in ("asterisk", "other", "one")]
+    dense.append({"corpus": "other", "model": "ctc-small", "scopes": ["each"]})
+    prune = [PATHWAYS, PATHWAYS | {"model": "ctc-small"}]
+    config = complete(merged(DEFAULT, PRUNE | {"corpora": corpora, "dense": dense, "prune": prune}), SCHEMA)
+    assert [(entry["corpus"], entry["model"]) for entry in config["prune"]] == [
+        ("asterisk", "ctc"), ("other", "ctc"), ("one", "ctc")
+    ]  # fmt: skip
+    assert [[part["languages"] for part in entry["pathways"]] for entry in config["prune"]] == [
+        [["en", "fr"]], [["it", "nl"]], []
+    ]  # fmt: skip
+
+
+PRUNING_MISTAKES = {
+    "not dense": ({"corpus": "asterisk", "model": "ctc-small"}, "prune[0].model: 'ctc-small' is not in `dense` with"),
+    "no such schedule": ({"schedule": "q"}, "prune[0].schedule: 'q' is not in pruning; allowed: p"),
+    "no such level": ({"pathways": [{"start": [["lth", 0.6]]}]}, "prune[0].pathways[0].start: 0.6 is no level of"),
+    "one language": ({"pathways": [{"languages": ["en"], "start": [["lth", 0.7]]}]}, "prune[0].pathways[0].languages"),
+    "no such language": (
+        {"pathways": [{"languages": ["en", "nl"], "start": [["lth", 0.7]]}]},
+        "prune[0].pathways[0].languages: 'nl' is not in corpora.asterisk.languages; allowed: en, fr",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), PRUNING_MISTAKES.values(), ids=PRUNING_MISTAKES)
+def test_a_mistake_in_pruning(change, message):
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, PRUNE | {"prune": [PATHWAYS | change]}), SCHEMA)
+    assert message in str(caught.value)
+
+
+def test_a_second_entry_for_a_model_is_a_variant():
+    with pytest.raises(SecateurError, match=r"prune\[1\]: a second entry for model 'ctc' of 'asterisk'; allowed: one"):
+        complete(merged(DEFAULT, PRUNE | {"prune": [PATHWAYS, PATHWAYS]}), SCHEMA)
+    config = complete(merged(DEFAULT, PRUNE | {"prune": [PATHWAYS, PATHWAYS | {"variant": "other"}]}), SCHEMA)
+    methods = {decoding.run.method for decoding in decodings(config)}
+    assert methods >= {"pathways-lth-s700", "pathways-lth-s700+other"}
+
+
+def test_corpora_may_have_different_splits():
+    new = {"recipe": "librispeech", "languages": ["en"], "url": "http://localhost/{part}.tar.gz"}
+    change = {
+        "corpora": {"libri": new},
+        "dense": [{"corpus": name, "model": "ctc"} for name in ("asterisk", "libri")],
+        "decode": {"splits": ["test", "test-other"]},
+    }
+    config = complete(merged(DEFAULT, change), SCHEMA)
+    decoded = {(decoding.run.corpus, decoding.split) for decoding in decodings(config)}
+    assert decoded == {("asterisk", "test"), ("libri", "test-other")}
+
+
+def test_all_mistakes_are_reported_at_once():
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, {"seeds": 3, "features": {"bins": 80}}), SCHEMA)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_where_flashlight_has_no_build_the_study_goes_on_without_its_search(flashlight, monkeypatch, caplog):
+    flashlight.clear()
+    monkeypatch.setattr(configuration.sys, "version_info", (3, 13, 1))
+    config = complete(DEFAULT, SCHEMA)
+    assert config["decode"]["searches"] == ["greedy", "beam", "beam-lm"]
+    assert {decoding.search for decoding in decodings(config)} == {"greedy", "beam", "beam-lm", "beam-lm-small"}
+    assert caplog.messages == [
+        "searches.lexicon is left out: it needs flashlight-text, which has no build for Python 3.13; use Python 3.11 "
+        "or 3.12 (make PYTHON=python3.12)"
+    ]
+    with pytest.raises(SecateurError, match=r"searches.lexicon: needs flashlight-text, which has no build"):
+        complete(merged(DEFAULT, {"decode": {"searches": ["lexicon"]}, "prune": []}), SCHEMA)
+
+
+def test_a_lexicon_search_needs_flashlight_only_where_it_is_used(flashlight, monkeypatch):
+    flashlight.clear()
+    monkeypatch.setattr(configuration.sys, "version_info", (3, 11, 2))
+    searches = {"searches": {"words": {"type": "lexicon"}}, "decode": {"searches": ["greedy"]}}
+    searches["dense"] = [{"corpus": "asterisk", "model": "ctc"}]
+    complete(merged(DEFAULT, searches), SCHEMA)
+    used = merged(DEFAULT, searches | {"decode": {"searches": ["greedy", "words"]}})
+    with pytest.raises(SecateurError, match=r"^searches.words: .* is not installed; install it"):
+        complete(used, SCHEMA)
+
+
+def test_a_transducer_is_configured_and_built():
+    search = {"searches": {"stream": {"type": "transducer_greedy", "streaming": True}}, "models": {"r": RNNT}}
+    entry = {"dense": [{"corpus": "asterisk", "model": "r", "searches": ["stream"]}]}
+    config = complete(merged(DEFAULT, search | entry), SCHEMA)
+    assert {decoding.search for decoding in decodings(config)} == {"stream"}
+    model = build_model(config["models"]["r"] | {"features": 80}, ["<blank>", "<unk>", "<space>", "a", "<sos/eos>"])
+    assert model.algorithmic_latency == pytest.approx((4 + 1) * 4 * 0.01)
+
+
+ENCODER = {"type": "transformer", "layers": 6, "dim": 32, "heads": 2, "ffn": 64}
+PLAIN = {"type": "ctc", "training": "acoustic", "encoder": ENCODER}
+LATE = {"model": "deep-plain", "variants": [{"name": "both", "training": "late"}]}
+LAYERS = {
+    "models": {
+        "deep": PLAIN | {"intermediate_ctc": {"layers": [2, 4]}, "stochastic_depth": 0.2},
+        "deep-plain": PLAIN,
+    },
+    "training": {"late": {"steps": 10, "learning_rate": 1.0e-3}},
+    "dense": [
+        {"corpus": "asterisk", "model": "ctc"},
+        {"corpus": "asterisk", "model": "ctc-small", "scopes": ["each"]},
+        {"corpus": "asterisk", "model": "deep", "searches": ["greedy"]},
+        {"corpus": "asterisk", "model": "deep-plain", "searches": ["greedy"]},
+    ],
+    "layers": [],
+    "regularise": [LATE],
+}
+
+
+def test_a_depth_that_is_trained_alone_is_a_model_of_its_own():
+    config = complete(merged(DEFAULT, LAYERS | {"layers": [{"model": "deep", "trained": [4, 2]}]}), SCHEMA)
+    (entry,) = config["layers"]
+    assert (entry["corpus"], entry["depths"]) == ("asterisk", [5, 4, 3, 2, 1])
+    whole, smaller = config["models"]["deep"], config["models"]["deep-depth4"]
+    assert whole["intermediate_ctc"]["layers"] == [2, 4] and whole["encoder"]["layers"] == 6
+    # 2 and 4 of 6 layers are 4/3 and 8/3 of 4
+    assert smaller["intermediate_ctc"]["layers"] == [1, 3] and smaller["encoder"]["layers"] == 4
+    assert config["models"]["deep-depth2"]["intermediate_ctc"]["layers"] == [1]
+    assert {key: smaller[key] for key in ("training", "stochastic_depth", "stack")} == {
+        key: whole[key] for key in ("training", "stochastic_depth", "stack")
+    }
+    trained = [entry for entry in config["dense"] if entry["model"].startswith("deep-depth")]
+    assert [(entry["model"], entry["scopes"], entry["searches"]) for entry in trained] == [
+        (f"deep-depth{depth}", ["all"], ["greedy"]) for depth in (4, 2)
+    ]
+
+
+def test_an_entry_of_heads_for_all_corpora_leaves_out_what_one_lacks():
+    config = complete(DEFAULT, SCHEMA)
+    ctc, hybrid = config["heads"]
+    assert ctc["lms"] == ["beam", "beam-lm-small", "beam-lm"] and ctc["latency"]["searches"] == ["greedy"]
+    assert ctc["recovery"] == {"training": "recover", "policies": ["global"], "shares": [0.5]}
+    assert ctc["combine"] == {"depth": 4, "strategy": "greedy", "policy": "global", "share": 0.5, "recovery": False}
+    assert hybrid["latency"]["searches"] == ["greedy", "beam"] and hybrid["recovery"] is None
+    other = {"dense": [{"corpus": "asterisk", "model": "ctc", "searches": ["greedy"]}], "layers": []}
+    (ctc,) = complete(merged(DEFAULT, other | {"prune": [], "regularise": []}), SCHEMA)["heads"]
+    assert (ctc["lms"], ctc["combine"]) == ([], None)
+
+
+HEADS = {"model": "ctc", "corpus": "asterisk"}
+HEAD_MISTAKES = {
+    "no such model": ([{"model": "cct"}], "heads[0].model: 'cct' is not in models (did you mean 'ctc'?)"),
+    "no such corpus": ([HEADS | {"corpus": "asterix"}], "heads[0].corpus: 'asterix' is not in corpora (did you mean"),
+    "not all languages": (
+        [HEADS | {"model": "ctc-small"}],
+        "heads[0].model: 'ctc-small' is not in `dense` with scope `all`; train it",
+    ),
+    "twice": ([HEADS, HEADS], "heads[1]: a second entry for model 'ctc'; allowed: one"),
+    "no such policy": ([HEADS | {"policies": ["globl"]}], "heads[0].policies[0]: 'globl' (did you mean 'global'?)"),
+    "no such importance": (
+        [HEADS | {"importances": ["gradent"]}],
+        "importances[0]: 'gradent' (did you mean 'gradient'",
+    ),
+    "nothing removed": ([HEADS | {"shares": [0.0]}], "heads[0].shares[0]: 0.0; allowed: > 0"),
+    "how often again": (
+        [HEADS | {"importances": ["gradient-again"]}],
+        "heads[0].again: null; allowed with gradient-again: heads to remove before they are estimated again",
+    ),
+    "another search": (
+        [{"model": "hybrid", "searches": ["beam"]}],
+        "heads[0].searches: 'beam' is not a search of the whole model, smaller ones are compared with it; allowed: gr",
+    ),
+    "time of a lexicon": (
+        [HEADS | {"latency": {"searches": ["lexicon"]}}],
+        "heads[0].latency.searches: 'lexicon'; allowed: searches without a lexicon",
+    ),
+    "time of nothing": (
+        [HEADS | {"latency": {"searches": ["beeam"]}}],
+        "heads[0].latency.searches: 'beeam' is not in searches (did you mean 'beam'?)",
+    ),
+    "no such LM": ([HEADS | {"lms": ["beam", "beamlm"]}], "heads[0].lms: 'beamlm' is not in searches (did you mean"),
+    "none without": (
+        [HEADS | {"lms": ["beam-lm", "beam-lm-small"]}],
+        "heads[0].lms: beam-lm, beam-lm-small; allowed: one search without a language model, and some with one",
+    ),
+    "nothing to compare": ([HEADS | {"lms": ["beam"]}], "heads[0].lms: beam; allowed: one search without"),
+    "another kind of search": (
+        [HEADS | {"lms": ["greedy", "beam-lm"]}],
+        "heads[0].lms: greedy, beam-lm; allowed: searches of one type, to compare language models",
+    ),
+    "no such recipe": (
+        [HEADS | {"recovery": {"training": "lat"}}],
+        "heads[0].recovery.training: 'lat' is not in training (did you mean 'late'?)",
+    ),
+    "recovers what is not removed": (
+        [HEADS | {"recovery": {"training": "late", "shares": [0.3]}}],
+        "heads[0].recovery.shares: 0.3 is not among the shares; allowed: 0.25, 0.5, 0.75, 1",
+    ),
+    "share without a folder": (
+        [HEADS | {"shares": [0.3333], "recovery": {"training": "late", "shares": [0.3333]}}],
+        "heads[0].recovery.shares: 0.3333; allowed: shares in three decimals",
+    ),
+    "recovers by another policy": (
+        [HEADS | {"policies": ["by-layer"], "recovery": {"training": "late"}}],
+        "heads[0].recovery.policies: 'global' is not among the policies; allowed: by-layer",
+    ),
+    "no layers": (
+        [{"model": "hybrid", "corpus": "asterisk", "combine": {"depth": 2}}],
+        "heads[0].combine: 'hybrid' has no entry in `layers`, which says how its layers are chosen; make one",
+    ),
+    "no such depth": (
+        [HEADS | {"combine": {"depth": 6}}],
+        "heads[0].combine.depth: 6 is not among the depths of its entry in `layers`; allowed: 5, 4, 3, 2, 1",
+    ),
+    "nothing to recover by": (
+        [HEADS | {"combine": {"depth": 4, "recovery": True}}],
+        "heads[0].combine.recovery: true; allowed without `recovery` of the entry, which says how to train: false",
+    ),
+}
+
+
+@pytest.mark.parametrize(("heads", "message"), HEAD_MISTAKES.values(), ids=HEAD_MISTAKES)
+def test_a_mistake_about_heads_is_one_line(heads, message):
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, {"heads": heads}), SCHEMA)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1, str(caught.value)
+
+
+LAYER_MISTAKES = {
+    "no such model": (
+        {"layers": [{"model": "deeep"}]},
+        "layers[0].model: 'deeep' is not in models (did you mean 'deep'",
+    ),
+    "not all languages": (
+        {"layers": [{"model": "ctc-small", "corpus": "asterisk"}]},
+        "layers[0].model: 'ctc-small' is not in `dense` with scope `all`; train it",
+    ),
+    "too deep": ({"layers": [{"model": "deep", "depths": [6]}]}, "layers[0].depths: 6; allowed: 1 to 5"),
+    "trained at another depth": (
+        {"layers": [{"model": "deep", "depths": [4], "trained": [3]}]},
+        "layers[0].trained: 3 is not among the depths; allowed: 4",
+    ),
+    "twice": ({"layers": [{"model": "deep"}, {"model": "deep"}]}, "layers[1]: a second entry for model 'deep'"),
+    "no such variant": (
+        {"layers": [{"model": "deep-plain", "variant": "bothh"}]},
+        "layers[0].variant: 'bothh' is not in regularise of 'deep-plain' (did you mean 'both'?)",
+    ),
+    "another search": (
+        {"layers": [{"model": "deep", "searches": ["beam"]}]},
+        "layers[0].searches: 'beam' is not a search of the whole model",
+    ),
+    "no search to time": (
+        {"layers": [{"model": "ctc", "searches": ["beam-lm"]}]},
+        "layers[0].searches: ['beam-lm']; allowed: one at least without a language model",
+    ),
+    "no such strategy": ({"layers": [{"model": "deep", "strategies": ["gredy"]}]}, "'gredy' (did you mean 'greedy'?)"),
+    "late layer": (
+        {"regularise": [LATE | {"variants": [LATE["variants"][0] | {"intermediate_ctc": {"layers": [6]}}]}]},
+        "regularise[0].variants[0].intermediate_ctc.layers: 6; allowed: 1 to 5",
+    ),
+    "nothing rises": (
+        {"regularise": [LATE | {"variants": [LATE["variants"][0] | {"rise": 3}]}]},
+        "regularise[0].variants[0].rise: 3; allowed without intermediate CTC: 0",
+    ),
+    "name twice": (
+        {"regularise": [LATE | {"variants": LATE["variants"] * 2}]},
+        "regularise[0].variants[1].name: 'both' is taken",
+    ),
+    "no such recipe": (
+        {"regularise": [LATE | {"variants": [{"name": "a", "training": "lat"}]}]},
+        "regularise[0].variants[0].training: 'lat' is not in training (did you mean 'late'?)",
+    ),
+    "no scratch": (
+        {"regularise": [LATE | {"scratch": "ctc-small"}]},
+        "regularise[0].scratch: 'ctc-small' is not in `dense` with scope `all`; train it",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), LAYER_MISTAKES.values(), ids=LAYER_MISTAKES)
+def test_a_mistake_about_layers(change, message):
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, LAYERS | change), SCHEMA)
+    assert message in str(caught.value)
+
+
+STUDENT = {"name": "pruned", "type": "gates", "training": "distil", "distil": [2, 4], "sparsity": 0.8}
+UPSTREAM = {
+    "name": "one",
+    "corpus": "voices",
+    "encoder": {"model_type": "wavlm", "num_hidden_layers": 4},
+    "pretraining": {"iterations": [{"clusters": 5, "training": "pretrain"}]},
+    "students": [STUDENT],
+}
+
+
+def wavlm(**sizes):
+    return {"encoder": UPSTREAM["encoder"] | sizes}
+
+
+SSL_MISTAKES = {
+    "corpus": ({"corpus": "voice"}, "ssl[0].corpus: 'voice' is not in corpora (did you mean 'voices'?)"),
+    "language": ({"languages": ["de"]}, "ssl[0].languages: 'de' is not in corpora.voices.languages"),
+    "split": ({"splits": {"test": "tests"}}, "ssl[0].splits.test: 'tests' is not in the splits of 'voices'"),
+    "two teachers": ({"folder": "/x"}, "`folder` of a teacher, or an `encoder` to pretrain"),
+    "not pretrained": ({"pretraining": None}, "ssl[0].pretraining: allowed with `encoder`: how it is pretrained"),
+    "model type": ({"encoder": {"model_type": "whisper"}}, "ssl[0].encoder.model_type: 'whisper'; allowed: wavlm"),
+    "frame rate": (
+        wavlm(conv_stride=[5, 2, 2, 2, 2, 1, 1]),
+        "ssl[0].encoder.conv_stride: frames every 80 samples; allowed: multiples of 160",
+    ),
+    "size": (
+        wavlm(num_hidden_layer=4),
+        "ssl[0].encoder.num_hidden_layer: unknown key (did you mean 'num_hidden_layers'?)",
+    ),
+    "no layers": (wavlm(num_hidden_layers=0), "ssl[0].encoder.num_hidden_layers: 0; allowed: ≥ 1"),
+    "no list": (wavlm(conv_stride="abc"), "ssl[0].encoder.conv_stride: 'abc' is of the wrong type; allowed: array"),
+    "no number": (wavlm(conv_dim=["a"]), "ssl[0].encoder.conv_dim[0]: 'a' is of the wrong type; allowed: integer"),
+    "rate": (wavlm(hidden_dropout=1), "ssl[0].encoder.hidden_dropout: 1; allowed: < 1"),
+    "heads": (
+        wavlm(hidden_size=128, num_attention_heads=3),
+        "ssl[0].encoder.num_attention_heads: 3 does not divide hidden_size = 128",
+    ),
+    "groups": (
+        wavlm(num_conv_pos_embedding_groups=7),
+        "ssl[0].encoder.num_conv_pos_embedding_groups: 7 does not divide hidden_size = 768",
+    ),
+    "convolutions": (
+        wavlm(conv_kernel=[10, 3]),
+        "ssl[0].encoder: conv_dim has 7, conv_kernel has 2, conv_stride has 7; allowed: one value a convolution",
+    ),
+    "more than all heads": (
+        {"students": [STUDENT | {"kinds": ["heads"], "sparsity": 0.5}]},
+        "ssl[0].students[0].sparsity: 0.5; allowed: up to 0.333, when all that it may remove is gone",
+    ),
+    "recipe": (
+        {"pretraining": {"iterations": [{"clusters": 5, "training": "pretrian"}]}},
+        "ssl[0].pretraining.iterations[0].training: 'pretrian' is not in training (did you mean 'pretrain'?)",
+    ),
+    "layer of MFCCs": (
+        {"pretraining": {"iterations": [{"clusters": 5, "training": "pretrain", "layer": 1}]}},
+        "ssl[0].pretraining.iterations[0]: `layer` and `again`; allowed from the second iteration on",
+    ),
+    "type of student": ({"students": [STUDENT | {"type": "gate"}]}, "type 'gate' is unknown (did you mean 'gates'?)"),
+    "no sparsity": ({"students": [STUDENT | {"sparsity": 0}]}, "ssl[0].students[0].sparsity: 0; allowed: > 0"),
+    "all sparse": ({"students": [STUDENT | {"sparsity": 1}]}, "ssl[0].students[0].sparsity: 1; allowed: < 1"),
+    "same name": ({"students": [STUDENT, STUDENT]}, "ssl[0].students[1].name: 'pruned' is taken"),
+    "reserved name": (
+        {"students": [STUDENT | {"name": "teacher"}]},
+        "ssl[0].students[0].name: 'teacher' is the name of something else",
+    ),
+    "order": (
+        {"students": [STUDENT | {"distil": [4, 2]}]},
+        "ssl[0].students[0].distil: [4, 2]; allowed: layers in asc",
+    ),
+    "too deep": ({"students": [STUDENT | {"distil": [5]}]}, "ssl[0].students[0].distil: 5; allowed: 1 to 4"),
+    "kind of gate": ({"students": [STUDENT | {"kinds": ["head"]}]}, "'head' (did you mean 'heads'?)"),
+    "task": ({"tasks": {"st": {}}}, "ssl[0].tasks.st: unknown key"),
+    "option of a task": ({"tasks": {"ks": {"keyword": 4}}}, "ssl[0].tasks.ks.keyword: unknown key (did you mean"),
+    "task without labels": ({"tasks": {"er": {}}}, "ssl[0].tasks.er: a corpus has no labels of emotions; allowed"),
+    "no root": ({"tasks": {"ks": {"source": "official", "test_root": "/x"}}}, "ssl[0].tasks.ks.root: null"),
+    "language of a task": (
+        {"languages": ["en"], "tasks": {"asr": {"languages": ["fr"]}}},
+        "ssl[0].tasks.asr.languages: 'fr' is not in the languages of the entry",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), SSL_MISTAKES.values(), ids=SSL_MISTAKES)
+def test_a_mistake_about_self_supervised_encoders_is_one_line(change, message):
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, {"ssl": [UPSTREAM | change]}), SCHEMA)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1, str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("described", "student", "message"),
+    [
+        ('{"model_type": "wavlm", "num_hidden_layers": 3}', {}, "ssl[0].students[0].distil: 4; allowed: 1 to 3"),
+        ('{"model_type": "whisper"}', {}, "has a model of type 'whisper'; allowed: wavlm, hubert, wav2vec2"),
+        ("{", {}, "config.json is not JSON"),
+        ("[]", {}, "config.json is not JSON: it holds no object"),
+        ('{"model_type": "wavlm", "layers": [1]}', {}, "ssl[0].students[0].type: 'gates' of a teacher that is pruned"),
+        ('{"model_type": "hubert"}', {"kinds": ["int"], "sparsity": 0.7}, "ssl[0].students[0].sparsity: 0.7; allowed"),
+    ],
+)  # fmt: skip
+def test_a_teacher_that_was_given_is_looked_at(described, student, message, tmp_path):
+    (tmp_path / "config.json").write_text(described)
+    entry = UPSTREAM | {"folder": str(tmp_path), "encoder": None, "pretraining": None, "students": [STUDENT | student]}
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, {"ssl": [entry]}), SCHEMA)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1, str(caught.value)
+
+
+def test_tasks_take_the_languages_of_their_entry():
+    tasks = {"asr": {}, "sid": {"languages": ["fr"]}}
+    entry = UPSTREAM | {"languages": ["en", "fr"], "tasks": tasks}
+    (found,) = complete(merged(DEFAULT, {"ssl": [entry]}), SCHEMA)["ssl"]
+    assert found["tasks"]["asr"]["languages"] == ["en", "fr"] and found["tasks"]["sid"]["languages"] == ["fr"]
+    assert found["students"][0]["kinds"] == ["mha", "ffn", "qk", "vo", "int"]
+    assert found["tasks"]["sid"]["training"]["batch"] == 64
+
+
+def test_a_study_may_have_encoders_alone_but_not_nothing():
+    alone = {"dense": [], "prune": [], "layers": [], "regularise": [], "heads": []}
+    assert complete(merged(DEFAULT, alone), SCHEMA)["dense"] == []
+    with pytest.raises(SecateurError, match=r"dense: \[\]; allowed: one model at least, or an entry in `ssl`"):
+        complete(merged(DEFAULT, alone | {"ssl": []}), SCHEMA)

@@ -1,0 +1,12 @@
+"""A study's jobs are those that were noted: whoever changes one says so by noting it anew (tests/goldens.py --write)."""
+
+import goldens
+import pytest
+
+
+@pytest.mark.parametrize("study", goldens.STUDIES)
+def test_every_job_is_as_it_was_noted(study):
+    noted = (goldens.FOLDER / f"{study}.txt").read_text().splitlines()
+    found = goldens.lines(goldens.jobs(study))
+    missing, extra = sorted(set(noted) - set(found)), sorted(set(found) - set(noted))
+    assert (missing, extra) == ([], []), f"if this is wanted: python tests/goldens.py {study} --write"
