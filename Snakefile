@@ -11,8 +11,6 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/common_heads.smk"
-include: "workflow/rules/common_ssl.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/prune.smk"
@@ -32,18 +30,18 @@ rule all:
 
 rule data:
     input:
-        [validation(corpus) for corpus in used_corpora()],
+        [PATHS.validation(corpus) for corpus in study.used_corpora(config)],
 
 
 rule models:
     input:
-        [model_file(run) for run in study.model_runs(config)],
+        [f"{PATHS.folder(run)}/model.safetensors" for run in study.model_runs(config)],
 
 
 rule decodings:
     input:
         [
-            score_file(decoding)
+            f"{PATHS.folder(decoding)}/score.json"
             for decoding in (
                 *study.decodings(config),
                 *layers.decodings(config),

@@ -3,7 +3,7 @@
 
 rule fetch:
     input:
-        lambda wildcards: corpora.inputs(config["corpora"][wildcards.corpus], wildcards.language),
+        files(commands.fetch),
     output:
         "data/{corpus}/{language}/fetched.json",
     log:
@@ -13,7 +13,7 @@ rule fetch:
     conda:
         "../../envs/train.yaml"
     params:
-        arguments=fetch_arguments,
+        arguments=words(commands.fetch),
     shell:
         "exec python -m secateur fetch-corpus {params.arguments} &> {log}"
 
@@ -27,7 +27,7 @@ for corpus in config["corpora"]:
         input:
             f"data/{corpus}/{{language}}/fetched.json",
         output:
-            [file for split in splits(corpus) for file in data_files(corpus, "{language}", split)],
+            [file for split in PATHS.splits(corpus) for file in PATHS.data(corpus, "{language}", split)],
             f"{ROOT}/data/{corpus}/{{language}}/dropped.tsv",
             f"{ROOT}/data/{corpus}/{{language}}/source.json",
             run=f"{ROOT}/data/{corpus}/{{language}}/run.json",
@@ -39,37 +39,33 @@ for corpus in config["corpora"]:
         conda:
             "../../envs/train.yaml"
         params:
-            arguments=lambda wildcards, corpus=corpus: prepare_arguments(corpus, wildcards.language),
+            arguments=lambda wildcards, corpus=corpus: commands.prepare(
+                PATHS, SimpleNamespace(corpus=corpus, language=wildcards.language)
+            ).arguments,
         shell:
             "exec python -m secateur prepare-corpus {params.arguments} --run-json {output.run} &> {log}"
 
 
 rule tokens:
     input:
-        text=lambda wildcards: training_text(wildcards.corpus),
+        files(commands.tokens),
     output:
-        tokens=tokens_files("{corpus}")[0],
-        pieces=tokens_files("{corpus}")[1:],
+        tokens=PATHS.tokens("{corpus}")[0],
+        pieces=PATHS.tokens("{corpus}")[1:],
     log:
         f"{LOGS}/tokens/{{corpus}}.log",
     priority: FIRST
     conda:
         "../../envs/train.yaml"
     params:
-        arguments=lambda wildcards: command("tokens", type=config["tokens"]["type"], size=config["tokens"]["size"]),
+        arguments=words(commands.tokens),
     shell:
-        "exec python -m secateur tokens {params.arguments} --text {input.text} --output {output.tokens}" " &> {log}"
+        "exec python -m secateur tokens {params.arguments} --output {output.tokens}" " &> {log}"
 
 
 rule validate:
     input:
-        data=lambda wildcards: [
-            file
-            for language in config["corpora"][wildcards.corpus]["languages"]
-            for split in splits(wildcards.corpus)
-            for file in data_files(wildcards.corpus, language, split)
-        ],
-        tokens=rules.tokens.output,
+        files(commands.validate),
     output:
         f"{ROOT}/validation/{{corpus}}.tsv",
     log:
@@ -78,22 +74,14 @@ rule validate:
     conda:
         "../../envs/train.yaml"
     params:
-        arguments=lambda wildcards: command(
-            "validate_corpus",
-            data=f"{ROOT}/data/{wildcards.corpus}",
-            languages=config["corpora"][wildcards.corpus]["languages"],
-            splits=splits(wildcards.corpus),
-            input_layers=input_layers(wildcards.corpus),
-            speeds=config["features"]["speeds"],
-            tokens=tokens_files(wildcards.corpus)[0],
-        ),
+        arguments=words(commands.validate),
     shell:
         "exec python -m secateur validate-corpus {params.arguments} --output {output} &> {log}"
 
 
 rule features:
     input:
-        lambda wildcards: data_files(wildcards.corpus, wildcards.language, wildcards.split),
+        files(commands.features),
     output:
         multiext(
             f"{ROOT}/features/{{corpus}}/{{language}}/{{split}}/",
@@ -111,14 +99,8 @@ rule features:
     priority: FIRST
     conda:
         "../../envs/train.yaml"
-    threads: FEATURE_THREADS
+    threads: RESOURCES.feature_threads
     params:
-        arguments=lambda wildcards: command(
-            "features",
-            data=f"{ROOT}/data/{wildcards.corpus}/{wildcards.language}/{wildcards.split}",
-            mel_bins=config["features"]["mel_bins"],
-            speeds=config["features"]["speeds"] if wildcards.split == "train" else [1.0],
-            output=f"{ROOT}/features/{wildcards.corpus}/{wildcards.language}/{wildcards.split}",
-        ),
+        arguments=words(commands.features),
     shell:
         "exec python -m secateur features {params.arguments} --run-json {output.run} &> {log}"

@@ -3,7 +3,7 @@
 
 rule decode:
     input:
-        unpack(decoding_inputs),
+        files(commands.decode),
     output:
         hypotheses=f"{DECODING}/hypotheses.tsv",
         latency=f"{DECODING}/latency.json",
@@ -17,7 +17,7 @@ rule decode:
     resources:
         gpu=GPU,
     params:
-        arguments=decoding_arguments,
+        arguments=words(commands.decode),
     shell:
         "exec python -m secateur decode {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
@@ -35,7 +35,7 @@ rule score:
     conda:
         "../../envs/decode.yaml"
     params:
-        arguments=lambda wildcards: command("score"),
+        arguments=Command("score", {}).arguments,
     shell:
         "exec python -m secateur score {params.arguments} --hypotheses {input}"
         " --output $(dirname {output.score}) &> {log}"

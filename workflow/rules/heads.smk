@@ -1,12 +1,11 @@
 # Head pruning: how much heads matter, which of them go, what that does to errors and time; and what language models cost.
 HEADS_TAIL = f"{MODEL_TAIL}/heads/decode/{{split}}/{{language}}/{{search}}"
 HEADS = f"{ROOT}/{HEADS_TAIL}"
-LM_TAIL = "lm/{corpus}/{lm}/seed{seed}"
 
 
 rule head_importance:
     input:
-        head_inputs,
+        files(heads_commands.importance),
     output:
         f"{MODEL}/heads/importance.tsv",
     log:
@@ -16,14 +15,14 @@ rule head_importance:
     resources:
         gpu=GPU,
     params:
-        arguments=head_importance_arguments,
+        arguments=words(heads_commands.importance),
     shell:
         "exec python -m secateur head-importance {params.arguments} --output {output} &> {log}"
 
 
 rule head_times:
     input:
-        head_inputs,
+        files(heads_commands.times),
     output:
         f"{MODEL}/heads/times.json",
     log:
@@ -33,14 +32,14 @@ rule head_times:
     resources:
         gpu=GPU,
     params:
-        arguments=head_times_arguments,
+        arguments=words(heads_commands.times),
     shell:
         "exec python -m secateur head-times {params.arguments} --output {output} &> {log}"
 
 
 rule head_removals:
     input:
-        unpack(head_removals_inputs),
+        files(heads_commands.removals),
     output:
         f"{MODEL}/heads/removals.json",
     log:
@@ -48,14 +47,14 @@ rule head_removals:
     conda:
         "../../envs/decode.yaml"
     params:
-        arguments=head_removals_arguments,
+        arguments=words(heads_commands.removals),
     shell:
         "exec python -m secateur head-removals {params.arguments} --output {output} &> {log}"
 
 
 use rule decode as decode_heads with:
     input:
-        unpack(heads_inputs),
+        files(heads_commands.decode),
     output:
         hypotheses=f"{HEADS}/hypotheses.tsv",
         latency=f"{HEADS}/latency.json",
@@ -65,7 +64,7 @@ use rule decode as decode_heads with:
     benchmark:
         f"{BENCHMARKS}/{HEADS_TAIL}.tsv"
     params:
-        arguments=heads_arguments,
+        arguments=words(heads_commands.decode),
 
 
 use rule score as score_heads with:
@@ -82,7 +81,7 @@ use rule score as score_heads with:
 # All cores, so that nothing runs beside it, but one thread of computation: times are those of a machine at rest.
 rule head_latency:
     input:
-        head_latency_inputs,
+        files(heads_commands.latency),
     output:
         utterances=f"{MODEL}/heads/latency/latency.tsv",
         summary=f"{MODEL}/heads/latency/latency.json",
@@ -91,11 +90,11 @@ rule head_latency:
         f"{LOGS}/{MODEL_TAIL}/heads/latency.log",
     conda:
         "../../envs/decode.yaml"
-    threads: ALL_CORES
+    threads: RESOURCES.all_cores
     resources:
         gpu=GPU,
     params:
-        arguments=head_latency_arguments,
+        arguments=words(heads_commands.latency),
     shell:
         "OMP_NUM_THREADS=1 exec python -m secateur latency {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
@@ -103,7 +102,7 @@ rule head_latency:
 
 rule prune_heads:
     input:
-        unpack(prune_heads_inputs),
+        files(heads_commands.prune),
     output:
         weights=f"{MODEL}/model.safetensors",
         model=f"{MODEL}/model.json",
@@ -116,7 +115,7 @@ rule prune_heads:
     conda:
         "../../envs/decode.yaml"
     params:
-        arguments=prune_heads_arguments,
+        arguments=words(heads_commands.prune),
     shell:
         "exec python -m secateur prune-heads {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
@@ -124,7 +123,7 @@ rule prune_heads:
 
 rule export_depth:
     input:
-        export_depth_inputs,
+        files(heads_commands.export_depth),
     output:
         weights=f"{MODEL}/model.safetensors",
         model=f"{MODEL}/model.json",
@@ -136,7 +135,7 @@ rule export_depth:
     conda:
         "../../envs/decode.yaml"
     params:
-        arguments=export_depth_arguments,
+        arguments=words(heads_commands.export_depth),
     shell:
         "exec python -m secateur export-depth {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
@@ -144,22 +143,16 @@ rule export_depth:
 
 use rule regularise as recover with:
     input:
-        recover_inputs,
+        files(heads_commands.recover),
     wildcard_constraints:
         method="[a-z0-9-]+--recovered",
     params:
-        arguments=recover_arguments,
+        arguments=words(heads_commands.recover),
 
 
 rule perplexity:
     input:
-        model=multiext(f"{ROOT}/{LM_TAIL}/", "model.safetensors", "model.json"),
-        tokens=rules.tokens.output,
-        text=lambda wildcards: [
-            f"{ROOT}/data/{wildcards.corpus}/{language}/{split}/text"
-            for split in study.splits(config, wildcards.corpus)
-            for language in study.languages(config, wildcards.corpus, "all")
-        ],
+        files(heads_commands.perplexity),
     output:
         f"{ROOT}/{LM_TAIL}/perplexity.json",
     log:
@@ -169,6 +162,6 @@ rule perplexity:
     resources:
         gpu=GPU,
     params:
-        arguments=perplexity_arguments,
+        arguments=words(heads_commands.perplexity),
     shell:
         "exec python -m secateur perplexity {params.arguments} --output {output} &> {log}"

@@ -6,7 +6,7 @@ SIMILARITY_TAIL = "similarity/{corpus}/{rate}/seed{seed}"
 
 rule layer_similarity:
     input:
-        layer_search_inputs,
+        files(layers_commands.similarity),
     output:
         similarity=f"{MODEL}/layers/similarity.tsv",
         curves=f"{MODEL}/layers/curves.json",
@@ -17,15 +17,14 @@ rule layer_similarity:
     resources:
         gpu=GPU,
     params:
-        arguments=layer_similarity_arguments,
+        arguments=words(layers_commands.similarity),
     shell:
         "exec python -m secateur similarity {params.arguments} --output {output.similarity} &> {log}"
 
 
 rule layer_search:
     input:
-        layer_search_inputs,
-        layer_similarity_files,
+        files(layers_commands.search),
     output:
         f"{MODEL}/layers/{{strategy}}.json",
     log:
@@ -37,14 +36,14 @@ rule layer_search:
     resources:
         gpu=GPU,
     params:
-        arguments=layer_search_arguments,
+        arguments=words(layers_commands.search),
     shell:
         "exec python -m secateur layer-search {params.arguments} --output {output} &> {log}"
 
 
 rule depth_rtf:
     input:
-        depth_rtf_inputs,
+        files(layers_commands.depth_rtf),
     output:
         f"{MODEL}/layers/rtf.tsv",
     log:
@@ -54,14 +53,14 @@ rule depth_rtf:
     resources:
         gpu=GPU,
     params:
-        arguments=depth_rtf_arguments,
+        arguments=words(layers_commands.depth_rtf),
     shell:
         "exec python -m secateur depth-rtf {params.arguments} --output {output} &> {log}"
 
 
 use rule decode as decode_depths with:
     input:
-        unpack(depths_inputs),
+        files(layers_commands.decode_depths),
     output:
         hypotheses=f"{DEPTHS}/hypotheses.tsv",
         latency=f"{DEPTHS}/latency.json",
@@ -71,7 +70,7 @@ use rule decode as decode_depths with:
     benchmark:
         f"{BENCHMARKS}/{DEPTHS_TAIL}.tsv"
     params:
-        arguments=depths_arguments,
+        arguments=words(layers_commands.decode_depths),
 
 
 use rule score as score_depths with:
@@ -87,7 +86,7 @@ use rule score as score_depths with:
 
 rule similarity:
     input:
-        compared_inputs,
+        files(layers_commands.compared),
     output:
         similarity=f"{ROOT}/{SIMILARITY_TAIL}/similarity.tsv",
         curves=f"{ROOT}/{SIMILARITY_TAIL}/curves.json",
@@ -98,14 +97,14 @@ rule similarity:
     resources:
         gpu=GPU,
     params:
-        arguments=compared_arguments,
+        arguments=words(layers_commands.compared),
     shell:
         "exec python -m secateur similarity {params.arguments} --output {output.similarity} &> {log}"
 
 
 rule regularise:
     input:
-        parent_files,
+        files(layers_commands.regularise),
     output:
         weights=f"{MODEL}/model.safetensors",
         model=f"{MODEL}/model.json",
@@ -117,14 +116,14 @@ rule regularise:
         f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
     wildcard_constraints:
         method="late-[a-z0-9-]+",
-    priority: urgency
+    priority: RESOURCES.urgency
     conda:
         "../../envs/train.yaml"
-    threads: processes
+    threads: RESOURCES.processes
     resources:
-        **TRAINING,
+        **RESOURCES.training,
     params:
-        arguments=regularise_arguments,
+        arguments=words(layers_commands.regularise),
     shell:
         "exec python -m secateur finetune {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"

@@ -3,7 +3,7 @@
 
 rule prune:
     input:
-        parent_files,
+        files(pruning_commands.prune),
     output:
         weights=f"{MODEL}/model.safetensors",
         model=f"{MODEL}/model.json",
@@ -16,14 +16,14 @@ rule prune:
         f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
     wildcard_constraints:
         method=r"(imp|lth|lap|one-shot|random|finetune|longer)(\+[a-z0-9-]+)?",
-    priority: urgency
+    priority: RESOURCES.urgency
     conda:
         "../../envs/train.yaml"
-    threads: processes
+    threads: RESOURCES.processes
     resources:
-        **TRAINING,
+        **RESOURCES.training,
     params:
-        arguments=prune_arguments,
+        arguments=words(pruning_commands.prune),
     shell:
         "exec python -m secateur prune {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
@@ -43,7 +43,7 @@ use rule prune as prune_adaptive with:
 
 rule pathways:
     input:
-        parent_files,
+        files(pruning_commands.pathways),
     output:
         weights=f"{MODEL}/model.safetensors",
         model=f"{MODEL}/model.json",
@@ -56,14 +56,14 @@ rule pathways:
         f"{BENCHMARKS}/{MODEL_TAIL}.tsv"
     wildcard_constraints:
         method=r"pathways-(imp|lth|lap)-s[0-9]+(\+[a-z0-9-]+)?",
-    priority: urgency
+    priority: RESOURCES.urgency
     conda:
         "../../envs/train.yaml"
-    threads: processes
+    threads: RESOURCES.processes
     resources:
-        **TRAINING,
+        **RESOURCES.training,
     params:
-        arguments=pathways_arguments,
+        arguments=words(pruning_commands.pathways),
     shell:
         "exec python -m secateur pathways {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"

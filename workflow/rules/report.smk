@@ -1,11 +1,11 @@
 # From scores to tables, figures and the page.
+SIZES = commands.sizes(PATHS, list(heads.checkpoints(config)))
+MASKS = commands.compared_masks(PATHS)
+
+
 rule sizes:
     input:
-        [
-            f"{ROOT}/{run.folder}/{name}"
-            for run in (*study.model_runs(config), *heads.checkpoints(config))
-            for name in ("model.safetensors", "model.json", *(["masks"] if run.mask_changes is not None else []))
-        ],
+        SIZES.inputs,
     output:
         f"{ROOT}/sizes.json",
     log:
@@ -13,19 +13,14 @@ rule sizes:
     conda:
         "../../envs/train.yaml"
     params:
-        arguments=command(
-            "sizes",
-            sorted({model_module(run.model) for run in study.model_runs(config)}),
-            study=study.shape(config),
-            root=ROOT,
-        ),
+        arguments=SIZES.arguments,
     shell:
         "exec python -m secateur sizes {params.arguments} --output {output} &> {log}"
 
 
 rule masks:
     input:
-        [f"{ROOT}/{run.folder}/masks" for run in study.model_runs(config) if run.mask_changes is not None],
+        MASKS.inputs,
     output:
         f"{ROOT}/masks.json",
     log:
@@ -33,7 +28,7 @@ rule masks:
     conda:
         "../../envs/train.yaml"
     params:
-        arguments=command("masks", study=study.shape(config), root=ROOT),
+        arguments=MASKS.arguments,
     shell:
         "exec python -m secateur masks {params.arguments} --output {output} &> {log}"
 
@@ -52,7 +47,7 @@ rule tables:
     conda:
         "../../envs/report.yaml"
     params:
-        arguments=command("tables", study=STUDY, root=ROOT),
+        arguments=Command("tables", {"study": STUDY, "root": ROOT}).arguments,
     shell:
         "exec python -m secateur tables {params.arguments} &> {log}"
 
@@ -70,7 +65,7 @@ rule figures:
     conda:
         "../../envs/report.yaml"
     params:
-        arguments=command("figures", tables=f"{ROOT}/tables", output=f"{ROOT}/figures"),
+        arguments=Command("figures", {"tables": f"{ROOT}/tables", "output": f"{ROOT}/figures"}).arguments,
     shell:
         "exec python -m secateur figures {params.arguments} &> {log}"
 
@@ -86,6 +81,6 @@ rule report:
     conda:
         "../../envs/report.yaml"
     params:
-        arguments=command("report", config=config, root=ROOT),
+        arguments=Command("report", {"config": config, "root": ROOT}).arguments,
     shell:
         "exec python -m secateur report {params.arguments} --output {output} &> {log}"

@@ -4,9 +4,14 @@ SSL_LOGS = f"{LOGS}/upstreams/{{upstream}}"
 SSL_BENCHMARKS = f"{BENCHMARKS}/upstreams/{{upstream}}"
 
 
+def one_of(names):
+    """A constraint for a wildcard: one of these names, which may be none."""
+    return "|".join(sorted(set(names))) or "(?!)"
+
+
 rule ssl_targets:
     input:
-        targets_inputs,
+        files(ssl_commands.targets),
     output:
         multiext(
             f"{SSL}/targets{{number}}/seed{{seed}}/",
@@ -23,13 +28,13 @@ rule ssl_targets:
         f"{SSL_BENCHMARKS}/targets{{number}}/seed{{seed}}.tsv"
     wildcard_constraints:
         number=r"\d+",
-    priority: upstream_urgency
+    priority: RESOURCES.urgency
     conda:
         "../../envs/train.yaml"
     resources:
         gpu=GPU,
     params:
-        arguments=targets_arguments,
+        arguments=words(ssl_commands.targets),
     shell:
         "exec python -m secateur ssl-targets {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
@@ -37,7 +42,7 @@ rule ssl_targets:
 
 rule ssl_pretrain:
     input:
-        pretrain_inputs,
+        files(ssl_commands.pretrain),
     output:
         multiext(
             f"{SSL}/iteration{{number}}/seed{{seed}}/",
@@ -52,14 +57,14 @@ rule ssl_pretrain:
         f"{SSL_BENCHMARKS}/iteration{{number}}/seed{{seed}}.tsv"
     wildcard_constraints:
         number=r"\d+",
-    priority: upstream_urgency
+    priority: RESOURCES.urgency
     conda:
         "../../envs/train.yaml"
-    threads: processes
+    threads: RESOURCES.processes
     resources:
-        **TRAINING,
+        **RESOURCES.training,
     params:
-        arguments=pretrain_arguments,
+        arguments=words(ssl_commands.pretrain),
     shell:
         "exec python -m secateur ssl-pretrain {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
@@ -67,7 +72,7 @@ rule ssl_pretrain:
 
 rule ssl_distill:
     input:
-        distill_inputs,
+        files(ssl_commands.distill),
     output:
         multiext(
             f"{SSL}/{{student}}/seed{{seed}}/",
@@ -81,15 +86,15 @@ rule ssl_distill:
     benchmark:
         f"{SSL_BENCHMARKS}/{{student}}/seed{{seed}}.tsv"
     wildcard_constraints:
-        student=one_of(students(gated=False)),
-    priority: upstream_urgency
+        student=one_of(ssl_commands.students(PATHS, gated=False)),
+    priority: RESOURCES.urgency
     conda:
         "../../envs/train.yaml"
-    threads: processes
+    threads: RESOURCES.processes
     resources:
-        **TRAINING,
+        **RESOURCES.training,
     params:
-        arguments=distill_arguments,
+        arguments=words(ssl_commands.distill),
     shell:
         "exec python -m secateur ssl-distill {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
@@ -107,12 +112,12 @@ use rule ssl_distill as ssl_prune with:
             run="run.json",
         ),
     wildcard_constraints:
-        student=one_of(students(gated=True)),
+        student=one_of(ssl_commands.students(PATHS, gated=True)),
 
 
 rule superb:
     input:
-        superb_inputs,
+        files(ssl_commands.superb),
     output:
         scores=f"{SSL}/{{student}}/seed{{seed}}/superb/scores.json",
         run=f"{SSL}/{{student}}/seed{{seed}}/superb/run.json",
@@ -125,7 +130,7 @@ rule superb:
     resources:
         gpu=GPU,
     params:
-        arguments=superb_arguments,
+        arguments=words(ssl_commands.superb),
     shell:
         "exec python -m secateur superb-task {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
@@ -134,7 +139,7 @@ rule superb:
 # All cores, so that nothing runs beside it, but one thread of computation: times are those of a machine at rest.
 rule ssl_speed:
     input:
-        speed_inputs,
+        files(ssl_commands.speed),
     output:
         f"{SSL}/speed/seed{{seed}}/{{size}}.json",
     log:
@@ -143,10 +148,10 @@ rule ssl_speed:
         size="own|base",
     conda:
         "../../envs/train.yaml"
-    threads: ALL_CORES
+    threads: RESOURCES.all_cores
     resources:
         gpu=GPU,
     params:
-        arguments=speed_arguments,
+        arguments=words(ssl_commands.speed),
     shell:
         "OMP_NUM_THREADS=1 exec python -m secateur ssl-speed {params.arguments} --output {output} &> {log}"

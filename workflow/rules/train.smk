@@ -3,7 +3,7 @@
 
 rule train:
     input:
-        training_inputs,
+        files(commands.train),
     output:
         multiext(
             f"{ROOT}/models/{{corpus}}/{{model}}/{{scope}}/dense/s000/seed{{seed}}/",
@@ -16,26 +16,14 @@ rule train:
         f"{LOGS}/models/{{corpus}}/{{model}}/{{scope}}/dense/s000/seed{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/models/{{corpus}}/{{model}}/{{scope}}/dense/s000/seed{{seed}}.tsv"
-    priority: urgency
+    priority: RESOURCES.urgency
     conda:
         "../../envs/train.yaml"
-    threads: processes
+    threads: RESOURCES.processes
     resources:
-        **TRAINING,
+        **RESOURCES.training,
     params:
-        arguments=lambda wildcards: command(
-            "train",
-            [model_module(wildcards.model)],
-            model=model_config(wildcards.model),
-            training=config["training"][config["models"][wildcards.model]["training"]],
-            data=f"{ROOT}/data/{wildcards.corpus}",
-            features=f"{ROOT}/features/{wildcards.corpus}",
-            speeds=config["features"]["speeds"],
-            languages=study.languages(config, wildcards.corpus, wildcards.scope),
-            tokens=tokens_files(wildcards.corpus)[0],
-            seed=wildcards.seed,
-            device=config["device"],
-        ),
+        arguments=words(commands.train),
     shell:
         "exec python -m secateur train {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
@@ -43,9 +31,7 @@ rule train:
 
 rule train_lm:
     input:
-        tokens=rules.tokens.output,
-        train=lm_text,
-        dev=dev_text,
+        files(commands.train_lm),
     output:
         multiext(
             f"{ROOT}/lm/{{corpus}}/{{lm}}/seed{{seed}}/",
@@ -58,23 +44,14 @@ rule train_lm:
         f"{LOGS}/lm/{{corpus}}/{{lm}}/seed{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/lm/{{corpus}}/{{lm}}/seed{{seed}}.tsv"
-    priority: lambda wildcards: recipe_of(wildcards)["steps"]
+    priority: RESOURCES.urgency
     conda:
         "../../envs/train.yaml"
-    threads: processes
+    threads: RESOURCES.processes
     resources:
-        **TRAINING,
+        **RESOURCES.training,
     params:
-        arguments=lambda wildcards: command(
-            "train_lm",
-            [lm_module(wildcards.lm)],
-            model=lm_config(wildcards.lm),
-            training=config["training"][config["language_models"][wildcards.lm]["training"]],
-            tokens=tokens_files(wildcards.corpus)[0],
-            seed=wildcards.seed,
-            device=config["device"],
-            **lm_text_languages(wildcards),
-        ),
+        arguments=words(commands.train_lm),
     shell:
-        "exec python -m secateur train-lm {params.arguments} --train {input.train}"
-        " --dev {input.dev} --output $(dirname {output.run}) --run-json {output.run} &> {log}"
+        "exec python -m secateur train-lm {params.arguments} --output $(dirname {output.run})"
+        " --run-json {output.run} &> {log}"

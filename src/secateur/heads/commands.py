@@ -1,0 +1,154 @@
+"""The jobs of head pruning: what heads are worth, which go, the models without them; and what language models cost."""
+
+from typing import Any
+
+from secateur.heads import study as heads
+from secateur.layers.commands import analysed, dev_options
+from secateur.study import commands, runs
+from secateur.study.command import Command
+from secateur.study.paths import Paths, run_of
+
+
+def importance(paths: Paths, at: Any) -> Command:
+    """How much a model needs each of its heads."""
+    run = run_of(at)
+    entry = runs.heads_entry(paths.config, run)
+    options = {
+        "model": paths.folder(run),
+        "tokens": paths.tokens(run.corpus)[0],
+        "utterances": entry["utterances"],
+        "seed": run.seed,
+        "again": entry["again"] or None,
+        **dev_options(paths, run.corpus),
+    }
+    return Command("head_importance", options, analysed(paths, run), _modules(paths, run))
+
+
+def times(paths: Paths, at: Any) -> Command:
+    """How long attention takes, by block and number of heads."""
+    run, config = run_of(at), paths.config
+    searches = runs.heads_entry(config, run)["latency"]["searches"]
+    beams = [config["searches"][name].get("beam") for name in searches]
+    options = {
+        "model": paths.folder(run),
+        "tokens": paths.tokens(run.corpus)[0],
+        "beam": next(filter(None, beams), 1),
+        **dev_options(paths, run.corpus),
+    }
+    return Command("head_times", options, analysed(paths, run), _modules(paths, run))
+
+
+def removals(paths: Paths, at: Any) -> Command:
+    """Which heads go by importance, policy and share."""
+    run = run_of(at)
+    entry = runs.heads_entry(paths.config, run)
+    measured, importances = _times(paths, run, entry["policies"]), paths.of(heads.importance_file(run))
+    options = {
+        "model": paths.folder(run),
+        "importances": importances[0],
+        "systems": ["/".join(system) for system in heads.systems(entry)],
+        "shares": entry["shares"],
+        "times": next(iter(measured), None),
+    }
+    files = (*paths.model(run.folder), *importances, *measured)
+    return Command("head_removals", options, files, _modules(paths, run))
+
+
+def decode(paths: Paths, at: Any) -> Command:
+    """A model without each set of its heads, on one split of one language with one search."""
+    file = paths.of(heads.removals_file(run_of(at)))[0]
+    return commands.reading(commands.decode(paths, at, heads=file), file)
+
+
+def latency(paths: Paths, at: Any) -> Command:
+    """The time of all systems that are compared, in turns."""
+    run, config = run_of(at), paths.config
+    entry, removed = runs.heads_entry(config, run), paths.of(heads.removals_file(run))[0]
+    found = heads.timed(entry, run)
+    systems, modules, files = {}, set(_modules(paths, run)), [removed, *paths.dev(run.corpus)]
+    for name, (model, search, sets) in found.items():
+        systems[name] = {"model": paths.folder(model), "search": config["searches"][search]}
+        files += paths.model(model.folder)
+        if lm := config["searches"][search].get("lm"):
+            folder = paths.lm(run.corpus, lm, run.seed)
+            systems[name]["lm"] = f"{paths.root}/{folder}"
+            modules.add(commands.lm_module(paths, lm))
+            files += paths.model(folder)
+        if sets:
+            systems[name]["heads"] = removed
+    options = {
+        "systems": systems,
+        "baseline": next(iter(found)),
+        "utterances": entry["latency"]["utterances"],
+        "repeats": entry["latency"]["repeats"],
+        "seed": run.seed,
+        **dev_options(paths, run.corpus),
+    }
+    return Command("latency", options, tuple(dict.fromkeys(files)), tuple(sorted(modules)))
+
+
+def prune(paths: Paths, at: Any) -> Command:
+    """A model without a share of its heads, as a checkpoint of its own."""
+    run = run_of(at)
+    before, (_, policy, permille) = heads.before(run), heads.last_step(run)
+    measured, importances = _times(paths, before, [policy]), paths.of(heads.importance_file(before))
+    options = {
+        "model": paths.folder(before),
+        "importances": importances[0],
+        "importance": runs.heads_entry(paths.config, run)["importances"][0],
+        "policy": policy,
+        "share": permille / 1000,
+        "times": next(iter(measured), None),
+    }
+    files = (*paths.model(before.folder), *importances, *measured)
+    return Command("prune_heads", options, files, _modules(paths, run))
+
+
+def export_depth(paths: Paths, at: Any) -> Command:
+    """A model without some of its layers, as a checkpoint of its own."""
+    run = run_of(at)
+    before, order = heads.before(run), paths.of(heads.layer_order(run))[0]
+    options = {"model": paths.folder(before), "layers": order, "depth": heads.last_step(run)[2]}
+    return Command("export_depth", options, (*paths.model(before.folder), order), _modules(paths, run))
+
+
+def recover(paths: Paths, at: Any) -> Command:
+    """A smaller model trained on."""
+    run, config = run_of(at), paths.config
+    before = heads.before(run)
+    options = {
+        "start": paths.folder(before),
+        "training": config["training"][runs.recipe(config, run)],
+        "before": runs.steps_before(config, run),
+        **commands.training_options(paths, at),
+    }
+    files = (*paths.model(before.folder), *paths.training(at.corpus, at.scope))
+    return Command("finetune", options, files, _modules(paths, run))
+
+
+def perplexity(paths: Paths, at: Any) -> Command:
+    """What a language model makes of the texts that are decoded."""
+    texts = {
+        f"{split}/{language}": f"{paths.root}/data/{at.corpus}/{language}/{split}"
+        for split in runs.splits(paths.config, at.corpus)
+        for language in paths.languages(at.corpus)
+    }
+    folder, tokens = paths.lm(at.corpus, at.lm, at.seed), paths.tokens(at.corpus)
+    options = {
+        "lm": f"{paths.root}/{folder}",
+        "tokens": tokens[0],
+        "data": list(texts.values()),
+        "names": list(texts),
+        "device": paths.config["device"],
+    }
+    files = (*paths.model(folder), *tokens, *(f"{text}/text" for text in texts.values()))
+    return Command("perplexity", options, files, (commands.lm_module(paths, at.lm),))
+
+
+def _modules(paths: Paths, run: runs.ModelRun) -> tuple[str]:
+    return (commands.model_module(paths, run.model),)
+
+
+def _times(paths: Paths, run: runs.ModelRun, policies: list[str]) -> tuple[str, ...]:
+    """The measured times that policies need; nothing for most."""
+    return paths.of(heads.times_file(run)) if "latency-aware" in policies else ()

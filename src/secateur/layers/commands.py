@@ -1,0 +1,113 @@
+"""The jobs of layer pruning: how alike layers are, which can go, how fast depths are; and late regularisers."""
+
+from typing import Any
+
+from secateur.layers import study as layers
+from secateur.study import commands, runs
+from secateur.study.command import Command
+from secateur.study.paths import Paths, run_of
+
+
+def dev_options(paths: Paths, corpus: str) -> dict[str, Any]:
+    """The dev data of all languages of a corpus, as commands that analyse models want it."""
+    tails = [f"{corpus}/{language}/{layers.RTF_SPLIT}" for language in paths.languages(corpus)]
+    return {
+        "data": [f"{paths.root}/data/{tail}" for tail in tails],
+        "features": [f"{paths.root}/features/{tail}" for tail in tails],
+        "device": paths.config["device"],
+    }
+
+
+def analysed(paths: Paths, run: runs.ModelRun) -> tuple[str, ...]:
+    """What an analysis of one model on dev data reads."""
+    return (*paths.model(run.folder), *paths.tokens(run.corpus), *paths.dev(run.corpus))
+
+
+def similarity(paths: Paths, at: Any) -> Command:
+    """How alike the layers of one model are, which the strategy svcca orders them by."""
+    run = run_of(at)
+    options = {"models": [paths.folder(run)], "names": [layers.name(run)], **dev_options(paths, run.corpus)}
+    return Command("similarity", options, analysed(paths, run), (commands.model_module(paths, run.model),))
+
+
+def compared(paths: Paths, at: Any) -> Command:
+    """How alike the layers of all models of a corpus with one frame rate are."""
+    found = layers.compared(paths.config, at.corpus, at.rate, int(at.seed))
+    options = {
+        "models": [paths.folder(run) for run in found.values()],
+        "names": list(found),
+        **dev_options(paths, at.corpus),
+    }
+    files = (*paths.tokens(at.corpus), *paths.dev(at.corpus), *paths.models(found.values()))
+    modules = sorted({commands.model_module(paths, run.model) for run in found.values()})
+    return Command("similarity", options, files, tuple(modules))
+
+
+def search(paths: Paths, at: Any) -> Command:
+    """The order in which a strategy removes the layers of a model."""
+    run, config = run_of(at), paths.config
+    known = paths.of(f"{run.folder}/layers/similarity.tsv", f"{run.folder}/layers/curves.json")
+    known = known if at.strategy == "svcca" else ()
+    options = {
+        "model": paths.folder(run),
+        "tokens": paths.tokens(run.corpus)[0],
+        "strategy": at.strategy,
+        "objective": layers.entry_of(config, run.whole)["objective"],
+        "batch_seconds": config["training"][runs.recipe(config, run.whole)]["batch_seconds"],
+        "seed": run.seed,
+        **dict(zip(("similarity", "similarity_curves"), known, strict=False)),
+        **dev_options(paths, run.corpus),
+    }
+    files = (*analysed(paths, run), *known)
+    return Command("layer_search", options, files, (commands.model_module(paths, run.model),))
+
+
+def orders(paths: Paths, run: runs.ModelRun) -> list[str]:
+    """What all strategies found for a model."""
+    strategies = layers.entry_of(paths.config, run)["strategies"]
+    return list(paths.of(*(layers.order_file(run, name) for name in strategies)))
+
+
+def depth_rtf(paths: Paths, at: Any) -> Command:
+    """How fast a model is at every depth, beside the models that were trained alone at theirs."""
+    run, config = run_of(at), paths.config
+    entry = layers.entry_of(config, run)
+    alone = [layers.trained_run(entry, depth, run.seed) for depth in entry["trained"]]
+    options = {
+        "model": paths.folder(run),
+        "name": layers.name(run),
+        "layers": orders(paths, run)[0],
+        "depths": entry["depths"],
+        "searches": {name: config["searches"][name] for name in layers.timed_searches(config, entry)},
+        "seed": run.seed,
+        **dev_options(paths, run.corpus),
+        "trained": [paths.folder(other) for other in alone] or None,
+        "trained_names": [other.model for other in alone] or None,
+    }
+    files = (*analysed(paths, run), orders(paths, run)[0], *paths.models(alone))
+    return Command("depth_rtf", options, files, (commands.model_module(paths, run.model),))
+
+
+def decode_depths(paths: Paths, at: Any) -> Command:
+    """All sub-models of a model on one split of one language with one search."""
+    run = run_of(at)
+    found = orders(paths, run)
+    command = commands.decode(paths, at, layers=found, depths=layers.entry_of(paths.config, run)["depths"])
+    return commands.reading(command, *found)
+
+
+def regularise(paths: Paths, at: Any) -> Command:
+    """A dense model trained on with regularisers that it did not have before."""
+    run, config = run_of(at), paths.config
+    variant, start = runs.late_variant(config, run), runs.parents(config, run).start
+    options = {
+        "start": paths.folder(start),
+        "intermediate_ctc": variant["intermediate_ctc"],
+        "stochastic_depth": variant["stochastic_depth"],
+        "rise": variant["rise"],
+        "training": config["training"][variant["training"]],
+        "before": runs.steps_before(config, run),
+        **commands.training_options(paths, at),
+    }
+    files = (*paths.model(start.folder), *paths.training(at.corpus, at.scope))
+    return Command("finetune", options, files, (commands.model_module(paths, run.model),))

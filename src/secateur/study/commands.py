@@ -1,0 +1,200 @@
+"""The jobs that every study has: data, tokens, features, dense models, language models, decoding, sizes and tables.
+
+Each function takes the study's paths and the wildcards of its rule. See `secateur.study.command`.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from secateur.speech import corpora
+from secateur.study import runs
+from secateur.study.command import Command
+from secateur.study.paths import Paths, run_of
+
+# --- data
+
+
+def fetch(paths: Paths, at: Any) -> Command:
+    """Check that a corpus is there, or download it; on the machine that Snakemake runs on."""
+    entry = paths.config["corpora"][at.corpus]
+    options = {"options": corpora.fetch_options(entry), "cache": f"data/{at.corpus}", "language": at.language}
+    return Command("fetch_corpus", options, tuple(corpora.inputs(entry, at.language)), _recipe(entry))
+
+
+def prepare(paths: Paths, at: Any) -> Command:
+    """Data directories of one language of a corpus."""
+    entry = paths.config["corpora"][at.corpus]
+    options = {
+        "options": {key: value for key, value in entry.items() if key != "languages"},
+        "cache": f"data/{at.corpus}",
+        "language": at.language,
+        "output": f"{paths.root}/data/{at.corpus}/{at.language}",
+    }
+    return Command("prepare_corpus", options, (f"data/{at.corpus}/{at.language}/fetched.json",), _recipe(entry))
+
+
+def _recipe(entry: Any) -> tuple[str]:
+    return (f"{corpora.__name__}.{entry['recipe']}",)
+
+
+def tokens(paths: Paths, at: Any) -> Command:
+    """The token list of a corpus."""
+    texts = paths.texts(at.corpus, "train")
+    options = {key: paths.config["tokens"][key] for key in ("type", "size")} | {"text": texts}
+    return Command("tokens", options, tuple(texts))
+
+
+def validate(paths: Paths, at: Any) -> Command:
+    """The check of a corpus before anything is trained on it."""
+    corpus, splits = at.corpus, paths.splits(at.corpus)
+    languages = paths.languages(corpus)
+    files = [file for language in languages for split in splits for file in paths.data(corpus, language, split)]
+    options = {
+        "data": f"{paths.root}/data/{corpus}",
+        "languages": languages,
+        "splits": splits,
+        "input_layers": _input_layers(paths, corpus),
+        "speeds": paths.config["features"]["speeds"],
+        "tokens": paths.tokens(corpus)[0],
+    }
+    return Command("validate_corpus", options, (*files, *paths.tokens(corpus)))
+
+
+def _input_layers(paths: Paths, corpus: str) -> list[str]:
+    """The input layers of the models that a corpus is for, as the command names them."""
+    config = paths.config
+    used = [config["models"][run.model] for run in runs.model_runs(config) if run.corpus == corpus]
+    return sorted({f"stack:{entry['stack']}" if entry["input"] == "stack" else entry["input"] for entry in used})
+
+
+def features(paths: Paths, at: Any) -> Command:
+    """Log-mel features of a data directory; training data at every speed."""
+    tail = f"{at.corpus}/{at.language}/{at.split}"
+    options = {
+        "data": f"{paths.root}/data/{tail}",
+        "mel_bins": paths.config["features"]["mel_bins"],
+        "speeds": paths.config["features"]["speeds"] if at.split == "train" else [1.0],
+        "output": f"{paths.root}/features/{tail}",
+    }
+    return Command("features", options, paths.data(at.corpus, at.language, at.split))
+
+
+# --- dense models and language models
+
+
+def model_module(paths: Paths, model: str) -> str:
+    """The module of a model's type, which commands import by name."""
+    return f"secateur.models.{paths.config['models'][model]['type']}"
+
+
+def lm_module(paths: Paths, lm: str) -> str:
+    return f"secateur.models.{paths.config['language_models'][lm]['type']}"
+
+
+def training_options(paths: Paths, at: Any) -> dict[str, Any]:
+    """The options of every job that trains an acoustic model, but for the recipe."""
+    return {
+        "data": f"{paths.root}/data/{at.corpus}",
+        "features": f"{paths.root}/features/{at.corpus}",
+        "speeds": paths.config["features"]["speeds"],
+        "languages": paths.languages(at.corpus, at.scope),
+        "tokens": paths.tokens(at.corpus)[0],
+        "seed": at.seed,
+        "device": paths.config["device"],
+    }
+
+
+def train(paths: Paths, at: Any) -> Command:
+    """A dense acoustic model."""
+    config, entry = paths.config, paths.config["models"][at.model]
+    model = {key: value for key, value in entry.items() if key != "training"}
+    options = {
+        "model": model | {"features": config["features"]["mel_bins"]},
+        "training": config["training"][entry["training"]],
+        **training_options(paths, at),
+    }
+    return Command("train", options, paths.training(at.corpus, at.scope), (model_module(paths, at.model),))
+
+
+def train_lm(paths: Paths, at: Any) -> Command:
+    """A neural language model, on texts of its own or on the training transcripts of its corpus."""
+    config, entry = paths.config, paths.config["language_models"][at.lm]
+    own = entry["text"]
+    train = list(own.values()) if own else paths.texts(at.corpus, "train")
+    dev, tokens = paths.texts(at.corpus, "dev"), paths.tokens(at.corpus)
+    options = {
+        "model": {key: value for key, value in entry.items() if key not in ("training", "text")},
+        "training": config["training"][entry["training"]],
+        "tokens": tokens[0],
+        "seed": at.seed,
+        "device": config["device"],
+        "text_languages": list(own) if own else None,
+        "train": train,
+        "dev": dev,
+    }
+    return Command("train_lm", options, (*tokens, *train, *dev), (lm_module(paths, at.lm),))
+
+
+# --- decoding
+
+
+def decode(paths: Paths, at: Any, **options: Any) -> Command:
+    """One model on one split of one language with one search; `options` say which sub-models of it."""
+    config, run = paths.config, run_of(at)
+    search = config["searches"][at.search]
+    modules, tail = [model_module(paths, at.model)], f"{at.corpus}/{at.language}/{at.split}"
+    files = [*paths.model(run.folder), *masks(paths, run)]
+    files += [*paths.features(at.corpus, at.language, at.split), *paths.data(at.corpus, at.language, at.split)]
+    if search.get("lm"):
+        folder = paths.lm(at.corpus, search["lm"], at.seed)
+        modules.append(lm_module(paths, search["lm"]))
+        options["lm"] = f"{paths.root}/{folder}"
+        files += paths.model(folder)
+    if search["type"] == "lexicon":
+        options["train_text"] = paths.texts(at.corpus, "train")
+        options["tokens"] = paths.tokens(at.corpus)[0]
+        files += [*options["train_text"], *paths.tokens(at.corpus)]
+    by_language = at.method.startswith(("pathways", "dynamic"))
+    for folder in masks(paths, run):
+        options["mask"] = f"{folder}/{at.language if by_language else 'all'}.safetensors"
+    known = {
+        "model": paths.folder(run),
+        "search": search,
+        "data": f"{paths.root}/data/{tail}",
+        "features": f"{paths.root}/features/{tail}",
+        "device": config["device"],
+    }
+    return Command("decode", known | options, tuple(files), tuple(modules))
+
+
+def reading(command: Command, *files: str) -> Command:
+    """`command`, which reads `files`, too."""
+    return replace(command, inputs=(*command.inputs, *files))
+
+
+def masks(paths: Paths, run: runs.ModelRun) -> tuple[str, ...]:
+    """The folder of a model's masks; nothing for a dense one."""
+    if not run.masked or run.kind in runs.DENSE_CONTROLS:
+        return ()
+    return (f"{paths.folder(run)}/masks",)
+
+
+# --- what all models cost
+
+
+def sizes(paths: Paths, extra: list[runs.ModelRun]) -> Command:
+    """What models cost: all of the study, and `extra` ones that are checkpoints of their own."""
+    found = list(runs.model_runs(paths.config))
+    files = []
+    for run in (*found, *extra):
+        files += paths.model(run.folder)
+        files += [f"{paths.folder(run)}/masks"] if run.mask_changes is not None else []
+    modules = sorted({model_module(paths, run.model) for run in found})
+    return Command("sizes", {"study": runs.shape(paths.config), "root": paths.root}, tuple(files), tuple(modules))
+
+
+def compared_masks(paths: Paths) -> Command:
+    """How much the masks of a study have in common."""
+    found = [run for run in runs.model_runs(paths.config) if run.mask_changes is not None]
+    files = tuple(f"{paths.folder(run)}/masks" for run in found)
+    return Command("masks", {"study": runs.shape(paths.config), "root": paths.root}, files)

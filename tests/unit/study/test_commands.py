@@ -1,0 +1,80 @@
+"""Commands of rules: how options become words, and what jobs read, by hand."""
+
+import json
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from secateur.heads import commands as heads
+from secateur.layers import commands as layers
+from secateur.study import commands
+from secateur.study import config as configuration
+from secateur.study.command import Command
+from secateur.study.paths import Paths
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def paths():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    return Paths(configuration.complete(config, ROOT / "workflow" / "schemas" / "config.schema.yaml"))
+
+
+def at(**axes):
+    model = {"corpus": "asterisk", "model": "ctc", "scope": "all", "method": "dense", "level": "s000", "seed": "1"}
+    return SimpleNamespace(**model | axes)
+
+
+def option(command, name):
+    words = shlex.split(command.arguments)
+    return words[words.index(f"--{name}") + 1]
+
+
+def test_options_become_one_string_with_the_codes_fingerprint():
+    options = {"flag": True, "no_flag": False, "nothing": None, "two_words": ["a b", 3], "mapping": {"b": 1, "a": [2]}}
+    words = shlex.split(Command("score", options).arguments)
+    assert words[:-1] == ["--flag", "--two-words", "a b", "3", "--mapping", '{"a": [2], "b": 1}', "--code"]
+    assert words[-1] != shlex.split(Command("score", options, modules=("secateur.models.ctc",)).arguments)[-1]
+
+
+def test_a_training_reads_the_data_of_its_languages(paths):
+    command = commands.train(paths, at(scope="fr", model="ctc-small"))
+    assert "results/default/features/asterisk/fr/train/feats.ark" in command.inputs
+    assert "results/default/validation/asterisk.tsv" in command.inputs
+    assert not [file for file in command.inputs if "/en/" in file]
+    assert json.loads(option(command, "model"))["features"] == 80
+    assert command.modules == ("secateur.models.ctc",)
+
+
+def test_a_search_brings_its_language_model_or_its_words(paths):
+    where = {"split": "test", "language": "fr"}
+    with_lm = commands.decode(paths, at(search="beam-lm", **where))
+    assert "results/default/lm/asterisk/char-lm/seed1/model.safetensors" in with_lm.inputs
+    assert with_lm.modules == ("secateur.models.ctc", "secateur.models.transformer_lm")
+    lexicon = commands.decode(paths, at(search="lexicon", **where))
+    assert "results/default/data/asterisk/en/train/text" in lexicon.inputs and "--train-text" in lexicon.arguments
+    greedy = commands.decode(paths, at(search="greedy", **where))
+    assert not {"--lm", "--mask", "--train-text"} & set(shlex.split(greedy.arguments))
+
+
+@pytest.mark.parametrize(("method", "level", "mask"), [("lap", "s700", "all"), ("pathways-lth-s700", "s700", "fr")])
+def test_a_pruned_model_is_decoded_with_the_mask_of_the_language_if_it_has_several(paths, method, level, mask):
+    command = commands.decode(paths, at(method=method, level=level, split="test", language="fr", search="greedy"))
+    folder = f"results/default/models/asterisk/ctc/all/{method}/{level}/seed1/masks"
+    assert option(command, "mask") == f"{folder}/{mask}.safetensors" and folder in command.inputs
+
+
+def test_only_svcca_orders_layers_by_their_similarity(paths):
+    file = "results/default/models/asterisk/ctc/all/dense/s000/seed1/layers/similarity.tsv"
+    assert file in layers.search(paths, at(strategy="svcca")).inputs
+    assert file not in layers.search(paths, at(strategy="greedy")).inputs
+
+
+def test_only_the_latency_aware_policy_needs_times(paths):
+    times = "results/default/models/asterisk/ctc/all/dense/s000/seed1/heads/times.json"
+    assert times in heads.prune(paths, at(method="heads-latency-aware-500")).inputs
+    assert times not in heads.prune(paths, at(method="heads-global-500")).inputs
