@@ -9,6 +9,9 @@ from pathlib import Path
 from secateur.core.jobs import job
 
 FOLDER = Path(__file__).parent / "scripts"
+ESPNET = ("espnet", "espnet2", "typeguard", "editdistance")
+"""ESPnet and what it imports. It cannot be a dependency of the package: its own requirements conflict with torch's."""
+INSTALL_ESPNET = "pip install --no-deps espnet==202511 typeguard editdistance"
 
 
 def main() -> None:
@@ -22,8 +25,13 @@ def main() -> None:
         close = difflib.get_close_matches(name, known, 1)
         meant = f" (did you mean {close[0]!r}?)" if close else ""
         sys.exit(f"error: secateur has no command {name!r}{meant}; known: {', '.join(known)}")
-    module = importlib.import_module(f"secateur.scripts.{module_name(name)}")
-    job(name, module.__doc__, module.add_arguments, module.run, sys.argv[2:])
+    try:
+        module = importlib.import_module(f"secateur.scripts.{module_name(name)}")
+        job(name, module.__doc__, module.add_arguments, module.run, sys.argv[2:])
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ESPNET:
+            raise
+        sys.exit(f"error: secateur {name} needs ESPnet; install it without its requirements: {INSTALL_ESPNET}")
 
 
 def names() -> list[str]:

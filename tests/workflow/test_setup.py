@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections import namedtuple
 from importlib import metadata
 from pathlib import Path
@@ -127,6 +128,26 @@ def test_what_the_code_imports_is_pinned_for_itself():
     files = [*ROOT.glob("src/**/*.py"), *ROOT.glob("workflow/**/*.py"), *ROOT.glob("tests/**/*.py")]
     ours = {"secateur", *(file.stem for file in files)}
     assert imported(files) - ours <= direct_pins().keys()
+
+
+def test_the_package_declares_what_its_code_imports_in_ranges_that_hold_the_pins():
+    """All but ESPnet and what ESPnet imports, which are installed without their requirements."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {canonicalize_name(line.name): line for line in map(Requirement, project["dependencies"])}
+    espnet = {"espnet", "typeguard", "editdistance"}
+    assert imported(ROOT.glob("src/**/*.py")) - {"secateur"} - espnet <= declared.keys()
+    locked = pins(LOCK.read_text())
+    for name, requirement in declared.items():
+        assert requirement.specifier.contains(locked[name]), f"{requirement} excludes the pin {locked[name]}"
+
+
+@pytest.mark.parametrize("missing", ["espnet2", "numpy"])
+def test_a_command_without_espnet_says_how_to_install_it(missing):
+    code = f"import sys; sys.modules['{missing}'] = None; sys.argv = ['secateur', 'train', '--help']\n"
+    answer = run(sys.executable, "-c", code + "from secateur.__main__ import main; main()")
+    assert answer.returncode == 1
+    assert ("pip install --no-deps espnet" in answer.stderr) == (missing == "espnet2")
+    assert ("Traceback" in answer.stderr) == (missing == "numpy")
 
 
 @pytest.mark.parametrize("name", ["train", "decode", "report"])
