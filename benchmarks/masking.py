@@ -112,7 +112,7 @@ def main() -> None:
     logging.getLogger().setLevel(logging.ERROR)
 
     study = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    study = configuration.complete(study, ROOT / "workflow" / "schemas" / "config.schema.yaml")
+    study = configuration.complete(study)
     bins, entry = study["features"]["mel_bins"], study["models"][arguments.model]
     options = study["training"][entry["training"]]
     options |= {"average_best": 0, "evaluate_every": arguments.steps, "checkpoint_seconds": 86400}

@@ -170,7 +170,7 @@ def load(directory: Path, file: Path) -> dict[str, Any]:
         launcher.study_name(path)
         lay_over(config, yaml.safe_load(path.read_text(encoding="utf-8")))
     try:
-        return configuration.complete(config, directory / "workflow" / "schemas" / "config.schema.yaml")
+        return configuration.complete(config)
     except SecateurError as error:
         raise SecateurError(f"{file}: the configuration is not valid:\n{error}") from error
 

@@ -23,7 +23,7 @@ from secateur.study.paths import LM_TAIL, MODEL_TAIL, Paths, run_of
 from secateur.study.resources import FIRST, JobResources
 
 try:
-    config = configuration.complete(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+    config = configuration.complete(config)
 except SecateurError as error:
     raise WorkflowError(f"the configuration is not valid:\n{error}")
 

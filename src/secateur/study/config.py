@@ -25,21 +25,19 @@ from secateur.study.checks import hint, unfit, unknown, untrained
 SECTIONS = (prune, layers, heads, ssl)
 DECODED = ("dense", "prune", "layers", "regularise", "heads")
 """Sections whose entries name searches."""
+SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
+"""The JSON Schema of a study, in YAML; files that it refers to lie beside it."""
 BESIDE_PIECES = 2
 """Tokens of a list of byte-pair pieces that are neither pieces nor blank: `<unk>` and `<sos/eos>`."""
 
 
-def complete(config: Mapping[str, Any], schema: str | Path) -> dict[str, Any]:
-    """Return `config` with the defaults of the schema filled in.
-
-    Args:
-        config: a study, as read from YAML.
-        schema: path of the JSON Schema in YAML; files that it refers to lie beside it.
+def complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `config`, a study as read from YAML, with the defaults of the schema filled in.
 
     Raises SecateurError with the path of the key, the value found and what is allowed.
     """
     config = copy.deepcopy(dict(config))
-    errors = list(_validator(Path(schema)).iter_errors(config))
+    errors = list(_validator(SCHEMA).iter_errors(config))
     if errors:
         raise SecateurError("\n".join(sorted({_explain(error) for error in map(_deepest, errors)})))
     for section in SECTIONS:
@@ -95,7 +93,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         if "url" in corpus and not (corpus["root"] or corpus["url"]):
             yield (
                 f"corpora.{name}.root: null, and so is url; allowed: the folder of the corpus "
-                f"(see {corpus['recipe']!r} in workflow/schemas/corpora.schema.yaml), or a url to download from"
+                f"(see {corpus['recipe']!r} in src/secateur/study/schemas/corpora.schema.yaml), or a url to download from"
             )
     for name, lm in config["language_models"].items():
         for language, path in (lm["text"] or {}).items():

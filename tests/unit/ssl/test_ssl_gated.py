@@ -1,7 +1,6 @@
 import copy
 from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 import torch
@@ -30,8 +29,8 @@ from secateur.ssl.gated import (
 )
 from secateur.ssl.gated import sparsity as sparsity_of
 from secateur.ssl.gates import mean
+from secateur.study import config
 
-SCHEMA = Path(__file__).parents[3] / "workflow" / "schemas" / "config.schema.yaml"
 CONFIG = EncoderConfig(
     hidden_size=12,
     num_hidden_layers=3,
@@ -135,7 +134,7 @@ def test_the_greatest_sparsity_is_that_with_all_gates_closed(config):
 def test_the_check_knows_the_sizes_of_wavlm_base():
     base, properties = (
         EncoderConfig().to_dict(),
-        yaml.safe_load(SCHEMA.read_text())["properties"]["ssl"]["items"]["properties"],
+        yaml.safe_load(config.SCHEMA.read_text())["properties"]["ssl"]["items"]["properties"],
     )
     assert {key: list(base[key]) if isinstance(base[key], tuple) else base[key] for key in BASE} == BASE
     assert properties["encoder"]["properties"].keys() == base.keys() - {"layers"}

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture(scope="module")
 def paths():
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    return Paths(configuration.complete(config, ROOT / "workflow" / "schemas" / "config.schema.yaml"))
+    return Paths(configuration.complete(config))
 
 
 def at(**axes):

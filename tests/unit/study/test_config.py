@@ -11,7 +11,6 @@ from secateur.study.config import complete
 from secateur.study.runs import decodings
 
 ROOT = Path(__file__).resolve().parents[3]
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
@@ -34,12 +33,12 @@ def merged(base: dict, over: dict) -> dict:
 
 @pytest.mark.parametrize("study", sorted((ROOT / "workflow" / "studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_is_valid_and_named_like_its_file(study):
-    config = complete(merged(DEFAULT, yaml.safe_load(study.read_text())), SCHEMA)
+    config = complete(merged(DEFAULT, yaml.safe_load(study.read_text())))
     assert config["study"] == study.stem
 
 
 def test_defaults_are_filled_in_at_every_depth():
-    config = complete(DEFAULT, SCHEMA)
+    config = complete(DEFAULT)
     assert config["training"]["text"]["specaug"]["frequency_masks"] == 2
     assert config["models"]["ctc"]["encoder"]["attention_dropout"] == 0.0
     assert config["corpora"]["asterisk"]["test_utterances"] == 100
@@ -142,7 +141,7 @@ MISTAKES = {
 @pytest.mark.parametrize(("change", "message"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_one_line_with_path_value_and_what_is_allowed(change, message):
     with pytest.raises(SecateurError) as caught:
-        complete(merged(DEFAULT, change), SCHEMA)
+        complete(merged(DEFAULT, change))
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1, str(caught.value)
 
@@ -162,7 +161,7 @@ def test_pruning_is_about_all_corpora_and_languages_that_its_model_is_trained_on
     dense = [{"corpus": name, "model": "ctc"} for name in ("asterisk", "other", "one")]
     dense.append({"corpus": "other", "model": "ctc-small", "scopes": ["each"]})
     prune = [PATHWAYS, PATHWAYS | {"model": "ctc-small"}]
-    config = complete(merged(DEFAULT, PRUNE | {"corpora": corpora, "dense": dense, "prune": prune}), SCHEMA)
+    config = complete(merged(DEFAULT, PRUNE | {"corpora": corpora, "dense": dense, "prune": prune}))
     assert [(entry["corpus"], entry["model"]) for entry in config["prune"]] == [
         ("asterisk", "ctc"), ("other", "ctc"), ("one", "ctc")
     ]  # fmt: skip
@@ -186,14 +185,14 @@ PRUNING_MISTAKES = {
 @pytest.mark.parametrize(("change", "message"), PRUNING_MISTAKES.values(), ids=PRUNING_MISTAKES)
 def test_a_mistake_in_pruning(change, message):
     with pytest.raises(SecateurError) as caught:
-        complete(merged(DEFAULT, PRUNE | {"prune": [PATHWAYS | change]}), SCHEMA)
+        complete(merged(DEFAULT, PRUNE | {"prune": [PATHWAYS | change]}))
     assert message in str(caught.value)
 
 
 def test_a_second_entry_for_a_model_is_a_variant():
     with pytest.raises(SecateurError, match=r"prune\[1\]: a second entry for model 'ctc' of 'asterisk'; allowed: one"):
-        complete(merged(DEFAULT, PRUNE | {"prune": [PATHWAYS, PATHWAYS]}), SCHEMA)
-    config = complete(merged(DEFAULT, PRUNE | {"prune": [PATHWAYS, PATHWAYS | {"variant": "other"}]}), SCHEMA)
+        complete(merged(DEFAULT, PRUNE | {"prune": [PATHWAYS, PATHWAYS]}))
+    config = complete(merged(DEFAULT, PRUNE | {"prune": [PATHWAYS, PATHWAYS | {"variant": "other"}]}))
     methods = {decoding.run.method for decoding in decodings(config)}
     assert methods >= {"pathways-lth-s700", "pathways-lth-s700+other"}
 
@@ -205,21 +204,21 @@ def test_corpora_may_have_different_splits():
         "dense": [{"corpus": name, "model": "ctc"} for name in ("asterisk", "libri")],
         "decode": {"splits": ["test", "test-other"]},
     }
-    config = complete(merged(DEFAULT, change), SCHEMA)
+    config = complete(merged(DEFAULT, change))
     decoded = {(decoding.run.corpus, decoding.split) for decoding in decodings(config)}
     assert decoded == {("asterisk", "test"), ("libri", "test-other")}
 
 
 def test_all_mistakes_are_reported_at_once():
     with pytest.raises(SecateurError) as caught:
-        complete(merged(DEFAULT, {"seeds": 3, "features": {"bins": 80}}), SCHEMA)
+        complete(merged(DEFAULT, {"seeds": 3, "features": {"bins": 80}}))
     assert len(str(caught.value).splitlines()) == 2
 
 
 def test_where_flashlight_has_no_build_the_study_goes_on_without_its_search(flashlight, monkeypatch, caplog):
     flashlight.clear()
     monkeypatch.setattr(configuration.sys, "version_info", (3, 13, 1))
-    config = complete(DEFAULT, SCHEMA)
+    config = complete(DEFAULT)
     assert config["decode"]["searches"] == ["greedy", "beam", "beam-lm"]
     assert {decoding.search for decoding in decodings(config)} == {"greedy", "beam", "beam-lm", "beam-lm-small"}
     assert caplog.messages == [
@@ -227,7 +226,7 @@ def test_where_flashlight_has_no_build_the_study_goes_on_without_its_search(flas
         "or 3.12 (make PYTHON=python3.12)"
     ]
     with pytest.raises(SecateurError, match=r"searches.lexicon: needs flashlight-text, which has no build"):
-        complete(merged(DEFAULT, {"decode": {"searches": ["lexicon"]}, "prune": []}), SCHEMA)
+        complete(merged(DEFAULT, {"decode": {"searches": ["lexicon"]}, "prune": []}))
 
 
 def test_a_lexicon_search_needs_flashlight_only_where_it_is_used(flashlight, monkeypatch):
@@ -235,16 +234,16 @@ def test_a_lexicon_search_needs_flashlight_only_where_it_is_used(flashlight, mon
     monkeypatch.setattr(configuration.sys, "version_info", (3, 11, 2))
     searches = {"searches": {"words": {"type": "lexicon"}}, "decode": {"searches": ["greedy"]}}
     searches["dense"] = [{"corpus": "asterisk", "model": "ctc"}]
-    complete(merged(DEFAULT, searches), SCHEMA)
+    complete(merged(DEFAULT, searches))
     used = merged(DEFAULT, searches | {"decode": {"searches": ["greedy", "words"]}})
     with pytest.raises(SecateurError, match=r"^searches.words: .* is not installed; install it"):
-        complete(used, SCHEMA)
+        complete(used)
 
 
 def test_a_transducer_is_configured_and_built():
     search = {"searches": {"stream": {"type": "transducer_greedy", "streaming": True}}, "models": {"r": RNNT}}
     entry = {"dense": [{"corpus": "asterisk", "model": "r", "searches": ["stream"]}]}
-    config = complete(merged(DEFAULT, search | entry), SCHEMA)
+    config = complete(merged(DEFAULT, search | entry))
     assert {decoding.search for decoding in decodings(config)} == {"stream"}
     model = build_model(config["models"]["r"] | {"features": 80}, ["<blank>", "<unk>", "<space>", "a", "<sos/eos>"])
     assert model.algorithmic_latency == pytest.approx((4 + 1) * 4 * 0.01)
@@ -271,7 +270,7 @@ LAYERS = {
 
 
 def test_a_depth_that_is_trained_alone_is_a_model_of_its_own():
-    config = complete(merged(DEFAULT, LAYERS | {"layers": [{"model": "deep", "trained": [4, 2]}]}), SCHEMA)
+    config = complete(merged(DEFAULT, LAYERS | {"layers": [{"model": "deep", "trained": [4, 2]}]}))
     (entry,) = config["layers"]
     assert (entry["corpus"], entry["depths"]) == ("asterisk", [5, 4, 3, 2, 1])
     whole, smaller = config["models"]["deep"], config["models"]["deep-depth4"]
@@ -289,14 +288,14 @@ def test_a_depth_that_is_trained_alone_is_a_model_of_its_own():
 
 
 def test_an_entry_of_heads_for_all_corpora_leaves_out_what_one_lacks():
-    config = complete(DEFAULT, SCHEMA)
+    config = complete(DEFAULT)
     ctc, hybrid = config["heads"]
     assert ctc["lms"] == ["beam", "beam-lm-small", "beam-lm"] and ctc["latency"]["searches"] == ["greedy"]
     assert ctc["recovery"] == {"training": "recover", "policies": ["global"], "shares": [0.5]}
     assert ctc["combine"] == {"depth": 4, "strategy": "greedy", "policy": "global", "share": 0.5, "recovery": False}
     assert hybrid["latency"]["searches"] == ["greedy", "beam"] and hybrid["recovery"] is None
     other = {"dense": [{"corpus": "asterisk", "model": "ctc", "searches": ["greedy"]}], "layers": []}
-    (ctc,) = complete(merged(DEFAULT, other | {"prune": [], "regularise": []}), SCHEMA)["heads"]
+    (ctc,) = complete(merged(DEFAULT, other | {"prune": [], "regularise": []}))["heads"]
     assert (ctc["lms"], ctc["combine"]) == ([], None)
 
 
@@ -375,7 +374,7 @@ HEAD_MISTAKES = {
 @pytest.mark.parametrize(("heads", "message"), HEAD_MISTAKES.values(), ids=HEAD_MISTAKES)
 def test_a_mistake_about_heads_is_one_line(heads, message):
     with pytest.raises(SecateurError) as caught:
-        complete(merged(DEFAULT, {"heads": heads}), SCHEMA)
+        complete(merged(DEFAULT, {"heads": heads}))
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1, str(caught.value)
 
@@ -434,7 +433,7 @@ LAYER_MISTAKES = {
 @pytest.mark.parametrize(("change", "message"), LAYER_MISTAKES.values(), ids=LAYER_MISTAKES)
 def test_a_mistake_about_layers(change, message):
     with pytest.raises(SecateurError) as caught:
-        complete(merged(DEFAULT, LAYERS | change), SCHEMA)
+        complete(merged(DEFAULT, LAYERS | change))
     assert message in str(caught.value)
 
 
@@ -523,7 +522,7 @@ SSL_MISTAKES = {
 @pytest.mark.parametrize(("change", "message"), SSL_MISTAKES.values(), ids=SSL_MISTAKES)
 def test_a_mistake_about_self_supervised_encoders_is_one_line(change, message):
     with pytest.raises(SecateurError) as caught:
-        complete(merged(DEFAULT, {"ssl": [UPSTREAM | change]}), SCHEMA)
+        complete(merged(DEFAULT, {"ssl": [UPSTREAM | change]}))
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1, str(caught.value)
 
@@ -543,7 +542,7 @@ def test_a_teacher_that_was_given_is_looked_at(described, student, message, tmp_
     (tmp_path / "config.json").write_text(described)
     entry = UPSTREAM | {"folder": str(tmp_path), "encoder": None, "pretraining": None, "students": [STUDENT | student]}
     with pytest.raises(SecateurError) as caught:
-        complete(merged(DEFAULT, {"ssl": [entry]}), SCHEMA)
+        complete(merged(DEFAULT, {"ssl": [entry]}))
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1, str(caught.value)
 
@@ -551,7 +550,7 @@ def test_a_teacher_that_was_given_is_looked_at(described, student, message, tmp_
 def test_tasks_take_the_languages_of_their_entry():
     tasks = {"asr": {}, "sid": {"languages": ["fr"]}}
     entry = UPSTREAM | {"languages": ["en", "fr"], "tasks": tasks}
-    (found,) = complete(merged(DEFAULT, {"ssl": [entry]}), SCHEMA)["ssl"]
+    (found,) = complete(merged(DEFAULT, {"ssl": [entry]}))["ssl"]
     assert found["tasks"]["asr"]["languages"] == ["en", "fr"] and found["tasks"]["sid"]["languages"] == ["fr"]
     assert found["students"][0]["kinds"] == ["mha", "ffn", "qk", "vo", "int"]
     assert found["tasks"]["sid"]["training"]["batch"] == 64
@@ -559,6 +558,6 @@ def test_tasks_take_the_languages_of_their_entry():
 
 def test_a_study_may_have_encoders_alone_but_not_nothing():
     alone = {"dense": [], "prune": [], "layers": [], "regularise": [], "heads": []}
-    assert complete(merged(DEFAULT, alone), SCHEMA)["dense"] == []
+    assert complete(merged(DEFAULT, alone))["dense"] == []
     with pytest.raises(SecateurError, match=r"dense: \[\]; allowed: one model at least, or an entry in `ssl`"):
-        complete(merged(DEFAULT, alone | {"ssl": []}), SCHEMA)
+        complete(merged(DEFAULT, alone | {"ssl": []}))

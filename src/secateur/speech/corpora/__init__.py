@@ -11,7 +11,7 @@ schema's defaults are filled in, and are nowhere else), and `cache` a folder tha
 - `splits(options)` names the splits, without touching a file.
 - `prepare(options, language, cache)` returns a `Prepared`. It knows nothing of `exclude`.
 
-A new corpus is one new file, its name in `RECIPES`, and its keys in `workflow/schemas/corpora.schema.yaml`.
+A new corpus is one new file, its name in `RECIPES`, and its keys in `src/secateur/study/schemas/corpora.schema.yaml`.
 """
 
 import importlib

@@ -19,7 +19,7 @@ from secateur.speech.datadir import Utterance, read_data_dir
 from secateur.study import config
 
 PROJECT = Path(__file__).parents[4]
-SCHEMA = yaml.safe_load((PROJECT / "workflow/schemas/corpora.schema.yaml").read_text(encoding="utf-8"))
+SCHEMA = yaml.safe_load(config.SCHEMA.with_name("corpora.schema.yaml").read_text(encoding="utf-8"))
 SCHEMA["$ref"] = "#/$defs/corpus"
 
 
@@ -37,7 +37,7 @@ def completed(name, **given):
     study["corpora"]["new"] = {"recipe": name, "languages": ["en"], "root": "root"} | given
     if "root" not in keys(name):
         del study["corpora"]["new"]["root"]
-    return config.complete(study, PROJECT / "workflow/schemas/config.schema.yaml")["corpora"]["new"]
+    return config.complete(study)["corpora"]["new"]
 
 
 @pytest.mark.parametrize("name", corpora.RECIPES)
