@@ -93,7 +93,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         if "url" in corpus and not (corpus["root"] or corpus["url"]):
             yield (
                 f"corpora.{name}.root: null, and so is url; allowed: the folder of the corpus "
-                f"(see {corpus['recipe']!r} in src/secateur/study/schemas/corpora.schema.yaml), or a url to download from"
+                f"(see {corpus['recipe']!r} in docs/configuration.md), or a url to download from"
             )
     for name, lm in config["language_models"].items():
         for language, path in (lm["text"] or {}).items():
