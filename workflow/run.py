@@ -20,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-from secateur.core import gpus
+from secateur.core import gpus, site
 from secateur.core.errors import SecateurError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         command = snakemake_command(directory, configuration, options.cores, [*options.snakemake, *chosen])
         if looks_only(options.snakemake):
             return run(command, directory)
+        site.check_slurm(directory, command)
         with only_run(directory) as lock:
             snakemake_by_hand(directory)
             stop_jobs_left_over(directory)
@@ -109,7 +110,7 @@ def known(directory: Path) -> str:
 
 def study_file(directory: Path, study: str) -> Path:
     """The configuration file of a study, named or given by its path."""
-    candidates = [directory / "workflow" / "studies" / f"{study}.yaml", Path(study)]
+    candidates = [directory / "workflow" / "studies" / f"{study}.yaml", Path(os.path.expanduser(study))]
     if study == "default":
         candidates.insert(0, directory / "config.yaml")
     for candidate in candidates:
@@ -123,7 +124,7 @@ def study_file(directory: Path, study: str) -> Path:
 
 def profile(directory: Path, name: str) -> Path:
     """The folder of a profile, named or given by its path, relative to `directory` if it is in it."""
-    for candidate in (directory / "profiles" / name, Path(name).resolve()):
+    for candidate in (directory / "profiles" / name, Path(os.path.expanduser(name)).resolve()):
         if (candidate / "config.yaml").is_file():
             return candidate.relative_to(directory) if candidate.is_relative_to(directory) else candidate
     names = ", ".join(sorted(path.parent.name for path in directory.glob("profiles/*/config.yaml")))
@@ -235,7 +236,7 @@ def unlock(command: list[str], directory: Path) -> None:
         return
     print("The run before was killed; going on from where it was.", flush=True)
     # What makes this fail (an error in the configuration, say) makes the run itself fail, too, and there it is shown.
-    subprocess.run([*command, "--unlock"], cwd=directory, env=environment(), capture_output=True)
+    subprocess.run([*command, "--unlock"], cwd=directory, env=environment(directory), capture_output=True)
 
 
 def stop_jobs_left_over(directory: Path) -> None:
@@ -332,15 +333,17 @@ def working_folder(pid: int) -> Path | None:
         return None
 
 
-def environment() -> dict[str, str]:
-    """The environment of Snakemake: `python` is this interpreter, and `sacct` the one in workflow/slurm.
+def environment(directory: Path = ROOT) -> dict[str, str]:
+    """The environment of Snakemake in a folder: `python` is this interpreter, and `sacct` the one in workflow/slurm.
 
-    Where a site has environment modules, every bash of a job defines `module`: sh, of make and of sbatch, loses it.
+    Where the home folder is missing or cannot be written, caches are in the folder's .snakemake. Where a site has
+    environment modules, every bash of a job defines `module`: sh, of make and of sbatch, loses it.
     """
     folders = [Path(__file__).resolve().parent / "slurm", Path(sys.executable).parent]
     modules = Path(os.environ.get("MODULESHOME", "/nowhere"), "init", "bash")
     defined = {"BASH_ENV": str(modules)} if modules.is_file() else {}
-    return defined | os.environ | {"PATH": os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])}
+    path = os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])
+    return defined | os.environ | site.own_caches(directory) | {"PATH": path}
 
 
 def run(command: list[str], directory: Path, lock: int | None = None) -> int:
@@ -363,9 +366,9 @@ def run(command: list[str], directory: Path, lock: int | None = None) -> int:
             previous[number] = signal.signal(number, interrupt)
     try:
         if lock is None:
-            snakemake = subprocess.Popen(command, cwd=directory, env=environment(), process_group=0)
+            snakemake = subprocess.Popen(command, cwd=directory, env=environment(directory), process_group=0)
         else:
-            tagged = environment() | {RUN: str(directory)}
+            tagged = environment(directory) | {RUN: str(directory)}
             snakemake = subprocess.Popen(command, cwd=directory, env=tagged, pass_fds=[lock], process_group=0)
             write_holder(lock, snakemake.pid)
         status = snakemake.wait()

@@ -56,6 +56,7 @@ GREEDY = {"type": "ctc_greedy", "batch": 4, "batch_frames": 2000}
 KALDI = {
     "recipe": "kaldi",
     "normalise": True,
+    "channel": None,
     "exclude": [],
     "splits": {name: name for name in ("train", "dev", "test")},
 }

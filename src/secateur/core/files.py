@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur.core.errors import SecateurError
+from secateur.core.foreign import pointer
 
 HOST = socket.gethostname()
 SECONDS_TO_LITTER = 24 * 3600
@@ -123,7 +124,7 @@ def read_json(path: str | os.PathLike) -> Any:
     except FileNotFoundError as error:
         raise SecateurError(f"{path}: no such file; the job that makes it has not run") from error
     except ValueError as error:
-        raise SecateurError(f"{path}: not valid JSON ({error}); delete it and run again") from error
+        raise pointer(path) or SecateurError(f"{path}: not valid JSON ({error}); delete it and run again") from error
 
 
 def write_tsv(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

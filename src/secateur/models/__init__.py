@@ -27,6 +27,7 @@ from safetensors.torch import save_file
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json, written_aside
+from secateur.core.foreign import pointer
 from secateur.models.dropout import use_fast_dropout
 
 FORMAT = 1
@@ -156,7 +157,9 @@ def _read_safetensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[s
     except FileNotFoundError as error:
         raise SecateurError(f"{path}: no such file; the job that makes it has not run") from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise SecateurError(f"{path}: not a whole safetensors file ({error}); delete it and run again") from error
+        raise pointer(path) or SecateurError(
+            f"{path}: not a whole safetensors file ({error}); delete it and run again"
+        ) from error
     return tensors, header
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.speech.datadir import read_table
-from secateur.speech.features import Archive, speed_prefix
+from secateur.speech.datadir import read_table, speed_prefix
+from secateur.speech.features import Archive
 from secateur.speech.tokens import Tokenizer
 
 IGNORED = -1

@@ -4,6 +4,7 @@ Features follow Kaldi's `compute-fbank-feats` (25 ms windows, 10 ms shift, pre-e
 kaldi-native-fbank, without dither so that the same audio always gives the same bytes.
 """
 
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,13 +20,17 @@ import numpy as np
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import check_space, read_json, write_json, written_aside
+from secateur.core.foreign import pointer
 from secateur.core.jobs import progress
 from secateur.core.processes import end_with_parent
 from secateur.speech import audio
-from secateur.speech.datadir import Utterance, read_data_dir, read_table
+from secateur.speech.datadir import Utterance, line_of, read_data_dir, read_table, speed_prefix
 
 SAMPLE_RATE = 16000
 FRAMES_PER_SECOND, BYTES = 100, 4
+SHOWN = 10
+PLACE = re.compile(r"(?P<path>.*?[^|\s])(?::(?P<offset>\d+))?(?P<range>\[[\d:,]+\])?")
+"""Where a matrix is, in `feats.scp`: a file, the byte where it begins, and the rows and columns to take."""
 TABLES = ("feats.scp", "utt2num_frames", "feats.crc32")
 
 
@@ -52,17 +57,13 @@ def change_speed(samples: np.ndarray, speed: float) -> np.ndarray:
     return soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE).astype(np.float32)
 
 
-def speed_prefix(speed: float) -> str:
-    """Kaldi's prefix of the utterance ids of a speed-perturbed copy; empty for the original speed."""
-    return "" if speed == 1.0 else f"sp{speed:g}-"
-
-
 def extract(data: Path, output: Path, bins: int = 80, speeds: Sequence[float] = (1.0,), workers: int = 1) -> None:
     """Write `feats.ark` and its tables, `TABLES`, and `cmvn.json` of a data directory into `output`.
 
     With several `speeds` every utterance is there once per speed, its id prefixed by `speed_prefix`; the statistics in
     `cmvn.json` (count, sum, sum_square per bin) are of the original speed.
     Memory does not grow with the corpus: utterances stream from the worker processes to the archive.
+    Raises SecateurError naming up to `SHOWN` of the utterances that cannot be read, after all were tried.
     """
     utterances = read_data_dir(data)
     if not utterances:
@@ -73,12 +74,16 @@ def extract(data: Path, output: Path, bins: int = 80, speeds: Sequence[float] = 
     compute = partial(_copies, bins=bins, speeds=speeds)
     count, total, squares = 0, np.zeros(bins), np.zeros(bins)
     archive = output / "feats.ark"
+    problems: list[str] = []
     with ExitStack() as stack:
         # The archive is entered last and so gets its name first: where the tables are, it is.
         index, frames, checksums = (stack.enter_context(_table(output / name)) for name in TABLES)
         stream = open(stack.enter_context(written_aside(archive)), "wb")  # noqa: SIM115
         stack.enter_context(stream)
         for matrices in progress(_ordered(compute, utterances, workers), len(utterances), "features"):
+            if isinstance(matrices, str):
+                problems.append(matrices)
+                continue
             for speed, key, matrix in matrices:
                 offset = stream.tell() + len(key.encode()) + 1
                 kaldiio.save_ark(stream, {key: matrix})
@@ -88,6 +93,10 @@ def extract(data: Path, output: Path, bins: int = 80, speeds: Sequence[float] = 
                 if speed == 1.0:
                     wide = matrix.astype(np.float64)
                     count, total, squares = count + len(wide), total + wide.sum(0), squares + (wide**2).sum(0)
+        if problems:
+            more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+            listed = "\n".join(f"  {problem}" for problem in problems[:SHOWN])
+            raise SecateurError(f"{data}: {len(problems)} utterances have no features:\n{listed}{more}")
     write_json(output / "cmvn.json", {"count": count, "sum": total.tolist(), "sum_square": squares.tolist()})
 
 
@@ -101,8 +110,9 @@ def _table(path: Path) -> Iterator[TextIO]:
 class Archive(Mapping[str, np.ndarray]):
     """The matrices (T, F) of `feats.scp` in a folder, read when asked for, and compared with their checksums.
 
-    Archives of others, which have no `feats.crc32`, are read as they are. Raises SecateurError, naming the utterance,
-    for a matrix that is damaged, and at once when an archive ends before its last matrix begins.
+    Archives of others, which have no `feats.crc32`, are read as they are, compressed by Kaldi or not, with ranges or
+    not. Raises SecateurError, naming the utterance, for a matrix that is damaged, and at once when an archive ends
+    before its last matrix begins, or a line of `feats.scp` is a command, which is not run here.
 
     Args:
         name, what: of files, `feats`, and in messages, for archives of something else.
@@ -112,28 +122,35 @@ class Archive(Mapping[str, np.ndarray]):
         self._folder, self._what = Path(folder), what
         file = self._folder / f"{name}.crc32"
         checksums = read_table(file) if file.exists() else None
-        self._places: dict[str, tuple[str, int, str | None]] = {}  # path, offset, checksum
+        self._places: dict[str, tuple[str, int, str, str | None]] = {}  # path, offset, range, checksum
         last: dict[str, int] = {}
-        for key, place in read_table(self._folder / f"{name}.scp").items():
-            path, _, offset = place.rpartition(":")
-            self._places[key] = sys.intern(path), int(offset), None if checksums is None else checksums.get(key, "none")
-            last[path] = max(last.get(path, 0), int(offset))
+        index = self._folder / f"{name}.scp"
+        for key, place in read_table(index).items():
+            found = PLACE.fullmatch(place)
+            if not found:
+                raise SecateurError(
+                    f"{index}:{line_of(index, key)}: {place[:60]!r} is no `path:offset`; commands are not run here: "
+                    "copy the features once, e.g. `copy-feats scp:feats.scp ark,scp:new.ark,new.scp`"
+                )
+            path, offset, part = sys.intern(found["path"]), int(found["offset"] or 0), found["range"] or ""
+            self._places[key] = path, offset, part, None if checksums is None else checksums.get(key, "none")
+            last[path] = max(last.get(path, 0), offset)
         for path, offset in last.items():
             size = Path(path).stat().st_size if Path(path).is_file() else 0
             if size <= offset:
-                raise SecateurError(
+                raise pointer(path) or SecateurError(
                     f"{path}: {size} bytes, and a matrix should begin after {offset}; make the {what} again"
                 )
 
     def __getitem__(self, key: str) -> np.ndarray:
-        path, offset, checksum = self._places[key]
+        path, offset, part, checksum = self._places[key]
         try:
-            matrix = np.array(kaldiio.load_mat(f"{path}:{offset}"))  # a copy: what kaldiio reads cannot be written to
+            matrix = np.array(kaldiio.load_mat(f"{path}:{offset}{part}"))  # a copy: kaldiio's cannot be written to
         except Exception as error:  # kaldiio has no exception of its own for what it cannot make sense of
             raise self._damaged(key) from error
         if checksum not in (None, f"{zlib.crc32(matrix):08x}"):
             raise self._damaged(key)
-        return matrix
+        return matrix.astype(np.float32) if matrix.dtype == np.float64 else matrix
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
@@ -147,14 +164,17 @@ class Archive(Mapping[str, np.ndarray]):
         )
 
 
-def _copies(utterance: Utterance, bins: int, speeds: Sequence[float]) -> list[tuple[float, str, np.ndarray]]:
-    """(speed, key, features) of an utterance at every speed."""
-    samples = audio.read(utterance.audio, utterance.start, utterance.end, SAMPLE_RATE)
+def _copies(utterance: Utterance, bins: int, speeds: Sequence[float]) -> list[tuple[float, str, np.ndarray]] | str:
+    """(speed, key, features) of an utterance at every speed, or why there are none."""
+    try:
+        samples = audio.read(utterance.audio, utterance.start, utterance.end, SAMPLE_RATE, utterance.channel)
+    except SecateurError as error:
+        return f"{utterance.id}: {error}"
     copies = []
     for speed in speeds:
         matrix = log_mel(change_speed(samples, speed), bins)
         if len(matrix) == 0:
-            raise SecateurError(f"{utterance.id}: shorter than one 25 ms window at speed {speed:g}; exclude it")
+            return f"{utterance.id}: shorter than one 25 ms window at speed {speed:g}; exclude it"
         copies.append((speed, speed_prefix(speed) + utterance.id, matrix))
     return copies
 

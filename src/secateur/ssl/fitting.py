@@ -59,7 +59,8 @@ def fit(
         return Crops(lengths, crop, budget, seed, config.hop)
 
     values = {name: str(value) for name, value in vars(arguments).items() if name not in ("output", "run_json")}
-    files = [folder / name for folder in (*arguments.train, *arguments.dev) for name in ("wav.scp", "utt2dur")]
+    tables = ("wav.scp", "segments", "utt2dur")
+    files = [folder / name for folder in (*arguments.train, *arguments.dev) for name in tables]
     history = train(
         model,
         examples,

@@ -77,7 +77,7 @@ class WaveExamples:
         found = self._cache.get(name)
         if found is None:
             utterance = self.utterances[name]
-            found = audio.read(utterance.audio, utterance.start, utterance.end, SAMPLE_RATE)
+            found = audio.read(utterance.audio, utterance.start, utterance.end, SAMPLE_RATE, utterance.channel)
             coded = np.round(found * 32768).clip(-32768, 32767).astype(np.int16)
             kept = coded if np.array_equal(coded / np.float32(32768), found) else found  # 16 bits if that is exact
             if kept.nbytes <= self._left:

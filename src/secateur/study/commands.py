@@ -28,6 +28,7 @@ def prepare(paths: Paths, at: Any) -> Command:
         "options": {key: value for key, value in entry.items() if key != "languages"},
         "cache": f"data/{at.corpus}",
         "language": at.language,
+        "speeds": paths.config["features"]["speeds"],
         "output": f"{paths.root}/data/{at.corpus}/{at.language}",
     }
     return Command("prepare_corpus", options, (f"data/{at.corpus}/{at.language}/fetched.json",), _recipe(entry))

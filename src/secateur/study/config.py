@@ -20,9 +20,10 @@ from secateur.layers import checks as layers
 from secateur.pruning import checks as prune
 from secateur.speech import corpora
 from secateur.ssl import checks as ssl
+from secateur.study import folders, written
 from secateur.study.checks import hint, unfit, unknown, untrained
 
-SECTIONS = (prune, layers, heads, ssl)
+SECTIONS = (folders, prune, layers, heads, ssl)
 DECODED = ("dense", "prune", "layers", "regularise", "heads")
 """Sections whose entries name searches."""
 SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
@@ -37,6 +38,8 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises SecateurError with the path of the key, the value found and what is allowed.
     """
     config = copy.deepcopy(dict(config))
+    if odd := list(written.odd_keys(config)):
+        raise SecateurError("\n".join(odd))
     errors = list(_validator(SCHEMA).iter_errors(config))
     if errors:
         raise SecateurError("\n".join(sorted({_explain(error) for error in map(_deepest, errors)})))
@@ -90,6 +93,8 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                     f"allowed: 1 to {encoder['layers'] - 1}"
                 )
     for name, corpus in config["corpora"].items():
+        for part in {"train", "dev"} & set(corpus["test"] if corpus["recipe"] == "librispeech" else ()):
+            yield f"corpora.{name}.test: {part!r} is the name of another split; allowed: another folder's (ln -s)"
         if "url" in corpus and not (corpus["root"] or corpus["url"]):
             yield (
                 f"corpora.{name}.root: null, and so is url; allowed: the folder of the corpus "
@@ -224,11 +229,13 @@ def _explain(error: ValidationError) -> str:
             return f"{where + '.' if where else ''}{missing}: missing; it is required"
         case "type":
             wanted = error.validator_value
-            wanted = wanted if isinstance(wanted, str) else " or ".join(wanted)
-            return f"{where}: {error.instance!r} is of the wrong type; allowed: {wanted}"
+            wanted = [wanted] if isinstance(wanted, str) else wanted
+            written_as = written.meant(error.instance, wanted)
+            return f"{where}: {error.instance!r} is of the wrong type{written_as}; allowed: {' or '.join(wanted)}"
         case "enum":
             allowed = [str(value) for value in error.validator_value]
-            return f"{where}: {error.instance!r}{hint(error.instance, allowed)}; allowed: {', '.join(allowed)}"
+            guess = hint(error.instance, allowed) or written.meant(error.instance, ["string"])
+            return f"{where}: {error.instance!r}{guess}; allowed: {', '.join(allowed)}"
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
             bound = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}[error.validator]
             return f"{where}: {error.instance!r}; allowed: {bound} {error.validator_value}"

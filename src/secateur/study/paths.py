@@ -44,7 +44,7 @@ class Paths:
 
     def data(self, corpus: str, language: str, split: str) -> tuple[str, ...]:
         """The files of a data directory that every recipe writes."""
-        names = ("wav.scp", "text", "utt2spk", "utt2lang", "utt2dur")
+        names = ("wav.scp", "segments", "text", "utt2spk", "utt2lang", "utt2dur")
         return self.of(*(f"data/{corpus}/{language}/{split}/{name}" for name in names))
 
     def features(self, corpus: str, language: str, split: str) -> tuple[str, ...]:

@@ -26,14 +26,14 @@ def test_formats_of_libsndfile(tmp_path, suffix):
     assert samples.dtype == np.float32 and samples.ndim == 1
     assert abs(len(samples) - 16000) < 1600
     assert abs(peak_frequency(samples) - 440) < 2
-    assert audio.info(path)[1] == 16000
+    assert audio.info(path).rate == 16000
 
 
 def test_lossless_formats_are_exact(tmp_path):
     wanted = tone(0.5, 16000)
     soundfile.write(tmp_path / "a.flac", wanted, 16000, subtype="PCM_24")
     assert np.allclose(audio.read(tmp_path / "a.flac"), wanted, atol=2e-7)
-    assert audio.info(tmp_path / "a.flac") == (8000, 16000)
+    assert audio.info(tmp_path / "a.flac") == audio.Header(8000, 16000)
 
 
 def test_g722(tmp_path):
@@ -41,7 +41,7 @@ def test_g722(tmp_path):
     (tmp_path / "a.g722").write_bytes(encoded)
     assert len(encoded) == 8000  # 64 kbit/s
     samples = audio.read(tmp_path / "a.g722")
-    assert audio.info(tmp_path / "a.g722") == (16000, 16000) and len(samples) == 16000
+    assert audio.info(tmp_path / "a.g722") == audio.Header(16000, 16000) and len(samples) == 16000
     assert abs(peak_frequency(samples) - 440) < 2
     assert 0.4 < np.abs(samples).max() < 0.6
 

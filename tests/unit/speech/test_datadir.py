@@ -17,6 +17,7 @@ def test_files_are_kaldis(tmp_path):
         "utt2spk": "a-1 a\nb-1 b\n",
         "utt2lang": "a-1 en\nb-1 fr\n",
         "utt2dur": "a-1 1.500\nb-1 0.250\n",
+        "segments": "",
     }
     assert read_data_dir(tmp_path / "d") == [A, B]
 

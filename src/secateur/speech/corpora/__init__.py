@@ -24,7 +24,8 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json, write_tsv
-from secateur.speech.datadir import Utterance, write_data_dir
+from secateur.speech.corpora import recordings
+from secateur.speech.datadir import Utterance, taken_by_copies, write_data_dir
 
 RECIPES = ("asterisk", "espeak", "kaldi", "librispeech", "mls")
 SHOWN = 10
@@ -79,18 +80,30 @@ def inputs(options: Mapping[str, Any], language: str) -> list[str]:
     return module.inputs(options, language) if hasattr(module, "inputs") else []
 
 
-def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
-    """Run the recipe, leave out what `exclude` names, and refuse what is broken.
+def prepare(options: Mapping[str, Any], language: str, cache: Path, speeds: Iterable[float] = (1.0,)) -> Prepared:
+    """Run the recipe, leave out what `exclude` names, and refuse what is broken, recordings among it.
 
-    Raises SecateurError naming up to `SHOWN` of the broken utterances, with their files.
+    Args:
+        speeds: those of the copies that will be made of the training data.
+
+    Raises SecateurError naming up to `SHOWN` of the broken utterances, with their files, and for copies whose ids are
+    taken.
     """
     prepared = exclude(recipe(options["recipe"]).prepare(options, language, cache), options["exclude"])
-    if prepared.broken:
-        shown = [f"  {entry.utterance}: {entry.detail}" for entry in prepared.broken[:SHOWN]]
-        more = len(prepared.broken) - SHOWN
+    unusable = recordings.unusable([utterance for members in prepared.splits.values() for utterance in members])
+    broken = [*prepared.broken, *(Dropped(key, "broken", problem) for key, problem in unusable.items())]
+    if broken:
+        shown = [f"  {entry.utterance}: {entry.detail}" for entry in broken[:SHOWN]]
+        more = len(broken) - SHOWN
         raise SecateurError(
-            f"{language}: {len(prepared.broken)} utterances cannot be used; mend them, or add their ids to "
+            f"{language}: {len(broken)} utterances cannot be used; mend them, or add their ids to "
             "corpora.<name>.exclude:\n" + "\n".join(shown) + (f"\n  and {more} more" if more > 0 else "")
+        )
+    taken = taken_by_copies((utterance.id for utterance in prepared.splits["train"]), speeds)
+    if taken:
+        raise SecateurError(
+            f"{language}: {len(taken)} ids of train, such as {taken[0]!r}, are those that copies at other speeds get: "
+            "the data has such copies already; set features.speeds to [1.0], or take the copies out of train"
         )
     return prepared
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json, written_aside
+from secateur.core.foreign import no_folder, pointer
 from secateur.speech import audio
 from secateur.speech.corpora import Dropped, Prepared, check_language, fetched_record
 from secateur.speech.corpora.splits import closed_vocabulary
@@ -69,7 +70,7 @@ def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
     root = Path(options["root"]) if options["root"] else None
     packages = [f"asterisk-core-sounds-{language}", f"asterisk-core-sounds-{language}-g722"]
     if root and not root.is_dir():
-        raise SecateurError(f"{root}: no such folder, but corpora.<name>.root names it; {_ways_out(language)}")
+        raise SecateurError(f"{no_folder(root, 'corpora.<name>.root')}; {_ways_out(language)}")
     archives = [_archive(root or folder, package) for package in packages]
     if not root:
         missing = [package for package, archive in zip(packages, archives, strict=True) if not archive]
@@ -270,7 +271,7 @@ def _unpack(archive: Path, folder: Path) -> Path:
                 "corpora.<name>.root in config.yaml to the unpacked tree"
             ) from error
         if answer.returncode:
-            raise SecateurError(
+            raise pointer(archive) or SecateurError(
                 f"{archive}: cannot be unpacked ({answer.stderr.strip()}); delete the file and run again"
             )
     return tree

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import check_space, read_json, write_json, written_aside
+from secateur.core.foreign import pointer
 
 CHUNK = 1 << 20
 HASHES = {32: "md5", 64: "sha256"}  # by length in hexadecimal digits
@@ -111,7 +112,9 @@ def extract(archive: Path, folder: Path) -> None:
                 else:
                     raise SecateurError(f"{archive}: member {member.name!r} is a link or a device; do not use it")
     except (tarfile.TarError, EOFError, FileExistsError) as error:
-        raise SecateurError(f"{archive}: cannot be unpacked ({error}); delete the file and run again") from error
+        raise pointer(archive) or SecateurError(
+            f"{archive}: cannot be unpacked ({error}); delete the file and run again"
+        ) from error
 
 
 def file_hash(path: Path, algorithm: str) -> str:

@@ -72,10 +72,11 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
         for number, text in enumerate(texts):
             voice, speed = generator.choice(voices), generator.randint(*WORDS_PER_MINUTE)
             path = recording(text, f"{language}+{voice}", speed, Path(cache) / language, fetched["sha256"])
-            frames, rate = audio.info(path)
             speaker = f"{language}-{voice}"
             prepared[split].append(
-                Utterance(f"{speaker}-{split}-{number:05d}", str(path), text, speaker, language, frames / rate)
+                Utterance(
+                    f"{speaker}-{split}-{number:05d}", str(path), text, speaker, language, audio.info(path).seconds
+                )
             )
     source = {
         "name": "espeak-ng",

@@ -2,25 +2,29 @@
 
 A split is the folder `{root}/{language}/{name}` or, if there is none, `{root}/{name}`, from which `utt2lang` picks
 the utterances of the language; without `utt2lang` it takes all. Paths in `wav.scp` are relative to the working
-directory, as in Kaldi.
+directory, as in Kaldi; `~` is the home folder. A fifth column of `segments` chooses a channel, from 0.
 
 The tables are watched: an edit is read again. Recordings are not, there may be millions.
 
 Options: `root`; `splits`, from the split's name here to the folder's name (train, dev and test must be among them);
-`normalise` (false takes transcripts as they are).
+`normalise` (false takes transcripts as they are); `channel`, of recordings with several (null averages them).
 """
 
+import os
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
+from secateur.core.foreign import no_folder
 from secateur.speech import audio
 from secateur.speech.corpora import Dropped, Prepared, fetched_record, noted
 from secateur.speech.corpora.download import file_hash
 from secateur.speech.corpora.text import normalise
-from secateur.speech.datadir import Utterance, parse_segment, read_table
+from secateur.speech.datadir import Utterance, line_of, parse_segment, read_table
 
 FETCH_OPTIONS = ("root", "splits")
 TABLES = ("wav.scp", "segments", "text", "utt2spk", "utt2lang")
@@ -58,9 +62,9 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
     prepared: dict[str, list[Utterance]] = {}
     dropped: list[Dropped] = []
     broken: list[Dropped] = []
-    rates: dict[int, set[str]] = {}
+    headers: dict[str, audio.Header] = {}
     for split in splits(options):
-        reader = _DataDir(Path(fetched[split]["folder"]), language, options["normalise"])
+        reader = _DataDir(Path(fetched[split]["folder"]), language, options)
         prepared[split] = []
         dropped += [Dropped(key, "no transcript") for key in reader.without_transcript()]
         for key, raw in reader.texts.items():
@@ -72,16 +76,23 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
                     prepared[split].append(utterance)
                 else:
                     dropped.append(Dropped(key, "no transcript", raw))
-        for path, (_, rate) in reader.headers.items():
-            rates.setdefault(rate, set()).add(path)
-    resampled = {str(rate): len(paths) for rate, paths in sorted(rates.items()) if rate != 16000}
+        headers |= reader.headers
+    rates = Counter(header.rate for header in headers.values())
+    channels = Counter(header.channels for header in headers.values())
+    resampled = {str(rate): count for rate, count in sorted(rates.items()) if rate != 16000}
+    several = {str(number): count for number, count in sorted(channels.items()) if number > 1}
+    notes = []
+    if resampled:
+        notes.append(f"recordings that are resampled to 16 kHz, by rate in Hz: {resampled}")
+    if several:
+        notes.append(f"recordings with several channels, by their number: {several}")
     source = {
         "name": Path(options["root"]).name,
         "description": "Kaldi data directories of the user",
         "licence": "not stated",
         "credits": "not stated",
         "synthetic": False,
-        "notes": f"recordings that are resampled to 16 kHz, by rate in Hz: {resampled}" if resampled else "",
+        "notes": "; ".join(notes),
         "resampled": resampled,
         "tables": fetched,
     }
@@ -93,18 +104,20 @@ class _DataDir:
 
     Attributes:
         texts: the transcripts as they are, by utterance.
-        headers: (frames, rate in Hz) of the recordings looked at so far, by path.
+        headers: those of the recordings looked at so far, by path.
     """
 
-    def __init__(self, folder: Path, language: str, normalised: bool):
+    def __init__(self, folder: Path, language: str, options: Mapping[str, Any]):
         def table(name: str) -> dict[str, str] | None:
             return read_table(folder / name) if (folder / name).is_file() else None
 
-        self.folder, self.language, self.normalised = folder, language, normalised
+        self.folder, self.language = folder, language
+        self.normalised, self.channel = options["normalise"], options["channel"]
         self.recordings, self.texts = _recordings(folder), read_table(folder / "text")
         self.speakers = read_table(folder / "utt2spk")
         self.segments, self.languages = table("segments"), table("utt2lang")
-        self.headers: dict[str, tuple[int, int]] = {}
+        self.headers: dict[str, audio.Header] = {}
+        self._check_forms()
 
     def without_transcript(self) -> list[str]:
         """Ids of this language that have audio but no line in `text`."""
@@ -129,8 +142,8 @@ class _DataDir:
         text = normalise(raw, self.language) if self.normalised else " ".join(raw.split())
         if self.segments is None:
             path = self._of(self.recordings, "wav.scp", key)
-            return Utterance(key, path, text, speaker, self.language, self._seconds(path))
-        recording, start, end = parse_segment(self.folder, key, self._of(self.segments, "segments", key))
+            return Utterance(key, path, text, speaker, self.language, self._seconds(path), channel=self.channel)
+        recording, start, end, channel = parse_segment(self.folder, key, self._of(self.segments, "segments", key))
         path = self._of(self.recordings, "wav.scp", recording)
         seconds = self._seconds(path)
         end = seconds if end < 0 else end  # Kaldi: -1 is the end of the recording
@@ -140,13 +153,35 @@ class _DataDir:
                 f"{seconds:.2f} s; mend the segment or remove the utterance"
             )
         end = min(end, seconds)
-        return Utterance(key, path, text, speaker, self.language, end - start, start, end, recording)
+        channel = self.channel if channel is None else channel
+        return Utterance(key, path, text, speaker, self.language, end - start, start, end, recording, channel)
+
+    def _check_forms(self) -> None:
+        """Raise SecateurError for ids that look alike but are different characters, which no table lookup would find.
+
+        Letters with marks are written in two ways in Unicode (NFC; NFD, as in file names of macOS).
+        """
+        known: dict[str, tuple[str, str]] = {}
+        strange: list[tuple[str, str, tuple[str, str]]] = []
+        tables = {"text": self.texts, "utt2spk": self.speakers, "wav.scp": self.recordings}
+        for name, table in (tables | {"segments": self.segments or {}, "utt2lang": self.languages or {}}).items():
+            for key in table:
+                if not key.isascii():
+                    first = known.setdefault(unicodedata.normalize("NFC", key), (key, name))
+                    strange += [(key, name, first)] if first[0] != key else []
+        if strange:
+            key, name, (other, place) = strange[0]
+            here, there = (self.folder / one for one in (name, place))
+            raise SecateurError(
+                f"{here}:{line_of(here, key)}: {key!r} looks like that of {there}:{line_of(there, other)}, but is "
+                f"other characters (Unicode's forms NFC and NFD; {len(strange)} ids are so); bring all tables into one "
+                f"form, e.g. `uconv -x any-nfc {name} > new`"
+            )
 
     def _seconds(self, path: str) -> float:
         if path not in self.headers:
             self.headers[path] = audio.info(path)
-        frames, rate = self.headers[path]
-        return frames / rate
+        return self.headers[path].seconds
 
     def _of(self, table: Mapping[str, str], name: str, key: str) -> str:
         if not table.get(key):
@@ -169,11 +204,13 @@ def _folder(options: Mapping[str, Any], language: str, split: str) -> Path:
             f"splits: {', '.join(missing)} missing; name a folder for each, e.g. "
             "splits: {train: train_si284, dev: test_dev93, test: test_eval92}"
         )
-    folder = _find(options, language, split)
+    root, folder = Path(options["root"]), _find(options, language, split)
+    if not root.is_dir():
+        raise no_folder(root, "corpora.<name>.root")
     if folder is None:
         name = options["splits"][split]
         raise SecateurError(
-            f"{options['root']}: neither {language}/{name} nor {name} in it, which the split {split!r} needs; make the "
+            f"{root}: neither {language}/{name} nor {name} in it, which the split {split!r} needs; make the "
             "data directory (take utterances out of train) or name others, e.g. "
             "splits: {train: my_train, dev: my_dev, test: my_test}"
         )
@@ -181,9 +218,11 @@ def _folder(options: Mapping[str, Any], language: str, split: str) -> Path:
 
 
 def _recordings(folder: Path) -> dict[str, str]:
-    """Read `wav.scp`; refuse commands, which would run whatever a file says."""
+    """Read `wav.scp`, `~` expanded; refuse commands, which would run whatever a file says."""
     recordings = read_table(folder / "wav.scp")
     for key, path in recordings.items():
+        if path.startswith("~"):
+            recordings[key] = os.path.expanduser(path)
         if path.endswith("|") or path.startswith("|"):
             raise SecateurError(
                 f"{folder / 'wav.scp'}: {key!r} is a command ({path[:60]}), which is not run here; write its output to "

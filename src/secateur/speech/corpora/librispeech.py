@@ -13,6 +13,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
+from secateur.core.foreign import no_folder
 from secateur.speech import audio
 from secateur.speech.corpora import Dropped, Prepared, check_language, fetched_record, noted
 from secateur.speech.corpora.download import fetch_archive
@@ -34,6 +35,8 @@ def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
     for part in sorted({part for parts in _parts(options).values() for part in parts}):
         if options["root"]:
             base = Path(options["root"])
+            if not base.is_dir():
+                raise no_folder(base, "corpora.<name>.root")
         elif options["url"]:
             base = Path(cache) / language / part
             archives[part] = fetch_archive(options["url"].format(part=part), options["checksum"], base)
@@ -44,7 +47,11 @@ def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
             )
         found = [folder for folder in (base / part, base / "LibriSpeech" / part) if folder.is_dir()]
         if not found:
-            raise SecateurError(f"{base}: no folder {part} or LibriSpeech/{part} in it; mend root or the list of parts")
+            there = sorted({path.name for path in (*base.glob("*/"), *base.glob("LibriSpeech/*/"))} - {"LibriSpeech"})
+            raise SecateurError(
+                f"{base}: no folder {part} or LibriSpeech/{part} in it, only {', '.join(there) or 'none'}; mend root, "
+                "or train, dev and test of the corpus"
+            )
         folders[part] = str(found[0])
     write_json(fetched_record(cache, language), {"folders": folders, "archives": archives})
 
@@ -64,8 +71,8 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
                     if not text:
                         dropped.append(Dropped(key, "no transcript", raw))
                         continue
-                    frames, rate = audio.info(path)
-                    prepared[split].append(Utterance(key, str(path), text, key.split("-")[0], language, frames / rate))
+                    seconds = audio.info(path).seconds
+                    prepared[split].append(Utterance(key, str(path), text, key.split("-")[0], language, seconds))
     source = {
         "name": "LibriSpeech",
         "description": "Read English audio books",

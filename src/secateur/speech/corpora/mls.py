@@ -14,6 +14,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
+from secateur.core.foreign import no_folder
 from secateur.speech import audio
 from secateur.speech.corpora import Dropped, Prepared, check_language, fetched_record, noted
 from secateur.speech.corpora.download import fetch_archive, file_hash
@@ -52,6 +53,8 @@ def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
     name, archive = LANGUAGES[language], {}
     if options["root"]:
         base = Path(options["root"])
+        if not base.is_dir():
+            raise no_folder(base, "corpora.<name>.root")
     elif options["url"]:
         base = Path(cache) / language / "archive"
         archive = fetch_archive(options["url"].format(language=name), options["checksum"], base)
@@ -87,8 +90,7 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
                     continue
                 path = recording(folder / split, key)
                 if key not in seconds:
-                    frames, rate = audio.info(path)
-                    seconds[key] = frames / rate
+                    seconds[key] = audio.info(path).seconds
                 prepared[split].append(Utterance(key, str(path), text, key.split("_")[0], language, seconds[key]))
     source = {
         "name": "Multilingual LibriSpeech",

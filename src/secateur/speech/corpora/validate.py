@@ -14,7 +14,7 @@ from typing import Any
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
 from secateur.speech import audio
-from secateur.speech.datadir import Utterance, read_data_dir
+from secateur.speech.datadir import Utterance, read_data_dir, taken_by_copies
 from secateur.speech.tokens import SPACE, Tokenizer
 
 SHOWN = 10
@@ -87,11 +87,13 @@ def validate(
     findings = Findings()
     rows = []
     seen: dict[str, str] = {}
+    trained: list[str] = []
     for language in languages:
         source = read_json(data / language / "source.json")
         dropped = len(read_tsv(data / language / "dropped.tsv"))
         for split in splits:
             utterances = read_data_dir(data / language / split)
+            trained += [utterance.id for utterance in utterances] if split == "train" else []
             check_ids(utterances, f"{language}/{split}", seen, findings)
             if split == "train" and len(utterances) == 1:
                 findings.error("a single utterance to train on: add some, or leave the language out", language)
@@ -116,6 +118,8 @@ def validate(
                     "synthetic": source["synthetic"],
                 }
             )
+    for key in taken_by_copies(trained, speeds):
+        findings.error("id that a copy at another speed gets, too: rename it, or set features.speeds to [1.0]", key)
     return rows, findings
 
 
@@ -208,7 +212,8 @@ def output_frames(frames: int, input_layer: str) -> int:
 
 def check_recordings(utterances: Sequence[Utterance], rate: int, findings: Findings) -> int:
     """Every recording can be opened, is not empty, and is as long as its utterances; count those of another rate."""
-    headers: dict[str, tuple[int, int] | None] = {}
+    headers: dict[str, audio.Header | None] = {}
+    mixed: dict[str, int] = {}
     for utterance in utterances:
         if utterance.audio not in headers:
             try:
@@ -220,12 +225,20 @@ def check_recordings(utterances: Sequence[Utterance], rate: int, findings: Findi
                     f"{utterance.id} ({error})",
                 )
         header = headers[utterance.audio]
-        if header and (utterance.end or utterance.duration) > header[0] / header[1] + 0.5:
+        if header and (utterance.end or utterance.duration) > header.seconds + 0.5:
             findings.error(
                 "utterance longer than its recording: mend segments or utt2dur",
-                f"{utterance.id} (ends at {utterance.end or utterance.duration:g} s of {header[0] / header[1]:g} s)",
+                f"{utterance.id} (ends at {utterance.end or utterance.duration:g} s of {header.seconds:g} s)",
             )
-    other = Counter(header[1] for header in headers.values() if header and header[1] != rate)
+        if header and header.channels > 1 and utterance.channel is None:
+            mixed[utterance.audio] = header.channels
+    for channels, count in sorted(Counter(mixed.values()).items()):
+        findings.note(
+            "recordings with several channels are averaged, unless corpora.<name>.channel or the fifth column of "
+            "segments chooses one",
+            f"{count} with {channels} channels",
+        )
+    other = Counter(header.rate for header in headers.values() if header and header.rate != rate)
     for source_rate, count in sorted(other.items()):
         findings.note(f"recordings at another rate than {rate} Hz are resampled", f"{count} at {source_rate} Hz")
     return other.total()

@@ -1,7 +1,7 @@
 """Clips: what an encoder is given to hear. A whole recording, a part of one, or several parts mixed together."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ class Part:
     end: float | None = None
     offset: float = 0.0
     gain: float = 1.0
+    channel: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Clip:
     def samples(self) -> np.ndarray:
         """The sum of the parts (S,), float32 at 16 kHz. Raises SecateurError naming a recording that cannot be read."""
         read = [
-            (round(part.offset * RATE), part.gain * audio.read(part.audio, part.start, part.end, RATE))
+            (round(part.offset * RATE), part.gain * audio.read(part.audio, part.start, part.end, RATE, part.channel))
             for part in self.parts
         ]
         if len(read) == 1 and read[0][0] == 0:
@@ -44,9 +45,14 @@ class Clip:
         return mixed
 
 
+def heard(utterance: Utterance, offset: float = 0.0, gain: float = 1.0) -> Part:
+    """The part of a clip that an utterance is."""
+    return Part(utterance.audio, utterance.start, utterance.end, offset, gain, utterance.channel)
+
+
 def whole(utterance: Utterance) -> Clip:
     """The clip of an utterance."""
-    return Clip(utterance.id, (Part(utterance.audio, utterance.start, utterance.end),), utterance.duration)
+    return Clip(utterance.id, (heard(utterance),), utterance.duration)
 
 
 def middle(utterance: Utterance, seconds: float | None) -> Clip:
@@ -54,15 +60,14 @@ def middle(utterance: Utterance, seconds: float | None) -> Clip:
     if seconds is None or utterance.duration <= seconds:
         return whole(utterance)
     start = round((utterance.start or 0.0) + (utterance.duration - seconds) / 2, 3)
-    part = Part(utterance.audio, start, round(start + seconds, 3))
+    part = replace(heard(utterance), start=start, end=round(start + seconds, 3))
     return Clip(f"{utterance.id}@{seconds:g}s", (part,), seconds)
 
 
 def recording(path: str, seconds: float | None = None, name: str | None = None) -> Clip:
     """The clip of a whole file; its length comes from the header unless it is given."""
     if seconds is None:
-        frames, rate = audio.info(path)
-        seconds = frames / rate
+        seconds = audio.info(path).seconds
     return Clip(name or str(path), (Part(str(path)),), seconds)
 
 

@@ -3,9 +3,11 @@
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from secateur.core.errors import SecateurError
+from secateur.core.foreign import no_folder
 from secateur.ssl.tasks import TASKS, Data, Result, Task, check, module, prompts
 from secateur.ssl.tasks.clips import total_seconds
 from secateur.ssl.tasks.fit import Fit
@@ -22,6 +24,9 @@ def load(name: str, options: Mapping[str, Any], corpus: prompts.Corpus) -> Data:
             raise SecateurError(f"superb.tasks.{name}: {task.TASK.missing}; give the official corpus, or leave it out")
         data = task.from_directories(corpus, options)
     else:
+        for key in ("root", "test_root"):
+            if options.get(key) and not Path(options[key]).is_dir():
+                raise no_folder(options[key], f"ssl[].tasks.{name}.{key}")
         data = task.official(options)
     check(data, name)
     return data

@@ -25,10 +25,9 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.decoding.scoring import percentage
-from secateur.speech import audio
 from secateur.speech.datadir import Utterance, parse_segment, read_table
 from secateur.ssl.tasks import SPLITS, Data, Item, Metric, Result, Task, prompts
-from secateur.ssl.tasks.clips import RATE, Clip, Part, recording
+from secateur.ssl.tasks.clips import RATE, Clip, heard, recording, whole
 from secateur.ssl.tasks.fit import Examples, Fit
 from secateur.ssl.tasks.heads import Diarization
 from secateur.ssl.tasks.hidden import Hidden
@@ -67,7 +66,7 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
             pair = [draw.choice(by_voice[voice]) for voice in draw.sample(sorted(by_voice), SPEAKERS)]
             for utterance in pair:
                 if utterance.id not in spoken:
-                    spoken[utterance.id] = active(audio.read(utterance.audio, utterance.start, utterance.end, RATE))
+                    spoken[utterance.id] = active(whole(utterance).samples())
             late = round(draw.uniform(0, pair[0].duration), 2)
             gain = 10 ** (draw.uniform(-options["gain_db"], options["gain_db"]) / 20)
             items[split].append(mixture(f"mix-{split}-{number:05d}", pair, late, gain, spoken))
@@ -82,10 +81,7 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
 def mixture(name: str, pair: Sequence[Utterance], late: float, gain: float, spoken: Mapping[str, np.ndarray]) -> Item:
     """Two utterances, the second `late` seconds later and `gain` times as loud, and who of them speaks when."""
     first, second = pair
-    parts = (
-        Part(first.audio, first.start, first.end),
-        Part(second.audio, second.start, second.end, offset=late, gain=gain),
-    )
+    parts = (heard(first), heard(second, late, gain))
     shift = round(late / STEP)
     activities = [spoken[first.id], np.pad(spoken[second.id], (shift, 0))]
     frames = max(map(len, activities))
@@ -130,7 +126,7 @@ def _mixtures(folder: Path) -> list[Item]:
     paths, speakers, durations = (read_table(folder / name) for name in ("wav.scp", "utt2spk", "reco2dur"))
     turns: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
     for key, value in read_table(folder / "segments").items():
-        name, start, end = parse_segment(folder, key, value)
+        name, start, end, _ = parse_segment(folder, key, value)
         turns[name].append((speakers[key], start, end))
     items = []
     for name, path in sorted(paths.items()):

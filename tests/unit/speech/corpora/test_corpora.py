@@ -156,7 +156,7 @@ BAD = [
         "splits": {"train": "a", "dev": "b", "test": "c", "A/b": "d"},
     },
     {"recipe": "librispeech", "languages": ["fr"], "root": "x"},
-    {"recipe": "librispeech", "languages": ["en"], "root": "x", "train": ["train-clean"]},
+    {"recipe": "librispeech", "languages": ["en"], "root": "x", "train": ["../train"]},
     {"recipe": "mls", "languages": ["fr"], "root": "x", "subset": "5h"},
     {"recipe": "mls", "languages": ["fr"], "root": "x", "checksum": {"a.tar.gz": "short"}},
 ]

@@ -82,7 +82,7 @@ def test_prepare_gives_the_same_bytes_again(tmp_path):
             assert (one.id, one.text, one.duration) == (two.id, two.text, two.duration)
             assert Path(one.audio).read_bytes() == Path(two.audio).read_bytes()
     speech = audio.read(results[0].splits["test"][0].audio)
-    assert audio.info(results[0].splits["test"][0].audio)[1] == 16000
+    assert audio.info(results[0].splits["test"][0].audio).rate == 16000
     assert 0.01 < np.sqrt(np.mean(speech**2)) < 0.5
     assert {u.speaker for u in results[0].splits["train"]} == {"it-f1", "it-m3"}
     assert results[0].source["synthetic"] is True and "SYNTHETIC" in results[0].source["description"]

@@ -33,7 +33,14 @@ SPLITS = {"train": "train", "dev": "dev", "test": "test"}
 
 def entry(root, **options):
     """The configuration of a corpus, with the schema's defaults."""
-    return {"recipe": "kaldi", "root": str(root), "splits": SPLITS, "normalise": True, "exclude": []} | options
+    return {
+        "recipe": "kaldi",
+        "root": str(root),
+        "splits": SPLITS,
+        "normalise": True,
+        "channel": None,
+        "exclude": [],
+    } | options
 
 
 def run(root, cache, language="en", **options) -> Prepared:

@@ -1,0 +1,51 @@
+"""Files and folders that a configuration names: `~` is the home folder; what is no such thing is said."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from secateur.core.foreign import like_hub_id, no_folder, pointer
+
+OF_TASKS = ("root", "test_root", "split_file", "trials", "lexicon")
+"""Keys of a SUPERB-style task that name files or folders."""
+
+
+def spell_out(config: dict[str, Any]) -> None:
+    """Put the home folder in the place of `~`."""
+    for _, holder, key in _places(config):
+        holder[key] = os.path.expanduser(holder[key])
+
+
+def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the paths of a study."""
+    for where, holder, key in _places(config):
+        path = holder[key]
+        if "{" in path or "}" in path:
+            yield f"{where}: {path!r} has braces, which are Snakemake's; allowed: a link to it of another name (ln -s)"
+        if where.endswith((".root", ".folder", ".test_root")):
+            if Path(path).is_file() or like_hub_id(path):
+                yield str(no_folder(path, where))
+        elif problem := pointer(path):
+            yield f"{where}: {problem}"
+
+
+def _places(config: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """(name of the key, what holds it, its last part) of everything that is a path."""
+    found = [(f"corpora.{name}", corpus, ("root",)) for name, corpus in config["corpora"].items()]
+    for name, corpus in config["corpora"].items():
+        if corpus["recipe"] == "kaldi":
+            found.append((f"corpora.{name}.splits", corpus["splits"], tuple(corpus["splits"])))
+    for name, lm in config["language_models"].items():
+        found.append((f"language_models.{name}.text", lm["text"] or {}, tuple(lm["text"] or ())))
+    for index, entry in enumerate(config["ssl"]):
+        found.append((f"ssl[{index}]", entry, ("folder",)))
+        for task, options in entry["tasks"].items():
+            found.append((f"ssl[{index}].tasks.{task}", options, OF_TASKS))
+    for where, holder, keys in found:
+        for key in keys:
+            value = holder.get(key)
+            if isinstance(value, list):
+                yield from ((f"{where}.{key}[{number}]", value, number) for number in range(len(value)))
+            elif value is not None:
+                yield f"{where}.{key}", holder, key
