@@ -53,11 +53,10 @@ def check_slurm(directory: Path, command: Sequence[str]) -> None:
         file = directory / chosen["--profile"] / "config.yaml"
         content = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
         executor = content.get("executor") if isinstance(content, dict) else ""
-    missing = [name for name in SLURM_COMMANDS if not shutil.which(name)]
-    if executor == "slurm" and missing:
+    if executor == "slurm" and not all(map(shutil.which, SLURM_COMMANDS)):
         raise SecateurError(
-            f"jobs are to go to SLURM, but {' and '.join(missing)} is not on this machine; run this on the cluster's "
-            "login node (`module load slurm`, where it is a module), or without PROFILE on this machine"
+            f"jobs are to go to SLURM, but {' and '.join(SLURM_COMMANDS)} are not on this machine; run this on the "
+            "cluster's login node (`module load slurm`, where it is a module), or without PROFILE on this machine"
         )
 
 

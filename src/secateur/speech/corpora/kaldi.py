@@ -161,19 +161,22 @@ class _DataDir:
 
         Letters with marks are written in two ways in Unicode (NFC; NFD, as in file names of macOS).
         """
-        known: dict[str, tuple[str, str]] = {}
-        strange: list[tuple[str, str, tuple[str, str]]] = []
         tables = {"text": self.texts, "utt2spk": self.speakers, "wav.scp": self.recordings}
-        for name, table in (tables | {"segments": self.segments or {}, "utt2lang": self.languages or {}}).items():
-            for key in table:
-                if not key.isascii():
-                    first = known.setdefault(unicodedata.normalize("NFC", key), (key, name))
-                    strange += [(key, name, first)] if first[0] != key else []
-        if strange:
-            key, name, (other, place) = strange[0]
-            here, there = (self.folder / one for one in (name, place))
+        tables |= {"segments": self.segments or {}, "utt2lang": self.languages or {}}
+        ids = [(key, name, key) for name, table in tables.items() for key in table]
+        ids += [(value.partition(" ")[0], "segments", key) for key, value in tables["segments"].items()]
+        known: dict[str, tuple[str, str, str]] = {}  # by its composed form: the id, the table, the id that its line has
+        strange = {}
+        for found in ids:
+            if not found[0].isascii():
+                form = unicodedata.normalize("NFC", found[0])
+                if known.setdefault(form, found)[0] != found[0]:
+                    strange.setdefault(form, found)
+        for form, (key, name, line) in strange.items():
+            _, place, other = known[form]
+            here, there = self.folder / name, self.folder / place
             raise SecateurError(
-                f"{here}:{line_of(here, key)}: {key!r} looks like that of {there}:{line_of(there, other)}, but is "
+                f"{here}:{line_of(here, line)}: {key!r} looks like that of {there}:{line_of(there, other)}, but is "
                 f"other characters (Unicode's forms NFC and NFD; {len(strange)} ids are so); bring all tables into one "
                 f"form, e.g. `uconv -x any-nfc {name} > new`"
             )
