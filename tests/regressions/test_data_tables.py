@@ -78,7 +78,7 @@ def test_ids_in_another_form_of_unicode_are_one_error_with_file_and_line(options
 def test_recordings_of_segments_in_another_form_are_found(options, tmp_path):
     folder = tmp_path / "root/en/dev"
     (folder / "segments").write_text(f"dev-a dev-a 0 1\ndev-{KEY} {unicodedata.normalize('NFD', 'dev-' + KEY)} 0 1\n")
-    with pytest.raises(SecateurError, match=r"segments:2: 'dev-e.+' looks like that of .*wav\.scp:2"):
+    with pytest.raises(SecateurError, match=r"segments:2: 'dev-e.+' looks like that of .*text:2"):
         prepared(options, tmp_path)
 
 

@@ -62,8 +62,8 @@ def test_a_profile_for_slurm_where_there_is_none_is_one_line_at_once(clone, tmp_
     status, said = run(clone, "--profile", "slurm", PATH=str(tmp_path / "empty"))
     assert status == 1 and not (clone / ".snakemake").exists(), said
     assert said.strip().splitlines() == [
-        "error: jobs are to go to SLURM, but sbatch and sinfo are not on this machine; run this on the cluster's login node "
-        "(`module load slurm`, where it is a module), or without PROFILE on this machine"
+        "error: jobs are to go to SLURM, but sbatch and sinfo are not on this machine; run this on the cluster's login "
+        "node (`module load slurm`, where it is a module), or without PROFILE on this machine"
     ]
 
 

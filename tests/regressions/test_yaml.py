@@ -15,14 +15,14 @@ CASES = {
     "an integer": ("training: {acoustic: {steps: 1e3}}", "acoustic.steps: '1e3'", "write 1000, without quotes"),
     "a quoted number": ("training: {acoustic: {steps: '100'}}", "acoustic.steps: '100'", "write 100, without quotes"),
     "in a list": ("seeds: [1, 1e1]", "seeds[1]: '1e1'", "write 10,"),
-    "Norwegian": ("corpora: {mine: {recipe: kaldi, root: x, languages: [no]}}", "languages[0]: False", "quote the word: 'no'"),
+    "Norwegian": ("corpora: {mine: {recipe: kaldi, root: x, languages: [no]}}", "[0]: False", "quote the word: 'no'"),
     "yes": (f"{KALDI}, exclude: [yes]}}}}", "exclude[0]: True", "quote the word: 'yes'"),
     "a time": (f"{KALDI}, exclude: [12:30]}}}}", "exclude[0]: 750", "12:30 for 750"),
-    "a date": (f"{KALDI}, exclude: [2024-01-02]}}}}", "exclude[0]: datetime.date(2024, 1, 2)", "quote it: '2024-01-02'"),
+    "a date": (f"{KALDI}, exclude: [2024-01-02]}}}}", "[0]: datetime.date(2024, 1, 2)", "quote it: '2024-01-02'"),
     "home alone": ("corpora: {mine: {recipe: kaldi, root: ~, languages: [en]}}", "root: None", "quote it: '~'"),
     "one of a list": ("training: {acoustic: {schedule: off}}", "schedule: False", "quote the word: 'no'"),
     "a key": ("language_models: {char-lm: {text: {no: a.txt}}}", "the key False is no text", "quote the word: 'no'"),
-    "a key that is a number": ("corpora: {2024: {recipe: kaldi}}", "corpora.2024: the key 2024", "quote what you wrote"),
+    "a key that is a number": ("corpora: {2024: {recipe: kaldi}}", "2024: the key 2024", "quote what you wrote"),
 }  # fmt: skip
 
 

@@ -145,7 +145,8 @@ class Archive(Mapping[str, np.ndarray]):
     def __getitem__(self, key: str) -> np.ndarray:
         path, offset, part, checksum = self._places[key]
         try:
-            matrix = np.array(kaldiio.load_mat(f"{path}:{offset}{part}"))  # a copy: kaldiio's cannot be written to
+            # A copy: what kaldiio reads cannot be written to, and is by columns where Kaldi compressed it.
+            matrix = np.array(kaldiio.load_mat(f"{path}:{offset}{part}"), order="C")
         except Exception as error:  # kaldiio has no exception of its own for what it cannot make sense of
             raise self._damaged(key) from error
         if checksum not in (None, f"{zlib.crc32(matrix):08x}"):
