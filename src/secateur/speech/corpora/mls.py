@@ -19,7 +19,7 @@ from secateur.speech import audio
 from secateur.speech.corpora import Dropped, Prepared, check_language, fetched_record, noted
 from secateur.speech.corpora.download import fetch_archive, file_hash
 from secateur.speech.corpora.text import normalise
-from secateur.speech.datadir import Utterance
+from secateur.speech.datadir import Utterance, read_lines
 
 LANGUAGES = {
     "de": "german",
@@ -116,7 +116,7 @@ def handles(folder: Path, subset: str) -> set[str] | None:
                 f"{folder / 'train' / 'limited_supervision' / name}: no handles.txt, which subset {subset!r} needs; "
                 "unpack the whole archive or set subset to full"
             )
-        ids.update(line.strip() for path in lists for line in path.read_text(encoding="utf-8").splitlines())
+        ids.update(line.strip() for path in lists for line in read_lines(path))
     return ids - {""}
 
 
