@@ -294,3 +294,12 @@ def test_a_home_folder_in_wav_scp_is_expanded(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.wav", NOISE, 16000)
     found = prepared(kaldi_corpus(tmp_path / "root", {"a": "~/a.wav"}), tmp_path / "cache")
     assert found.splits["dev"][0].audio == str(tmp_path / "a.wav")
+
+
+def test_data_directories_of_our_own_can_be_read_again(tmp_path):
+    soundfile.write(tmp_path / "a.wav", NOISE, 16000)
+    options = kaldi_corpus(tmp_path / "root", {"a": tmp_path / "a.wav"})
+    found = prepared(options, tmp_path / "cache")
+    corpora.write_prepared(tmp_path / "ours" / "en", found)
+    assert (tmp_path / "ours/en/dev/segments").read_text() == ""
+    assert prepared(options | {"root": str(tmp_path / "ours")}, tmp_path / "again").splits == found.splits

@@ -115,7 +115,7 @@ class _DataDir:
         self.normalised, self.channel = options["normalise"], options["channel"]
         self.recordings, self.texts = _recordings(folder), read_table(folder / "text")
         self.speakers = read_table(folder / "utt2spk")
-        self.segments, self.languages = table("segments"), table("utt2lang")
+        self.segments, self.languages = table("segments") or None, table("utt2lang")
         self.headers: dict[str, audio.Header] = {}
         self._check_forms()
 
@@ -172,7 +172,8 @@ class _DataDir:
                 form = unicodedata.normalize("NFC", found[0])
                 if known.setdefault(form, found)[0] != found[0]:
                     strange.setdefault(form, found)
-        for form, (key, name, line) in strange.items():
+        if strange:
+            form, (key, name, line) = next(iter(strange.items()))
             _, place, other = known[form]
             here, there = self.folder / name, self.folder / place
             raise SecateurError(
