@@ -11,7 +11,6 @@ from secateur.models import load_tensors
 from secateur.speech.corpora import asterisk, kaldi, librispeech, mls
 from secateur.study.config import complete
 
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 377000000\n"
 KALDI = {"recipe": "kaldi", "languages": ["en"]}
 SSL = yaml.safe_load((ROOT / "workflow/studies/wavlm-superb.yaml").read_text())
@@ -22,7 +21,7 @@ def completed(**sections):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     for name, section in sections.items():
         config[name] = config[name] | section if isinstance(config.get(name), dict) else section
-    return complete(config, SCHEMA)
+    return complete(config)
 
 
 def superb(**changes):

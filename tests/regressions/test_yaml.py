@@ -37,7 +37,7 @@ def test_what_yaml_makes_of_a_value_is_told_with_the_way_to_write_it(name):
         if not isinstance(content, dict):
             config[section] = content
     with pytest.raises(SecateurError) as error:
-        complete(config, ROOT / "workflow/schemas/config.schema.yaml")
+        complete(config)
     (line,) = [line for line in str(error.value).splitlines() if found in line]
     assert remedy in line and "; allowed: " in line
     assert len(str(error.value).splitlines()) == 1
