@@ -11,7 +11,7 @@ unexport PYTHONPATH PYTHONHOME
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help results plan test test-cluster soak lint bench venv
+.PHONY: help results plan test test-cluster soak lint docs bench venv
 
 help: ## list the targets
 	@awk -F ' ?([?]=[^#]*|:.*)## ' '/^[A-Za-z-]+ ?([?]=[^#]*|:.*)## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ lint: venv ## check style: ruff, snakefmt, snakemake --lint
 	@$(IN_VENV) ruff format --check .
 	@$(IN_VENV) snakefmt --check Snakefile workflow
 	@$(IN_VENV) snakemake --lint
+
+docs: venv ## make what is generated of the documentation: docs/configuration.md
+	@$(IN_VENV) secateur configuration --output docs/configuration.md
 
 bench: venv ## run the benchmarks, or one: BENCH=decode ARGS='--utterances 50'
 	@$(if $(ARGS),$(if $(BENCH),,echo "error: ARGS are for one benchmark: make bench BENCH=decode ARGS='$(ARGS)'" >&2; exit 2))

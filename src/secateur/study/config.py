@@ -185,7 +185,7 @@ def _validator(schema: Path) -> Draft202012Validator:
             yield ValidationError(f"type {kind!r} is unknown{hint(kind, kinds)}; allowed: {', '.join(kinds)}")
 
     def retrieve(uri: str) -> Resource:
-        return DRAFT202012.create_resource(_read_yaml(schema.parent / uri))
+        return DRAFT202012.create_resource(read_yaml(schema.parent / uri))
 
     def is_number(checker, instance):
         """YAML has .nan and .inf, which are numbers, and useless as a learning rate."""
@@ -196,10 +196,10 @@ def _validator(schema: Path) -> Draft202012Validator:
         {"properties": properties_with_defaults, "oneOf": choice},
         type_checker=base.TYPE_CHECKER.redefine("number", is_number),
     )
-    return extended(_read_yaml(schema), registry=Registry(retrieve=retrieve))
+    return extended(read_yaml(schema), registry=Registry(retrieve=retrieve))
 
 
-def _read_yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

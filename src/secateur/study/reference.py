@@ -1,0 +1,97 @@
+"""The reference of all keys of a study, as Markdown, made from the schema: docs/configuration.md."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from secateur.study.config import SCHEMA, read_yaml
+
+Schema = Mapping[str, Any]
+BEGINNING = """# Configuration
+
+Every key of `config.yaml` and of the studies that are laid over it. This page is made from the schema
+(`make docs`), which also checks a study before anything runs: an unknown key is an error. In the column *key*,
+`NAME` stands for a name of your choice and `[]` for each entry of a list. *required* stands where there is no default.
+"""
+
+
+def markdown() -> str:
+    """The whole page."""
+    top = read_yaml(SCHEMA)
+    parts = [BEGINNING]
+    for name, schema in top["properties"].items():
+        found = list(rows(name, schema, SCHEMA.name, name in top["required"]))
+        parts.append(f"## {name}\n\n{found[0][3]}\n")
+        parts.append("| key | value | default | meaning |\n|---|---|---|---|")
+        parts += [f"| {' | '.join(map(_cell, row))} |" for row in (found[1:] or found)]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def rows(path: str, schema: Schema, file: str, required: bool = False) -> Iterator[tuple[str, str, str, str]]:
+    """(key, value, default, meaning) of a key and of all below it. `file` is the one that references start from."""
+    schema, file = _resolved(schema, file)
+    default = json.dumps(schema["default"], ensure_ascii=False) if "default" in schema else ""
+    shown = f"`{default}`" if default and default != "{}" else "*required*" if required and not default else ""
+    yield f"`{path}`", _value(schema, file), shown, " ".join(schema.get("description", "").split())
+    yield from _below(path, schema, file)
+
+
+def _below(path: str, schema: Schema, file: str) -> Iterator[tuple[str, str, str, str]]:
+    for name, inner in schema.get("properties", {}).items():
+        if "const" not in inner:
+            yield from rows(f"{path}.{name}", inner, file, name in schema.get("required", ()))
+    for alternative in schema.get("oneOf", ()):
+        inner, where = _resolved(alternative, file)
+        kind = inner.get("properties", {}).get("type", {}).get("const")
+        text = " ".join(inner.get("description", "").split())
+        yield f"`{path}` with `type: {kind}`", "", "", text
+        yield from _below(path, inner, where)
+    for part in schema.get("allOf", ()):
+        if "if" in part:
+            ((key, condition),) = part["if"].get("properties", {"?": {}}).items()
+            inner, where = _resolved(part["then"], file)
+            text = " ".join(inner.get("description", "").split())
+            yield f"`{path}` with `{key}: {condition.get('const', condition.get('enum'))}`", "", "", text
+        else:
+            inner, where = _resolved(part, file)
+        yield from _below(path, inner, where)
+    if isinstance(schema.get("items"), Mapping):
+        inner, where = _resolved(schema["items"], file)
+        if {"properties", "oneOf", "allOf"} & inner.keys():
+            yield from _below(f"{path}[]", inner, where)
+    if isinstance(schema.get("additionalProperties"), Mapping):
+        inner, where = _resolved(schema["additionalProperties"], file)
+        yield from _below(f"{path}.NAME", inner, where)
+
+
+def _resolved(schema: Schema, file: str) -> tuple[Schema, str]:
+    """A schema with what it refers to merged in, and the file that this is in."""
+    if "$ref" not in schema:
+        return schema, file
+    where, _, pointer = schema["$ref"].partition("#/")
+    where = where or file
+    target = read_yaml(SCHEMA.with_name(where))
+    for part in pointer.split("/"):
+        target = target[part]
+    target, where = _resolved(target, where)
+    return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}, where
+
+
+def _value(schema: Schema, file: str) -> str:
+    """What a key may be."""
+    if "enum" in schema:
+        return ", ".join(f"`{'null' if value is None else value}`" for value in schema["enum"])
+    kinds = schema.get("type", "")
+    text = " or ".join(kinds) if isinstance(kinds, list) else kinds
+    if isinstance(schema.get("items"), Mapping):
+        inner = _resolved(schema["items"], file)[0]
+        simple = _value(inner, file) if not {"properties", "oneOf"} & inner.keys() else ""
+        text += f" of {simple}" if simple else ""
+    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {schema[key]}" for key, sign in bounds.items() if key in schema]
+    return " ".join([text, ", ".join(limits)]).strip()
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,24 @@
+"""docs/configuration.md is what the schema says, and has every key."""
+
+from pathlib import Path
+
+from secateur.study.reference import markdown, rows
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_the_reference_is_current():
+    assert (ROOT / "docs" / "configuration.md").read_text() == markdown(), "run `make docs`"
+
+
+def test_keys_at_every_depth_are_there_with_bounds_and_defaults():
+    page = markdown()
+    assert "| `features.mel_bins` | integer ≥ 10 | `80` | Mel bins per frame. |" in page
+    assert "| `models.NAME` with `type: rnnt` |" in page and "| `models.NAME.predictor.dim` |" in page
+    assert "| `corpora.NAME` with `recipe: kaldi` |" in page and "| `corpora.NAME.root` |" in page
+    assert "| `prune[].model` |" in page and "| `ssl[].tasks.ks` |" in page
+
+
+def test_a_reference_keeps_what_is_said_beside_it():
+    found = list(rows("key", {"$ref": "#/$defs/rate", "default": 0.1, "description": "A rate."}, "config.schema.yaml"))
+    assert found == [("`key`", "number ≥ 0, < 1", "`0.1`", "A rate.")]
