@@ -10,7 +10,7 @@ import torch
 from secateur.core import devices
 from secateur.core.jobs import json_argument
 from secateur.models import build_model
-from secateur.speech.corpora.text import read_sentences
+from secateur.speech.corpora.lm_text import read_sentences
 from secateur.speech.data import BatchPlan, TextExamples
 from secateur.speech.datadir import read_table
 from secateur.speech.tokens import UNKNOWN, Tokenizer, check_coverage, token_files
