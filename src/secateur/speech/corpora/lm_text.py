@@ -1,15 +1,15 @@
 """Text for language models that is not the corpus' own: plain sentences, one a line, perhaps gzipped."""
 
-import gzip
 import logging
 import re
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from secateur.core.errors import SecateurError
 from secateur.speech.corpora.text import transcript
+from secateur.speech.datadir import read_lines
+from secateur.speech.units import WORD, unit_of, without_spaces
 
 ENOUGH = 2  # lines that each begin with another id
 
@@ -24,7 +24,9 @@ def read_sentences(
     Raises SecateurError for a file that is missing, not UTF-8, without words, with utterance ids in front of the
     sentences or of n-grams (ARPA), and naming the line with a number that cannot be spelled.
     """
-    lines = _lines(Path(path))
+    if not Path(path).is_file():
+        raise SecateurError(f"{path}: no such text file")
+    lines = read_lines(path)
     _check_kind(Path(path), lines)
     sentences, dropped = [], Counter[str]()
     for number, line in enumerate(lines, 1):
@@ -41,24 +43,7 @@ def read_sentences(
         logging.warning("%s: %d of %d lines left out: %s", path, count, len(lines), problem)
     if not sentences:
         raise SecateurError(f"{path}: no words in it; a language model needs sentences, one a line")
-    return sentences
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-        return content.decode("utf-8-sig").split("\n")
-    except FileNotFoundError as error:
-        raise SecateurError(f"{path}: no such text file") from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise SecateurError(f"{path}: a damaged gzip file ({error}); make it again") from error
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise SecateurError(
-            f"{path}:{line}: not UTF-8 (byte {error.start}); convert the file, e.g. with iconv -f LATIN1 -t UTF-8"
-        ) from error
+    return sentences if unit_of(sentences) == WORD else [without_spaces(sentence) for sentence in sentences]
 
 
 def _check_kind(path: Path, lines: Sequence[str]) -> None:
@@ -66,8 +51,8 @@ def _check_kind(path: Path, lines: Sequence[str]) -> None:
     written = [line for line in lines if line.strip()]
     if any(line.strip() == "\\data\\" for line in written[:100]):
         raise SecateurError(
-            f"{path}: an ARPA file, n-grams and not sentences; give the text that it was made from, or name the file "
-            "where a search takes one (lexicon.arpa)"
+            f"{path}: an ARPA file, n-grams and not sentences; no search here reads one: give the sentences that it "
+            "was made from, one a line"
         )
     first = [line.split(maxsplit=1)[0] for line in written]
     if len(written) >= ENOUGH and all(re.search(r"\d", word) for word in first) and len(set(first)) == len(first):

@@ -207,8 +207,10 @@ class _Reader:
         return ["".join(words)] if self.numerals.attached == "all" else words
 
     def _bare(self, digits: str) -> str:
-        if len(digits) > LONGEST or int(digits) > self.numerals.limit or (len(digits) > 1 and digits[0] == "0"):
+        if len(digits) > LONGEST or (len(digits) > 1 and digits[0] == "0"):
             return self._digits(digits)
+        if int(digits) > self.numerals.limit:
+            raise self._unclear(digits)
         return self._words(int(digits))
 
     def _digits(self, digits: str) -> str:

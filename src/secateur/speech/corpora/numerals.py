@@ -220,6 +220,7 @@ _MENDED: dict[str, Callable[[str, int], str]] = {
     "ce": lambda words, number: words.replace("І", "Ӏ"),
     "cs": _czech,
     "da": _danish,
+    "es": lambda words, number: re.sub(r"\bveintiuno (?=mil)", "veintiún ", words).replace("y uno mil", "y un mil"),
     "kn": _kannada,
     "sv": lambda words, number: words.replace("etttusen", "ettusen"),
     "tg": lambda words, number: words.replace("панҷову", "панҷоҳу"),
@@ -286,6 +287,12 @@ def _french(number: int, ending: str) -> str:
     return ("première" if feminine and words == "premier" else words) + plural
 
 
+def _second(number: int, ending: str) -> str:
+    if number != 2:
+        raise LookupError(f"{number}{ending}")
+    return "second" if ending == "nd" else "seconde"
+
+
 def _catalan_feminine(number: int, ending: str) -> str:
     words = ordinal(number, "ca")
     return words[:-1] + "ena" if words.endswith("è") else words + "a"
@@ -303,7 +310,16 @@ def _turkish_suffix(number: int, ending: str) -> str:
     return (re.sub("dört$", "dörd", words) if suffix[0] in "aeıioöuü" else words) + suffix
 
 
+def _korean_counted(number: int, ending: str) -> str:
+    """Numbers below a hundred are native before a counter, `세 개`, and not the ones of num2words."""
+    if number < 100:
+        raise LookupError(f"{number}{ending}")
+    return cardinal(number, "ko") + ending
+
+
 LOWER = "(?=\\s+[a-zæøåáéíóöőúüűçğış])"
+# Counters of things, people, years, hours, times; more letters may follow.
+KOREAN_COUNTERS = "(?:개(?!월)|명|살|마리|권|잔|병|시|번|벌|켤레|송이|그루|사람|달)\\w*"
 # By language and ending (a regular expression): words of (number, ending); None where the reading depends on more.
 ORDINALS: dict[str, dict[str, Ending | None]] = {
     "az": {"-?(?:n?c[ıiuü])": _plain("az")},
@@ -313,9 +329,10 @@ ORDINALS: dict[str, dict[str, Ending | None]] = {
     "eo": {"-?a": _plain("eo")},
     "es": {"º|[dmrtv]o": _plain("es"), "ª|[dmrtv]a": _feminine("es"), "er": _shortened, r"°(?!\s*[CF])": None},
     "fi": {":s": _plain("fi"), r":\w+": None},
-    "fr": {"ers?|[eè]?res?|[eè]mes?|es?": _french},
+    "fr": {"ers?|[eè]?res?|[eè]mes?|es?": _french, "nde?": _second},
     "hu": {rf"\.{LOWER}": _plain("hu")},
     "it": {"º": _plain("it"), "ª": _feminine("it"), r"°(?!\s*[CF])": None},
+    "ko": {rf"\s?(?:{KOREAN_COUNTERS})": _korean_counted},
     "nl": {"ste|de|e": _plain("nl")},
     "no": {rf"\.{LOWER}": _plain("no")},
     "pt": {"º": _plain("pt"), "ª": _feminine("pt"), r"°(?!\s*[CF])": None},

@@ -13,6 +13,7 @@ VIRAMA = 9  # its canonical combining class
 # Invisible, though Unicode takes them for marks and letters; and the stretched line of Arabic, which is no letter.
 FILLERS = re.compile("[\u034f\u0640\u115f\u1160\u17b4\u17b5\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 LOST = "\ufffd"  # what decoders leave in place of a character that they cannot read
+UNTRANSCRIBED = "speech without text"  # why a line with `<unk>` is not used
 DOTTED_I = frozenset({"az", "crh", "tr"})
 
 
@@ -49,9 +50,9 @@ def transcript(
 
     Raises SecateurError for digits in a language that cannot be spelled out.
     """
-    text = _tags(non_speech).sub(" ", raw)
-    if _tags(unknown).search(text):
-        return "", "speech without text"
+    text = tags(non_speech).sub(" ", raw)
+    if tags(unknown).search(text):
+        return "", UNTRANSCRIBED
     if re.search(r"<[^<>]*>|\[[^\[\]]*\]", text):
         return "", "tag of unknown meaning"
     try:
@@ -61,10 +62,11 @@ def transcript(
     return (text, "") if text else ("", "no transcript")
 
 
-def _tags(tags: Sequence[str]) -> re.Pattern:
-    """Any of the tags: those in brackets anywhere, others (`!SIL`) as words."""
+def tags(listed: Sequence[str]) -> re.Pattern:
+    """A pattern of any of the tags, in either case: those in brackets anywhere, others (`!SIL`) as words."""
     alternatives = [
-        re.escape(tag) if re.fullmatch(r"[<\[({].*[>\])}]", tag) else rf"(?<!\S){re.escape(tag)}(?!\S)" for tag in tags
+        re.escape(tag) if re.fullmatch(r"[<\[({].*[>\])}]", tag) else rf"(?<!\S){re.escape(tag)}(?!\S)"
+        for tag in listed
     ]
     return re.compile("|".join(alternatives) or "(?!)", re.IGNORECASE)
 
