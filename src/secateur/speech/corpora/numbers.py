@@ -101,7 +101,7 @@ class _Reader:
         try:
             return say(*arguments)
         except LookupError as error:
-            raise self._unclear("".join(map(str, arguments))) from error
+            raise self._unclear(str(arguments[0])) from error
 
     def _check_rest(self, run: re.Match) -> None:
         """Refuse a number that goes on in letters or with a dot where its reading depends on the grammar."""
