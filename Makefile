@@ -11,7 +11,7 @@ unexport PYTHONPATH PYTHONHOME
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help results plan test test-cluster soak lint docs bench venv
+.PHONY: help results plan test test-all test-cluster soak lint docs bench venv
 
 help: ## list the targets
 	@awk -F ' ?([?]=[^#]*|:.*)## ' '/^[A-Za-z-]+ ?([?]=[^#]*|:.*)## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -24,6 +24,9 @@ plan: venv ## what a study will cost in jobs, steps, hours and disk: STUDY=mls-t
 
 test: venv ## run the tests
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-all: venv ## run all tests that need no cluster, those that take minutes, too
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile -m 'not cluster and not soak' $(ARGS)
 
 test-cluster: venv ## run the tests on a SLURM cluster of virtual nodes, which it sets up (root, Debian or Ubuntu)
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -m cluster tests/cluster $(ARGS)

@@ -119,6 +119,7 @@ def test_a_language_models_own_text_is_normalised_and_has_to_fit_the_tokens(tmp_
         training=yaml.safe_load((ROOT / "config.yaml").read_text())["training"]["text"] | {"steps": 1},
         train=[tmp_path / "en.txt"],
         text_languages=["en"],
+        tags={},
         dev=[tmp_path / "dev"],
         tokens=tmp_path / "tokens.txt",
         seed=1,

@@ -8,6 +8,7 @@ import jiwer
 import numpy as np
 
 from secateur.core.errors import SecateurError
+from secateur.speech.units import WORD, unit_of, units
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
@@ -39,7 +40,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class UtteranceScore:
-    """Counts of one utterance. `alignment` has a (reference word, hypothesis word) pair per column, None for a gap."""
+    """Counts of one utterance. `alignment` has a (reference word, hypothesis word) pair per column, None for a gap.
+
+    Where `unit` is `character`, as in languages without spaces, `words` are characters.
+    """
 
     utterance: str
     words: int
@@ -49,6 +53,7 @@ class UtteranceScore:
     characters: int
     character_errors: int
     alignment: tuple[tuple[str | None, str | None], ...]
+    unit: str = WORD
 
     @property
     def errors(self) -> int:
@@ -58,7 +63,8 @@ class UtteranceScore:
 def score(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> list[UtteranceScore]:
     """Align every hypothesis with its reference by Levenshtein distance (jiwer), words and characters.
 
-    Both map an utterance to its text; spaces between words count as characters. The result is in the references' order.
+    Both map an utterance to its text; spaces between words count as characters. References of a language without spaces
+    are aligned in characters, and spaces do not count. The result is in the references' order.
     Raises SecateurError for no utterance at all, an utterance on one side only, and an empty reference.
     """
     if not references:
@@ -70,15 +76,19 @@ def score(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> list[
         if not text.split():
             raise SecateurError(f"utterance {utterance!r} has an empty reference; drop it or give it at least one word")
     utterances = list(references)
+    unit = unit_of(references.values())
     scores = []
     for start in range(0, len(utterances), _UTTERANCES_AT_ONCE):
         batch = utterances[start : start + _UTTERANCES_AT_ONCE]
-        texts = [" ".join(references[utterance].split()) for utterance in batch]
-        guesses = [" ".join(hypotheses[utterance].split()) for utterance in batch]
+        texts = [" ".join(units(references[utterance], unit)) for utterance in batch]
+        guesses = [" ".join(units(hypotheses[utterance], unit)) for utterance in batch]
         words = jiwer.process_words(texts, guesses)
-        characters = jiwer.process_characters(texts, guesses)
-        columns = (batch, words.references, words.hypotheses, words.alignments, texts, characters.alignments)
-        scores += [_utterance_score(*row) for row in zip(*columns, strict=True)]
+        columns = (batch, words.references, words.hypotheses, words.alignments)
+        if unit == WORD:
+            characters = jiwer.process_characters(texts, guesses)
+            scores += [_utterance_score(*row, unit) for row in zip(*columns, texts, characters.alignments, strict=True)]
+        else:
+            scores += [_utterance_score(*row, row[1], row[3], unit) for row in zip(*columns, strict=True)]
     return scores
 
 
@@ -87,8 +97,9 @@ def _utterance_score(
     reference: list[str],
     hypothesis: list[str],
     word_chunks: list[jiwer.AlignmentChunk],
-    text: str,
+    characters: Sequence[str],
     character_chunks: list[jiwer.AlignmentChunk],
+    unit: str,
 ) -> UtteranceScore:
     counts = _count(word_chunks)
     pairs: list[tuple[str | None, str | None]] = []
@@ -102,9 +113,10 @@ def _utterance_score(
         substitutions=counts["substitute"],
         deletions=counts["delete"],
         insertions=counts["insert"],
-        characters=len(text),
+        characters=len(characters),
         character_errors=sum(_count(character_chunks).values()),
         alignment=tuple(pairs),
+        unit=unit,
     )
 
 
@@ -125,6 +137,7 @@ def summary(scores: Sequence[UtteranceScore], seed: int = 0) -> dict[str, Any]:
         "wer_low": wer.low,
         "wer_high": wer.high,
         "cer": 100 * sum(item.character_errors for item in scores) / characters,
+        "unit": scores[0].unit,
         "utterances": len(scores),
         "words": sum(item.words for item in scores),
         "characters": characters,

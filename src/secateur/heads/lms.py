@@ -13,6 +13,7 @@ from secateur.heads.tables import RATIO, TIMED, Times, blocks
 from secateur.layers.tables import averaged
 from secateur.reporting import published, views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
+from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import AVERAGE, DIFFERENCE, RATES, System, scored
 from secateur.study.runs import Decoding, ModelRun, languages, splits
@@ -89,13 +90,13 @@ def view(tables: views.Tables) -> list[Grid]:
     for (corpus, model, _), members in blocks(tables["lm"]).items():
         groups.setdefault((corpus, model), []).extend(members)
     for (corpus, model), members in groups.items():
-        chosen = averaged(members)
+        chosen, wer = averaged(members), rate(tables, corpus)("WER (%)")
 
-        def cells(row: Row) -> list[tuple[str, Cell]]:
+        def cells(row: Row, wer: str = wer) -> list[tuple[str, Cell]]:
             return [
                 ("Parameters (M)", measure(row, "parameters", None, 1e-6)),
                 ("Perplexity", measure(row, "perplexity")),
-                ("WER (%)", measure(row, "wer", 1, interval=True)),
+                (wer, measure(row, "wer", 1, interval=True)),
                 ("Against none", measure(row, "difference", 1, interval=True)),
                 ("ms an utterance", measure(row, "total_s", None, 1000, True)),
                 ("of it LM (%)", measure(row, "lm_share", 0, 100, True)),
@@ -105,7 +106,7 @@ def view(tables: views.Tables) -> list[Grid]:
 
         title = f"What the language model costs: {model}, {views.named(tables, corpus)}"
         grid = pivot(title, chosen, ("lm", "search", "split"), cells, keep=("lm",))
-        text = " ".join(conclusion(row) for row in chosen if row["lm"] != NONE)
+        text = rate(tables, corpus)(" ".join(conclusion(row) for row in chosen if row["lm"] != NONE))
         note = (
             "Perplexity by token, the end of a sentence included: e to the mean negative log-probability; mean over "
             f"languages, geometric for perplexity. {TIMED} Published: {published.S1}; compare lines, not columns."

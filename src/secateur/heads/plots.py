@@ -14,6 +14,7 @@ from secateur.layers.tables import averaged
 from secateur.reporting import drawing
 from secateur.reporting.drawing import NothingToShow, Tables
 from secateur.reporting.grid import Cell, Row, combined, measure
+from secateur.reporting.rates import rate
 from secateur.reporting.views import main_split
 
 POLICIES = ("global", "per-layer", "by-layer", "latency-aware")
@@ -30,7 +31,7 @@ def heads(tables: Tables) -> Figure:
         for (_, model, search), members in groups.items()
         for column, name, scale in (
             ("total_s", "Milliseconds an utterance", MILLISECONDS),
-            ("wer", "Average word error rate (%)", 1.0),
+            ("wer", rate(tables)("Average word error rate (%)"), 1.0),
         )
         if any(row[column] for row in members)
     ]
@@ -89,7 +90,7 @@ def lm(tables: Tables) -> Figure:
         for ax, column, label in zip(
             axes[2 * place : 2 * place + 2],
             ("perplexity", "wer"),
-            ("Perplexity by token", "Average word error rate (%)"),
+            ("Perplexity by token", rate(tables)("Average word error rate (%)")),
             strict=True,
         ):
             for number, name in enumerate(names):

@@ -17,6 +17,7 @@ from secateur.heads.study import HeadsDecoding, system_name
 from secateur.layers.tables import averaged
 from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
+from secateur.reporting.rates import rate
 from secateur.reporting.results import SIZES_FILE, Results
 from secateur.reporting.systems import AVERAGE, DIFFERENCE, RATES, System, scored
 from secateur.study.runs import (
@@ -261,7 +262,7 @@ def view(tables: views.Tables) -> list[Grid]:
         timed = [row for row in alone if row["total_s"]]
         note = f"Mean over languages. {views.INTERVALS}"
         for title, lines, column, digits, scale, text in (
-            ("Word error rate (%)", scores, "wer", 1, 1.0, note),
+            (rate(tables, corpus)("Word error rate (%)"), scores, "wer", 1, 1.0, note),
             ("Milliseconds an utterance", timed, "total_s", None, 1000.0, TIMED),
             ("Time over that of the whole model", timed, "ratio", 2, 1.0, PAIRED),
             ("Millions of parameters", alone if scores else [], "parameters", 2, 1e-6, ""),
@@ -302,13 +303,13 @@ def locality_view(tables: views.Tables) -> list[Grid]:
     """By model and search: the policies against `global`, with what follows."""
     grids = []
     for (corpus, model, search), members in blocks(tables["locality"]).items():
-        chosen = averaged(members)
+        chosen, wer = averaged(members), rate(tables, corpus)("WER")
 
-        def cells(row: Row) -> list[tuple[str, Cell]]:
+        def cells(row: Row, wer: str = wer) -> list[tuple[str, Cell]]:
             return [
                 ("Time, ratio", measure(row, "ratio", 2, interval=True)),
                 ("So", Cell(text=row["time"] or "–")),
-                ("WER, points", measure(row, "difference", 1, interval=True)),
+                (f"{wer}, points", measure(row, "difference", 1, interval=True)),
                 ("Errors", Cell(text=row["errors"] or "–")),
             ]
 
@@ -321,7 +322,8 @@ def locality_view(tables: views.Tables) -> list[Grid]:
             f"that of {AGAINST}, mean over languages. In brackets: 95 % intervals (paired bootstrap over utterances); "
             f"where they hold 1 or 0, the verdict is {UNDECIDED}."
         )
-        grids.append(replace(grid, caption=f"{text} {note} {views.about(tables, corpus, chosen, {model})}"))
+        text = rate(tables, corpus)(f"{text} {note}")
+        grids.append(replace(grid, caption=f"{text} {views.about(tables, corpus, chosen, {model})}"))
     return grids
 
 
@@ -354,13 +356,13 @@ def combined_view(tables: views.Tables) -> list[Grid]:
     """By model and search: one line for every way to remove layers and heads."""
     grids = []
     for (corpus, model, search), members in blocks(tables["combined"]).items():
-        chosen = averaged(members)
+        chosen, wer = averaged(members), rate(tables, corpus)("WER")
 
-        def cells(row: Row) -> list[tuple[str, Cell]]:
+        def cells(row: Row, wer: str = wer) -> list[tuple[str, Cell]]:
             return [
                 ("Layers", Cell(text=row["depth"] or "all")),
                 ("Heads removed", Cell(text=f"{100 * float(row['share']):g} %" if row["share"] else "0")),
-                ("WER (%)", measure(row, "wer", 1, interval=True)),
+                (f"{wer} (%)", measure(row, "wer", 1, interval=True)),
                 ("Against the whole", measure(row, "difference", 1, interval=True)),
                 ("Parameters (M)", measure(row, "parameters", 2, 1e-6)),
                 ("MMAC a second", measure(row, "macs_per_second", 2, 1e-6)),

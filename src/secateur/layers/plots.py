@@ -13,6 +13,7 @@ from secateur.layers.tables import TRAINED, WHOLE, averaged
 from secateur.reporting import drawing
 from secateur.reporting.drawing import NothingToShow, Tables
 from secateur.reporting.grid import Row
+from secateur.reporting.rates import rate
 from secateur.reporting.views import main_split
 
 BLACK = "#222222"
@@ -29,7 +30,7 @@ def depth(tables: Tables) -> Figure:
         left, right = axes[2 * place : 2 * place + 2]
         _rates(left, averaged(members))
         drawing.small_title(left, f"{model}, {search}", 50)
-        left.set(ylabel="Average word error rate (%)")
+        left.set(ylabel=rate(tables)("Average word error rate (%)"))
         timed = [row for row in tables["depth_rtf"] if (row["corpus"], row["model"]) == (corpus, model)]
         _times(right, [row for row in timed if row["search"] == search], model)
         drawing.small_title(right, f"{model}, {search}: time", 50)

@@ -39,6 +39,7 @@ from secateur.core.files import read_tsv
 from secateur.layers.study import STRATEGIES
 from secateur.models.surgery.layers import layer_numbers
 from secateur.speech.tokens import Tokenizer
+from secateur.speech.units import unit_of, units
 from secateur.training.loop import Examples
 
 OBJECTIVES = ("loss", "wer")
@@ -243,7 +244,11 @@ class Scorer:
         self.layers = dict(zip(layer_numbers(model), model.encoder.encoders, strict=True))
         self.layer_forwards = 0
         self.utterances = sum(map(len, dev.batches))
-        self._words = sum(len(dev.references[name].split()) for names in dev.batches for name in names)
+        self._words = sum(
+            len(units(text, unit_of([text])))
+            for names in dev.batches
+            for text in (dev.references[name] for name in names)
+        )
         self._room, self._room_enough = memory, True
         self._batches = [_Batch(self, utterances) for utterances in dev.batches]
 
@@ -311,7 +316,11 @@ class _Batch:
                 dev.tokenizer.decode(torch.unique_consecutive(path[:length]).tolist())
                 for path, length in zip(paths, self.lengths.tolist(), strict=True)
             ]
-            words = jiwer.process_words([dev.references[name] for name in self.utterances], texts)
+            references = [dev.references[name] for name in self.utterances]
+            counted = [unit_of([reference]) for reference in references]
+            words = jiwer.process_words(
+                *([" ".join(units(*pair)) for pair in zip(side, counted, strict=True)] for side in (references, texts))
+            )
             score.errors += words.substitutions + words.deletions + words.insertions
 
     def _after(self, layers: Layers) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from secateur.layers import study as layers
 from secateur.layers.study import DepthDecoding
-from secateur.reporting import views
+from secateur.reporting import rates, views
 from secateur.reporting.grid import Cell, Grid, Row, listing, measure, pivot
 from secateur.reporting.results import Results
 from secateur.reporting.systems import DIFFERENCE, RATES, System, scored
@@ -231,12 +231,14 @@ def view(tables: views.Tables) -> list[Grid]:
         def by_depth(row: Row) -> list[tuple[str, Cell]]:
             return [(f"depth {row['depth']}", measure(row, "wer", 1, interval=True))]
 
-        rates = pivot(f"Word error rate (%) by depth: {where}", chosen, index, by_depth, keep=("strategy",))
+        title = rates.rate(tables, corpus)(f"Word error rate (%) by depth: {where}")
+        by_strategy = pivot(title, chosen, index, by_depth, keep=("strategy",))
         notes = (views.INTERVALS, f"Strategy `{TRAINED}`: models trained alone at that depth.", about)
-        grids.append(replace(rates, caption=" ".join(("Mean over languages.", *notes))))
+        grids.append(replace(by_strategy, caption=" ".join(("Mean over languages.", *notes))))
         judged = [row for row in chosen if row["verdict"]]
         if judged:
-            grids.append(_verdicts(where, judged, about))
+            verdicts = _verdicts(where, judged, about)
+            grids.append(replace(verdicts, caption=rates.rate(tables, corpus)(verdicts.caption)))
         costly = {row["strategy"]: row for row in members if row["layer_forwards"]}
         columns = {"strategy": "Strategy", "layer_forwards": "Layer-forwards", "search_seconds": "Seconds"}
         numbers = {"layer_forwards": 0, "search_seconds": 1}
@@ -293,16 +295,17 @@ def finetune_view(tables: views.Tables) -> list[Grid]:
     """Losses and error rates of late regularisers."""
     grids = []
     for (corpus, model), members in views.grouped(tables["finetune"], "corpus", "model").items():
+        wer = rates.rate(tables, corpus)("WER (%)")
         headings = dict(zip(LOSSES, ("Loss before", "With intermediate CTC", "Highest", "At last"), strict=True))
 
-        def cells(row: Row, headings: Mapping[str, str] = headings) -> list[tuple[str, Cell]]:
+        def cells(row: Row, headings: Mapping[str, str] = headings, wer: str = wer) -> list[tuple[str, Cell]]:
             losses = [(heading, measure(row, column, 2)) for column, heading in headings.items()]
             compared = [
                 ("Against", Cell(text=row["rival"])),
                 ("Difference", measure(row, "difference", 1, interval=True)),
                 ("p", measure(row, "p_value", 4)),
             ]
-            return [*losses, ("WER (%)", measure(row, "wer", 1, interval=True)), *compared]
+            return [*losses, (wer, measure(row, "wer", 1, interval=True)), *compared]
 
         title = f"Regularisers that come late: {model}, {views.named(tables, corpus)}"
         index = ("variant", "regulariser", "intermediate_layers", "stochastic_depth", "schedule", "split", "search")
@@ -314,7 +317,8 @@ def finetune_view(tables: views.Tables) -> list[Grid]:
             "with the same regularisers, or from the dense model: paired bootstrap. " + views.INTERVALS
         )
         named = {f"{model}/late-{row['variant']}" for row in members} | {model, row_scratch(members)}
-        grids.append(replace(grid, caption=f"{note} {_about(tables, corpus, model, members, named)}"))
+        caption = f"{rates.rate(tables, corpus)(note)} {_about(tables, corpus, model, members, named)}"
+        grids.append(replace(grid, caption=caption))
     return grids
 
 

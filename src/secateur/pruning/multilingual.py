@@ -14,6 +14,7 @@ from secateur.pruning import tables as pruning
 from secateur.reporting import published, views
 from secateur.reporting.comparisons import counted
 from secateur.reporting.grid import Cell, Grid, Row, combined, label, listing, measure
+from secateur.reporting.rates import rate
 from secateur.reporting.results import EACH, Results
 from secateur.study.runs import Decoding, ModelRun, ancestors, languages, model_runs, scope_of, splits, steps
 
@@ -211,7 +212,13 @@ def view(name: str, title: str, tables: views.Tables) -> list[Grid]:
         labels = len(header)
         header += ["Sparsity (%)", "Steps", *shown, *(f"published {code}" for code in beside)]
         grid = Grid(f"{title}, {views.named(tables, corpus)}", header, labels, rows=lines)
-        notes = [f"Word error rate (%), split {split}.", views.INTERVALS, views.AVERAGES, views.STEPS]
+        errors = rate(tables, corpus)(f"Word error rate (%), split {split}.")
+        notes = [
+            errors,
+            views.INTERVALS,
+            views.AVERAGES,
+            views.STEPS,
+        ]
         notes += [f"Published: {published.S3}."] if beside else []
         runs = [{**row, "model": row["base"]} for row in members]
         grids.append(views.captioned(grid, tables, corpus, runs, *notes))

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from secateur.reporting import drawing
 from secateur.reporting.drawing import NothingToShow, Tables
 from secateur.reporting.grid import Cell, Row
+from secateur.reporting.rates import rate
 from secateur.reporting.views import main_split
 from secateur.study.runs import DENSE_CONTROLS, LEVEL_BY_LEVEL, leaves_mask
 
@@ -52,7 +53,7 @@ def sparsity(tables: Tables) -> Figure:
     figure, grid = plt.subplots(len(panels), 1, figsize=(drawing.WIDTH, height), squeeze=False)
     for ax, (title, last, members, dense, once) in zip(grid.flat, panels, strict=True):
         _sparsity_panel(ax, members, dense, once)
-        ax.set(title=title, ylabel="WER (%)")
+        ax.set(title=title, ylabel=rate(tables)("WER (%)"))
         ax.tick_params(axis="x", labelbottom=last)
         if last:
             level = 100 * max(float(row["sparsity_target"]) for row in members)

@@ -16,6 +16,7 @@ from secateur.decoding.scoring import paired_average, paired_bootstrap
 from secateur.pruning import tables as pruning
 from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, Row, label, measure, pivot
+from secateur.reporting.rates import rate
 from secateur.reporting.results import EACH, Results
 from secateur.study.runs import Decoding, ModelRun, decodings
 
@@ -190,7 +191,7 @@ def view(tables: views.Tables) -> list[Grid]:
 
         title = f"Is the difference real? {views.named(tables, corpus)}"
         index = ("question", "a", "b", "seed", "split")
-        grids.append(replace(pivot(title, lines, index, cells, keep=("question",)), caption=NOTE))
+        grids.append(replace(pivot(title, lines, index, cells, keep=("question",)), caption=rate(tables, corpus)(NOTE)))
     return grids
 
 

@@ -23,6 +23,7 @@ from secateur.reporting.drawing import NothingToShow, Tables
 from secateur.reporting.figures import EMPTY
 from secateur.reporting.grid import Row, label
 from secateur.reporting.grid import figure as number
+from secateur.reporting.rates import rate
 from secateur.reporting.views import averages, by_corpus, main_split, synthetic
 from secateur.ssl.plots import blocks, gates, superb
 
@@ -94,7 +95,7 @@ def wer(tables: Tables) -> Figure:
         ax.grid(axis="x", visible=False)
         sns.despine(ax=ax, left=True)
     axes[0].set_ylim(bottom=0)
-    drawing.label_left(axes, "Word error rate (%)")
+    drawing.label_left(axes, rate(tables)("Word error rate (%)"))
     drawing.legend(figure, axes)
     return figure
 
@@ -157,7 +158,7 @@ def tradeoff(tables: Tables) -> Figure:
         ax.margins(x=0.15)
         ax.set_ylim(bottom=0)
         sns.despine(ax=ax)
-    drawing.label_left(axes, "Average word error rate (%)")
+    drawing.label_left(axes, rate(tables)("Average word error rate (%)"))
     drawing.legend(figure, axes)
     return figure
 

@@ -6,7 +6,7 @@ It reads the tables, the figures and the configuration. The same files give the 
 import base64
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from secateur.core.files import write_text
 from secateur.reporting.figures import EMPTY, FIGURES, Figure
 from secateur.reporting.grid import Cell, Grid, combined, measure
 from secateur.reporting.page import STYLE, TEMPLATE
+from secateur.reporting.rates import rate
 from secateur.reporting.tables import TABLES, read_tables
 from secateur.reporting.views import Tables, averages, by_corpus, effort, main_split, synthetic
 
@@ -85,12 +86,13 @@ def write_report(
     environment = jinja2.Environment(autoescape=True, trim_blocks=False, undefined=jinja2.StrictUndefined)
     environment.filters["link"] = lambda path: quote(f"{upwards}/{path}")
     views = {table.name: _view(table, rows) for table in TABLES if table.view}
-    pictures = {figure.name: _picture(figure, Path(figures)) for figure in FIGURES}
+    pictures = {figure.name: _picture(figure, Path(figures), rate(rows)) for figure in FIGURES}
     shown = [name for name, picture in pictures.items() if picture]
+    named = rate(rows)
     sections = [
         {
             "id": section.id,
-            "title": section.title,
+            "title": named(section.title),
             "tables": [views[name] for name in section.tables if views[name]["grids"]],
             "figures": [pictures[name] for name in section.figures if name in shown],
         }
@@ -124,6 +126,7 @@ def keys(config: Mapping[str, Any], tables: Tables) -> list[Key]:
             for name in ("wer", "latency")
         )
         without = [row for row in errors if row["lm"] == "none"]
+        named = rate(tables, corpus)
         for rows, column, name, unit in (
             (without, "wer", "Lowest average word error rate without LM", " %"),
             (errors, "wer", "Lowest average word error rate with LM", " %"),
@@ -135,7 +138,7 @@ def keys(config: Mapping[str, Any], tables: Tables) -> list[Key]:
             if rows is errors and row["lm"] == "none":
                 continue  # said already
             note = f"{row['model']} {row['method']}, {_search(config, row)}, {split} split"
-            found.append(Key(name + suffix, cell, unit, note))
+            found.append(Key(named(name) + suffix, cell, unit, note))
     train = [row for row in tables["corpora"] if row["split"] == "train"]
     hours = Cell(sum(float(row["hours"]) for row in train), digits=2)
     found.append(Key("Training speech", hours, " h", ", ".join(dict.fromkeys(row["language"] for row in train))))
@@ -214,7 +217,7 @@ def _view(table, rows: Tables) -> dict[str, Any]:
     return {"name": table.name, "grids": grids, "files": table.files}
 
 
-def _picture(figure: Figure, folder: Path) -> dict[str, str] | None:
+def _picture(figure: Figure, folder: Path, named: Callable[[str], str]) -> dict[str, str] | None:
     """What the page shows of a figure; None where the study has no data for it."""
     path = folder / f"{figure.name}.svg"
     try:
@@ -224,7 +227,8 @@ def _picture(figure: Figure, folder: Path) -> dict[str, str] | None:
     if f"<dc:description>{EMPTY}<".encode() in picture:
         return None
     data = base64.b64encode(picture).decode()
-    return {"title": figure.title, "caption": figure.caption, "data": f"data:image/svg+xml;base64,{data}"}
+    texts = {"title": named(figure.title), "caption": named(figure.caption)}
+    return texts | {"data": f"data:image/svg+xml;base64,{data}"}
 
 
 def _moment(started: str) -> str:

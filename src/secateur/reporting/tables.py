@@ -32,10 +32,22 @@ AVERAGE = "avg"
 
 DECODING_AXES = (*MODEL_AXES, "language", "split", "search", "lm")
 CORPUS_COUNTS = (
-    *("language", "split", "utterances", "hours", "words", "types", "speakers", "dropped", "resampled", "synthetic"),
+    *(
+        "language",
+        "split",
+        "utterances",
+        "hours",
+        "unit",
+        "words",
+        "types",
+        "speakers",
+        "seen_sentences",
+        "seen_speakers",
+    ),
+    *("uncovered", "tags", "untranscribed", "dropped", "resampled", "synthetic"),
 )
 CORPUS_FACTS = ("name", "description", "licence", "credits", "notes")
-SCORES = ("wer", "wer_low", "wer_high", "cer", "utterances", "words")
+SCORES = ("unit", "wer", "wer_low", "wer_high", "cer", "utterances", "words")
 TIMES = ("encoder_s", "search_s", "lm_s", "total_s", "p50_s", "p95_s", "rtf")
 SIZES = ("parameters", "nonzero", "bytes", "macs_per_second", "peak_memory", "algorithmic_latency")
 LOSSES = ("step", "train_loss", "dev_loss", "learning_rate", "grad_norm", "utterances", "seconds")
@@ -115,6 +127,7 @@ def wer(results: Results) -> Iterator[Row]:
         parts = [rows[decoding] for decoding in members]
         yield {
             **average_axes(parts),
+            "unit": common(part["unit"] for part in parts),
             "wer": mean.value,
             "wer_low": mean.low,
             "wer_high": mean.high,

@@ -8,6 +8,8 @@ from dataclasses import replace
 from operator import itemgetter
 
 from secateur.reporting.grid import Cell, Grid, Row, figure, listing, measure, pivot
+from secateur.reporting.rates import in_characters, rate
+from secateur.speech.units import CHARACTER
 
 Tables = Mapping[str, Sequence[Row]]
 
@@ -15,18 +17,26 @@ MODEL_INDEX = ("model", "method", "initialization", "mask_changes", "sparsity_ta
 DECODING_INDEX = (*MODEL_INDEX, "split", "search", "lm")
 INTERVALS = "In brackets: 95 % bootstrap interval over utterances."
 AVERAGES = "avg is the unweighted mean over languages."
+CORPUS_COUNTS = (
+    "Sentences, speakers in train: utterances whose sentence, and speakers whose voice, the training split has, too. "
+    "Unknown characters: utterances with a character that no model can write. Tags: marks of non-speech left out of "
+    "texts. Untranscribed: utterances of speech without text, neither learnt nor scored."
+)
 STEPS = "Steps: training steps behind one model, from random weights on, along the longest chain that it is made from."
 
 
 def corpora(tables: Tables) -> list[Grid]:
     columns = {"language": "Language", "split": "Split", "speakers": "Speakers", "utterances": "Utterances"}
-    columns |= {"hours": "Hours", "words": "Words", "types": "Word types"}
+    columns |= {"hours": "Hours", "unit": "Unit", "words": "Units", "types": "Different ones"}
+    columns |= {"seen_sentences": "Sentences in train", "seen_speakers": "Speakers in train"}
+    columns |= {"uncovered": "Unknown characters", "tags": "Tags", "untranscribed": "Untranscribed"}
     columns |= {"dropped": "Dropped", "resampled": "Resampled"}
-    numbers = {"utterances": 0, "hours": 2, "words": 0, "types": 0, "speakers": 0}
-    numbers |= {"dropped": 0, "resampled": 0}
+    numbers = dict.fromkeys(columns, 0) | {"hours": 2}
+    del numbers["language"], numbers["split"], numbers["unit"]
     return [
         replace(
-            listing(f"Speech data, {named(tables, corpus)}", rows, columns, numbers), caption=speech(tables, corpus)
+            listing(f"Speech data, {named(tables, corpus)}", rows, columns, numbers),
+            caption=f"{speech(tables, corpus)} {CORPUS_COUNTS}",
         )
         for corpus, rows in by_corpus(tables["corpora"]).items()
     ]
@@ -52,11 +62,16 @@ def wer(tables: Tables) -> list[Grid]:
         unequal = len({totals[_trained(row)] for row in rows if _trained(row) in totals}) > 1
         rows = [_monolingual_together(row) | {"total_steps": totals.get(_trained(row), "")} for row in rows]
 
-        def cells(row: Row, unequal: bool = unequal) -> list[tuple[str, Cell]]:
-            behind = [("Steps", Cell(float(row["total_steps"]), digits=0))] if unequal and row["total_steps"] else []
-            return [*behind, (row["language"], measure(row, "wer", 1, interval=True))]
+        of_characters = in_characters(tables, corpus)
+        mixed = bool(of_characters) and any(row["unit"] != CHARACTER for row in rows)
+        headings = {code: f"{code} (CER)" for code in of_characters} if mixed else {}
 
-        words = pivot(f"Word error rate (%), {named(tables, corpus)}", rows, DECODING_INDEX, cells, keep=("model",))
+        def cells(row: Row, unequal: bool = unequal, headings: Mapping[str, str] = headings) -> list[tuple[str, Cell]]:
+            behind = [("Steps", Cell(float(row["total_steps"]), digits=0))] if unequal and row["total_steps"] else []
+            return [*behind, (headings.get(row["language"], row["language"]), measure(row, "wer", 1, interval=True))]
+
+        title = rate(tables, corpus)(f"Word error rate (%), {named(tables, corpus)}")
+        words = pivot(title, rows, DECODING_INDEX, cells, keep=("model",))
         characters = pivot(
             f"Character error rate (%), {named(tables, corpus)}",
             rows,
@@ -67,7 +82,8 @@ def wer(tables: Tables) -> list[Grid]:
         bracketed = any(cell.low is not None for line in words.rows for cell in line)
         notes = (INTERVALS if bracketed else "", AVERAGES, STEPS if unequal else "")
         grids.append(captioned(words, tables, corpus, rows, *notes))
-        grids.append(captioned(characters, tables, corpus, rows, AVERAGES))
+        if mixed or not of_characters:
+            grids.append(captioned(characters, tables, corpus, rows, AVERAGES))
     return grids
 
 
@@ -208,10 +224,12 @@ def _trained(row: Row) -> tuple[str, ...]:
 
 
 def speech(tables: Tables, corpus: str) -> str:
-    """Whether people or a machine spoke, as a sentence."""
+    """Whether people or a machine spoke, and which languages are counted in characters, in a sentence or two."""
+    codes = in_characters(tables, corpus)
+    counted = f" Counted in characters, not words: {', '.join(codes)}." if codes else ""
     if synthetic(tables, corpus):
-        return f"Corpus {corpus} was spoken by a machine; the numbers say nothing about human speech."
-    return f"Corpus {corpus}: recordings of people."
+        return f"Corpus {corpus} was spoken by a machine; the numbers say nothing about human speech.{counted}"
+    return f"Corpus {corpus}: recordings of people.{counted}"
 
 
 def about(tables: Tables, corpus: str, rows: Sequence[Row], named: set[str]) -> str:

@@ -10,7 +10,7 @@ import torch
 from secateur.core import devices
 from secateur.core.jobs import json_argument
 from secateur.models import build_model
-from secateur.speech.corpora.text import read_sentences
+from secateur.speech.corpora.lm_text import read_sentences
 from secateur.speech.data import BatchPlan, TextExamples
 from secateur.speech.datadir import read_table
 from secateur.speech.tokens import UNKNOWN, Tokenizer, check_coverage, token_files
@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="language of each file of --train, which then is plain text, one sentence a line, and is normalised; "
         "without it they are Kaldi `text` files, which are normalised already",
+    )
+    parser.add_argument(
+        "--tags",
+        type=json_argument,
+        default={},
+        help="JSON: tags in plain text, as `transcript` takes them: non_speech, which are left out, and unknown",
     )
     parser.add_argument("--dev", type=Path, nargs="+", required=True, help="Kaldi `text` files for the dev loss")
     parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
@@ -45,7 +51,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     torch.manual_seed(arguments.seed)
     model = build_model(arguments.model, tokenizer.tokens)
     state = arguments.output / STATE
-    values = [arguments.model, options, arguments.text_languages, arguments.seed, arguments.code]
+    values = [arguments.model, options, arguments.text_languages, arguments.tags, arguments.seed, arguments.code]
     me = identity(values, [*token_files(arguments.tokens), *arguments.train, *arguments.dev])
     history = train(model, training, plan.step, (dev, dev_batches), options, arguments.seed, device, state, me)
     finish(arguments, record, model, arguments.model, tokenizer.tokens, history)
@@ -57,7 +63,7 @@ def training_sentences(arguments: argparse.Namespace, tokenizer: Tokenizer) -> l
         return transcripts(arguments.train)
     sentences = []
     for path, language in zip(arguments.train, arguments.text_languages, strict=True):
-        found = read_sentences(path, language)
+        found = read_sentences(path, language, **arguments.tags)
         share = check_coverage(found, tokenizer, f"{path} ({language})")
         logging.info("%s: %d sentences, %.3f %% of the tokens are %s", path, len(found), 100 * share, UNKNOWN)
         sentences += found

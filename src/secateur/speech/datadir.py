@@ -1,7 +1,9 @@
 """Kaldi-style data directories: `wav.scp`, optional `segments`, `text`, `utt2spk`, `utt2lang`, `utt2dur`."""
 
+import gzip
 import logging
 import random
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import write_text
 from secateur.core.foreign import POINTER, pointer
 
+GZIP = b"\x1f\x8b"  # the first bytes of such a file
 BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -94,12 +97,15 @@ def read_table(path: str | Path) -> dict[str, str]:
 
 
 def read_lines(path: str | Path) -> list[str]:
-    """The lines of a text file (UTF-8) of somebody's, without byte-order marks.
+    """The lines of a text file (UTF-8) of somebody's, without byte-order marks; a gzipped file is unpacked.
 
-    Raises SecateurError for a file that is missing or not UTF-8, naming the line.
+    Raises SecateurError for a file that is missing, damaged, or not UTF-8, naming the line.
     """
     try:
         content = Path(path).read_bytes()
+        content = gzip.decompress(content) if content.startswith(GZIP) else content
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise SecateurError(f"{path}: a damaged gzip file ({error}); make it again") from error
     except FileNotFoundError as error:
         raise SecateurError(f"{path}: no such file; a data directory needs it") from error
     try:

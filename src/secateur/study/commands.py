@@ -123,6 +123,8 @@ def train_lm(paths: Paths, at: Any) -> Command:
     own = entry["text"]
     train = list(own.values()) if own else paths.texts(at.corpus, "train")
     dev, tokens = paths.texts(at.corpus, "dev"), paths.tokens(at.corpus)
+    corpus = config["corpora"][at.corpus]
+    tags = {"non_speech": corpus["non_speech_tags"], "unknown": corpus["unknown_tags"]}
     options = {
         "model": {key: value for key, value in entry.items() if key not in ("training", "text")},
         "training": config["training"][entry["training"]],
@@ -130,6 +132,7 @@ def train_lm(paths: Paths, at: Any) -> Command:
         "seed": at.seed,
         "device": config["device"],
         "text_languages": list(own) if own else None,
+        "tags": tags if own else None,
         "train": train,
         "dev": dev,
     }

@@ -47,9 +47,15 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
         names = languages(config, corpus, "all")
         counts = {
             "hours": 0.5,
+            "unit": "word",
             "words": 300,
             "types": 40,
             "speakers": 2,
+            "seen_sentences": 1,
+            "seen_speakers": 2,
+            "uncovered": 0,
+            "tags": 0,
+            "untranscribed": 0,
             "dropped": 3,
             "resampled": 0,
             "synthetic": synthetic,
@@ -91,7 +97,8 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
         counts = {"errors": first + 1, "words": sum(WORDS), "utterances": 2}
         rate = 100 * (first + 1) / sum(WORDS)
         write_json(
-            folder / "score.json", counts | {"wer": rate, "wer_low": rate - 5, "wer_high": rate + 5, "cer": rate / 2}
+            folder / "score.json",
+            counts | {"unit": "word", "wer": rate, "wer_low": rate - 5, "wer_high": rate + 5, "cer": rate / 2},
         )
         write_tsv(
             folder / "utterances.tsv",

@@ -31,7 +31,7 @@ def test_every_table_has_exactly_its_columns(tables, finished, config):
         assert all((finished / "tables" / name).is_file() for name in table.files)
     assert ",".join(next(table for table in TABLES if table.name == "wer").columns) == (
         "corpus,model,method,initialization,mask_changes,scope,sparsity_target,sparsity,seed,language,split,search,lm,"
-        "wer,wer_low,wer_high,cer,utterances,words,source"
+        "unit,wer,wer_low,wer_high,cer,utterances,words,source"
     )
 
 
@@ -121,7 +121,7 @@ def test_a_missing_file_is_named(study, config, name):
 
 def test_a_missing_key_is_named_with_its_file(study, config):
     score = next(iter(sorted(study.rglob("score.json"))))
-    write_json(score, {"wer": 1.0})
+    write_json(score, {"unit": "word", "wer": 1.0})
     with pytest.raises(SecateurError, match=r"score\.json: the keys \['wer_low'"):
         write_tables(config, study)
 

@@ -26,6 +26,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import write_json, write_tsv
 from secateur.speech.corpora import recordings
 from secateur.speech.datadir import Utterance, taken_by_copies, write_data_dir
+from secateur.speech.units import WORD, unit_of, without_spaces
 
 RECIPES = ("asterisk", "espeak", "kaldi", "librispeech", "mls")
 SHOWN = 10
@@ -33,11 +34,15 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Dropped:
-    """An utterance of the source that is not used: why (a short, countable reason) and the text or value found."""
+    """An utterance of the source that is not used: why (a short, countable reason) and the text or value found.
+
+    `split` is the one that it would be in, where that is known.
+    """
 
     utterance: str
     reason: str
     detail: str = ""
+    split: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path, speeds: Iter
     taken.
     """
     prepared = exclude(recipe(options["recipe"]).prepare(options, language, cache), options["exclude"])
+    if options.get("normalise", True):
+        prepared = in_one_line(prepared)
     unusable = recordings.unusable([utterance for members in prepared.splits.values() for utterance in members])
     broken = [*prepared.broken, *(Dropped(key, "broken", problem) for key, problem in unusable.items())]
     if broken:
@@ -106,6 +113,17 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path, speeds: Iter
             "the data has such copies already; set features.speeds to [1.0], or take the copies out of train"
         )
     return prepared
+
+
+def in_one_line(prepared: Prepared) -> Prepared:
+    """Take the spaces out of the texts of a language that is written without; they stand for punctuation."""
+    if unit_of(utterance.text for members in prepared.splits.values() for utterance in members) == WORD:
+        return prepared
+    splits = {
+        split: [replace(utterance, text=without_spaces(utterance.text)) for utterance in members]
+        for split, members in prepared.splits.items()
+    }
+    return replace(prepared, splits=splits)
 
 
 @contextmanager
@@ -135,8 +153,8 @@ def exclude(prepared: Prepared, ids: Iterable[str]) -> Prepared:
     """Leave out the utterances with these ids, broken or not; ids of other languages do nothing."""
     unwanted = set(ids)
     gone = [
-        *((utterance.id, utterance.text) for members in prepared.splits.values() for utterance in members),
-        *((entry.utterance, entry.detail) for entry in prepared.broken),
+        *((utterance.id, utterance.text, split) for split, members in prepared.splits.items() for utterance in members),
+        *((entry.utterance, entry.detail, entry.split) for entry in prepared.broken),
     ]
     return replace(
         prepared,
@@ -144,7 +162,7 @@ def exclude(prepared: Prepared, ids: Iterable[str]) -> Prepared:
             split: [utterance for utterance in members if utterance.id not in unwanted]
             for split, members in prepared.splits.items()
         },
-        dropped=[*prepared.dropped, *(Dropped(key, "excluded", detail) for key, detail in gone if key in unwanted)],
+        dropped=[*prepared.dropped, *(Dropped(key, "excluded", *more) for key, *more in gone if key in unwanted)],
         broken=[entry for entry in prepared.broken if entry.utterance not in unwanted],
     )
 
@@ -167,8 +185,8 @@ def write_prepared(folder: str | Path, prepared: Prepared) -> None:
                 )
     write_tsv(
         folder / "dropped.tsv",
-        ("utterance", "reason", "detail"),
-        ({"utterance": entry.utterance, "reason": entry.reason, "detail": entry.detail} for entry in prepared.dropped),
+        ("utterance", "split", "reason", "detail"),
+        (vars(entry) for entry in prepared.dropped),
     )
     for split, utterances in prepared.splits.items():
         write_data_dir(folder / split, utterances)

@@ -24,8 +24,8 @@ from secateur.core.files import read_json, write_json, written_aside
 from secateur.core.foreign import no_folder, pointer
 from secateur.speech import audio
 from secateur.speech.corpora import Dropped, Prepared, check_language, fetched_record
+from secateur.speech.corpora import text as texts
 from secateur.speech.corpora.splits import closed_vocabulary
-from secateur.speech.corpora.text import normalise
 from secateur.speech.datadir import Utterance
 
 CREDITS = {  # from the packages' copyright files
@@ -182,8 +182,7 @@ def transcript(key: str, raw: str, language: str, keys: Mapping[str, int]) -> tu
         return "", "symbol that may be read in several ways"
     if language == "it":
         text = re.sub(r"\bE'(?!\w)", "È", text)
-    text = normalise(text, language)
-    return (text, "") if text else ("", "no transcript")
+    return texts.transcript(text, language)
 
 
 def drop_misfits(utterances: list[Utterance]) -> tuple[list[Utterance], list[Dropped]]:

@@ -7,7 +7,8 @@ directory, as in Kaldi; `~` is the home folder. A fifth column of `segments` cho
 The tables are watched: an edit is read again. Recordings are not, there may be millions.
 
 Options: `root`; `splits`, from the split's name here to the folder's name (train, dev and test must be among them);
-`normalise` (false takes transcripts as they are); `channel`, of recordings with several (null averages them).
+`normalise` (false takes transcripts as they are), `non_speech_tags`, `unknown_tags`; `channel`, of recordings with
+several (null averages them).
 """
 
 import os
@@ -23,7 +24,7 @@ from secateur.core.foreign import no_folder
 from secateur.speech import audio
 from secateur.speech.corpora import Dropped, Prepared, fetched_record, noted
 from secateur.speech.corpora.download import file_hash
-from secateur.speech.corpora.text import normalise
+from secateur.speech.corpora.transcripts import Transcripts
 from secateur.speech.datadir import Utterance, line_of, parse_segment, read_table
 
 FETCH_OPTIONS = ("root", "splits")
@@ -60,22 +61,17 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
     """Read all splits; durations come from the recordings' headers and `segments`."""
     fetched = read_json(fetched_record(cache, language))
     prepared: dict[str, list[Utterance]] = {}
-    dropped: list[Dropped] = []
+    transcripts = Transcripts(language, options)
     broken: list[Dropped] = []
     headers: dict[str, audio.Header] = {}
     for split in splits(options):
-        reader = _DataDir(Path(fetched[split]["folder"]), language, options)
+        reader = _DataDir(Path(fetched[split]["folder"]), language, options["channel"])
         prepared[split] = []
-        dropped += [Dropped(key, "no transcript") for key in reader.without_transcript()]
+        transcripts.dropped += [Dropped(key, "no transcript", split=split) for key in reader.without_transcript()]
         for key, raw in reader.texts.items():
             with noted(broken, key):
-                if not reader.mine(key):
-                    continue
-                utterance = reader.utterance(key)
-                if utterance.text:
-                    prepared[split].append(utterance)
-                else:
-                    dropped.append(Dropped(key, "no transcript", raw))
+                if reader.mine(key) and (text := transcripts.read(split, key, raw)):
+                    prepared[split].append(reader.utterance(key, text))
         headers |= reader.headers
     rates = Counter(header.rate for header in headers.values())
     channels = Counter(header.channels for header in headers.values())
@@ -95,8 +91,9 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
         "notes": "; ".join(notes),
         "resampled": resampled,
         "tables": fetched,
+        "non_speech_tags": transcripts.tags,
     }
-    return Prepared(prepared, dropped, source, broken)
+    return Prepared(prepared, transcripts.dropped, source, broken)
 
 
 class _DataDir:
@@ -107,12 +104,11 @@ class _DataDir:
         headers: those of the recordings looked at so far, by path.
     """
 
-    def __init__(self, folder: Path, language: str, options: Mapping[str, Any]):
+    def __init__(self, folder: Path, language: str, channel: int | None):
         def table(name: str) -> dict[str, str] | None:
             return read_table(folder / name) if (folder / name).is_file() else None
 
-        self.folder, self.language = folder, language
-        self.normalised, self.channel = options["normalise"], options["channel"]
+        self.folder, self.language, self.channel = folder, language, channel
         self.recordings, self.texts = _recordings(folder), read_table(folder / "text")
         self.speakers = read_table(folder / "utt2spk")
         self.segments, self.languages = table("segments") or None, table("utt2lang")
@@ -132,14 +128,12 @@ class _DataDir:
         """Whether the utterance is in this language. Raises SecateurError if `utt2lang` does not say."""
         return self.languages is None or self._of(self.languages, "utt2lang", key) == self.language
 
-    def utterance(self, key: str) -> Utterance:
-        """The utterance; its text is empty if there is nothing to say in it.
+    def utterance(self, key: str, text: str) -> Utterance:
+        """The utterance, with its normalised text.
 
         Raises SecateurError for a missing speaker or recording, one that cannot be read, and a segment that cannot be.
         """
-        raw = self.texts[key]
         speaker = self._of(self.speakers, "utt2spk", key)
-        text = normalise(raw, self.language) if self.normalised else " ".join(raw.split())
         if self.segments is None:
             path = self._of(self.recordings, "wav.scp", key)
             return Utterance(key, path, text, speaker, self.language, self._seconds(path), channel=self.channel)

@@ -17,8 +17,8 @@ from secateur.core.foreign import no_folder
 from secateur.speech import audio
 from secateur.speech.corpora import Dropped, Prepared, check_language, fetched_record, noted
 from secateur.speech.corpora.download import fetch_archive
-from secateur.speech.corpora.text import normalise
-from secateur.speech.datadir import Utterance
+from secateur.speech.corpora.transcripts import Transcripts
+from secateur.speech.datadir import Utterance, read_lines
 
 FETCH_OPTIONS = ("root", "url", "checksum", "train", "dev", "test")
 
@@ -60,16 +60,18 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
     """Read all parts. Durations come from the files' headers."""
     fetched = read_json(fetched_record(cache, language))
     prepared: dict[str, list[Utterance]] = {}
-    dropped: list[Dropped] = []
+    read = Transcripts(language, options)
     broken: list[Dropped] = []
     for split, parts in _parts(options).items():
         prepared[split] = []
         for part in parts:
             for key, raw, path in transcripts(Path(fetched["folders"][part])):
+                if raw is None:
+                    read.dropped.append(Dropped(key, "recording without transcript", str(path), split))
+                    continue
                 with noted(broken, key):
-                    text = normalise(raw, language)
+                    text = read.read(split, key, raw)
                     if not text:
-                        dropped.append(Dropped(key, "no transcript", raw))
                         continue
                     seconds = audio.info(path).seconds
                     prepared[split].append(Utterance(key, str(path), text, key.split("-")[0], language, seconds))
@@ -81,17 +83,21 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
         "synthetic": False,
         "notes": "; ".join(f"{split}: {', '.join(parts)}" for split, parts in _parts(options).items()),
         "archives": fetched["archives"],
+        "non_speech_tags": read.tags,
     }
-    return Prepared(prepared, dropped, source, broken)
+    return Prepared(prepared, read.dropped, source, broken)
 
 
-def transcripts(folder: Path) -> Iterator[tuple[str, str, Path]]:
-    """Yield (utterance id, transcript, path of the FLAC file) of one part, in order."""
-    for table in sorted(folder.glob("*/*/*.trans.txt")):
-        for line in table.read_text(encoding="utf-8").splitlines():
-            key, _, text = line.partition(" ")
-            if key:
-                yield key, text, table.with_name(f"{key}.flac")
+def transcripts(folder: Path) -> Iterator[tuple[str, str | None, Path]]:
+    """Yield (utterance id, transcript, path of the FLAC file) of one part, in order.
+
+    The transcript is None for a recording that no line of its chapter's `trans.txt` names, or without such a file.
+    """
+    for chapter in sorted(path for path in folder.glob("*/*") if path.is_dir()):
+        lines = [line for table in sorted(chapter.glob("*.trans.txt")) for line in read_lines(table)]
+        texts = {key: text for key, _, text in (line.partition(" ") for line in lines) if key}
+        for key in sorted(texts | {path.stem: "" for path in chapter.glob("*.flac")}):
+            yield key, texts.get(key), chapter / f"{key}.flac"
 
 
 def _parts(options: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -18,7 +18,7 @@ from secateur.core.foreign import no_folder
 from secateur.speech import audio
 from secateur.speech.corpora import Dropped, Prepared, check_language, fetched_record, noted
 from secateur.speech.corpora.download import fetch_archive, file_hash
-from secateur.speech.corpora.text import normalise
+from secateur.speech.corpora.transcripts import Transcripts
 from secateur.speech.datadir import Utterance, read_lines
 
 LANGUAGES = {
@@ -75,18 +75,21 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
     folder, subset = Path(fetched["folder"]), options["subset"]
     wanted = handles(folder, subset)
     prepared: dict[str, list[Utterance]] = {}
-    dropped: list[Dropped] = []
+    transcripts = Transcripts(language, options)
     broken: list[Dropped] = []
     for split in splits(options):
         prepared[split] = []
         seconds = {row[0]: float(row[3]) - float(row[2]) for row in _rows(folder / split / "segments.txt", 4)}
-        for key, raw in _rows(folder / split / "transcripts.txt", 2):
+        texts = dict(_rows(folder / split / "transcripts.txt", 2))
+        for key in sorted(seconds.keys() - texts.keys()):
+            if split != "train" or wanted is None or key in wanted:
+                transcripts.dropped.append(Dropped(key, "recording without transcript", split=split))
+        for key, raw in texts.items():
             if split == "train" and wanted is not None and key not in wanted:
                 continue
             with noted(broken, key):
-                text = normalise(raw, language)
+                text = transcripts.read(split, key, raw)
                 if not text:
-                    dropped.append(Dropped(key, "no transcript", raw))
                     continue
                 path = recording(folder / split, key)
                 if key not in seconds:
@@ -99,9 +102,10 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
         "credits": "V. Pratap, Q. Xu, A. Sriram, G. Synnaeve, R. Collobert; LibriVox readers",
         "synthetic": False,
         "notes": f"training subset: {subset}",
+        "non_speech_tags": transcripts.tags,
         "archives": {LANGUAGES[language]: fetched["archive"]} if fetched["archive"] else {},
     }
-    return Prepared(prepared, dropped, source, broken)
+    return Prepared(prepared, transcripts.dropped, source, broken)
 
 
 def handles(folder: Path, subset: str) -> set[str] | None:
@@ -146,10 +150,9 @@ def _rows(path: Path, columns: int) -> Iterator[list[str]]:
     """Yield the rows of a tab-separated file. `segments.txt` may be missing, `transcripts.txt` may not."""
     if path.name == "segments.txt" and not path.exists():
         return
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError as error:
-        raise SecateurError(f"{path}: no such file; unpack the archive again or mend root") from error
+    if not path.exists():
+        raise SecateurError(f"{path}: no such file; unpack the archive again or mend root")
+    lines = read_lines(path)
     for number, line in enumerate(lines, 1):
         row = line.split("\t")
         if line.strip():

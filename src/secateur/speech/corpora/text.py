@@ -2,95 +2,121 @@
 
 import re
 import unicodedata
-from pathlib import Path
+from collections.abc import Sequence
 
-from secateur.core.errors import SecateurError
+from secateur.speech.corpora.numbers import UnclearText, spell_numbers
+from secateur.speech.corpora.numerals import two_letters
 
 APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ‛´`′＇", "'"))
-ORDINALS = {
-    "en": "st|nd|rd|th",
-    "es": "[ºª]|er|[dmrtv][oa]",
-    "fr": "ers?|[eè]re|re|[eè]mes?|es?",
-    "it": "[ºª]",
-    "nl": "ste|de|e",
-}
-NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+NON_JOINER, JOINER = "\u200c", "\u200d"
+VIRAMA = 9  # its canonical combining class
+# Invisible, though Unicode takes them for marks and letters; and the stretched line of Arabic, which is no letter.
+FILLERS = re.compile("[\u034f\u0640\u115f\u1160\u17b4\u17b5\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+LOST = "\ufffd"  # what decoders leave in place of a character that they cannot read
+UNTRANSCRIBED = "speech without text"  # why a line with `<unk>` is not used
+DOTTED_I = frozenset({"az", "crh", "tr"})
 
 
 def normalise(text: str, language: str) -> str:
-    """Return `text` in NFC and lower case, without punctuation, numbers spelled out in `language` (ISO 639-1).
+    """Return `text` in NFC and lower case, without punctuation, numbers spelled out in `language` (ISO 639).
 
-    Only letters, combining marks, apostrophes inside words and single spaces remain. Punctuation, dashes and symbols
-    become spaces: `A.M.` → `a m`. Raises SecateurError for digits in a language that cannot be spelled out.
+    Only letters, combining marks, joiners where a script needs them, apostrophes inside words and single spaces remain.
+    Punctuation, dashes and symbols become spaces (`A.M.` → `a m`), invisible characters vanish (`Ver\u00adfahren` →
+    `verfahren`).
+
+    Raises UnclearText for a number that may be read in several ways and for a lost character, SecateurError for digits
+    in a language that cannot be spelled out.
     """
-    text = unicodedata.normalize("NFC", text).translate(APOSTROPHES)
-    text = _spell_numbers(text, language).lower()
+    if LOST in text:
+        raise UnclearText("a character is lost (U+FFFD): mend the transcript, its encoding was mistaken once")
+    text = unicodedata.normalize("NFC", _without_invisible(text)).translate(APOSTROPHES)
+    text = spell_numbers(text, language)
     text = unicodedata.normalize("NFC", text)
     text = "".join(character if character == "'" or _is_letter(character) else " " for character in text)
     text = re.sub(r"(?<![^\W_])'|'(?![^\W_])", " ", text)
-    return " ".join(text.split())
+    words = (_without_stray_marks(word) for word in _lower(text, language).split())
+    return unicodedata.normalize("NFC", " ".join(word for word in words if word))
 
 
-def read_sentences(path: Path, language: str) -> list[str]:
-    """The lines of a text file, normalised; lines without words are left out.
+def transcript(
+    raw: str, language: str, non_speech: Sequence[str] = (), unknown: Sequence[str] = (), normalised: bool = True
+) -> tuple[str, str]:
+    """Return (text, "") of a line as a corpus has it, or ("", a short reason why the line is not used).
 
-    Raises SecateurError for a file that is missing, not UTF-8 or without words, and naming the line with a number that
-    cannot be spelled.
+    Args:
+        non_speech: tags of what is no speech, such as `[noise]`; they are left out.
+        unknown: tags of speech that nobody wrote down, such as `<unk>`; a line with one is not used.
+        normalised: false only takes the tags out and leaves the rest as it is.
+
+    Raises SecateurError for digits in a language that cannot be spelled out.
     """
-    sentences = []
+    text = tags(non_speech).sub(" ", raw)
+    if tags(unknown).search(text):
+        return "", UNTRANSCRIBED
+    if re.search(r"<[^<>]*>|\[[^\[\]]*\]", text):
+        return "", "tag of unknown meaning"
     try:
-        with open(path, encoding="utf-8") as stream:
-            for number, line in enumerate(stream, 1):
-                try:
-                    sentences.append(normalise(line, language))
-                except SecateurError as error:
-                    raise SecateurError(f"{path}:{number}: {error}") from error
-    except FileNotFoundError as error:
-        raise SecateurError(f"{path}: no such text file") from error
-    except UnicodeDecodeError as error:
-        raise SecateurError(f"{path}: not UTF-8 (byte {error.start}); convert it, e.g. with iconv") from error
-    sentences = [sentence for sentence in sentences if sentence]
-    if not sentences:
-        raise SecateurError(f"{path}: no words in it; a language model needs sentences, one a line")
-    return sentences
+        text = normalise(text, language) if normalised else " ".join(text.split())
+    except UnclearText:
+        return "", "character lost" if LOST in text else "number that may be read in several ways"
+    return (text, "") if text else ("", "no transcript")
+
+
+def tags(listed: Sequence[str]) -> re.Pattern:
+    """A pattern of any of the tags, in either case: those in brackets anywhere, others (`!SIL`) as words."""
+    alternatives = [
+        re.escape(tag) if re.fullmatch(r"[<\[({].*[>\])}]", tag) else rf"(?<!\S){re.escape(tag)}(?!\S)"
+        for tag in listed
+    ]
+    return re.compile("|".join(alternatives) or "(?!)", re.IGNORECASE)
 
 
 def _is_letter(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LM"
+    return character in (NON_JOINER, JOINER) or unicodedata.category(character)[0] in "LM"
 
 
-def _spell_numbers(text: str, language: str) -> str:
-    ordinal = ORDINALS.get(language)
-    pattern = re.compile(rf"({NUMBER.pattern})(?:({ordinal})(?!\w))?" if ordinal else rf"({NUMBER.pattern})()")
-    return pattern.sub(lambda match: f" {_spell(match[1], language, match[2] or '')} ", text)
+def _without_invisible(text: str) -> str:
+    """Take out format and control characters (soft hyphens, byte-order and direction marks) that are no white space.
 
-
-def _spell(digits: str, language: str, ordinal: str) -> str:
-    """Spell one number, an ordinal if it has an ending such as `th`.
-
-    `1,000` and `28.8` are read as the language writes them; `007` and `1.2.3` digit by digit.
+    Joiners stay beside a virama (the scripts of India and their neighbours), and non-joiners between letters that
+    would else join (Persian and other languages in Arabic script).
     """
-    from num2words import num2words
+    text = FILLERS.sub("", text)
+    if text.isascii() and text.isprintable():
+        return text
+    kept: list[str] = []
+    visible = [
+        character
+        for character in text
+        if character in (NON_JOINER, JOINER)
+        or unicodedata.category(character) not in ("Cf", "Cc")
+        or character.isspace()
+    ]
+    for index, character in enumerate(visible):
+        if character in (NON_JOINER, JOINER):
+            before = kept[-1] if kept else " "
+            after = visible[index + 1] if index + 1 < len(visible) else " "
+            virama = VIRAMA in (unicodedata.combining(before), unicodedata.combining(after))
+            joining = character == NON_JOINER and _is_arabic(before) and _is_arabic(after)
+            if not virama and not joining:
+                continue
+        kept.append(character)
+    return "".join(kept)
 
-    thousands = "," if language == "en" else r"\."
-    if re.fullmatch(rf"\d{{1,3}}({thousands}\d{{3}})+", digits):
-        digits = re.sub(r"\D", "", digits)
-    parts = re.split("[.,]", digits)
-    leading_zero = len(parts[0]) > 1 and int(parts[0][0]) == 0
-    try:
-        if len(parts) == 1 and not leading_zero and len(digits) <= 15:
-            words = num2words(int(digits), to="ordinal" if ordinal else "cardinal", lang=language)
-            return _feminine(words) if ordinal.endswith(("a", "ª", "re")) else words
-        if len(parts) == 2 and not leading_zero and len(digits) <= 15:
-            return num2words(f"{int(parts[0])}.{parts[1]}", lang=language)
-        return " ".join(num2words(int(digit), lang=language) for part in parts for digit in part)
-    except NotImplementedError as error:
-        raise SecateurError(
-            f"transcript number {digits!r}: numbers cannot be spelled out in language {language!r}; "
-            "write them as words in the transcripts"
-        ) from error
+
+def _is_arabic(character: str) -> bool:
+    return _is_letter(character) and unicodedata.name(character, "").startswith(("ARABIC", "SYRIAC", "NKO", "MANDAIC"))
 
 
-def _feminine(ordinal: str) -> str:
-    """`premier` → `première`, `segundo` → `segunda`: num2words knows the masculine only."""
-    return "première" if ordinal == "premier" else re.sub("o$", "a", ordinal)
+def _without_stray_marks(word: str) -> str:
+    """Drop combining marks that have lost their letter (of emoji, say), and joiners without one."""
+    start = next((index for index, character in enumerate(word) if unicodedata.category(character)[0] == "L"), None)
+    return "" if start is None else word[start:]
+
+
+def _lower(text: str, language: str) -> str:
+    """Lower case as the language has it. Python knows the final sigma of Greek, not the dotless ı of Turkish."""
+    if two_letters(language) in DOTTED_I:
+        text = text.replace("İ", "i").replace("I", "ı")
+    text = text.lower()
+    return text if two_letters(language) == "lt" else text.replace("i\u0307", "i")

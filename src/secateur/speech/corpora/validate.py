@@ -1,7 +1,7 @@
 """Checks before training, so that a long run does not fail, or silently learn nothing, because of its data.
 
-Only headers of recordings are read. What cannot be used is an error that names the utterances; what can, but should be
-known, is a note.
+Of recordings, headers are read, and samples only where two may be the same. What cannot be used is an error that names
+the utterances; what can, but should be known, is a note.
 """
 
 from collections import Counter
@@ -14,22 +14,31 @@ from typing import Any
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
 from secateur.speech import audio
+from secateur.speech.corpora.overlap import shared_recordings, shared_sentences, shared_speakers
+from secateur.speech.corpora.text import UNTRANSCRIBED
 from secateur.speech.datadir import Utterance, read_data_dir, taken_by_copies
 from secateur.speech.tokens import SPACE, Tokenizer
+from secateur.speech.units import unit_of, units
 
 SHOWN = 10
 WINDOW_MS = 25.0  # of the features
 LONGEST_SECONDS = 300  # attention over more takes gigabytes; what is read aloud has sentences of half a minute at most
-UNCOVERED_SHARE = 0.01  # of a split's utterances; more is taken for a wrong token list or a wrong language
+UNCOVERED_SHARE = 0.01  # of the training utterances; more is taken for a wrong token list or a wrong language
 COLUMNS = (
     "corpus",
     "language",
     "split",
     "utterances",
     "hours",
+    "unit",
     "words",
     "types",
     "speakers",
+    "seen_sentences",
+    "seen_speakers",
+    "uncovered",
+    "tags",
+    "untranscribed",
     "dropped",
     "resampled",
     "synthetic",
@@ -88,21 +97,25 @@ def validate(
     rows = []
     seen: dict[str, str] = {}
     trained: list[str] = []
+    everyone: dict[str, list[Utterance]] = {}
+    headers: dict[str, audio.Header | None] = {}
     for language in languages:
         source = read_json(data / language / "source.json")
-        dropped = len(read_tsv(data / language / "dropped.tsv"))
+        dropped = read_tsv(data / language / "dropped.tsv")
         for split in splits:
-            utterances = read_data_dir(data / language / split)
+            utterances = everyone[f"{language}/{split}"] = read_data_dir(data / language / split)
+            train = [] if split == "train" else everyone.get(f"{language}/train", [])
             trained += [utterance.id for utterance in utterances] if split == "train" else []
             check_ids(utterances, f"{language}/{split}", seen, findings)
             if split == "train" and len(utterances) == 1:
                 findings.error("a single utterance to train on: add some, or leave the language out", language)
-            check_characters(utterances, tokenizer, findings)
+            uncovered = check_characters(utterances, split, tokenizer, findings)
             fastest = max(speeds) if split == "train" else 1.0
             if input_layers:
                 check_lengths(utterances, split, tokenizer, frame_shift_ms, input_layers, fastest, findings)
-            resampled = check_recordings(utterances, rate, findings)
-            words = [word for utterance in utterances for word in utterance.text.split()]
+            resampled = check_recordings(utterances, rate, findings, headers)
+            unit = unit_of(utterance.text for utterance in utterances)
+            words = [word for utterance in utterances for word in units(utterance.text, unit)]
             rows.append(
                 {
                     "corpus": data.name,
@@ -110,16 +123,27 @@ def validate(
                     "split": split,
                     "utterances": len(utterances),
                     "hours": round(sum(utterance.duration for utterance in utterances) / 3600, 4),
+                    "unit": unit,
                     "words": len(words),
                     "types": len(set(words)),
                     "speakers": len({utterance.speaker for utterance in utterances}),
-                    "dropped": dropped if split == "train" else None,
+                    "seen_sentences": shared_sentences(utterances, train) if train else None,
+                    "seen_speakers": shared_speakers(utterances, train) if train else None,
+                    "uncovered": uncovered,
+                    "tags": source.get("non_speech_tags", {}).get(split, 0),
+                    "untranscribed": sum((row["split"], row["reason"]) == (split, UNTRANSCRIBED) for row in dropped),
+                    "dropped": len(dropped) if split == "train" else None,
                     "resampled": resampled,
                     "synthetic": source["synthetic"],
                 }
             )
     for key in taken_by_copies(trained, speeds):
         findings.error("id that a copy at another speed gets, too: rename it, or set features.speeds to [1.0]", key)
+    for place, utterance, other_place, other in shared_recordings(everyone, headers):
+        findings.error(
+            "the same recording in two splits: take it out of one, or add its id to corpora.<name>.exclude",
+            f"{utterance.id} ({place}) and {other.id} ({other_place})",
+        )
     return rows, findings
 
 
@@ -138,8 +162,12 @@ def check_ids(utterances: Sequence[Utterance], place: str, seen: dict[str, str],
             findings.error("no speaker: add it to utt2spk", utterance.id)
 
 
-def check_characters(utterances: Sequence[Utterance], tokenizer: Tokenizer, findings: Findings) -> None:
-    """Every transcript has words, and only characters of the token list."""
+def check_characters(utterances: Sequence[Utterance], split: str, tokenizer: Tokenizer, findings: Findings) -> int:
+    """Every transcript has words, and in training only characters of the token list; count those with others.
+
+    In dev and test such a character is one that no model can write: `<unk>` among the targets of the dev loss, and an
+    error in scoring.
+    """
     known = {character for token in tokenizer.tokens if not token.startswith("<") for character in token} | {" "}
     known -= {SPACE, "▁"}
     uncovered = []
@@ -151,10 +179,14 @@ def check_characters(utterances: Sequence[Utterance], tokenizer: Tokenizer, find
         foreign = sorted(set(utterance.text) - known)
         if foreign:
             uncovered.append(f"{utterance.id} ({' '.join(foreign)})")
-    problem = "characters outside the token list: mend the transcripts, or add the ids to corpora.<name>.exclude"
-    grave = len(uncovered) > UNCOVERED_SHARE * len(utterances)
-    for where in uncovered:
-        (findings.error if grave else findings.note)(problem, where)
+    remedy = "mend the transcripts, or add the ids to corpora.<name>.exclude"
+    if split == "train" and len(uncovered) > UNCOVERED_SHARE * len(utterances):
+        for where in uncovered:
+            findings.error(f"characters outside the token list: {remedy}", where)
+    else:
+        for where in uncovered:
+            findings.note(f"characters that no model can write, each an error in scoring ({split}): {remedy}", where)
+    return len(uncovered)
 
 
 def check_lengths(
@@ -210,9 +242,14 @@ def output_frames(frames: int, input_layer: str) -> int:
     return max(0, ((frames - 1) // 2 - 1) // 2)
 
 
-def check_recordings(utterances: Sequence[Utterance], rate: int, findings: Findings) -> int:
-    """Every recording can be opened, is not empty, and is as long as its utterances; count those of another rate."""
-    headers: dict[str, audio.Header | None] = {}
+def check_recordings(
+    utterances: Sequence[Utterance], rate: int, findings: Findings, headers: dict[str, audio.Header | None]
+) -> int:
+    """Every recording can be opened, is not empty, and is as long as its utterances; count those of another rate.
+
+    `headers`, by path, is filled; what cannot be read has None.
+    """
+    ours = {utterance.audio for utterance in utterances}
     mixed: dict[str, int] = {}
     for utterance in utterances:
         if utterance.audio not in headers:
@@ -238,7 +275,8 @@ def check_recordings(utterances: Sequence[Utterance], rate: int, findings: Findi
             "segments chooses one",
             f"{count} with {channels} channels",
         )
-    other = Counter(header.rate for header in headers.values() if header and header.rate != rate)
+    found = [header for path, header in headers.items() if header and path in ours]
+    other = Counter(header.rate for header in found if header.rate != rate)
     for source_rate, count in sorted(other.items()):
         findings.note(f"recordings at another rate than {rate} Hz are resampled", f"{count} at {source_rate} Hz")
     return other.total()

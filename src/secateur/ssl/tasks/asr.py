@@ -53,6 +53,7 @@ def official(options: Mapping[str, Any]) -> Data:
         items[split] = [
             Item(recording(str(path), name=key), (normalise(text, "en"), "en"))
             for key, text, path in transcripts(folder)
+            if text is not None
         ]
         if not items[split]:
             raise SecateurError(f"{folder}: no transcripts in it; set superb.tasks to the folder LibriSpeech")

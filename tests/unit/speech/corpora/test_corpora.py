@@ -61,11 +61,13 @@ def utterance(key):
 
 def test_write_prepared(tmp_path):
     prepared = Prepared(
-        {"train": [utterance("a")], "dev": [utterance("b")]}, [Dropped("c", "not speech", "(x)")], {"name": "n"}
+        {"train": [utterance("a")], "dev": [utterance("b")]}, [Dropped("c", "not speech", "(x)", "dev")], {"name": "n"}
     )
     write_prepared(tmp_path, prepared)
     assert [u.id for split in ("train", "dev") for u in read_data_dir(tmp_path / split)] == ["a", "b"]
-    assert read_tsv(tmp_path / "dropped.tsv") == [{"utterance": "c", "reason": "not speech", "detail": "(x)"}]
+    assert read_tsv(tmp_path / "dropped.tsv") == [
+        {"utterance": "c", "split": "dev", "reason": "not speech", "detail": "(x)"}
+    ]
     assert read_json(tmp_path / "source.json") == {"name": "n"}
     with pytest.raises(SecateurError, match="'a' is in both train and dev"):
         write_prepared(tmp_path, Prepared({"train": [utterance("a")], "dev": [utterance("a")]}))

@@ -40,6 +40,8 @@ def entry(root, **options):
         "normalise": True,
         "channel": None,
         "exclude": [],
+        "non_speech_tags": ["[noise]", "!SIL"],
+        "unknown_tags": ["<unk>"],
     } | options
 
 

@@ -26,6 +26,9 @@ def make_librispeech(root):
     return root
 
 
+TAGS = {"non_speech_tags": ["[noise]", "!SIL"], "unknown_tags": ["<unk>"]}
+
+
 def entry(**options):
     """The configuration of a corpus, with the schema's defaults."""
     parts = {
@@ -33,7 +36,19 @@ def entry(**options):
         "dev": ["dev-clean", "dev-other"],
         "test": ["test-clean", "test-other"],
     }
-    return {"recipe": "librispeech", "root": None, "url": None, "checksum": {}, "exclude": []} | parts | options
+    return (
+        {
+            "recipe": "librispeech",
+            "root": None,
+            "url": None,
+            "checksum": {},
+            "exclude": [],
+            "non_speech_tags": ["[noise]", "!SIL"],
+            "unknown_tags": ["<unk>"],
+        }
+        | parts
+        | options
+    )
 
 
 def run(options, cache):

@@ -31,9 +31,21 @@ def make_mls(root, suffix="flac"):
     return root
 
 
+TAGS = {"non_speech_tags": ["[noise]", "!SIL"], "unknown_tags": ["<unk>"]}
+
+
 def entry(**options):
     """The configuration of a corpus, with the schema's defaults."""
-    return {"recipe": "mls", "root": None, "url": None, "checksum": {}, "subset": "full", "exclude": []} | options
+    return {
+        "recipe": "mls",
+        "root": None,
+        "url": None,
+        "checksum": {},
+        "subset": "full",
+        "exclude": [],
+        "non_speech_tags": ["[noise]", "!SIL"],
+        "unknown_tags": ["<unk>"],
+    } | options
 
 
 def run(options, cache):

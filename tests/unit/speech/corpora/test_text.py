@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secateur.core.errors import SecateurError
-from secateur.speech.corpora.text import normalise, read_sentences
+from secateur.speech.corpora.lm_text import read_sentences
+from secateur.speech.corpora.numbers import UnclearText
+from secateur.speech.corpora.text import normalise
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,7 @@ from secateur.speech.corpora.text import normalise, read_sentences
         ("it", "28Kilobit", "ventotto kilobit"),
         ("it", "c’è l’utente", "c'è l'utente"),
         ("es", "marque 2; ¿sí?", "marque dos sí"),
-        ("es", "la 2ª y el 3er piso", "la segunda y el tercero piso"),
+        ("es", "la 2ª y el 3er piso", "la segunda y el tercer piso"),
         ("it", "la 1ª e il 2º", "la prima e il secondo"),
         ("nl", "de 3de van 12", "de derde van twaalf"),
         ("ru", "Нажмите 1.", "нажмите один"),
@@ -43,13 +45,16 @@ def test_decomposed_and_composed_letters_agree():
 
 @given(st.text(max_size=40))
 def test_result_is_clean_and_stays_as_it_is(raw):
-    result = normalise(raw, "en")
+    try:
+        result = normalise(raw, "en")
+    except UnclearText:
+        return
     assert normalise(result, "en") == result
     assert result == " ".join(result.split())
     assert unicodedata.is_normalized("NFC", result)
     for word in result.split():
         assert not word.startswith("'") and not word.endswith("'")
-        assert all(letter == "'" or unicodedata.category(letter)[0] in "LM" for letter in word)
+        assert all(letter in "'\u200c\u200d" or unicodedata.category(letter)[0] in "LM" for letter in word)
 
 
 @given(st.integers(min_value=0, max_value=10**30))
@@ -74,7 +79,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path):
         read_sentences(tmp_path / "none", "en")
     for content, message in (
         (b"\n...\n", "t: no words in it"),
-        (b"\xe9t\xe9\n", "t: not UTF-8"),
+        (b"\xe9t\xe9\n", "t:1: not UTF-8"),
         (b"one\n22\n", "t:2: transcript number '22'"),
     ):
         (tmp_path / "t").write_bytes(content)

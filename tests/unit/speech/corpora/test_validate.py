@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -21,6 +23,7 @@ def corpus(tmp_path):
 class Corpus:
     def __init__(self, folder):
         self.folder = folder
+        self.dropped, self.source = [Dropped("x", "no transcript")], {"synthetic": True}
         write_tokens(folder, [text for texts in TEXTS.values() for text in texts])
         self.splits = {
             split: [self.utterance(f"{split}-{number}", text) for number, text in enumerate(texts)]
@@ -33,7 +36,7 @@ class Corpus:
         return Utterance(key, str(path), text, "speaker", "en", seconds, **more)
 
     def validate(self, languages=("en",), **more):
-        prepared = Prepared(self.splits, [Dropped("x", "no transcript")], {"synthetic": True})
+        prepared = Prepared(self.splits, self.dropped, self.source)
         for language in languages:
             write_prepared(self.folder / "tiny" / language, prepared)
         return validate(self.folder / "tiny", languages, ["train", "test"], self.folder / "tokens.txt", **more)
@@ -50,9 +53,15 @@ def test_a_good_corpus(corpus):
             "split": "train",
             "utterances": 2,
             "hours": round(2 / 3600, 4),
+            "unit": "word",
             "words": 5,
             "types": 5,
             "speakers": 1,
+            "seen_sentences": None,
+            "seen_speakers": None,
+            "uncovered": 0,
+            "tags": 0,
+            "untranscribed": 0,
             "dropped": 1,
             "resampled": 0,
             "synthetic": True,
@@ -153,19 +162,73 @@ def test_output_frames():
 
 
 def test_characters_outside_the_token_list(corpus):
-    corpus.splits["test"].append(corpus.utterance("foreign", "cab дa"))
+    corpus.splits["train"].append(corpus.utterance("foreign", "cab дa"))
     failing(corpus, r"characters outside the token list.*foreign \(д\)")
-    corpus.splits["test"] += [corpus.utterance(f"plain-{number}", "cab") for number in range(100)]
+    corpus.splits["train"] += [corpus.utterance(f"plain-{number}", "cab") for number in range(100)]
     findings = corpus.validate()[1]
     findings.raise_errors()
     assert "foreign (д)" in findings.messages()[0]
+
+
+def test_rare_characters_of_a_test_set_are_counted_not_refused(corpus):
+    """One test sentence of two has a character that training lacks: it stays, and its row counts it."""
+    corpus.splits["test"].append(corpus.utterance("foreign", "cab дa"))
+    rows, findings = corpus.validate()
+    findings.raise_errors()
+    (message,) = findings.messages()
+    assert "each an error in scoring (test)" in message and "foreign (д)" in message
+    assert [row["uncovered"] for row in rows] == [0, 1]
+
+
+def test_shared_sentences_and_speakers_are_counted(corpus):
+    corpus.splits["test"] += [
+        corpus.utterance("again", "a b c"),
+        replace(corpus.utterance("stranger", "abba cab"), speaker="another"),
+    ]
+    rows, findings = corpus.validate()
+    findings.raise_errors()
+    assert (rows[1]["seen_sentences"], rows[1]["seen_speakers"], rows[1]["speakers"]) == (2, 1, 2)
+
+
+def sound(corpus, name, seed, seconds=1.0, subtype="PCM_16"):
+    samples = np.round(np.random.default_rng(seed).uniform(-0.5, 0.5, int(16000 * seconds)) * 32768) / 32768
+    soundfile.write(corpus.folder / name, samples, 16000, subtype=subtype)
+    return str(corpus.folder / name)
+
+
+def test_the_same_recording_in_two_splits_is_an_error_whatever_its_name_and_format(corpus):
+    first = corpus.utterance("mine", "a b c")
+    corpus.splits["train"].append(replace(first, audio=sound(corpus, "one.wav", 1)))
+    corpus.splits["test"].append(replace(first, id="other", audio=sound(corpus, "other.wav", 2)))
+    corpus.validate()[1].raise_errors()
+    corpus.splits["test"].append(replace(first, id="yours", audio=sound(corpus, "two.flac", 1)))
+    failing(corpus, r"the same recording in two splits.*: mine \(en/train\) and yours \(en/test\)$")
+
+
+def test_segments_of_one_recording_may_be_in_two_splits_unless_they_overlap(corpus):
+    path = sound(corpus, "long.wav", 1, seconds=3.0)
+    segment = replace(corpus.utterance("x", "a b c"), audio=path, recording="long")
+    corpus.splits["train"] = [
+        replace(segment, id=f"train-{start}", start=start, end=start + 1.0) for start in (0.0, 1.0)
+    ]
+    corpus.splits["test"] = [replace(segment, id="test-2", start=2.0, end=3.0)]
+    corpus.validate()[1].raise_errors()
+    corpus.splits["test"] = [replace(segment, id="test-1", start=1.5, end=2.5)]
+    failing(corpus, r"the same recording in two splits.*: train-1.0 \(en/train\) and test-1 \(en/test\)$")
+
+
+def test_speech_without_text_and_tags_are_counted(corpus):
+    corpus.dropped = [Dropped("u", "speech without text", "<unk> open", "test"), Dropped("x", "no transcript")]
+    corpus.source = {"synthetic": True, "non_speech_tags": {"train": 3}}
+    rows, _ = corpus.validate()
+    assert [(row["tags"], row["untranscribed"], row["dropped"]) for row in rows] == [(3, 0, 2), (0, 1, None)]
 
 
 def test_byte_pair_pieces(tmp_path):
     corpus = Corpus(tmp_path)
     write_tokens(tmp_path, ["abba cab", "a b c", "cab"] * 20, "bpe", 8)
     corpus.validate()[1].raise_errors()
-    corpus.splits["test"].append(corpus.utterance("foreign", "cab q"))
+    corpus.splits["train"].append(corpus.utterance("foreign", "cab q"))
     failing(corpus, r"foreign \(q\)")
 
 
