@@ -196,7 +196,9 @@ def _validator(schema: Path) -> Draft202012Validator:
         {"properties": properties_with_defaults, "oneOf": choice},
         type_checker=base.TYPE_CHECKER.redefine("number", is_number),
     )
-    return extended(_read_yaml(schema), registry=Registry(retrieve=retrieve))
+    document = _read_yaml(schema)
+    prune.fill_schema(document)
+    return extended(document, registry=Registry(retrieve=retrieve))
 
 
 def _read_yaml(path: Path) -> Any:
