@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-WORK = ("train", "train-lm", "prune", "pathways", "decode", "features")
+WORK = ("train", "train-lm", "prune", "decode", "features")
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ import yaml
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
+from secateur.pruning import methods
 from secateur.pruning.multilingual import budget
 from secateur.reporting.results import Results
 from secateur.ssl import study as upstreams
@@ -217,8 +218,8 @@ def training_jobs(config: Mapping[str, Any]) -> list[Job]:
         entry, parents = config["models"][run.model], study.parents(config, run)
         kind, masks, after = run.kind, 0, []
         if parents:
-            kind = kind.partition("-")[0] if parents.masks else kind
-            masks = len(parents.masks) or int(run.masked)
+            kind = methods.parse(run.method).name if parents.masks else kind
+            masks = len(parents.masks) or int(study.leaves_masks(run))
             after = [parent.folder for parent in (parents.start, parents.ranked, *parents.masks.values()) if parent]
         steps, batch = study.steps(config, run), config["training"][study.recipe(config, run)]["batch_seconds"]
         jobs.append(Job(run.folder, run.corpus, run.model, entry["type"], kind, steps, batch, masks, tuple(after)))

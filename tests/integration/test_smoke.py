@@ -13,8 +13,7 @@ import pytest
 from clones import Clone, kill_tree, wait_for
 
 from secateur.models import load_tensors
-from secateur.pruning.engines.mask import Mask, kept, mask_file
-from secateur.pruning.engines.pathways import union
+from secateur.pruning.engines.mask import Mask, kept, mask_file, union
 
 SMOKE = "results/smoke"
 STUDY = "workflow/studies/smoke.yaml"
@@ -170,7 +169,7 @@ def test_the_learning_rate_reruns_training_and_what_depends_on_it(clone, edited)
         "train": 6, "regularise": 2, "layer_search": 4, "layer_similarity": 1, "similarity": 2, **LAYERS,
         "head_importance": 2, "head_times": 1, "head_removals": 1, **HEADS, "prune_heads": 2, "export_depth": 2,
         "recover": 1,
-        "prune": 15, "prune_adaptive": 4, "pathways": 1, "dynamic_pathways": 1, "sizes": 1, "masks": 1,
+        "prune": 9, "prune_adaptive": 5, "prune_control": 7, "sizes": 1, "masks": 1,
         "decode": DECODINGS, "score": DECODINGS, "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
@@ -197,16 +196,21 @@ def test_an_edited_algorithm_reruns_its_stage_and_what_follows(clone, edited):
 def test_an_edited_pruning_method_reruns_only_its_models(clone, edited):
     edited("src/secateur/pruning/engines/dynamic.py", "self.done[language] += 1", "self.done[language] += 1 + 0")
     assert planned(clone) == {
-        "pathways": 1, "dynamic_pathways": 1, "sizes": 1, "masks": 1, "decode": 4, "score": 4,
+        "prune_adaptive": 1, "sizes": 1, "masks": 1, "decode": 2, "score": 2,
         "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
+
+
+def test_how_a_method_is_drawn_trains_nothing_again(clone, edited):
+    edited("src/secateur/pruning/methods/dynamic.py", 'marker="^"', 'marker="v"')
+    assert planned(clone) == {"tables": 1, "figures": 1, "report": 1}
 
 
 def test_how_often_masks_adapt_reruns_only_adaptive_models(clone, edited):
     # Four levels of lth-adaptive, two of each language, and one dynamic pathways model of two languages.
     edited(STUDY, "adapt_every: 2", "adapt_every: 3")
     assert planned(clone) == {
-        "prune_adaptive": 4, "dynamic_pathways": 1, "sizes": 1, "masks": 1, "decode": 6, "score": 6,
+        "prune_adaptive": 5, "sizes": 1, "masks": 1, "decode": 6, "score": 6,
         "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 

@@ -89,7 +89,7 @@ def test_word_pieces_are_an_input_of_every_rule_that_needs_them(clone):
     jobs = [job for job in re.split(r"^rule ", output, flags=re.MULTILINE)[1:]]
     with_pieces = {job.partition(":")[0] for job in jobs if pieces in job.partition("output:")[0]}
     wanted = {
-        "validate", "train", "train_lm", "perplexity", "prune", "prune_adaptive", "pathways", "dynamic_pathways",
+        "validate", "train", "train_lm", "perplexity", "prune", "prune_adaptive", "prune_control",
         "regularise", "recover", "decode", "layer_search", "layer_similarity", "similarity", "depth_rtf",
         "head_importance", "head_times",
     }  # fmt: skip

@@ -13,6 +13,7 @@ from snakemake.utils import update_config
 
 from secateur.core.errors import SecateurError
 from secateur.heads import study as heads
+from secateur.layers.study import LATE
 from secateur.study import config as configuration
 from secateur.study import runs as study
 
@@ -32,7 +33,7 @@ prune:
   - model: ctc
     schedule: progressive
     methods: [imp, longer]
-    pathways: [{start: [[imp, 0.7]]}, {dynamic: true, start: [[imp, 0.5]]}]
+    pathways: [{start: [[imp, 0.7]]}, {method: dynamic, start: [[imp, 0.5]]}]
 layers: []
 heads: []
 ssl: []
@@ -73,13 +74,12 @@ def test_the_jobs_that_train_are_those_of_the_dag(plan, rules, name):
     kinds = Counter(job.kind for job in plan.training_jobs(config))
     language_models, dense = kinds.pop("language model", 0), kinds.pop("dense")
     assert rules[name]["train"] == dense and rules[name].get("train_lm", 0) == language_models
-    assert rules[name]["pathways"] == kinds.pop("pathways", 0)
-    assert rules[name]["dynamic_pathways"] == kinds.pop("dynamic", 0)
-    adaptive = [kind for kind in kinds if kind.endswith("-adaptive")]
-    assert rules[name]["prune_adaptive"] == sum(kinds.pop(kind) for kind in adaptive)
-    late = [kind for kind in kinds if kind.startswith(study.LATE)]
+    adaptive = [kind for kind in kinds if kind.endswith("-adaptive") or kind == "dynamic"]
+    assert rules[name]["prune_adaptive"] == sum(kinds.pop(kind) for kind in adaptive) > 0
+    assert rules[name]["prune_control"] == sum(kinds.pop(kind, 0) for kind in ("finetune", "longer")) > 0
+    late = [kind for kind in kinds if kind.startswith(LATE)]
     assert rules[name].get("regularise", 0) == sum(kinds.pop(kind) for kind in late)
-    recovered = [kind for kind in kinds if kind.endswith(study.RECOVERED)]
+    recovered = [kind for kind in kinds if kind.endswith(heads.RECOVERED)]
     assert rules[name].get("recover", 0) == sum(kinds.pop(kind) for kind in recovered)
     assert rules[name]["prune"] == kinds.total()
     assert rules[name]["decode"] == len([*study.decodings(config), *heads.combined_decodings(config)])

@@ -75,7 +75,7 @@ def test_every_job_that_trains_asks_for_all_its_processes(tmp_path):
         if any(f"-m secateur {script} " in body for script in scripts)
     }
     asked = dry_run(STUDIES / "smoke.yaml", tmp_path / "two.yaml")
-    assert {"train", "train_lm", "prune", "pathways"} <= rules <= asked.keys()
+    assert {"train", "train_lm", "prune"} <= rules <= asked.keys()
     for rule in rules:
         found = asked[rule]["threads"], asked[rule]["gpu"], asked[rule]["mem_mb"]
         assert found == ("2", "2", "32000"), f"{rule}: wants `threads: processes` and the resources **TRAINING"

@@ -11,6 +11,7 @@ from secateur.heads import study as heads
 from secateur.layers import commands as layers_commands
 from secateur.layers import study as layers
 from secateur.pruning import commands as pruning_commands
+from secateur.pruning import methods as pruning_methods
 from secateur.reporting.figures import FIGURES
 from secateur.reporting.tables import TABLES
 from secateur.ssl import commands as ssl_commands

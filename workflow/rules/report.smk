@@ -47,7 +47,7 @@ rule tables:
     conda:
         "../../envs/report.yaml"
     params:
-        arguments=Command("tables", {"study": STUDY, "root": ROOT}).arguments,
+        arguments=Command("tables", {"study": STUDY, "root": ROOT}, modules=pruning_methods.shown_modules()).arguments,
     shell:
         "exec python -m secateur tables {params.arguments} &> {log}"
 
@@ -65,7 +65,11 @@ rule figures:
     conda:
         "../../envs/report.yaml"
     params:
-        arguments=Command("figures", {"tables": f"{ROOT}/tables", "output": f"{ROOT}/figures"}).arguments,
+        arguments=Command(
+            "figures",
+            {"tables": f"{ROOT}/tables", "output": f"{ROOT}/figures"},
+            modules=pruning_methods.shown_modules(),
+        ).arguments,
     shell:
         "exec python -m secateur figures {params.arguments} &> {log}"
 

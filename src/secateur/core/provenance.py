@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+SHOWN = "SHOWN"
+"""A module's constant of this name says how something is shown, and counts only where it is asked for."""
 
 
 def fingerprint(script: str | Path, extra_modules: tuple[str, ...] = ()) -> str:
@@ -20,15 +22,18 @@ def fingerprint(script: str | Path, extra_modules: tuple[str, ...] = ()) -> str:
     It covers the script and, transitively, the modules of this package that it imports (also inside functions), as
     syntax trees without docstrings: comments, docstrings and layout do not count. It covers the versions of the
     third-party packages that these files import. `extra_modules` names modules that are imported by name at run time
-    (one corpus, one pruning method), e.g. `"secateur.speech.corpora.asterisk"`.
+    (one corpus, one pruning method), e.g. `"secateur.speech.corpora.asterisk"`. Constants called SHOWN do not count,
+    but for those that `extra_modules` names, e.g. `"secateur.pruning.methods.imp:SHOWN"`, without their modules.
     """
     files = {Path(script).resolve()}
     packages: set[str] = set()
+    shown = {module.partition(":")[0] for module in extra_modules if module.endswith(f":{SHOWN}")}
     for module in extra_modules:
-        files.update(_module_files(module))
+        if ":" not in module:
+            files.update(_module_files(module))
     waiting = list(files)
     while waiting:
-        _, modules, foreign = _parsed(waiting.pop())
+        _, modules, foreign, _ = _parsed(waiting.pop())
         packages |= foreign
         for module in modules:
             for file in _module_files(module):
@@ -39,15 +44,22 @@ def fingerprint(script: str | Path, extra_modules: tuple[str, ...] = ()) -> str:
     for file in sorted(files):
         name = file.relative_to(PACKAGE_ROOT) if file.is_relative_to(PACKAGE_ROOT) else file.name
         digest.update(f"{name} {_parsed(file)[0]}\n".encode())
+    for module in sorted(shown):
+        digest.update(f"{module} {_parsed(_module_files(module)[-1])[3]}\n".encode())
     for package in sorted(packages):
         digest.update(f"{package} {_version(package)}\n".encode())
     return digest.hexdigest()[:16]
 
 
 @cache
-def _parsed(file: Path) -> tuple[str, frozenset[str], frozenset[str]]:
-    """Hash of the syntax tree of `file`, modules of this package that it imports, other top-level packages."""
+def _parsed(file: Path) -> tuple[str, frozenset[str], frozenset[str], str]:
+    """Hash of the syntax tree of `file`, modules of this package that it imports, other top-level packages.
+
+    At last, what the file says of SHOWN, which is not in the hash.
+    """
     tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+    shown = [node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == SHOWN]
+    tree.body = [node for node in tree.body if node not in shown]
     modules, foreign = set(), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -63,7 +75,8 @@ def _parsed(file: Path) -> tuple[str, frozenset[str], frozenset[str]]:
                 modules.add(name)
             else:
                 foreign.add(name.split(".")[0])
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(modules), frozenset(foreign)
+    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return digest, frozenset(modules), frozenset(foreign), " ".join(map(ast.dump, shown))
 
 
 @cache

@@ -12,7 +12,7 @@ from secateur.study.paths import Paths, run_of
 def importance(paths: Paths, at: Any) -> Command:
     """How much a model needs each of its heads."""
     run = run_of(at)
-    entry = runs.heads_entry(paths.config, run)
+    entry = heads.entry_of(paths.config, run)
     options = {
         "model": paths.folder(run),
         "tokens": paths.tokens(run.corpus)[0],
@@ -27,7 +27,7 @@ def importance(paths: Paths, at: Any) -> Command:
 def times(paths: Paths, at: Any) -> Command:
     """How long attention takes, by block and number of heads."""
     run, config = run_of(at), paths.config
-    searches = runs.heads_entry(config, run)["latency"]["searches"]
+    searches = heads.entry_of(config, run)["latency"]["searches"]
     beams = [config["searches"][name].get("beam") for name in searches]
     options = {
         "model": paths.folder(run),
@@ -41,7 +41,7 @@ def times(paths: Paths, at: Any) -> Command:
 def removals(paths: Paths, at: Any) -> Command:
     """Which heads go by importance, policy and share."""
     run = run_of(at)
-    entry = runs.heads_entry(paths.config, run)
+    entry = heads.entry_of(paths.config, run)
     measured, importances = _times(paths, run, entry["policies"]), paths.of(heads.importance_file(run))
     options = {
         "model": paths.folder(run),
@@ -63,7 +63,7 @@ def decode(paths: Paths, at: Any) -> Command:
 def latency(paths: Paths, at: Any) -> Command:
     """The time of all systems that are compared, in turns."""
     run, config = run_of(at), paths.config
-    entry, removed = runs.heads_entry(config, run), paths.of(heads.removals_file(run))[0]
+    entry, removed = heads.entry_of(config, run), paths.of(heads.removals_file(run))[0]
     found = heads.timed(entry, run)
     systems, modules, files = {}, set(_modules(paths, run)), [removed, *paths.dev(run.corpus)]
     for name, (model, search, sets) in found.items():
@@ -95,7 +95,7 @@ def prune(paths: Paths, at: Any) -> Command:
     options = {
         "model": paths.folder(before),
         "importances": importances[0],
-        "importance": runs.heads_entry(paths.config, run)["importances"][0],
+        "importance": heads.entry_of(paths.config, run)["importances"][0],
         "policy": policy,
         "share": permille / 1000,
         "times": next(iter(measured), None),

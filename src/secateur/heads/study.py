@@ -10,20 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from secateur.study.runs import (
-    DEPTH,
-    RECOVERED,
-    THEN,
-    Decoding,
-    ModelRun,
-    combined,
-    languages,
-    lm_folder,
-    recovered,
-    smaller_run,
-    splits,
-)
+from secateur.study.runs import Decoding, Kind, ModelRun, Parents, languages, lm_folder, splits
 
+HEADS, DEPTH = "heads-", "depth-"
+"""Begin the steps that the method of a model without some of its heads or encoder layers is made of."""
+THEN = "--"
+"""Joins such steps: `depth-greedy-4--heads-global-500` lost layers first."""
+RECOVERED = f"{THEN}recovered"
+"""Ends the method of such a model that was trained on."""
 WHOLE = "dense"
 DEV = "dev"
 """Where importances are estimated and times measured: the test sets are for error rates alone."""
@@ -43,6 +37,40 @@ def runs(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], ModelRu
     for entry in config["heads"]:
         for seed in config["seeds"]:
             yield entry, ModelRun(entry["corpus"], entry["model"], "all", seed)
+
+
+def smaller_run(entry: Mapping[str, Any], method: str, seed: int) -> ModelRun:
+    """A model of an entry of `heads` that lost heads or layers."""
+    return ModelRun(entry["corpus"], entry["model"], "all", seed, method, initialization="dense")
+
+
+def heads_step(policy: str, share: float) -> str:
+    """The step of a method that removes a share of the heads."""
+    return f"{HEADS}{policy}-{round(share * 1000)}"
+
+
+def combined(entry: Mapping[str, Any]) -> list[str]:
+    """The methods that an entry of `heads` combines: layers alone, heads alone, layers first, heads first."""
+    if not (chosen := entry["combine"]):
+        return []
+    depth = f"{DEPTH}{chosen['strategy']}-{chosen['depth']}"
+    heads = heads_step(chosen["policy"], chosen["share"])
+    return [depth, heads, depth + THEN + heads, heads + THEN + depth]
+
+
+def recovered(entry: Mapping[str, Any]) -> list[str]:
+    """The methods of an entry of `heads` whose models are trained on."""
+    if not (recovery := entry["recovery"]):
+        return []
+    alone = [heads_step(policy, share) for policy in recovery["policies"] for share in recovery["shares"]]
+    both = combined(entry) if entry["combine"] and entry["combine"]["recovery"] else []
+    return list(dict.fromkeys(alone + both))
+
+
+def entry_of(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The entry of `heads` that is about a model, whole or smaller."""
+    wanted = run.corpus, run.model
+    return next(entry for entry in config["heads"] if (entry["corpus"], entry["model"]) == wanted)
 
 
 def systems(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -166,3 +194,29 @@ def layer_order(run: ModelRun) -> str:
     kind, strategy, _ = last_step(run)
     assert kind == DEPTH
     return f"{before(run).folder}/layers/{strategy}.json"
+
+
+def _whole(run: ModelRun) -> ModelRun:
+    return replace(run, method=WHOLE, initialization="")
+
+
+def _recovered_runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
+    for entry, run in runs(config):
+        for method in recovered(entry):
+            yield smaller_run(entry, method + RECOVERED, run.seed)
+
+
+def _shape(config: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("corpus", "model", "recovery", "combine")
+    return {"heads": [{key: entry[key] for key in keys} for entry in config["heads"]]}
+
+
+KIND = Kind(
+    owns=lambda method: method.startswith((HEADS, DEPTH)),
+    runs=_recovered_runs,
+    parents=lambda config, run: Parents(_whole(run)),
+    recipe=lambda config, run: entry_of(config, run)["recovery"]["training"],
+    searches=lambda config, run: entry_of(config, run)["searches"],
+    shape=_shape,
+    whole=_whole,
+)

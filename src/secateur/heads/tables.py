@@ -13,25 +13,23 @@ from typing import Any
 
 from secateur.decoding.timing import latency, latency_intervals, relative_time
 from secateur.heads import study as heads
-from secateur.heads.study import HeadsDecoding, system_name
+from secateur.heads.study import (
+    DEPTH,
+    RECOVERED,
+    THEN,
+    HeadsDecoding,
+    combined,
+    heads_step,
+    smaller_run,
+    system_name,
+)
 from secateur.layers.tables import averaged
 from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import SIZES_FILE, Results
 from secateur.reporting.systems import AVERAGE, DIFFERENCE, RATES, System, scored
-from secateur.study.runs import (
-    DEPTH,
-    RECOVERED,
-    THEN,
-    Decoding,
-    ModelRun,
-    combined,
-    heads_step,
-    languages,
-    smaller_run,
-    splits,
-)
+from secateur.study.runs import Decoding, ModelRun, languages, splits
 
 WHOLE = "whole"
 PLACE = ("split", "language", "search")

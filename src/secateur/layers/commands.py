@@ -99,7 +99,7 @@ def decode_depths(paths: Paths, at: Any) -> Command:
 def regularise(paths: Paths, at: Any) -> Command:
     """A dense model trained on with regularisers that it did not have before."""
     run, config = run_of(at), paths.config
-    variant, start = runs.late_variant(config, run), runs.parents(config, run).start
+    variant, start = layers.late_variant(config, run), runs.parents(config, run).start
     options = {
         "start": paths.folder(start),
         "intermediate_ctc": variant["intermediate_ctc"],

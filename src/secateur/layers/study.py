@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from secateur.study.runs import Decoding, ModelRun, languages, late_run, splits
+from secateur.study.runs import Decoding, Kind, ModelRun, Parents, languages, splits
 
 STRATEGIES = ("greedy", "svcca", "truncate", "random", "every-other")
 RTF_SPLIT = "dev"
+LATE = "late-"
+"""Begins the method of a dense model that is trained on with regularisers it did not have before."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,23 @@ def runs(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], ModelRu
     for entry in config["layers"]:
         for seed in config["seeds"]:
             yield entry, whole(entry, seed)
+
+
+def late_run(entry: Mapping[str, Any], variant: str, seed: int) -> ModelRun:
+    """The model of a variant of an entry of `regularise`."""
+    return ModelRun(entry["corpus"], entry["model"], "all", seed, LATE + variant, initialization="dense")
+
+
+def regularise_entry(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The entry of `regularise` that a model trained on with regularisers belongs to."""
+    wanted = run.corpus, run.model
+    return next(entry for entry in config["regularise"] if (entry["corpus"], entry["model"]) == wanted)
+
+
+def late_variant(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The variant of its entry of `regularise` that a model is."""
+    variants = regularise_entry(config, run)["variants"]
+    return next(variant for variant in variants if LATE + variant["name"] == run.method)
 
 
 def whole(entry: Mapping[str, Any], seed: int) -> ModelRun:
@@ -114,3 +133,28 @@ def frame_rate(config: Mapping[str, Any], run: ModelRun) -> str:
 def name(run: ModelRun) -> str:
     """What tables of layers call a model."""
     return run.model if run.method == "dense" else f"{run.model}/{run.method}"
+
+
+def _late_runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
+    for entry in config["regularise"]:
+        for variant in entry["variants"]:
+            for seed in config["seeds"]:
+                yield late_run(entry, variant["name"], seed)
+
+
+def _shape(config: Mapping[str, Any]) -> dict[str, Any]:
+    found = []
+    for entry in config["regularise"]:
+        variants = [{"name": variant["name"]} for variant in entry["variants"]]
+        found.append({"corpus": entry["corpus"], "model": entry["model"], "variants": variants})
+    return {"regularise": found}
+
+
+KIND = Kind(
+    owns=lambda method: method.startswith(LATE),
+    runs=_late_runs,
+    parents=lambda config, run: Parents(ModelRun(run.corpus, run.model, "all", run.seed)),
+    recipe=lambda config, run: late_variant(config, run)["training"],
+    searches=lambda config, run: regularise_entry(config, run)["searches"],
+    shape=_shape,
+)

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from secateur.layers import study as layers
-from secateur.layers.study import DepthDecoding
+from secateur.layers.study import DepthDecoding, late_run
 from secateur.reporting import rates, views
 from secateur.reporting.grid import Cell, Grid, Row, listing, measure, pivot
 from secateur.reporting.results import Results
 from secateur.reporting.systems import DIFFERENCE, RATES, System, scored
-from secateur.study.runs import Decoding, ModelRun, languages, late_run, splits
+from secateur.study.runs import Decoding, ModelRun, languages, splits
 
 MARGIN = 1.0
 WHOLE, TRAINED = "whole", "trained"

@@ -3,7 +3,26 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from secateur.pruning import methods
 from secateur.study.checks import corpora_of, known_models, trained, unfit, unknown
+
+
+def fill_schema(schema: dict[str, Any]) -> None:
+    """Name the methods, with their summaries and options, in the schema of a configuration, in place."""
+    known = list(methods.registry().values())
+
+    def choice(found: list[methods.Method]) -> dict[str, Any]:
+        texts = "; ".join(f"{method.name}: {method.summary.removesuffix('.')}" for method in found)
+        return {"enum": [method.name for method in found], "description": f"{texts}."}
+
+    entry = schema["properties"]["prune"]["items"]["properties"]
+    entry["methods"]["items"] |= choice([method for method in known if not method.from_masks])
+    pathways, several = entry["pathways"]["items"]["properties"], [method for method in known if method.from_masks]
+    pathways["method"] |= choice(several) | {"default": several[0].name}
+    pathways["start"]["items"]["prefixItems"][0] |= choice([method for method in known if method.gives_masks])
+    schedule, options = schema["$defs"]["schedule"], methods.options()
+    schedule["properties"] |= options
+    schedule["required"] += [name for name, option in options.items() if "default" not in option]
 
 
 def spell_out(config: dict[str, Any]) -> None:
@@ -97,7 +116,8 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                     yield f"{below}.start: {sparsity} is no level of pruning.{entry['schedule']}; allowed: {levels}"
             schedule = config["pruning"][entry["schedule"]]
             turns = config["training"].get(schedule["training"], {"steps": 0})["steps"] // len(pathways["languages"])
-            if pathways["dynamic"] and schedule["adapt_every"] >= turns > 0:
+            adapts = methods.named(pathways["method"]).adapts
+            if adapts and schedule["adapt_every"] >= turns > 0:
                 yield (
                     f"{below}: pruning.{entry['schedule']}.adapt_every is {schedule['adapt_every']}; allowed: less "
                     f"than the {turns} steps that each of {len(pathways['languages'])} languages has at a level"

@@ -1,72 +1,45 @@
-"""The jobs of unstructured pruning: one level of a method, and pathways over the masks of levels."""
+"""The jobs of unstructured pruning: one level of a method, or pathways over the masks of levels."""
 
-from collections.abc import Mapping
 from typing import Any
 
+from secateur.pruning import methods
+from secateur.pruning import study as pruning
 from secateur.study import commands, runs
 from secateur.study.command import Command
 from secateur.study.paths import Paths, run_of
 
 
 def prune(paths: Paths, at: Any) -> Command:
-    """One level of a method."""
+    """Make a model by a method of pruning."""
     config, run = paths.config, run_of(at)
-    options, parents = _schedule(paths, run), runs.parents(config, run)
-    adaptive = run.kind.endswith("-adaptive")
+    schedule, parents = pruning.schedule_of(config, run), runs.parents(config, run)
+    method, recipe = methods.parse(run.method).method, config["training"][schedule["training"]]
     told = {
+        "method": method.name,
         "start": paths.folder(parents.start),
-        "ranked": paths.folder(parents.ranked),
-        "sparsity": run.sparsity,
-        "ranking": options["ranking"],
-        "training": _recipe(paths, run)[0],
+        "training": {**recipe, "steps": recipe["steps"] * parents.levels, "cycles": parents.levels},
         "before": runs.steps_before(config, run),
-        "include": options["include"],
-        "exclude": options["exclude"],
-        "within": f"{paths.folder(parents.ranked)}/masks/all.safetensors" if parents.nested else None,
-        "adapt_every": options["adapt_every"] if adaptive else None,
-        "soft": options["soft"] if adaptive else None,
-        "keep_moments": adaptive and options["keep_moments"],
-        "random": run.kind == "random",
+        **{key: schedule[key] for key in method.options},
         **commands.training_options(paths, at),
     }
-    return Command("prune", told, _parent_files(paths, run), (commands.model_module(paths, run.model),))
+    if parents.ranked:
+        told |= {key: schedule[key] for key in ("ranking", "include", "exclude")}
+        told |= {"ranked": paths.folder(parents.ranked), "sparsity": run.sparsity}
+        told["within"] = _mask(paths, parents.ranked) if parents.nested else None
+    if parents.masks:
+        told |= {"masks": [_mask(paths, parent) for parent in parents.masks.values()], "ranking": schedule["ranking"]}
+        told["levels"] = list(parents.sparsities) or None
+    modules = (commands.model_module(paths, run.model), method.module)
+    return Command("prune", told, _inputs(paths, run, parents), modules)
 
 
-def pathways(paths: Paths, at: Any) -> Command:
-    """One set of weights with a mask for each language."""
-    config, run = paths.config, run_of(at)
-    options, parents, (recipe, interval) = _schedule(paths, run), runs.parents(config, run), _recipe(paths, run)
-    dynamic = run.method.startswith("dynamic")
-    told = {
-        "start": paths.folder(parents.start),
-        "masks": [f"{paths.folder(parent)}/masks/all.safetensors" for parent in parents.masks.values()],
-        "ranking": options["ranking"],
-        "training": recipe,
-        "before": runs.steps_before(config, run),
-        "levels": parents.sparsities if dynamic else None,
-        "interval": interval if dynamic else None,
-        "adapt_every": options["adapt_every"] if dynamic else None,
-        "keep_moments": dynamic and options["keep_moments"],
-        **commands.training_options(paths, at),
-    }
-    return Command("pathways", told, _parent_files(paths, run), (commands.model_module(paths, run.model),))
+def _mask(paths: Paths, run: runs.ModelRun) -> str:
+    """The file of the one mask of a model."""
+    return f"{paths.folder(run)}/masks/all.safetensors"
 
 
-def _schedule(paths: Paths, run: runs.ModelRun) -> Mapping[str, Any]:
-    """The pruning schedule of a model."""
-    return paths.config["pruning"][runs.prune_entry(paths.config, run)["schedule"]]
-
-
-def _recipe(paths: Paths, run: runs.ModelRun) -> tuple[dict[str, Any], int]:
-    """The training recipe of a pruned model, with the steps of all its levels; and the steps of one."""
-    recipe = paths.config["training"][_schedule(paths, run)["training"]]
-    levels = runs.parents(paths.config, run).levels
-    return {**recipe, "steps": recipe["steps"] * levels, "cycles": levels}, recipe["steps"]
-
-
-def _parent_files(paths: Paths, run: runs.ModelRun) -> tuple[str, ...]:
+def _inputs(paths: Paths, run: runs.ModelRun, parents: runs.Parents) -> tuple[str, ...]:
     """The checkpoints and masks that a pruned model is made from, and its data."""
-    parents = runs.parents(paths.config, run)
     files = [*paths.models(filter(None, (parents.start, parents.ranked)))]
     nested = [parents.ranked] if parents.nested else []
     files += [f"{paths.folder(parent)}/masks" for parent in (*nested, *parents.masks.values())]

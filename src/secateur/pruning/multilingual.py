@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from secateur.decoding.scoring import average_error_rate
+from secateur.pruning import methods
 from secateur.pruning import tables as pruning
 from secateur.reporting import published, views
 from secateur.reporting.comparisons import counted
@@ -28,7 +29,7 @@ class Line:
     """One row: what the document calls it, and which models it is about.
 
     `key` names the published figures, `method` and `sparsity` the models (None: the last level of the schedule);
-    `scope` is `each`, `all`, or `pathways` for the languages of an entry of pathways.
+    `scope` is that of the method: `each`, `all`, or `some` for the languages of an entry of pathways.
     """
 
     stage: str
@@ -39,34 +40,31 @@ class Line:
     sparsity: float | None = None
 
 
-def pathways_line(stage: str, kind: str, masks: str, permille: int) -> Line:
-    """Pathways over masks of a level. Fixed masks stay at this level, dynamic ones end at that of the schedule."""
-    dynamic = kind == "dynamic"
-    method = f"{kind}-{masks}-s{permille:03d}"
-    name = "Dynamic ASR Pathways" if dynamic else "ASR Pathways"
-    return Line(stage, name, method, method, "pathways", None if dynamic else permille / 1000)
+def _line(key: str, stage: bool) -> Line:
+    """The row of a pruned model, by its method."""
+    parsed = methods.parse(key)
+    method, shown = parsed.method, parsed.method.shown
+    sparsity = parsed.level if method.levels == methods.MASKS else None
+    return Line(shown.stage if stage else "", shown.row, key, key, method.scope, sparsity)
 
 
-TABLE1 = (
-    Line("ref", "small dense", "reference", "dense", "each", 0.0),
-    Line("1", "dense", "dense", "dense", "all", 0.0),
-    Line("2", "LAP", "lap", "lap", "all"),
-    Line("2", "IMP", "imp", "imp", "each"),
-    Line("2", "LTH", "lth", "lth", "each"),
-    pathways_line("3", "pathways", "imp", 700),
-    pathways_line("3", "pathways", "lth", 700),
-    Line("proposed", "IMP, adaptive", "imp-adaptive", "imp-adaptive", "each"),
-    Line("proposed", "LTH, adaptive", "lth-adaptive", "lth-adaptive", "each"),
+def _lines(figures: Mapping[str, Mapping[str, float]], unpublished: bool = False) -> tuple[Line, ...]:
+    """The rows of table 1, 2 or 3 in the order of its published `figures`, and of methods that it does not have."""
+    dense = [line for line in DENSE if line.key in figures]
+    keys = [key for key in figures if key not in {line.key for line in dense}]
+    if unpublished:
+        found = methods.registry().values()
+        keys += [one.name for one in found if one.shown.row and not one.from_masks and one.name not in keys]
+    return (*dense, *(_line(key, stage=bool(dense)) for key in keys))
+
+
+DENSE = (
+    Line("ref", "small dense", "reference", "dense", methods.EACH, 0.0),
+    Line("1", "dense", "dense", "dense", methods.ALL, 0.0),
 )
-TABLE2 = tuple(
-    pathways_line("", kind, masks, level)
-    for kind, masks, level in (
-        ("pathways", "lth", 700),
-        ("pathways", "lap", 700),
-        *(("dynamic", masks, level) for masks in ("lth", "lap") for level in (700, 500, 200)),
-    )
-)
-TABLE3 = (pathways_line("", "pathways", "lth", 700), pathways_line("", "dynamic", "lth", 500))
+TABLE1 = _lines(published.S3_TABLE1, unpublished=True)
+TABLE2 = _lines(published.S3_TABLE2)
+TABLE3 = _lines(published.S3_TABLE3)
 
 
 def columns(codes: Sequence[str]) -> tuple[str, ...]:
@@ -114,11 +112,11 @@ def _found(
             for line in lines:
                 base = entry["reference"] if line.key == "reference" else entry["model"]
                 sparsity = target if line.sparsity is None else line.sparsity
-                for scope in scopes if line.scope == "pathways" else [line.scope]:
+                for scope in scopes if line.scope == methods.SOME else [line.scope]:
                     wanted = every if scope in ("all", "each") else languages(config, corpus, scope)
                     runs = {}
                     for code in wanted:
-                        place = code if line.scope == "each" else scope
+                        place = code if line.scope == methods.EACH else scope
                         folder = ModelRun(corpus, base, place, seed, line.method, sparsity).folder
                         if folder in known:
                             runs[code] = known[folder]
@@ -131,11 +129,11 @@ def _row(results: Results, line: Line, runs: Mapping[str, ModelRun], split: str,
     row: dict[str, Any] = {
         "stage": line.stage,
         "model": line.model,
-        "initialization": first.initialization if line.scope == "pathways" else "",
+        "initialization": first.initialization if line.scope == methods.SOME else "",
         "mask_changes": first.mask_changes,
         "sparsity": fmean(results.sparsity(run) for run in runs.values()),
         "steps": max(pruning.total_steps(results.config, run) for run in runs.values()),
-        "training": "monolingual" if line.scope == "each" else "multilingual",
+        "training": "monolingual" if line.scope == methods.EACH else "multilingual",
     }
     counts, sources = {}, []
     for code, run in runs.items():
@@ -197,7 +195,7 @@ def view(name: str, title: str, tables: views.Tables) -> list[Grid]:
         beside = [code for code in shown if any(row[f"published_{code}"] for row in members)]
         several = len({row["scope"] for row in members} - {EACH}) > 1
         lines = []
-        for seeds in _lines(members):
+        for seeds in _by_seeds(members):
             first = seeds[0]
             texts = [first["base"], first["stage"], first["model"], first["initialization"]]
             texts += [label("mask_changes", first["mask_changes"]), first["training"]]
@@ -234,7 +232,7 @@ def budget_view(tables: views.Tables) -> list[Grid]:
     return [listing("Training that the rows of tables 1 to 3 share", rows, columns, numbers)] if rows else []
 
 
-def _lines(members: Sequence[Row]) -> list[list[Row]]:
+def _by_seeds(members: Sequence[Row]) -> list[list[Row]]:
     """Rows that differ in their seed alone, together."""
     alike: dict[tuple[str, ...], list[Row]] = {}
     for row in members:

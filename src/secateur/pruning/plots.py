@@ -8,17 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from secateur.pruning import looks, methods
 from secateur.reporting import drawing
 from secateur.reporting.drawing import NothingToShow, Tables
 from secateur.reporting.grid import Cell, Row
 from secateur.reporting.rates import rate
 from secateur.reporting.views import main_split
-from secateur.study.runs import DENSE_CONTROLS, LEVEL_BY_LEVEL, leaves_mask
 
-COLOURS = {"imp": 0, "lth": 1, "lap": 2}
-"""Index in the palette of the method that masks come from."""
-MARKERS = {"pathways": "D", "dynamic": "^", "one-shot": "X", "random": "P"}
-GREY = "#555555"
 AXES_FRACTION = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "annotation_clip": False}
 SLOT = 5.5
 """Width that a model of one sparsity has on the axis of sparsity, in percent."""
@@ -27,7 +23,7 @@ SLOT = 5.5
 def sparsity(tables: Tables) -> Figure:
     """WER against sparsity: methods of several levels as lines, the others as points in places of their own."""
     rows = [row for row in tables["wer"] if row["split"] == main_split(tables)]
-    blocks = drawing.blocks(row for row in rows if leaves_mask(row["method"]))
+    blocks = drawing.blocks(row for row in rows if methods.find(row["method"]))
     if not blocks:
         raise NothingToShow("the study decodes no pruned model")
     panels: list[tuple[str, bool, Sequence[Row], Sequence[Row], Sequence[str]]] = []
@@ -42,8 +38,8 @@ def sparsity(tables: Tables) -> Figure:
         ]
         target = max(float(row["sparsity_target"]) for row in members)
         points = [row for row in members if _ends(row, target)]
-        lines = (*LEVEL_BY_LEVEL, *DENSE_CONTROLS)
-        once = list(dict.fromkeys(drawing.method_name(row) for row in points if row["method"] not in lines))
+        lines = _named(methods.EVERY, methods.ZERO)
+        once = list(dict.fromkeys(looks.name(row) for row in points if row["method"] not in lines))
         languages = _averages_last(row["language"] for row in members)
         for language in languages:
             title_here = f"{title}, {language}" if title else language
@@ -70,12 +66,11 @@ def _sparsity_panel(ax: Axes, pruned: Sequence[Row], dense: Sequence[Row], once:
         if cell.value is not None:
             ax.axhline(cell.value, color="black", linewidth=1, zorder=1, linestyle=style, label=name)
     target = max(float(row["sparsity_target"]) for row in pruned)
-    progressive = [name for name in LEVEL_BY_LEVEL if any(row["method"] == name for row in pruned)]
+    progressive = [name for name in _named(methods.EVERY) if any(row["method"] == name for row in pruned)]
     levels = sorted({float(row["sparsity_target"]) for row in pruned if row["method"] in progressive} | {0.0, target})
     for place, method in enumerate(progressive):
         members = [row for row in pruned if row["method"] == method]
-        colour, marker = _style(members[0])
-        line = "--" if method.endswith("-adaptive") else "-"
+        colour, marker, line = looks.style(members[0])
         points = [(0.0, start)]
         for level in levels[1:]:
             aside = 1.2 * (place - (len(progressive) - 1) / 2)  # so that intervals do not cover each other
@@ -85,14 +80,14 @@ def _sparsity_panel(ax: Axes, pruned: Sequence[Row], dense: Sequence[Row], once:
         for x, cell in points[start.value is not None :]:
             drawing.point(ax, x, cell, colour, marker)
         ax.plot([x for x, _ in points], [cell.value for _, cell in points], line, color=colour, linewidth=1.2)
-        ax.plot([], [], line + marker, color=colour, markersize=5.5, label=drawing.method_name(members[0]))
+        ax.plot([], [], line + marker, color=colour, markersize=5.5, label=looks.name(members[0]))
     if start.value is not None:
         drawing.point(ax, 0, start, "black", "o")
     places = {name: 100 * target + SLOT * (2 + place) for place, name in enumerate(once)}
     for name, x in places.items():
-        members = [row for row in pruned if drawing.method_name(row) == name and _ends(row, target)]
+        members = [row for row in pruned if looks.name(row) == name and _ends(row, target)]
         if members:
-            drawing.point(ax, x, drawing.cell(members, "wer"), *_style(members[0]))
+            drawing.point(ax, x, drawing.cell(members, "wer"), *looks.style(members[0])[:2])
     if places:
         ax.axvspan(100 * target + SLOT, max(places.values()) + SLOT, color="#f3f3f3", zorder=0)
     ax.set_xlim(-4, max([100 * target, *places.values()]) + SLOT)
@@ -104,22 +99,21 @@ def _sparsity_panel(ax: Axes, pruned: Sequence[Row], dense: Sequence[Row], once:
 
 def _ends(row: Row, target: float) -> bool:
     """Whether a pruned model is no level on the way: fixed pathways stay at the sparsity of their masks."""
-    return float(row["sparsity_target"]) == target or drawing.kind(row).startswith("pathways-")
+    at_masks = methods.parse(row["method"]).method.levels == methods.MASKS
+    return float(row["sparsity_target"]) == target or at_masks
 
 
-def _style(row: Row) -> tuple[tuple | str, str]:
-    """Colour and marker of a method."""
-    family, _, rest = drawing.kind(row).partition("-")
-    source = rest.partition("-")[0] if family in ("pathways", "dynamic") else family
-    colour = drawing.palette(3)[COLOURS[source]] if source in COLOURS else GREY
-    return colour, MARKERS.get(drawing.kind(row)) or MARKERS.get(family) or ("s" if rest == "adaptive" else "o")
+def _named(*levels: str) -> list[str]:
+    """The methods with these levels."""
+    return [name for name, method in methods.registry().items() if method.levels in levels]
 
 
 def _flat(pruned: Sequence[Row], dense: Sequence[Row]) -> list[tuple[str, str, Cell]]:
     """(name, line style, WER) of the dense models of one language, controls included."""
     found = [("dense, multilingual", "-", [row for row in dense if row["scope"] == "all"])]
-    for method, style in zip(DENSE_CONTROLS, (":", "--"), strict=True):
-        found.append((drawing.NAMES[method], style, [row for row in pruned if row["method"] == method]))
+    for method in _named(methods.ZERO):
+        shown = methods.named(method).shown
+        found.append((shown.label, shown.line, [row for row in pruned if row["method"] == method]))
     for model, rows in drawing.grouped(
         (row for row in dense if row["scope"] != "all"), lambda row: row["model"]
     ).items():
@@ -132,7 +126,7 @@ def schedule(tables: Tables) -> Figure:
     panels: list[tuple[str, list[Row], Sequence[tuple[float, float]]]] = []
     for title, members in drawing.blocks(tables["schedule"]).items():
         alike: dict[tuple, list[tuple[str, list[Row]]]] = {}
-        for name, rows in drawing.grouped(members, lambda row: drawing.method_name(row, scope=False)).items():
+        for name, rows in drawing.grouped(members, lambda row: looks.name(row, scope=False)).items():
             first = [row for row in rows if all(row[axis] == rows[0][axis] for axis in ("scope", "seed"))]
             shape = tuple(tuple(row[key] for key in ("stage", "sparsity", "first_step", "last_step")) for row in first)
             changes = [row for row in tables["adaptations"] if _same(row, first[0])]
@@ -177,7 +171,7 @@ def adaptation(tables: Tables) -> Figure:
     panels = {
         (title, name): rows
         for title, members in drawing.blocks(tables["adaptations"]).items()
-        for name, rows in drawing.grouped(members, drawing.method_name).items()
+        for name, rows in drawing.grouped(members, looks.name).items()
     }
     if not panels:
         raise NothingToShow("no mask of the study adapts")
@@ -196,7 +190,7 @@ def adaptation(tables: Tables) -> Figure:
         for piece in pieces:
             first = float(piece["first_step"])
             ax.axvline(first, color="#bbbbbb", linewidth=0.8, zorder=0)
-            level, style = drawing.percent(piece["sparsity"]), {"va": "top", "fontsize": 8, "color": GREY}
+            level, style = drawing.percent(piece["sparsity"]), {"va": "top", "fontsize": 8, "color": looks.GREY}
             ax.annotate(level, (first, 1), (2, -2), **AXES_FRACTION, **style)
         drawing.small_title(ax, f"{title}: {name}" if title else name, 32)
         ax.grid(axis="x", visible=False)

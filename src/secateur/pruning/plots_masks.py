@@ -9,6 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from secateur.pruning import looks, methods
 from secateur.reporting import drawing
 from secateur.reporting.drawing import NothingToShow, Tables
 from secateur.reporting.grid import Row, label
@@ -24,16 +25,16 @@ def overlap(tables: Tables) -> Figure:
         before = f"{title}: " if title else ""
         target = max(max(float(row["level"]), float(row["level_b"])) for row in members)
         between = [row for row in members if row["language_a"] != row["language_b"] and float(row["level"]) == target]
-        shown = {drawing.kind(row) for row in between}
-        for name, rows in drawing.grouped(between, drawing.method_name).items():
-            # The masks of fixed pathways are those of the method that made them, and LAP has one for all languages.
-            if not (
-                drawing.kind(rows[0]).startswith("pathways-") and drawing.kind(rows[0]).split("-")[1] in (*shown, "lap")
-            ):
+        shown = {methods.parse(row["method"]).name for row in between}
+        for name, rows in drawing.grouped(between, looks.name).items():
+            # The masks of fixed pathways are those of the method that made them, which may have one for all languages.
+            parsed = methods.parse(rows[0]["method"])
+            fixed = parsed.method.levels == methods.MASKS
+            if not (fixed and (parsed.masks.name in shown or parsed.masks.scope == methods.ALL)):
                 pairs = [(row["language_a"], row["language_b"], row["iou"]) for row in rows]
                 panels.append((f"{before}{name}, {drawing.percent(target)}", _symmetric(pairs)))
-        rounds = [row for row in members if row["language_a"] == row["language_b"] and not drawing.variant(row)]
-        for name, rows in drawing.grouped(rounds, drawing.method_name).items():
+        rounds = [row for row in members if row["language_a"] == row["language_b"] and "+" not in row["method"]]
+        for name, rows in drawing.grouped(rounds, looks.name).items():
             language = rows[0]["language_a"]
             pairs = [
                 (*(drawing.percent(row[key]) for key in ("level", "level_b")), row["iou"])
@@ -61,9 +62,7 @@ def matrix_sparsity(tables: Tables) -> Figure:
         target = max(float(row["level"]) for row in members)
         members = [row for row in members if float(row["level"]) == target]
         for place, name in enumerate(("by layer", "by kind of matrix")):
-            groups = drawing.grouped(
-                members, lambda row, place=place: (drawing.method_name(row), _parsed(row["matrix"])[place])
-            )
+            groups = drawing.grouped(members, lambda row, place=place: (looks.name(row), _parsed(row["matrix"])[place]))
             shares = {key: _weighted(rows) for key, rows in groups.items()}
             found.append((", ".join(part for part in (title, drawing.percent(target), name) if part), shares))
     values = [100 * share for _, matrix in found for share in matrix.values()]

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from secateur.pruning import methods
+from secateur.pruning.study import schedule_of
 from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.results import SIZES_FILE, Results
-from secateur.study.runs import ModelRun, languages, model_runs, parents, prune_entry, steps, steps_before
+from secateur.study.runs import ModelRun, languages, model_runs, parents, steps, steps_before
 
 RUN_AXES = ("corpus", "model", "method", "scope", "sparsity_target", "seed")
 MASK_AXES = ("corpus", "model", "scope", "seed", "method", "level")
@@ -70,10 +72,9 @@ def at_target(config: Mapping[str, Any], run: ModelRun) -> bool:
 
     Pathways with fixed masks have the sparsity of these masks, and no other level.
     """
-    if not run.masked:
+    if (parsed := methods.find(run.method)) is None:
         return False
-    target = config["pruning"][prune_entry(config, run)["schedule"]]["levels"][-1]
-    return run.sparsity in (0.0, target) or run.kind.startswith("pathways-")
+    return run.sparsity in (0.0, schedule_of(config, run)["levels"][-1]) or parsed.method.levels == methods.MASKS
 
 
 def schedules(results: Results) -> Iterator[Row]:
@@ -133,11 +134,11 @@ def storage(results: Results) -> Iterator[Row]:
     bytes of the weights that are pruned, of θ those that every mask prunes; and masks, which say where the others are.
     """
     for run in model_runs(results.config):
-        if not (run.kind.startswith(("lap", "pathways-", "dynamic-")) and at_target(results.config, run)):
+        if not (at_target(results.config, run) and methods.parse(run.method).method.shared):
             continue
         size = results.size(run, "bytes", "mask_bytes", "prunable", "kept", "kept_by_any")
         count = len(languages(results.config, run.corpus, run.scope))
-        # LAP has one mask for all languages; a separate model has one of its own.
+        # Where there is one mask for all languages, a separate model has one of its own.
         copies = count // len(size["kept"])
         theta, masks, separate = size["bytes"], size["mask_bytes"], count * size["bytes"]
         pruned = size["prunable"] - size["kept_by_any"]

@@ -39,8 +39,6 @@ WIDTH = 8.6
 PANEL_HEIGHT = 3.1
 LINE_LENGTH = 110
 """Characters that fit across a figure."""
-NAMES = {"one-shot": "one-shot", "random": "random", "longer": "dense, longer", "finetune": "dense, fine-tuned"}
-"""What pruning methods are called where that is not made of their parts."""
 
 
 class NothingToShow(Exception):
@@ -132,29 +130,6 @@ def grouped(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Ro
     for row in rows:
         groups.setdefault(key(row), []).append(row)
     return groups
-
-
-def kind(row: Row) -> str:
-    """The method without the variant of its schedule."""
-    return row["method"].partition("+")[0]
-
-
-def variant(row: Row) -> str:
-    """The variant of a method's schedule."""
-    return row["method"].partition("+")[2]
-
-
-def method_name(row: Row, scope: bool = True) -> str:
-    """What a method is called in a figure, with its variant; with `scope`, pathways of some languages name them."""
-    method = kind(row)
-    family, _, start = method.partition("-")
-    if family in ("pathways", "dynamic"):
-        masks, _, permille = start.partition("-s")
-        name = f"{family} {masks.upper()}-{percent(int(permille) / 1000)}"
-    else:
-        name = NAMES.get(method) or f"{start} {family.upper()}".strip()
-    chosen = f", {label('scope', row['scope'])}" if scope and "-" in row["scope"] else ""
-    return name + chosen + (f" ({variant(row)})" if variant(row) else "")
 
 
 def small_title(ax: Axes, text: str, width: int) -> None:

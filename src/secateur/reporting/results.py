@@ -53,8 +53,8 @@ class Results:
         return used_corpora(self.config)
 
     def sparsity(self, run: ModelRun) -> float:
-        """Measured fraction of prunable weights that are zero: 0 for a dense model, else from `sizes.json`."""
-        return self.size(run, "sparsity")["sparsity"] if run.masked else 0.0
+        """Measured fraction of prunable weights that are zero: 0 for a model of none, else from `sizes.json`."""
+        return self.size(run, "sparsity")["sparsity"] if run.sparsity else 0.0
 
     def size(self, run: ModelRun, *keys: str) -> dict[str, Any]:
         """The entry of a model in `sizes.json`. Raises SecateurError if the model or one of `keys` is missing."""

@@ -24,7 +24,7 @@ from secateur.heads import removals
 from secateur.layers.rtf import depth_within
 from secateur.models import load_model
 from secateur.models.surgery.layers import keep_layers, listed, read_depth, read_depths
-from secateur.pruning.engines.mask import Mask
+from secateur.pruning.engines.mask import Mask, mask_for
 from secateur.speech.datadir import read_data_dir, read_table
 from secateur.speech.tokens import SPACE, Tokenizer
 
@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", type=Path, required=True, help="folder with its feats.scp and utt2num_frames")
     parser.add_argument("--search", type=json_argument, required=True, help="JSON: an entry of `searches`, complete")
     parser.add_argument("--lm", type=Path, help="folder of the language model that the search names")
-    parser.add_argument("--mask", type=Path, help="mask to decode the model with, e.g. that of the language")
+    parser.add_argument("--language", help="language of the data, for a model with a mask for each")
+    parser.add_argument("--mask", type=Path, help="mask to decode the model with (the one that the model lists)")
     parser.add_argument("--layers", type=Path, nargs="+", help="JSON files of layer_search.py: decode sub-models")
     parser.add_argument("--depths", type=int, nargs="+", help="numbers of layers to keep (all that --layers have)")
     parser.add_argument("--rtf-budget", type=float, help="instead of --depths: the greatest that is as fast as this")
@@ -55,8 +56,8 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     device = devices.pick(arguments.device)
     loaded = load_model(arguments.model, device)
     check(arguments.search, loaded.tokens)
-    if arguments.mask:
-        Mask.load(arguments.mask).to(device).apply_(loaded.model)
+    if mask := arguments.mask or mask_for(arguments.model, arguments.language):
+        Mask.load(mask).to(device).apply_(loaded.model)
     recognizer = Recognizer(
         model=loaded.model,
         tokenizer=tokenizer(arguments, loaded.tokens),

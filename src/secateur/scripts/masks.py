@@ -12,7 +12,7 @@ from typing import Any
 
 from secateur.core.files import write_json
 from secateur.core.jobs import json_argument
-from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask, mask_folder
+from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask, masks_of
 from secateur.study.runs import ModelRun, model_runs
 
 
@@ -32,8 +32,8 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
 
 def masks(root: Path, run: ModelRun) -> dict[str, Path]:
     """Files of the masks of a model by language; a mask for all goes by the model's scope."""
-    files = sorted(mask_folder(root / run.folder).glob("*.safetensors"))
-    return {run.scope if file.stem == ONE_FOR_ALL else file.stem: file for file in files}
+    files = masks_of(root / run.folder)
+    return {run.scope if name == ONE_FOR_ALL else name: file for name, file in files.items()}
 
 
 def axes(run: ModelRun) -> dict[str, Any]:

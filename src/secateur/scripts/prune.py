@@ -1,73 +1,106 @@
-"""Prune a model to a sparsity and train what is left, under a mask that is fixed or adapts: one level of a schedule.
+"""Prune a model and train what is left, by one of the methods: one level of a schedule, or pathways over given masks.
 
-The mask keeps the largest weights of --ranked, or as many weights drawn at random; training starts from the weights of
---start. IMP: both are the level before. LTH: --start is the dense model, so the survivors are rewound to it.
-Sparsity 0 is fine-tuning.
+The mask keeps weights of --ranked; training starts from the weights of --start. IMP: both are the level before. LTH:
+--start is the dense model, so the survivors are rewound to it. Pathways need --masks, one for each language, instead;
+those that adapt go through --levels in equal parts of the steps. Dense controls need neither: they are fine-tuned.
 """
 
 import argparse
-import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_tsv
 from secateur.models import load_model
-from secateur.pruning.engines import adaptive
-from secateur.pruning.engines.fixed import FixedMask
-from secateur.pruning.engines.mask import Mask, mask_file, prunable, weights
-from secateur.pruning.engines.ranking import magnitude_mask
+from secateur.pruning import methods
+from secateur.pruning.engines.given import Given
+from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask, prunable, save_masks, union, weights
+from secateur.pruning.engines.turns import Turns
 from secateur.training import acoustic
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    known = methods.registry()
+    parser.add_argument("--method", required=True, choices=known, help="how to prune")
     parser.add_argument("--start", type=Path, required=True, help="model whose weights training starts from")
-    parser.add_argument("--ranked", type=Path, help="model whose weights are ranked (that of --start)")
+    parser.add_argument("--ranked", type=Path, help="model whose weights the mask is made of (that of --start)")
     parser.add_argument("--within", type=Path, help="mask that the new one must be nested in")
-    parser.add_argument("--sparsity", type=float, required=True, help="share of the prunable weights to remove")
+    parser.add_argument("--sparsity", type=float, help="share of the prunable weights to remove")
+    parser.add_argument("--masks", type=Path, nargs="+", help="for pathways: masks, in the order of --languages")
+    parser.add_argument("--levels", type=float, nargs="+", help="for pathways that adapt: sparsities on the way")
     parser.add_argument("--ranking", default="global", choices=["global", "layerwise"], help="what is ranked together")
-    parser.add_argument("--random", action="store_true", help="draw the mask at random instead (a control)")
-    parser.add_argument("--adapt-every", type=int, help="let the mask adapt every so many steps; default: it is fixed")
-    parser.add_argument("--soft", default="regrow", choices=["regrow", "straight_through"], help="between adaptations")
-    parser.add_argument("--keep-moments", action="store_true", help="keep the optimiser's moments of pruned weights")
     parser.add_argument("--include", nargs="*", default=[], help="regular expressions: weights that are prunable, too")
     parser.add_argument("--exclude", nargs="*", default=[], help="regular expressions: weights that are not prunable")
+    for name, schema in methods.options().items():
+        users = ", ".join(method.name for method in known.values() if name in method.options)
+        kind = {"integer": int, "number": float}.get(schema.get("type"), str)
+        how = {"type": kind, "choices": schema.get("enum"), "default": schema.get("default")}
+        how = {"action": "store_true"} if schema.get("type") == "boolean" else how
+        parser.add_argument(f"--{name.replace('_', '-')}", help=f"{users}: {schema['description']}", **how)
     acoustic.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    if not 0 <= arguments.sparsity < 1:
-        raise SecateurError(f"--sparsity {arguments.sparsity}: wanted the share of weights to remove, 0 to below 1")
-    material = acoustic.Material(arguments)
+    method = methods.named(arguments.method)
+    _check(arguments, method)
+    material = acoustic.Material(arguments, monolingual=method.from_masks)
+    if method.from_masks:
+        material.plan = Turns(material.plan)
     start = load_model(arguments.start)
-    ranked = load_model(arguments.ranked or arguments.start).model
-    candidates = weights(ranked, prunable(ranked, arguments.include, arguments.exclude))
-    if arguments.random:
-        # Another mask for every language: one for all would be a control for sharing, too.
-        seed = random.Random(f"{arguments.seed} {' '.join(arguments.languages)}").randrange(2**32)
-        mask = Mask.random(candidates, arguments.sparsity, seed)
-    else:
-        within = Mask.load(arguments.within, candidates) if arguments.within else None
-        mask = magnitude_mask(candidates, arguments.sparsity, arguments.ranking, within)
-    if arguments.adapt_every:
-        method = adaptive.AdaptiveMask(
-            mask,
-            arguments.sparsity,
-            arguments.adapt_every,
-            arguments.training["steps"],
-            arguments.ranking,
-            arguments.soft,
-            not arguments.keep_moments,
-        )
-    else:
-        method = FixedMask(mask)
+    hook = method.hook(_given(arguments, method)) if method.hook else None
     inputs = [arguments.start / "model.safetensors"]
     inputs += [arguments.ranked / "model.safetensors"] if arguments.ranked else []
-    inputs += [arguments.within] if arguments.within else []
-    acoustic.fit(arguments, record, material, start.model, start.config, [method], inputs)
-    method.mask.check(start.model)
-    method.mask.save(mask_file(arguments.output))
-    if arguments.adapt_every:
-        rows = [dict(zip(adaptive.LOG_COLUMNS, row, strict=True)) for row in method.log]
-        write_tsv(arguments.output / "adaptations.tsv", adaptive.LOG_COLUMNS, rows)
-    record |= {"sparsity": method.mask.sparsity, "prunable": method.mask.total}
+    inputs += [file for file in (arguments.within, *(arguments.masks or ())) if file]
+    acoustic.fit(arguments, record, material, start.model, start.config, [hook] if hook else [], inputs)
+    if hook is None:
+        return
+    union(hook.masks.values()).check(start.model)
+    save_masks(arguments.output, hook.masks)
+    if method.adapts:
+        rows = [dict(zip(hook.log_columns, row, strict=True)) for row in hook.log]
+        write_tsv(arguments.output / "adaptations.tsv", hook.log_columns, rows)
+    record |= _summary(hook.masks)
+
+
+def _check(arguments: argparse.Namespace, method: methods.Method) -> None:
+    """Raise SecateurError for an option that the method needs and was not given, or a sparsity that is none."""
+    needed = [name for name, schema in method.options.items() if "default" not in schema]
+    needed += ["sparsity"] if method.ranked else []
+    needed += ["masks"] if method.from_masks else []
+    needed += ["levels"] if method.from_masks and method.adapts else []
+    for name in needed:
+        if getattr(arguments, name) is None:
+            raise SecateurError(f"--method {method.name} needs --{name.replace('_', '-')}")
+    if method.from_masks and len(arguments.masks) != len(arguments.languages):
+        counts = f"{len(arguments.masks)} masks of {len(arguments.languages)} languages"
+        raise SecateurError(f"--masks: {counts}; wanted one for each of --languages, in their order")
+    if method.ranked and not 0 <= arguments.sparsity < 1:
+        raise SecateurError(f"--sparsity {arguments.sparsity}: wanted the share of weights to remove, 0 to below 1")
+
+
+def _given(arguments: argparse.Namespace, method: methods.Method) -> Given:
+    """What the method makes its hook from."""
+    candidates: Mapping[str, Any] = {}
+    if method.ranked:
+        ranked = load_model(arguments.ranked or arguments.start).model
+        candidates = weights(ranked, prunable(ranked, arguments.include, arguments.exclude))
+    files = dict(zip(arguments.languages, arguments.masks, strict=True)) if method.from_masks else {}
+    return Given(
+        weights=candidates,
+        within=Mask.load(arguments.within, candidates) if arguments.within else None,
+        masks={language: Mask.load(file) for language, file in files.items()},
+        sparsity=arguments.sparsity,
+        levels=arguments.levels,
+        steps=arguments.training["steps"],
+        ranking=arguments.ranking,
+        seed=arguments.seed,
+        languages=arguments.languages,
+        options={name: getattr(arguments, name) for name in method.options},
+    )
+
+
+def _summary(masks: Mapping[str, Mask]) -> dict[str, Any]:
+    """What the record says of the masks: a sparsity for each language if there is a mask for each."""
+    sparsity = {name: mask.sparsity for name, mask in masks.items()}
+    return {"sparsity": sparsity.get(ONE_FOR_ALL, sparsity), "prunable": next(iter(masks.values())).total}

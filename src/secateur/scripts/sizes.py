@@ -15,8 +15,7 @@ from secateur.core.jobs import json_argument
 from secateur.heads.study import checkpoints
 from secateur.models import load_model
 from secateur.models.size import size
-from secateur.pruning.engines.mask import Mask, mask_folder
-from secateur.pruning.engines.pathways import union
+from secateur.pruning.engines.mask import Mask, masks_of, union
 from secateur.study.runs import model_runs
 
 
@@ -40,7 +39,7 @@ def cost(folder: Path) -> dict[str, Any]:
     """
     loaded = load_model(folder)
     result = size(loaded.model, loaded.config["features"]) | {"bytes": (folder / "model.safetensors").stat().st_size}
-    files = sorted(mask_folder(folder).glob("*.safetensors"))
+    files = list(masks_of(folder).values())
     if files:
         masks = [Mask.load(file) for file in files]
         result |= {

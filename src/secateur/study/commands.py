@@ -158,14 +158,12 @@ def decode(paths: Paths, at: Any, **options: Any) -> Command:
         options["train_text"] = paths.texts(at.corpus, "train")
         options["tokens"] = paths.tokens(at.corpus)[0]
         files += [*options["train_text"], *paths.tokens(at.corpus)]
-    by_language = at.method.startswith(("pathways", "dynamic"))
-    for folder in masks(paths, run):
-        options["mask"] = f"{folder}/{at.language if by_language else 'all'}.safetensors"
     known = {
         "model": paths.folder(run),
         "search": search,
         "data": f"{paths.root}/data/{tail}",
         "features": f"{paths.root}/features/{tail}",
+        "language": at.language if runs.leaves_masks(run) else None,
         "device": config["device"],
     }
     return Command("decode", known | options, tuple(files), tuple(modules))
@@ -178,9 +176,7 @@ def reading(command: Command, *files: str) -> Command:
 
 def masks(paths: Paths, run: runs.ModelRun) -> tuple[str, ...]:
     """The folder of a model's masks; nothing for a dense one."""
-    if not run.masked or run.kind in runs.DENSE_CONTROLS:
-        return ()
-    return (f"{paths.folder(run)}/masks",)
+    return (f"{paths.folder(run)}/masks",) if runs.leaves_masks(run) else ()
 
 
 # --- what all models cost
@@ -192,13 +188,13 @@ def sizes(paths: Paths, extra: list[runs.ModelRun]) -> Command:
     files = []
     for run in (*found, *extra):
         files += paths.model(run.folder)
-        files += [f"{paths.folder(run)}/masks"] if run.mask_changes is not None else []
+        files += masks(paths, run)
     modules = sorted({model_module(paths, run.model) for run in found})
     return Command("sizes", {"study": runs.shape(paths.config), "root": paths.root}, tuple(files), tuple(modules))
 
 
 def compared_masks(paths: Paths) -> Command:
     """How much the masks of a study have in common."""
-    found = [run for run in runs.model_runs(paths.config) if run.mask_changes is not None]
-    files = tuple(f"{paths.folder(run)}/masks" for run in found)
+    found = [run for run in runs.model_runs(paths.config) if runs.leaves_masks(run)]
+    files = tuple(file for run in found for file in (f"{paths.folder(run)}/model.json", *masks(paths, run)))
     return Command("masks", {"study": runs.shape(paths.config), "root": paths.root}, files)

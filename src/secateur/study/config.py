@@ -196,7 +196,14 @@ def _validator(schema: Path) -> Draft202012Validator:
         {"properties": properties_with_defaults, "oneOf": choice},
         type_checker=base.TYPE_CHECKER.redefine("number", is_number),
     )
-    return extended(read_yaml(schema), registry=Registry(retrieve=retrieve))
+    return extended(filled(schema), registry=Registry(retrieve=retrieve))
+
+
+def filled(schema: Path) -> dict[str, Any]:
+    """The schema of a configuration, with the methods of pruning that there are."""
+    document = read_yaml(schema)
+    prune.fill_schema(document)
+    return document
 
 
 def read_yaml(path: Path) -> Any:

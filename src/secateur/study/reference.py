@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from secateur.study.config import SCHEMA, read_yaml
+from secateur.study.config import SCHEMA, filled, read_yaml
 
 Schema = Mapping[str, Any]
 BEGINNING = """# Configuration
@@ -17,7 +17,7 @@ Every key of `config.yaml` and of the studies that are laid over it. This page i
 
 def markdown() -> str:
     """The whole page."""
-    top = read_yaml(SCHEMA)
+    top = filled(SCHEMA)
     parts = [BEGINNING]
     for name, schema in top["properties"].items():
         found = list(rows(name, schema, SCHEMA.name, name in top["required"]))

@@ -78,3 +78,16 @@ def test_versions_of_imported_packages_count_without_their_local_part(sources, m
 def test_every_script_has_a_fingerprint():
     files = sorted(Path(scripts.__file__).parent.glob("*.py"))
     assert len({fingerprint(script) for script in files}) == len(files) > 5
+
+
+def test_how_something_is_shown_counts_where_it_is_asked_for(sources):
+    run, write = sources
+    write("secateur/b.py", 'def g():\n    return 1\n\n\nSHOWN = "red"\n')
+    plain, shown = run(), run("secateur.b:SHOWN")
+    write("secateur/b.py", 'def g():\n    return 1\n\n\nSHOWN = "blue"\n')
+    assert run() == plain
+    assert run("secateur.b:SHOWN") != shown
+    write("secateur/c.py", 'x = 2\nSHOWN = "red"\n')
+    with_c = run("secateur.c:SHOWN")
+    write("secateur/c.py", 'x = 3\nSHOWN = "red"\n')
+    assert run("secateur.c:SHOWN") == with_c, "and then nothing else of its module does"

@@ -33,7 +33,11 @@ def folder(tmp_path):
 
 
 def decode(folder, search, model="model", **more):
-    given = {"lm": None, "train_text": [], "mask": None, "tokens": None, "features": folder / "features"} | WHOLE | more
+    given = (
+        {"lm": None, "train_text": [], "mask": None, "language": None, "tokens": None, "features": folder / "features"}
+        | WHOLE
+        | more
+    )
     arguments = Namespace(
         model=folder / model, data=folder / "data", search=search, device="cpu", output=folder / "out", **given
     )

@@ -7,9 +7,9 @@ import pytest
 import torch
 from tiny import PLAIN, TOKENS, script
 
-from secateur.core.files import read_json
+from secateur.core.files import read_json, write_json
 from secateur.models import build_model, save_model
-from secateur.pruning.engines.mask import Mask, mask_file
+from secateur.pruning.engines.mask import Mask, mask_file, save_masks
 from secateur.study.runs import ModelRun, model_runs
 
 ENTRY = {"corpus": "talk", "model": "ctc", "variant": None, "schedule": "steps", "methods": ["imp", "lap"]}
@@ -26,8 +26,8 @@ STUDY = {
         ENTRY
         | {
             "pathways": [
-                {"languages": ["en", "fr", "it"], "dynamic": True, "start": [["lap", 0.5]]},
-                {"languages": ["fr", "it"], "dynamic": True, "start": [["lap", 0.5]]},
+                {"languages": ["en", "fr", "it"], "method": "dynamic", "start": [["lap", 0.5]]},
+                {"languages": ["fr", "it"], "method": "dynamic", "start": [["lap", 0.5]]},
             ]
         }
     ],
@@ -61,8 +61,8 @@ def test_masks_are_compared_with_those_of_their_own_models(tmp_path):
         ("fr-it", "dynamic-lap-s500", 0.7): {"fr": mask(0, 1, 2), "it": mask(7, 8, 9)},
     }
     for run_ in model_runs(STUDY):
-        for name, each in masks[run_.scope, run_.method, run_.sparsity].items():
-            each.save(mask_file(tmp_path / run_.folder, name))
+        write_json(tmp_path / run_.folder / "model.json", {})
+        save_masks(tmp_path / run_.folder, masks[run_.scope, run_.method, run_.sparsity])
     found = run("masks", tmp_path)
     overlaps = {
         (row["scope"], row["method"], row["language_a"], row["language_b"], row["level"], row["level_b"]): row["iou"]
@@ -99,8 +99,7 @@ def test_sizes_say_what_masks_keep(tmp_path):
     for run_ in model_runs(STUDY):
         save_model(tmp_path / run_.folder, model, PLAIN, TOKENS)
     pathways = ModelRun("talk", "ctc", "fr-it", 1, "dynamic-lap-s500", 0.7).folder
-    mask(0, 1, 2).save(mask_file(tmp_path / pathways, "fr"))
-    mask(2, 3, 4).save(mask_file(tmp_path / pathways, "it"))
+    save_masks(tmp_path / pathways, {"fr": mask(0, 1, 2), "it": mask(2, 3, 4)})
     sizes = run("sizes", tmp_path)
     found = sizes[pathways]
     assert (found["prunable"], found["kept"], found["kept_by_any"]) == (10, [3, 3], 5)

@@ -1,7 +1,17 @@
 """What a study runs of heads, by hand."""
 
 from secateur.heads import study as runs
-from secateur.study.runs import ModelRun, decodings, model_runs, parents, recipe, shape, steps, steps_before
+from secateur.study.runs import (
+    ModelRun,
+    decodings,
+    leaves_masks,
+    model_runs,
+    parents,
+    recipe,
+    shape,
+    steps,
+    steps_before,
+)
 
 ENTRY = {
     "corpus": "c",
@@ -39,7 +49,7 @@ def run(method: str) -> ModelRun:
 def test_models_that_are_trained_on_come_from_their_dense_one():
     (recovered, _) = [one for one in model_runs(CONFIG) if one.method != "dense"]
     assert recovered.folder == "models/c/m/all/heads-by-layer-500--recovered/s000/seed1"
-    assert parents(CONFIG, recovered).start == DENSE and not recovered.masked and recovered.whole == DENSE
+    assert parents(CONFIG, recovered).start == DENSE and not leaves_masks(recovered) and recovered.whole == DENSE
     assert (recipe(CONFIG, recovered), steps(CONFIG, recovered), steps_before(CONFIG, recovered)) == ("short", 7, 100)
     assert list(model_runs(shape(CONFIG))) == list(model_runs(CONFIG))
     assert list(runs.checkpoints(shape(CONFIG))) == list(runs.checkpoints(CONFIG))

@@ -1,7 +1,7 @@
 """What a study runs of layers, by hand."""
 
 from secateur.layers import study as runs
-from secateur.study.runs import ModelRun, late_run, model_runs, parents, recipe, shape, steps, steps_before
+from secateur.study.runs import ModelRun, leaves_masks, model_runs, parents, recipe, shape, steps, steps_before
 
 ENTRY = {"corpus": "c", "model": "deep", "variant": None, "strategies": ["greedy"], "searches": ["greedy", "lm"]}
 LATE = {"corpus": "c", "model": "plain", "scratch": "deep", "searches": ["greedy"]}
@@ -38,7 +38,7 @@ def test_late_models_come_from_their_dense_one():
         f"models/c/plain/all/late-{name}/s000/seed{seed}" for name in ("both", "control") for seed in (1, 2)
     ]
     dense = ModelRun("c", "plain", "all", 2)
-    assert parents(CONFIG, late[1]).start == dense and not late[1].masked
+    assert parents(CONFIG, late[1]).start == dense and not leaves_masks(late[1])
     assert (recipe(CONFIG, late[1]), steps(CONFIG, late[1]), steps_before(CONFIG, late[1])) == ("short", 7, 100)
     assert list(model_runs(shape(CONFIG))) == list(model_runs(CONFIG))
 
@@ -50,7 +50,7 @@ def test_sub_models_are_decoded_together_beside_their_model():
         f"models/c/{model}/s000/seed1/depths/test/{language}/{search}"
         for model in models for language in ("en", "fr") for search in ("greedy", "lm")
     ]  # fmt: skip
-    run = late_run(CONFIG["layers"][1], "both", 1)
+    run = runs.late_run(CONFIG["layers"][1], "both", 1)
     assert runs.entry_of(CONFIG, run) == CONFIG["layers"][1]
     assert runs.order_file(run, "greedy") == "models/c/plain/all/late-both/s000/seed1/layers/greedy.json"
     assert runs.trained_run(ENTRY, 2, 1).folder == "models/c/deep-depth2/all/dense/s000/seed1"

@@ -7,9 +7,10 @@ from secateur.core.errors import SecateurError
 from secateur.pruning.engines.adaptive import AdaptiveMask
 from secateur.pruning.engines.dynamic import DynamicPathways
 from secateur.pruning.engines.fixed import FixedMask
-from secateur.pruning.engines.mask import Mask
-from secateur.pruning.engines.pathways import Pathways, Turns, union
+from secateur.pruning.engines.mask import Mask, union
+from secateur.pruning.engines.pathways import Pathways
 from secateur.pruning.engines.ranking import magnitude_mask
+from secateur.pruning.engines.turns import Turns
 from secateur.speech.data import Batch, BatchPlan
 from secateur.training.loop import Method, train
 

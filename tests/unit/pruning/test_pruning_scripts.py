@@ -11,9 +11,10 @@ import tiny
 import torch
 from tiny import GREEDY, PLAIN, TEXTS, TOKENS, run_script, write_corpus
 
+from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
 from secateur.models import build_model, load_model, save_model
-from secateur.pruning.engines.mask import Mask, mask_file, prunable
+from secateur.pruning.engines.mask import Mask, mask_file, masks_of, prunable, save_masks
 from secateur.speech.data import SpeechExamples
 from secateur.speech.tokens import Tokenizer
 from secateur.training import loop as training
@@ -125,8 +126,8 @@ def test_a_level_of_lth_ranks_one_model_and_rewinds_to_another(corpus, tmp_path)
     save_model(tmp_path / "trained", trained.model, PLAIN, TOKENS)
 
     record = fit(
-        "prune", corpus, tmp_path / "level", ["en"], "--start", corpus / "start", "--ranked", tmp_path / "trained",
-        "--within", tmp_path / "before.safetensors", "--sparsity", 0.75, **STILL,
+        "prune", corpus, tmp_path / "level", ["en"], "--method", "lth", "--start", corpus / "start",
+        "--ranked", tmp_path / "trained", "--within", tmp_path / "before.safetensors", "--sparsity", 0.75, **STILL,
     )  # fmt: skip
     mask = Mask.load(mask_file(tmp_path / "level"))
     assert mask == largest(tmp_path / "trained", 384, before)
@@ -136,7 +137,8 @@ def test_a_level_of_lth_ranks_one_model_and_rewinds_to_another(corpus, tmp_path)
 
 
 def test_a_level_of_imp_ranks_the_model_that_it_goes_on_with(corpus, tmp_path):
-    fit("prune", corpus, tmp_path, ["en", "fr"], "--start", corpus / "start", "--sparsity", 0.75)
+    options = ["--method", "imp", "--start", corpus / "start", "--sparsity", 0.75]
+    fit("prune", corpus, tmp_path, ["en", "fr"], *options)
     mask = largest(corpus / "start", 384)
     assert Mask.load(mask_file(tmp_path)) == mask
     before, after = flat(state(corpus / "start"), mask), flat(state(tmp_path), mask)
@@ -158,7 +160,7 @@ def seen(monkeypatch) -> list[dict[str, torch.Tensor]]:
 
 
 def test_the_dev_loss_of_straight_through_is_that_of_the_masked_model(corpus, tmp_path, seen):
-    options = ["--sparsity", 0.75, "--adapt-every", 100, "--soft", "straight_through"]
+    options = ["--method", "imp-adaptive", "--sparsity", 0.75, "--adapt-every", 100, "--soft", "straight_through"]
     fit("prune", corpus, tmp_path, ["en"], "--start", corpus / "start", *options)
     mask = largest(corpus / "start", 384)
     first, last = dev_losses(tmp_path)
@@ -170,7 +172,7 @@ def test_the_dev_loss_of_straight_through_is_that_of_the_masked_model(corpus, tm
 @pytest.mark.parametrize("soft", ["regrow", "straight_through"])
 @pytest.mark.parametrize("keep", [[], ["--keep-moments"]])
 def test_an_adaptation_clears_the_moments_of_pruned_weights_or_keeps_them(corpus, tmp_path, soft, keep):
-    options = ["--sparsity", 0.75, "--adapt-every", 100, "--soft", soft, *keep]
+    options = ["--method", "lth-adaptive", "--sparsity", 0.75, "--adapt-every", 100, "--soft", soft, *keep]
     fit("prune", corpus, tmp_path, ["en"], "--start", corpus / "start", *options)
     mask = Mask.load(mask_file(tmp_path))
     assert mask.kept == 384
@@ -190,34 +192,36 @@ def pathways(corpus, tmp_path):
         # Not in the order in which languages take turns.
         files = [tmp_path / "fr.safetensors", tmp_path / "en.safetensors"]
         given = ["--start", corpus / "start", "--masks", *files, *arguments]
-        return fit("pathways", corpus, tmp_path / "out", ["fr", "en"], *given, **changes)
+        return fit("prune", corpus, tmp_path / "out", ["fr", "en"], *given, **changes)
 
     return masks, run, tmp_path / "out"
 
 
-DYNAMIC = ["--levels", 0.625, "--interval", 2, "--adapt-every", 100]
+FIXED = ["--method", "pathways"]
+DYNAMIC = ["--method", "dynamic", "--levels", 0.625, "--adapt-every", 100]
 
 
 @pytest.mark.parametrize(("before", "trained", "other"), [(0, "en", "fr"), (1, "fr", "en")])
 def test_a_batch_trains_the_mask_of_its_own_language(corpus, pathways, before, trained, other):
     """Languages take turns in the order of their names: in one step only one of them is trained."""
     masks, run, output = pathways
-    record = run("--before", before, steps=1)
+    record = run(*FIXED, "--before", before, steps=1)
     old, new = flat(state(corpus / "start"), masks["en"]), flat(state(output), masks["en"])
     assert torch.all((new != old)[masks[trained].flat])
     assert torch.equal(new[masks[other].flat], old[masks[other].flat])
     assert torch.all(new[~(masks["en"] | masks["fr"]).flat] == 0)
     assert {file.name for file in mask_file(output).parent.iterdir()} == {"en.safetensors", "fr.safetensors"}
     assert {language: Mask.load(mask_file(output, language)) for language in masks} == masks
+    assert masks_of(output) == {language: mask_file(output, language) for language in masks}
     assert record["sparsity"] == {"fr": 0.625, "en": 0.625}
 
 
-@pytest.mark.parametrize("options", [[], DYNAMIC], ids=["fixed", "dynamic"])
+@pytest.mark.parametrize("options", [FIXED, DYNAMIC], ids=["fixed", "dynamic"])
 def test_the_dev_loss_of_pathways_is_that_of_every_language_under_its_mask(corpus, pathways, options, seen):
     masks, run, output = pathways
     run(*options)
     after = {language: Mask.load(mask_file(output, language)) for language in masks}
-    assert (after == masks) == (not options)
+    assert (after == masks) == (options == FIXED)
     first, last = dev_losses(output)
     wanted = dev_loss(corpus, {language: masked(seen[0], mask) for language, mask in masks.items()})
     assert first == pytest.approx(wanted, rel=1e-5)
@@ -251,16 +255,85 @@ def test_decoding_runs_the_model_under_the_mask(corpus, tmp_path):
     nothing.apply_(model)
     save_model(tmp_path / "emptied", model, PLAIN, TOKENS)
 
-    def hypotheses(model: Path, *more: object) -> list[str]:
-        run_script(
-            "decode", "--model", model, "--data", corpus / "data" / "en" / "dev", "--search", json.dumps(GREEDY),
-            "--features", corpus / "features" / "en" / "dev", "--device", "cpu", "--output", tmp_path / "out", *more,
-        )  # fmt: skip
-        return [row["hypothesis"] for row in read_tsv(tmp_path / "out" / "hypotheses.tsv")]
+    pruned = hypotheses(corpus, corpus / "start", tmp_path, "--mask", tmp_path / "nothing.safetensors")
+    assert pruned == hypotheses(corpus, tmp_path / "emptied", tmp_path)
+    assert pruned != hypotheses(corpus, corpus / "start", tmp_path)
 
-    pruned = hypotheses(corpus / "start", "--mask", tmp_path / "nothing.safetensors")
-    assert pruned == hypotheses(tmp_path / "emptied")
-    assert pruned != hypotheses(corpus / "start")
+
+def hypotheses(corpus: Path, model: Path, folder: Path, *more: object) -> list[str]:
+    """What a model hears in the English dev data."""
+    run_script(
+        "decode", "--model", model, "--data", corpus / "data" / "en" / "dev", "--search", json.dumps(GREEDY),
+        "--features", corpus / "features" / "en" / "dev", "--device", "cpu", "--output", folder / "out", *more,
+    )  # fmt: skip
+    return [row["hypothesis"] for row in read_tsv(folder / "out" / "hypotheses.tsv")]
+
+
+@pytest.fixture
+def with_masks(corpus, tmp_path):
+    """Save the model `start` with masks, by language or for all."""
+
+    def save(**masks: Mask) -> Path:
+        save_model(tmp_path / "model", load_model(corpus / "start").model, PLAIN, TOKENS)
+        save_masks(tmp_path / "model", masks)
+        return tmp_path / "model"
+
+    return save
+
+
+def test_a_model_that_lists_one_mask_is_decoded_under_it(corpus, tmp_path, with_masks):
+    model = with_masks(all=drawn(corpus / "start", 0, 0))
+    pruned = hypotheses(corpus, model, tmp_path)
+    assert pruned == hypotheses(corpus, model, tmp_path, "--language", "en")
+    assert pruned != hypotheses(corpus, corpus / "start", tmp_path)
+
+
+def test_a_model_that_lists_a_mask_for_each_language_is_decoded_under_that_of_the_data(corpus, tmp_path, with_masks):
+    model = with_masks(en=drawn(corpus / "start", 0, 0), fr=drawn(corpus / "start", 0, PRUNABLE))
+    english, french = (hypotheses(corpus, model, tmp_path, "--language", code) for code in ("en", "fr"))
+    assert english != french == hypotheses(corpus, corpus / "start", tmp_path)
+    for found, options in (("none", []), ("'de'", ["--language", "de"])):
+        wanted = rf"model: the model has one mask per language; --language: {found}, wanted one of en, fr$"
+        with pytest.raises(SecateurError, match=wanted):
+            hypotheses(corpus, model, tmp_path, *options)
+
+
+def test_masks_that_a_model_does_not_list_are_not_overlooked(corpus, tmp_path, with_masks):
+    model = with_masks(en=drawn(corpus / "start", 0, 0), fr=drawn(corpus / "start", 0, PRUNABLE))
+    save_model(model, load_model(model).model, PLAIN, TOKENS)
+    with pytest.raises(SecateurError, match=r"model.json: lists no masks, but some lie beside it; delete them or"):
+        hypotheses(corpus, model, tmp_path, "--language", "en")
+
+
+def test_dense_controls_are_trained_on_and_list_no_mask(corpus, tmp_path):
+    record = fit("prune", corpus, tmp_path / "longer", ["en"], "--method", "longer", "--start", corpus / "start")
+    assert masks_of(tmp_path / "longer") == {} and "sparsity" not in record
+    assert not (tmp_path / "longer" / "masks").exists()
+    before, after = state(corpus / "start"), state(tmp_path / "longer")
+    assert all(
+        torch.any(after[name] != before[name]) for name in mask_of(corpus / "start", torch.zeros(PRUNABLE).bool())
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (["imp"], "--method imp needs --sparsity"),
+        (["imp-adaptive", "--sparsity", 0.5], "--method imp-adaptive needs --adapt-every"),
+        (["pathways"], "--method pathways needs --masks"),
+        (["dynamic", "--adapt-every", 1, "--masks", "m"], "--method dynamic needs --levels"),
+        (["pathways", "--masks", "m", "n"], "--masks: 2 masks of 1 languages; wanted one for each of --languages"),
+    ],
+)
+def test_a_method_says_what_it_needs(corpus, tmp_path, options, wanted):
+    with pytest.raises(SecateurError, match=wanted):
+        fit("prune", corpus, tmp_path, ["en"], "--start", corpus / "start", "--method", *options)
+
+
+def test_levels_that_do_not_divide_the_steps_are_refused(pathways):
+    _, run, _ = pathways
+    with pytest.raises(SecateurError, match="--training: 2 steps; wanted a multiple of the 3 levels"):
+        run("--method", "dynamic", "--levels", 0.625, 0.7, 0.8, "--adapt-every", 1)
 
 
 def test_late_regularisers_start_from_the_dense_weights_and_record_the_jump(corpus, tmp_path):

@@ -81,7 +81,7 @@ def test_pruned_models_are_compared_with_the_dense_one_at_their_target():
         "schedule": "p",
         "variant": None,
         "methods": ["lap", "imp", "longer"],
-        "pathways": [{"languages": ["en", "fr"], "dynamic": True, "start": [["lap", 0.5]]}],
+        "pathways": [{"languages": ["en", "fr"], "method": "dynamic", "start": [["lap", 0.5]]}],
         "searches": ["greedy"],
     }
     found = [pair for pair in named(CONFIG | {"prune": [prune]}) if "dense" not in pair[1]]

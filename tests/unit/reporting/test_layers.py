@@ -6,12 +6,12 @@ import pytest
 
 from secateur.core.files import read_json, write_json, write_tsv
 from secateur.layers import study as layers
+from secateur.layers.study import late_run
 from secateur.layers.tables import verdict
 from secateur.reporting import plots
 from secateur.reporting.figures import write_figures
 from secateur.reporting.report import write_report
 from secateur.reporting.tables import read_tables, write_tables
-from secateur.study.runs import late_run
 
 MODEL = {"encoder": {"layers": 3}, "training": "acoustic", "input": "stack", "stack": 3, "stochastic_depth": 0.1}
 INNER = {"layers": [2], "weight": 0.5}

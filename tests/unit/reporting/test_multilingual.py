@@ -32,11 +32,11 @@ ENTRY = {
     "searches": ["greedy"],
     "methods": ["imp", "lth", "one-shot"],
     "pathways": [
-        {"languages": ALL, "dynamic": False, "start": LTH},
-        {"languages": ALL, "dynamic": True, "start": [["lth", 0.5]]},
-        {"languages": ["fr", "nl"], "dynamic": False, "start": LTH},
-        {"languages": ["fr", "nl"], "dynamic": True, "start": [["lap", 0.5]]},
-        {"languages": ["en", "it"], "dynamic": False, "start": LTH},
+        {"languages": ALL, "method": "pathways", "start": LTH},
+        {"languages": ALL, "method": "dynamic", "start": [["lth", 0.5]]},
+        {"languages": ["fr", "nl"], "method": "pathways", "start": LTH},
+        {"languages": ["fr", "nl"], "method": "dynamic", "start": [["lap", 0.5]]},
+        {"languages": ["en", "it"], "method": "pathways", "start": LTH},
     ],
 }
 CONFIG = {
@@ -178,7 +178,7 @@ def test_rows_of_table_3(results):
 
 def test_the_average_of_other_languages_is_not_beside_a_published_one(tmp_path):
     corpora = {"mls": {"recipe": "mls", "languages": ["en", "fr"]}}
-    pathways = [{"languages": ["en", "fr"], "dynamic": False, "start": LTH}]
+    pathways = [{"languages": ["en", "fr"], "method": "pathways", "start": LTH}]
     results = build(tmp_path, CONFIG | {"corpora": corpora, "prune": [ENTRY | {"pathways": pathways}]})
     first, second = (table(results, number) for number in (1, 2))
     assert beside(first[1]) == {"en": 12.91, "fr": 10.90}
@@ -228,14 +228,14 @@ def test_seeds_are_combined_and_a_shared_reference_is_shown_once(tmp_path):
 
 def test_the_level_that_masks_start_from_is_named_exactly(tmp_path):
     pruning = {"progressive": {"levels": [0.125, 0.7], "training": "retrain"}}
-    pathways = [{"languages": ALL, "dynamic": True, "start": [["lap", 0.125]]}]
+    pathways = [{"languages": ALL, "method": "dynamic", "start": [["lap", 0.125]]}]
     runs = list(model_runs(CONFIG | {"pruning": pruning, "prune": [ENTRY | {"pathways": pathways}]}))
     assert runs[-1].initialization == "LAP-12.5%"
 
 
 def test_budget(tmp_path):
     """Two languages: 300 steps for each reference, 1000 for the dense model, 100 before pruning and 100 a level."""
-    pathways = [{"languages": ["en", "fr"], "dynamic": False, "start": LTH}]
+    pathways = [{"languages": ["en", "fr"], "method": "pathways", "start": LTH}]
     entry = ENTRY | {"methods": ["lth", "one-shot"], "pathways": pathways}
     corpora = {"mls": {"recipe": "mls", "languages": ["en", "fr"]}}
     (row,) = multilingual.budget(Results(CONFIG | {"corpora": corpora, "prune": [entry]}, tmp_path))

@@ -34,8 +34,8 @@ PRUNING = {
             "searches": ["greedy"],
             "methods": ["lap", "lth-adaptive", "longer"],
             "pathways": [
-                {"languages": ["en", "fr"], "dynamic": False, "start": [["lth", 0.7]]},
-                {"languages": ["en", "fr"], "dynamic": True, "start": [["lap", 0.5]]},
+                {"languages": ["en", "fr"], "method": "pathways", "start": [["lth", 0.7]]},
+                {"languages": ["en", "fr"], "method": "dynamic", "start": [["lap", 0.5]]},
             ],
         }
     ],

@@ -58,14 +58,16 @@ def test_a_search_brings_its_language_model_or_its_words(paths):
     lexicon = commands.decode(paths, at(search="lexicon", **where))
     assert "results/default/data/asterisk/en/train/text" in lexicon.inputs and "--train-text" in lexicon.arguments
     greedy = commands.decode(paths, at(search="greedy", **where))
-    assert not {"--lm", "--mask", "--train-text"} & set(shlex.split(greedy.arguments))
+    assert not {"--lm", "--language", "--train-text"} & set(shlex.split(greedy.arguments))
 
 
-@pytest.mark.parametrize(("method", "level", "mask"), [("lap", "s700", "all"), ("pathways-lth-s700", "s700", "fr")])
-def test_a_pruned_model_is_decoded_with_the_mask_of_the_language_if_it_has_several(paths, method, level, mask):
+@pytest.mark.parametrize(("method", "level"), [("lap", "s700"), ("pathways-lth-s700", "s700")])
+def test_a_pruned_model_is_decoded_under_the_mask_that_it_lists_for_the_language(paths, method, level):
     command = commands.decode(paths, at(method=method, level=level, split="test", language="fr", search="greedy"))
     folder = f"results/default/models/asterisk/ctc/all/{method}/{level}/seed1/masks"
-    assert option(command, "mask") == f"{folder}/{mask}.safetensors" and folder in command.inputs
+    assert option(command, "language") == "fr" and folder in command.inputs
+    dense_control = at(method="longer", level="s000", split="test", language="fr", search="greedy")
+    assert not [file for file in commands.decode(paths, dense_control).inputs if file.endswith("/masks")]
 
 
 def test_only_svcca_orders_layers_by_their_similarity(paths):

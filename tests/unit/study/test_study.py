@@ -66,8 +66,8 @@ PRUNED = CONFIG | {
             "variant": None,
             "methods": ["imp", "lth", "lap", "lth-adaptive", "random", "longer"],
             "pathways": [
-                {"languages": ["nl", "fr"], "dynamic": True, "start": [["lth", 0.5], ["lap", 0.2]]},
-                {"languages": ["en", "fr", "nl"], "dynamic": False, "start": [["imp", 0.7]]},
+                {"languages": ["nl", "fr"], "method": "dynamic", "start": [["lth", 0.5], ["lap", 0.2]]},
+                {"languages": ["en", "fr", "nl"], "method": "pathways", "start": [["imp", 0.7]]},
             ],
             "searches": ["greedy"],
         }

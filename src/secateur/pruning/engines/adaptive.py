@@ -14,14 +14,12 @@ from contextlib import contextmanager
 
 import torch
 
-from secateur.pruning.engines.mask import Mask
+from secateur.pruning.engines.given import Given
+from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask
+from secateur.pruning.engines.moments import clear_moments
 from secateur.pruning.engines.ranking import magnitude_mask
 from secateur.speech.data import Batch
 from secateur.training.loop import Method
-
-MOMENTS = ("exp_avg", "exp_avg_sq")
-"""AdamW's state of every weight."""
-LOG_COLUMNS = ("step", "kept", "removed", "regrown")
 
 
 class AdaptiveMask(Method):
@@ -31,6 +29,8 @@ class AdaptiveMask(Method):
         mask: the mask as it is; final when training ends.
         log: one row per adaptation, (step, kept, removed, regrown) in numbers of weights.
     """
+
+    log_columns = ("step", "kept", "removed", "regrown")
 
     def __init__(
         self,
@@ -47,6 +47,11 @@ class AdaptiveMask(Method):
         self.log: list[tuple[int, ...]] = []
         self._dense: list[torch.Tensor] | None = None
         self._resumed = False
+
+    @property
+    def masks(self) -> dict[str, Mask]:
+        """The mask, for all languages."""
+        return {ONE_FOR_ALL: self.mask}
 
     def start(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self._optimizer = optimizer
@@ -105,9 +110,9 @@ class AdaptiveMask(Method):
         self._dense = None
 
 
-def clear_moments(optimizer: torch.optim.Optimizer, weights: Mapping[str, torch.Tensor], mask: Mask) -> None:
-    """Set AdamW's moments of the weights outside `mask` to zero."""
-    for name, weight in weights.items():
-        for key in MOMENTS:
-            if key in optimizer.state.get(weight, {}):
-                optimizer.state[weight][key].masked_fill_(~mask[name], 0.0)
+def largest(given: Given) -> AdaptiveMask:
+    """The largest of the weights that are ranked, with the options of `secateur.pruning.options`."""
+    options = given.options
+    mask = magnitude_mask(given.weights, given.sparsity, given.ranking, given.within)
+    how = (given.ranking, options["soft"], not options["keep_moments"])
+    return AdaptiveMask(mask, given.sparsity, options["adapt_every"], given.steps, *how)

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from secateur.pruning.engines.adaptive import clear_moments
-from secateur.pruning.engines.mask import Mask
-from secateur.pruning.engines.pathways import Pathways, _language, union
+from secateur.core.errors import SecateurError
+from secateur.pruning.engines.given import Given
+from secateur.pruning.engines.mask import Mask, union
+from secateur.pruning.engines.moments import clear_moments
+from secateur.pruning.engines.pathways import Pathways, _language
 from secateur.pruning.engines.ranking import magnitude_mask
 from secateur.speech.data import Batch
-
-LOG_COLUMNS = ("step", "language", "sparsity", "kept", "removed", "regrown")
 
 
 class DynamicPathways(Pathways):
@@ -32,6 +32,8 @@ class DynamicPathways(Pathways):
     Attributes:
         log: one row per adaptation: (step, language, sparsity, kept, removed, regrown).
     """
+
+    log_columns = ("step", "language", "sparsity", "kept", "removed", "regrown")
 
     def __init__(
         self,
@@ -103,3 +105,16 @@ class DynamicPathways(Pathways):
         self.done = dict(zip(names, tensors["done"].tolist(), strict=True))
         self.log = [(step, names[index], s / 1e6, *counts) for step, index, s, *counts in tensors["log"].tolist()]
         self._resumed = True
+
+
+def stepping_up(given: Given) -> DynamicPathways:
+    """Pathways that go through the levels in equal parts of the steps, with the options of `secateur.pruning.options`.
+
+    Raises SecateurError if the steps do not divide.
+    """
+    interval, rest = divmod(given.steps, len(given.levels))
+    if rest:
+        raise SecateurError(f"--training: {given.steps} steps; wanted a multiple of the {len(given.levels)} levels")
+    options = given.options
+    how = (options["adapt_every"], given.ranking, not options["keep_moments"])
+    return DynamicPathways(given.masks, given.levels, interval, *how)

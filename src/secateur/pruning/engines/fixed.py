@@ -4,9 +4,13 @@ Weights outside the mask start at zero and get no gradient, so AdamW's moments o
 update and the weight decay: the weights stay exactly zero without being touched.
 """
 
+import random
+
 import torch
 
-from secateur.pruning.engines.mask import Mask
+from secateur.pruning.engines.given import Given
+from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask
+from secateur.pruning.engines.ranking import magnitude_mask
 from secateur.speech.data import Batch
 from secateur.training.loop import Method
 
@@ -16,6 +20,11 @@ class FixedMask(Method):
 
     def __init__(self, mask: Mask):
         self.mask = mask
+
+    @property
+    def masks(self) -> dict[str, Mask]:
+        """The mask, for all languages."""
+        return {ONE_FOR_ALL: self.mask}
 
     def start(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self.mask.apply_(model)
@@ -27,3 +36,14 @@ class FixedMask(Method):
         pairs = [(p.grad, kept) for p, kept in zip(self._parameters, self._kept, strict=True) if p.grad is not None]
         if pairs:
             torch._foreach_mul_(*map(list, zip(*pairs, strict=True)))
+
+
+def largest(given: Given) -> FixedMask:
+    """The largest of the weights that are ranked."""
+    return FixedMask(magnitude_mask(given.weights, given.sparsity, given.ranking, given.within))
+
+
+def drawn(given: Given) -> FixedMask:
+    """As many weights at random, others for every seed and language: one mask for all would control sharing, too."""
+    seed = random.Random(f"{given.seed} {' '.join(given.languages)}").randrange(2**32)
+    return FixedMask(Mask.random(given.weights, given.sparsity, seed))

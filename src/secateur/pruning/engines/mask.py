@@ -4,6 +4,7 @@ A mask holds one bit for every *prunable* weight, in a fixed order: by matrix as
 index within a matrix. Every count is exact, to one weight.
 """
 
+import functools
 import itertools
 import json
 import math
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 
 from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, write_json
 from secateur.models import read_tensors, save_tensors
 
 FORMAT = 1
@@ -83,14 +85,45 @@ def _matches(names: Iterable[str], expressions: Sequence[str], key: str) -> set[
     return matches
 
 
-def mask_folder(model: Path) -> Path:
-    """Where the masks of a model lie beside it."""
-    return Path(model) / "masks"
-
-
 def mask_file(model: Path, name: str = ONE_FOR_ALL) -> Path:
     """Where a mask lies beside its model: that of a language, or the one for all."""
-    return mask_folder(model) / f"{name}.safetensors"
+    return Path(model) / "masks" / f"{name}.safetensors"
+
+
+def save_masks(model: Path, masks: Mapping[str, "Mask"]) -> None:
+    """Write the masks of a model, by language or under `ONE_FOR_ALL`, beside it and list them in its `model.json`."""
+    for name, mask in masks.items():
+        mask.save(mask_file(model, name))
+    listed = {name: str(mask_file(model, name).relative_to(model)) for name in masks}
+    write_json(Path(model) / "model.json", read_json(Path(model) / "model.json") | {"masks": listed})
+
+
+def masks_of(model: Path) -> dict[str, Path]:
+    """The files of the masks that a model's `model.json` lists, by language or under `ONE_FOR_ALL`; none if dense.
+
+    Raises SecateurError if it lists none though there are some.
+    """
+    file = Path(model) / "model.json"
+    listed = read_json(file).get("masks", {})
+    if not listed and mask_file(model).parent.exists():
+        raise SecateurError(f"{file}: lists no masks, but some lie beside it; delete them or make the model again")
+    return {name: Path(model) / path for name, path in listed.items()}
+
+
+def mask_for(model: Path, language: str | None) -> Path | None:
+    """The mask that a model is to run under for a language; None if it has no masks.
+
+    Raises SecateurError if it has one for each language, and none for this one, or no language is named.
+    """
+    files = masks_of(model)
+    if not files or ONE_FOR_ALL in files:
+        return files.get(ONE_FOR_ALL)
+    if language not in files:
+        found = repr(language) if language else "none"
+        raise SecateurError(
+            f"{model}: the model has one mask per language; --language: {found}, wanted one of {', '.join(files)}"
+        )
+    return files[language]
 
 
 def weights(model: Weights, names: Iterable[str] | None = None) -> dict[str, torch.Tensor]:
@@ -334,3 +367,8 @@ class Mask(Mapping[str, torch.Tensor]):
         tensors = weights(model, self.shapes)
         check_shapes(self.shapes, shapes_of(tensors), "the model")
         return tensors
+
+
+def union(masks: Iterable[Mask]) -> Mask:
+    """The union of masks, of which there is at least one."""
+    return functools.reduce(lambda one, other: one | other, masks)

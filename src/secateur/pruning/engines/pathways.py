@@ -11,31 +11,10 @@ from contextlib import contextmanager
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.pruning.engines.adaptive import MOMENTS
-from secateur.pruning.engines.mask import Mask
-from secateur.speech.data import Batch, BatchPlan
+from secateur.pruning.engines.mask import Mask, union
+from secateur.pruning.engines.moments import MOMENTS
+from secateur.speech.data import Batch
 from secateur.training.loop import Method
-
-
-class Turns:
-    """Monolingual batches, the languages taking turns: each gets the same number of steps, however much data it has.
-
-    Args:
-        plan: of all languages, grouped by them.
-    """
-
-    def __init__(self, plan: BatchPlan):
-        names = sorted(set(plan.groups.values()))
-        members = {name: [key for key, group in plan.groups.items() if group == name] for name in names}
-        self.plans = [
-            BatchPlan({key: plan.lengths[key] for key in keys}, plan.budget, plan.seed, variants=plan.variants)
-            for keys in members.values()
-        ]
-
-    def step(self, number: int) -> list[str]:
-        """Keys of the batch of a step, counted from 0."""
-        turn, language = divmod(number, len(self.plans))
-        return self.plans[language].step(turn)
 
 
 class Pathways(Method):
@@ -95,15 +74,6 @@ class Pathways(Method):
                 raise SecateurError(f"language {language!r} has no mask; there are masks of {', '.join(self.masks)}")
             self._outsides[language] = _numbers(~self.region(language))
         return self._outsides[language]
-
-
-def union(masks) -> Mask:
-    """The union of masks."""
-    masks = list(masks)
-    result = masks[0]
-    for mask in masks[1:]:
-        result = result | mask
-    return result
 
 
 def _language(batch: Batch) -> str:

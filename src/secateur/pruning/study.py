@@ -1,0 +1,117 @@
+"""What a study runs of unstructured pruning (`prune`), and what each model is made from. No heavy imports."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from secateur.pruning import methods
+from secateur.study.runs import Kind, ModelRun, Parents, languages, level_name, scope_of
+
+
+def entry_of(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The entry of `prune` that a pruned model belongs to."""
+    wanted = (run.corpus, run.model, methods.parse(run.method).variant or None)
+    return next(entry for entry in config["prune"] if (entry["corpus"], entry["model"], entry["variant"]) == wanted)
+
+
+def schedule_of(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The pruning schedule of a pruned model."""
+    return config["pruning"][entry_of(config, run)["schedule"]]
+
+
+def runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
+    """The pruned models of a study: every level of its methods, and its pathways where they end."""
+    for entry in config["prune"]:
+        for seed in config["seeds"]:
+            yield from _of_methods(config, entry, seed)
+            yield from _pathways(config, entry, seed)
+
+
+def _of_methods(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) -> Iterator[ModelRun]:
+    levels = config["pruning"][entry["schedule"]]["levels"]
+    for method in map(methods.named, entry["methods"]):
+        found = {methods.EVERY: levels, methods.TARGET: levels[-1:], methods.ZERO: [0.0]}[method.levels]
+        scopes = ["all"] if method.scope == methods.ALL else config["corpora"][entry["corpus"]]["languages"]
+        for scope in scopes:
+            for sparsity in found:
+                yield ModelRun(
+                    corpus=entry["corpus"],
+                    model=entry["model"],
+                    scope=scope,
+                    seed=seed,
+                    method=method.name + _variant(entry),
+                    sparsity=sparsity,
+                    initialization="dense",
+                    mask_changes=method.adapts if method.masks else None,
+                )
+
+
+def _pathways(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) -> Iterator[ModelRun]:
+    target = config["pruning"][entry["schedule"]]["levels"][-1]
+    for pathways in entry["pathways"]:
+        method = methods.named(pathways["method"])
+        for masks, sparsity in pathways["start"]:
+            yield ModelRun(
+                corpus=entry["corpus"],
+                model=entry["model"],
+                scope=scope_of(config, entry["corpus"], pathways["languages"]),
+                seed=seed,
+                method=f"{method.name}-{masks}-{level_name(sparsity)}{_variant(entry)}",
+                sparsity=sparsity if method.levels == methods.MASKS else target,
+                initialization=f"{methods.named(masks).shown.label}-{100 * sparsity:g}%",
+                mask_changes=method.adapts,
+            )
+
+
+def _variant(entry: Mapping[str, Any]) -> str:
+    return f"+{entry['variant']}" if entry["variant"] else ""
+
+
+def parents(config: Mapping[str, Any], run: ModelRun) -> Parents:
+    """What a pruned model is made from."""
+    parsed, levels = methods.parse(run.method), schedule_of(config, run)["levels"]
+    method = parsed.method
+    dense = ModelRun(run.corpus, run.model, "all", run.seed)
+
+    def other(scope: str, name: str, sparsity: float) -> ModelRun:
+        variant = f"+{parsed.variant}" if parsed.variant else ""
+        return ModelRun(run.corpus, run.model, scope, run.seed, name + variant, sparsity)
+
+    if method.from_masks:
+        one = "all" if parsed.masks.scope == methods.ALL else ""
+        codes = languages(config, run.corpus, run.scope)
+        steps = [] if method.levels == methods.MASKS else [level for level in levels if level >= parsed.level]
+        masks = {code: other(one or code, parsed.masks.name, parsed.level) for code in codes}
+        return Parents(dense, masks=masks, levels=len(steps) or 1, sparsities=steps)
+    before, first = dense, False
+    if methods.BEFORE in (method.start, method.ranked):
+        index = [level_name(level) for level in levels].index(level_name(run.sparsity))
+        first = index == 0 or method.levels == methods.TARGET
+        name, sparsity = (methods.first_level().name, 0.0) if first else (method.name, levels[index - 1])
+        before = other(run.scope, name, sparsity)
+    known = {methods.BEFORE: before, methods.DENSE: dense, None: None}
+    return Parents(
+        known[method.start],
+        known[method.ranked],
+        nested=method.nested and not first,
+        levels=len(levels) + 1 if method.all_levels else 1,
+    )
+
+
+def _shape(config: Mapping[str, Any]) -> dict[str, Any]:
+    levels = {name: {"levels": schedule["levels"]} for name, schedule in config["pruning"].items()}
+    return {"pruning": levels, "prune": config["prune"]}
+
+
+def _leaves_masks(method: str) -> bool:
+    return methods.parse(method).method.masks is not None
+
+
+KIND = Kind(
+    owns=lambda method: methods.find(method) is not None,
+    runs=runs,
+    parents=parents,
+    recipe=lambda config, run: schedule_of(config, run)["training"],
+    searches=lambda config, run: entry_of(config, run)["searches"],
+    shape=_shape,
+    masks=_leaves_masks,
+)
