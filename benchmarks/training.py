@@ -17,12 +17,16 @@ import argparse
 import logging
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from espnet.nets.pytorch_backend.conformer.convolution import ConvolutionModule
+from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
 from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
 from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
 from masking import TOKENS, Speech
@@ -67,21 +71,22 @@ def measure(
     """Seconds of audio of every batch, and by name the core seconds that each took."""
     speech = Speech(entry["features"])
     plan = BatchPlan(speech.lengths, int(100 * options["batch_seconds"]), 1)
-    ways = {"ours": build(entry, options), "espnet": as_espnet(build(entry, options), entry)}
-    runs = {name: stepper(model, options) for name, model in ways.items()}
+    model = build(entry, options)
+    runs = {"ours": stepper(model, options), "espnet": stepper(as_espnet(build(entry, options), entry), options)}
     audio, times = [], {name: [] for name in (*runs, "products")}
     for step in range(steps):
         batch = speech.load(plan.step(step)).tensors
-        found = {}
-        for name, run in runs.items():
-            torch.manual_seed(step)  # the same layers are skipped
-            found[name] = core_seconds(run, batch)
-        torch.manual_seed(step)
-        found["products"] = core_seconds(*multiplications(ways["ours"], batch, options["precision"]))
+        torch.manual_seed(step)  # the same layers are skipped everywhere
+        multiply = multiplications(model, batch, options["precision"])
+        names = deque(times)
+        names.rotate(step)  # whoever is first finds nothing in the caches
+        for name in names:
+            torch.manual_seed(step)
+            seconds = core_seconds(multiply if name == "products" else partial(runs[name], batch))
+            if step >= LEFT_OUT:
+                times[name].append(seconds)
         if step >= LEFT_OUT:
             audio.append(int(batch["speech_lengths"].sum()) / 100)
-            for name, seconds in found.items():
-                times[name].append(seconds)
     return audio, times
 
 
@@ -142,24 +147,25 @@ def products(model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> Produ
     """
     found: Products = []
 
-    def linear(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], _: torch.Tensor) -> None:
-        rows = inputs[0].numel() // module.weight.shape[1]
-        found.append(((rows, module.weight.shape[1]), (module.weight.shape[1], module.weight.shape[0])))
+    def linear(weight: torch.Tensor, hidden: torch.Tensor) -> None:
+        outputs, inputs = weight.shape[:2]
+        found.append(((hidden.numel() // inputs, inputs), (inputs, outputs)))
 
-    def attention(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], _: torch.Tensor) -> None:
-        (utterances, queries, _), keys = inputs[0].shape, inputs[1].shape[1]
-        blocks, width = utterances * module.h, module.d_k
-        found.append(((blocks, queries, width), (blocks, width, keys)))
-        found.append(((blocks, queries, keys), (blocks, keys, width)))
-        if hasattr(module, "linear_pos"):
-            found.append(((blocks, queries, width), (blocks, width, 2 * queries - 1)))
+    def note(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], _: torch.Tensor) -> None:
+        if isinstance(module, torch.nn.Linear):
+            linear(module.weight, inputs[0])
+        elif isinstance(module, ConvolutionModule):
+            linear(module.pointwise_conv1.weight, inputs[0])
+            linear(module.pointwise_conv2.weight, inputs[0])
+        elif isinstance(module, MultiHeadedAttention):
+            (utterances, queries, _), keys = inputs[0].shape, inputs[1].shape[1]
+            blocks, width = utterances * module.h, module.d_k
+            found.append(((blocks, queries, width), (blocks, width, keys)))
+            found.append(((blocks, queries, keys), (blocks, keys, width)))
+            if hasattr(module, "linear_pos"):
+                found.append(((blocks, queries, width), (blocks, width, 2 * queries - 1)))
 
-    hooks = []
-    for module in model.modules():
-        if isinstance(module, torch.nn.Linear) or (isinstance(module, torch.nn.Conv1d) and module.kernel_size == (1,)):
-            hooks.append(module.register_forward_hook(linear))
-        elif hasattr(module, "linear_q"):
-            hooks.append(module.register_forward_hook(attention))
+    hooks = [module.register_forward_hook(note) for module in model.modules()]
     with torch.no_grad():
         model(**{name: tensor.clone() for name, tensor in batch.items()})
     for hook in hooks:
@@ -167,28 +173,26 @@ def products(model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> Produ
     return found
 
 
-def multiplications(
-    model: torch.nn.Module, batch: Mapping[str, torch.Tensor], precision: str
-) -> tuple[Callable[[list], None], list]:
-    """A function, and its argument: the products of a step, A·B forward and G·Bᵀ, Aᵀ·G backward."""
+def multiplications(model: torch.nn.Module, batch: Mapping[str, torch.Tensor], precision: str) -> Callable[[], None]:
+    """A function that does the products of a step, A·B forward and G·Bᵀ, Aᵀ·G backward."""
     dtype = devices.autocast_dtype(CPU, precision) or torch.float32
     factors = [
         (torch.randn(a, dtype=dtype), torch.randn(b, dtype=dtype), torch.randn(*a[:-1], b[-1], dtype=dtype))
         for a, b in products(model, batch)
     ]
 
-    def multiply(factors: list) -> None:
+    def multiply() -> None:
         for a, b, gradient in factors:
             torch.matmul(a, b)
             torch.matmul(gradient, b.transpose(-2, -1))
             torch.matmul(a.transpose(-2, -1), gradient)
 
-    return multiply, factors
+    return multiply
 
 
-def core_seconds(function: Callable[[Any], None], argument: Any) -> float:
+def core_seconds(function: Callable[[], None]) -> float:
     started = time.process_time()
-    function(argument)
+    function()
     return time.process_time() - started
 
 
