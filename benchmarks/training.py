@@ -25,7 +25,6 @@ from typing import Any
 
 import torch
 import yaml
-from espnet.nets.pytorch_backend.conformer.convolution import ConvolutionModule
 from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
 from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
 from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
@@ -33,6 +32,7 @@ from masking import TOKENS, Speech
 
 from secateur.core import devices
 from secateur.models import build_model
+from secateur.models.conformer import PointwiseConv
 from secateur.models.dropout import Dropout
 from secateur.models.specaug import specaug
 from secateur.speech.data import BatchPlan
@@ -55,7 +55,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
 
     study = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    study = configuration.complete(study, ROOT / "workflow" / "schemas" / "config.schema.yaml")
+    study = configuration.complete(study)
     entry = study["models"][arguments.model] | {"features": study["features"]["mel_bins"]}
     options = study["training"][entry["training"]] | {"precision": arguments.precision}
     seconds, times = measure(entry, options, arguments.steps)
@@ -147,16 +147,10 @@ def products(model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> Produ
     """
     found: Products = []
 
-    def linear(weight: torch.Tensor, hidden: torch.Tensor) -> None:
-        outputs, inputs = weight.shape[:2]
-        found.append(((hidden.numel() // inputs, inputs), (inputs, outputs)))
-
     def note(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], _: torch.Tensor) -> None:
-        if isinstance(module, torch.nn.Linear):
-            linear(module.weight, inputs[0])
-        elif isinstance(module, ConvolutionModule):
-            linear(module.pointwise_conv1.weight, inputs[0])
-            linear(module.pointwise_conv2.weight, inputs[0])
+        if isinstance(module, torch.nn.Linear | PointwiseConv):
+            width = module.weight.shape[1]
+            found.append(((inputs[0].numel() // width, width), (width, len(module.weight))))
         elif isinstance(module, MultiHeadedAttention):
             (utterances, queries, _), keys = inputs[0].shape, inputs[1].shape[1]
             blocks, width = utterances * module.h, module.d_k

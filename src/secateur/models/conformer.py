@@ -78,19 +78,21 @@ class DepthwiseConv(torch.nn.Conv1d):
         ).squeeze(2)
 
 
+class PointwiseConv(torch.nn.Conv1d):
+    """A convolution of width 1, of (B, T, D) instead of (B, D, T)."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.linear(input, self.weight.squeeze(-1), self.bias)
+
+
 class Convolution(ConvolutionModule):
     """The convolution module of a Conformer (Gulati et al. 2020) with a `FrameNorm`, frames outermost throughout."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, T, D) → (B, T, D)."""
-        hidden = torch.nn.functional.glu(_pointwise(self.pointwise_conv1, x), dim=-1)
+        hidden = torch.nn.functional.glu(self.pointwise_conv1(x), dim=-1)
         hidden = self.depthwise_conv(hidden.transpose(1, 2)).transpose(1, 2)
-        return _pointwise(self.pointwise_conv2, self.activation(self.norm(hidden)))
-
-
-def _pointwise(convolution: torch.nn.Conv1d, hidden: torch.Tensor) -> torch.Tensor:
-    """A convolution of width 1 of (B, T, D)."""
-    return torch.nn.functional.linear(hidden, convolution.weight.squeeze(-1), convolution.bias)
+        return self.pointwise_conv2(self.activation(self.norm(hidden)))
 
 
 def use_fast_parts(encoder: ConformerEncoder, dim: int) -> None:
@@ -99,6 +101,7 @@ def use_fast_parts(encoder: ConformerEncoder, dim: int) -> None:
         layer.self_attn.__class__ = RelativeAttention
         layer.conv_module.__class__ = Convolution
         layer.conv_module.depthwise_conv.__class__ = DepthwiseConv
+        layer.conv_module.pointwise_conv1.__class__ = layer.conv_module.pointwise_conv2.__class__ = PointwiseConv
         layer.conv_module.norm = FrameNorm(dim)
         for module in (layer.feed_forward_macaron, layer.feed_forward, layer.conv_module):
             module.activation = torch.nn.SiLU()  # ESPnet's takes two passes

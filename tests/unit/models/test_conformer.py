@@ -8,7 +8,7 @@ from espnet.nets.pytorch_backend.transformer.attention import RelPositionMultiHe
 from tiny import CTC, NO_INNER_LOSS, TOKENS, with_encoder
 
 from secateur.models import build_model
-from secateur.models.conformer import Convolution, DepthwiseConv, RelativeAttention
+from secateur.models.conformer import Convolution, DepthwiseConv, PointwiseConv, RelativeAttention
 
 CONFORMER = with_encoder(CTC, type="conformer", dropout=0.0)
 LENGTHS = torch.tensor([7, 4, 1])
@@ -82,4 +82,6 @@ def test_a_conformer_has_the_fast_parts_and_espnets_names():
     assert {"self_attn.linear_pos.weight", "self_attn.pos_bias_u", "conv_module.depthwise_conv.weight"} <= names
     for layer in model.encoder.encoders:
         assert type(layer.self_attn) is RelativeAttention
-        assert type(layer.conv_module) is Convolution and type(layer.conv_module.depthwise_conv) is DepthwiseConv
+        convolution = layer.conv_module
+        assert type(convolution) is Convolution and type(convolution.depthwise_conv) is DepthwiseConv
+        assert type(convolution.pointwise_conv1) is type(convolution.pointwise_conv2) is PointwiseConv
