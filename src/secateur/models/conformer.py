@@ -31,12 +31,10 @@ class RelativeAttention(RelPositionMultiHeadedAttention):
         Args: positions (1, 2T − 1, D), from the furthest ahead to the furthest behind; mask (B, 1, T), True in speech.
         """
         queries, keys, values = self.forward_qkv(query, key, value)
-        queries = queries.transpose(1, 2) / math.sqrt(self.d_k)
+        queries, scale = queries.transpose(1, 2), 1 / math.sqrt(self.d_k)
         positions = self.linear_pos(pos_emb).view(-1, self.h, self.d_k).permute(1, 2, 0)
-        by_content = torch.matmul(
-            (queries + self.pos_bias_u / math.sqrt(self.d_k)).transpose(1, 2), keys.transpose(-2, -1)
-        )
-        by_position = torch.matmul((queries + self.pos_bias_v / math.sqrt(self.d_k)).transpose(1, 2), positions)
+        by_content = torch.matmul(((queries + self.pos_bias_u) * scale).transpose(1, 2), keys.transpose(-2, -1))
+        by_position = torch.matmul(((queries + self.pos_bias_v) * scale).transpose(1, 2), positions)
         scores = by_content + self.rel_shift(by_position)
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None], torch.finfo(scores.dtype).min)

@@ -22,6 +22,8 @@ LIMITS = """\
 - One seed. The intervals are over the utterances of a test set and say nothing about another seed.
 - It is a real, trained, small model to begin pruning with, and no product."""
 
+SHARING = "Give the credits above wherever you pass the weights on, and pass them on under the licences of the data."
+
 
 def card(
     name: str,
@@ -55,9 +57,6 @@ def card(
     return "\n\n".join(text) + "\n"
 
 
-SHARING = "Give the credits above wherever you pass the weights on, and pass them on under the licences of the data."
-
-
 def _error_rates(folder: Path, export: Mapping[str, Any]) -> list[str]:
     """A table of every search that the model was decoded with, and what half precision changes."""
     rows, found = [], {}
@@ -87,10 +86,8 @@ def _percent(interval: Interval) -> str:
 
 
 def _training(folder: Path, trained: Mapping[str, Any]) -> list[str]:
-    arguments, best = (
-        trained["arguments"],
-        min(read_tsv(folder / "history.tsv"), key=lambda row: float(row["dev_loss"])),
-    )
+    arguments = trained["arguments"]
+    best = min(read_tsv(folder / "history.tsv"), key=lambda row: float(row["dev_loss"]))
     facts = [
         f"{trained['steps']:,} steps in {trained['seconds'] / 3600:.1f} hours, {trained['threads']} thread(s), "
         f"{trained['processor']}, {trained['precision']}; seed {trained['seed']}.",
@@ -112,17 +109,12 @@ def _data(sources: Mapping[str, Path]) -> list[str]:
         rows.append(
             (language, source["name"], source["description"], counts, source["licence"], source["credits"], versions)
         )
-    return [
-        _table(
-            ("Language", "Corpus", "What", "Utterances (train / dev / test)", "Licence", "Credits", "Versions"), rows
-        )
-    ]
+    head = ("Language", "Corpus", "What", "Utterances (train / dev / test)", "Licence", "Credits", "Versions")
+    return [_table(head, rows)]
 
 
 def _made_by(folder: Path, trained: Mapping[str, Any]) -> list[str]:
-    study = next(
-        (part for parent, part in zip(folder.parts, folder.parts[1:], strict=False) if parent == "results"), ""
-    )
+    study = folder.parts[folder.parts.index("results") + 1]
     versions = ", ".join(f"{package} {version}" for package, version in trained["versions"].items())
     return [
         f"`make results STUDY={study}` at revision {trained['git']}, then\n"

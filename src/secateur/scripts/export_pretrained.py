@@ -14,7 +14,6 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json, write_text
-from secateur.core.jobs import json_argument
 from secateur.decoding.perplexity import perplexity
 from secateur.decoding.recognize import Recognizer, decode, read_features
 from secateur.decoding.scoring import score
@@ -32,17 +31,20 @@ TOLERANCE = 0.1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model in the results of its study")
-    parser.add_argument("--search", type=json_argument, help="JSON: the search to compare by (greedy)")
     parser.add_argument("--whole", action="store_true", help="keep float32")
     parser.add_argument("--output", type=Path, required=True, help="folder to write, e.g. pretrained/NAME")
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    if "results" not in arguments.model.parts:
+        raise SecateurError(
+            f"--model: {arguments.model}; expected a folder below results/STUDY, whose command it names"
+        )
     loaded, trained = load_model(arguments.model), read_json(arguments.model / "run.json")
     tensors = loaded.model.state_dict()
     if not arguments.whole:
         tensors = zoo.halved(tensors)
-        record["half_precision"] = compare(loaded, tensors, trained["arguments"], arguments.search)
+        record["half_precision"] = compare(loaded, tensors, trained["arguments"])
     data, languages = material(trained["arguments"])
     zoo.write(arguments.output, loaded, tensors)
     write_json(arguments.output / "run.json", trained | {"export": record | {"model": str(arguments.model)}})
@@ -60,9 +62,7 @@ def material(trained: dict[str, Any]) -> tuple[Path, list[str]]:
     return texts[0].parents[2], [text.parents[1].name for text in texts]
 
 
-def compare(
-    loaded: Loaded, tensors: dict[str, torch.Tensor], trained: dict[str, Any], search: dict[str, Any] | None
-) -> dict[str, float]:
+def compare(loaded: Loaded, tensors: dict[str, torch.Tensor], trained: dict[str, Any]) -> dict[str, Any]:
     """What is measured of the model as it is (`before`), and with `tensors` in place of its own (`after`).
 
     Raises SecateurError if they differ by more than `TOLERANCE`.
@@ -75,7 +75,7 @@ def compare(
         before, after = (perplexity(model, tokenizer, sentences)["perplexity"] for model in (loaded.model, rounded))
         measure, moved = "perplexity of the dev text", 100 * abs(after / before - 1)
     else:
-        search = search or (TRANSDUCER if loaded.config["type"] == "rnnt" else GREEDY)
+        search = TRANSDUCER if loaded.config["type"] == "rnnt" else GREEDY
         recognizer = Recognizer(loaded.model, Tokenizer.load(Path(trained["tokens"])))
         before, after = (
             word_errors(replace(recognizer, model=model), trained, search) for model in (loaded.model, rounded)

@@ -101,7 +101,7 @@ def test_an_exported_model_comes_with_its_record_and_card(corpus, tmp_path, conf
 
 def test_a_language_model_is_compared_by_perplexity(corpus, tmp_path):
     dev = [str(corpus / "data" / language / "dev" / "text") for language in TEXTS]
-    folder = made(corpus, tmp_path / "lm", LM, dev=dev)
+    folder = made(corpus, tmp_path / "results" / "zoo" / "lm", LM, dev=dev)
     run_script("export_pretrained", "--model", folder, "--output", tmp_path / "out")
     half = read_json(tmp_path / "out" / "run.json")["export"]["half_precision"]
     assert half["measure"] == "perplexity of the dev text" and abs(half["after"] / half["before"] - 1) < 1e-3
@@ -110,7 +110,7 @@ def test_a_language_model_is_compared_by_perplexity(corpus, tmp_path):
 
 
 def test_half_precision_that_moves_the_error_rate_is_refused_unless_whole(corpus, tmp_path, monkeypatch):
-    folder = acoustic(corpus, tmp_path / "model", CTC)
+    folder = acoustic(corpus, tmp_path / "results" / "zoo" / "model", CTC)
     zeroed = {name: torch.zeros_like(value) for name, value in load_model(folder).model.state_dict().items()}
     monkeypatch.setattr(zoo, "halved", lambda tensors: zeroed)
     with pytest.raises(SecateurError, match=r"half precision moves the word error rate .* from [\d.]+ to [\d.]+, by"):
@@ -119,3 +119,8 @@ def test_half_precision_that_moves_the_error_rate_is_refused_unless_whole(corpus
     run_script("export_pretrained", "--model", folder, "--output", tmp_path / "out", "--whole")
     assert set(read_json(tmp_path / "out" / "run.json")["export"]) == {"model"}
     assert load_model(tmp_path / "out").model.state_dict().keys() == zeroed.keys()
+
+
+def test_a_model_of_no_study_is_refused(tmp_path):
+    with pytest.raises(SecateurError, match="expected a folder below results/STUDY"):
+        run_script("export_pretrained", "--model", tmp_path, "--output", tmp_path / "out")
