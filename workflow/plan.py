@@ -216,7 +216,8 @@ def training_jobs(config: Mapping[str, Any]) -> list[Job]:
     jobs = []
     for run in runs.values():
         entry, parents = config["models"][run.model], study.parents(config, run)
-        kind, masks, after = run.kind, 0, []
+        start = study.start(config, run)
+        kind, masks, after = run.kind, 0, [start.folder] if start else []
         if parents:
             kind = methods.parse(run.method).name if parents.masks else kind
             masks = len(parents.masks) or int(study.leaves_masks(run))

@@ -698,6 +698,7 @@ CONFIGURATIONS = {
     "levels that fall": ("pruning: {progressive: {levels: [0.7, 0.5]}}", r"levels: \[0.7, 0.5\] does not rise"),
     "masks that never adapt": ("pruning: {progressive: {adapt_every: 8}}", r"adapt_every: 8; allowed: less than the s"),
     "the mean of masked models": ("training: {retrain: {average_best: 2}}", r"average_best: 2; allowed: 0, because"),
+    "an average of masked models": ("training: {retrain: {ema: 0.9}}", r"retrain.ema: 0.9; allowed: 0, because"),
     "a corpus that is not there": ("dense: [{corpus: mine, model: ctc}]", r"dense\[0\].corpus: 'mine' is not in corp"),
     "a language that is not there": (
         "dense: [{corpus: espeak, model: ctc, scopes: [de]}]",

@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,41 @@ def test_ratios_by_hand(masking, capsys):
     assert rows["adaptive"][1:] == ["1.020", "2.020", "1.120", "≤", "1.05"]
     assert rows["pathways"][1:] == ["3.000", "3.000"]
     assert masking.report(times, every=50) == []
+
+
+@pytest.fixture
+def step(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return load("training")
+
+
+def test_the_products_of_a_step_by_hand(step):
+    """Two utterances of ten stacked frames, one layer of width 16 with two heads; positions are shared by both."""
+    model = step.build(MODEL, {"specaug": {"frequency_masks": 0, "time_masks": 0}})
+    batch = {"speech": torch.randn(2, 30, 8), "speech_lengths": torch.tensor([30, 21])}
+    batch |= {"text": torch.tensor([[3, 4], [5, 5]]), "text_lengths": torch.tensor([2, 2])}
+    counted = sum(math.prod(a) * b[-1] for a, b in step.products(model, batch))
+    linear = 24 * 16 + 4 * 16 * 32 + 4 * 16 * 16 + 16 * 32 + 16 * 16 + 16 * len(step.TOKENS)
+    assert counted == 20 * linear + 19 * 16 * 16 + 2 * 2 * (2 * 10 * 8 * 10 + 10 * 8 * 19)
+
+
+def test_the_comparison_is_with_espnets_own_classes_of_the_same_sizes(step):
+    options = TRAINING | {"specaug": {"frequency_masks": 0, "time_masks": 0}}
+    ours, theirs = step.build(MODEL, options), step.as_espnet(step.build(MODEL, options), MODEL)
+    names = {type(module).__name__ for module in theirs.encoder.modules()}
+    assert {"RelPositionMultiHeadedAttention", "ConvolutionModule", "BatchNorm1d", "Swish", "Dropout"} <= names
+    assert not [module for module in theirs.encoder.modules() if type(module).__module__.startswith("secateur")]
+    shapes = [{name: value.shape for name, value in model.named_parameters()} for model in (ours, theirs)]
+    assert shapes[0] == shapes[1]
+    audio, times = step.measure(MODEL, options, 4)
+    assert set(times) == {"ours", "espnet", "products"}
+    assert all(len(taken) == len(audio) == 4 - step.LEFT_OUT and min(taken) > 0 for taken in times.values())
+
+
+def test_the_speed_of_a_step_is_told_in_audio_and_ratios(step, capsys):
+    step.report([10.0, 30.0], {"ours": [0.5, 1.0], "espnet": [1.0, 1.5]})
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert rows == [["ours", "0.750", "25.0", "1.00"], ["espnet", "1.250", "15.0", "1.75"]]
 
 
 @pytest.mark.parametrize(("cpu", "memory", "missed"), [(9.0, 1.9, ""), (11.0, 1.0, "ours"), (1.0, 2.1, "ours")])

@@ -40,6 +40,7 @@ def at_depth(model: Mapping[str, Any], depth: int) -> dict[str, Any]:
     """An entry of `models` with `depth` encoder layers, and intermediate CTC at the same share of its depth."""
     model, layers = copy.deepcopy(dict(model)), model["encoder"]["layers"]
     model["encoder"]["layers"] = depth
+    model.pop("start", None)  # another encoder: from random weights
     intermediate = model.get("intermediate_ctc")
     if intermediate:
         places = {round(layer * depth / layers) for layer in intermediate["layers"]}

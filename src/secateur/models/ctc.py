@@ -22,6 +22,7 @@ from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from espnet2.asr.preencoder.abs_preencoder import AbsPreEncoder
 
 from secateur.core.errors import SecateurError
+from secateur.models.conformer import use_fast_parts
 
 
 class Float32CTC(CTC):
@@ -71,17 +72,6 @@ class Stack(AbsPreEncoder):
         missing = (self.factor - feats.shape[1] % self.factor) % self.factor
         feats = torch.nn.functional.pad(feats, (0, 0, 0, missing))
         return feats.reshape(feats.shape[0], -1, self.output_size()), (lengths + self.factor - 1) // self.factor
-
-
-class FrameNorm(torch.nn.LayerNorm):
-    """Layer normalisation of every frame of (B, D, T).
-
-    It stands in for the batch normalisation of ESPnet's Conformer, which makes an utterance depend on the others in its
-    batch and on their padding, and a step on how its batch is split.
-    """
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return super().forward(hidden.transpose(1, 2)).transpose(1, 2)
 
 
 class PaddingGuard:
@@ -162,8 +152,7 @@ def build_encoder(config: dict[str, Any], width: int) -> TransformerEncoder | Co
         encoder = ConformerEncoder(
             **common, macaron_style=True, rel_pos_type="latest", cnn_module_kernel=options["kernel"]
         )
-        for layer in encoder.encoders:
-            layer.conv_module.norm = FrameNorm(options["dim"])
+        use_fast_parts(encoder, options["dim"])
     else:
         encoder = TransformerEncoder(**common)
     for number, layer in enumerate(encoder.encoders, 1):

@@ -73,6 +73,11 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                 f"training.{schedule['training']}.average_best: {training['average_best']}; allowed: 0, because "
                 f"{where} uses it: the mean of checkpoints with different masks has no mask"
             )
+        if training["ema"]:
+            yield (
+                f"training.{schedule['training']}.ema: {training['ema']}; allowed: 0, because {where} uses it: the "
+                "average of weights under masks that change has no mask"
+            )
     models = [(entry["corpus"], entry["model"], entry["variant"]) for entry in config["prune"]]
     for index, entry in enumerate(config["prune"]):
         where = f"prune[{index}]"

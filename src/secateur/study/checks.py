@@ -35,6 +35,27 @@ def untrained(config: Mapping[str, Any], where: str, part: Mapping[str, Any]) ->
         yield unknown(f"{where}.training", part["training"], "training", config["training"])
 
 
+def unlike(config: Mapping[str, Any], where: str, model: Mapping[str, Any]) -> Iterator[str]:
+    """A model to start from, under the key `start`, that is not there or has another encoder."""
+    models, name = config["models"], model.get("start")
+    if name is None:
+        return
+    others = [key for key, other in models.items() if "start" in other and not other["start"]]
+    if name not in others:
+        yield unknown(f"{where}.start", name, "the models of type ctc or hybrid that start from random weights", others)
+        return
+    ours = _shape(model)
+    for key, value in _shape(models[name]).items():
+        if ours[key] != value:
+            yield f"{where}.{key}: {ours[key]!r}; allowed with start: {name}: {value!r}, as that has"
+
+
+def _shape(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides which weights the encoder of a model of type ctc or hybrid has."""
+    encoder = {f"encoder.{key}": value for key, value in model["encoder"].items() if not key.endswith("dropout")}
+    return {"input": model["input"], "stack": model["stack"]} | encoder
+
+
 def known_models(config: Mapping[str, Any], section: str, *keys: str) -> None:
     """Raise SecateurError if one of these keys of an entry of a section names no model."""
     models = config["models"]

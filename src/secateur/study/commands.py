@@ -108,13 +108,19 @@ def training_options(paths: Paths, at: Any) -> dict[str, Any]:
 def train(paths: Paths, at: Any) -> Command:
     """A dense acoustic model."""
     config, entry = paths.config, paths.config["models"][at.model]
-    model = {key: value for key, value in entry.items() if key != "training"}
+    run = runs.ModelRun(at.corpus, at.model, at.scope, int(at.seed))
+    start = runs.start(config, run)
+    model = {key: value for key, value in entry.items() if key not in ("training", "start")}
     options = {
         "model": model | {"features": config["features"]["mel_bins"]},
         "training": config["training"][entry["training"]],
         **training_options(paths, at),
     }
-    return Command("train", options, paths.training(at.corpus, at.scope), (model_module(paths, at.model),))
+    files = paths.training(at.corpus, at.scope)
+    if start:
+        options |= {"start": paths.folder(start), "before": runs.steps_before(config, run)}
+        files += paths.model(start.folder)
+    return Command("train", options, files, (model_module(paths, at.model),))
 
 
 def train_lm(paths: Paths, at: Any) -> Command:

@@ -21,7 +21,7 @@ from secateur.pruning import checks as prune
 from secateur.speech import corpora
 from secateur.ssl import checks as ssl
 from secateur.study import folders, written
-from secateur.study.checks import hint, unfit, unknown, untrained
+from secateur.study.checks import hint, unfit, unknown, unlike, untrained
 
 SECTIONS = (folders, prune, layers, heads, ssl)
 DECODED = ("dense", "prune", "layers", "regularise", "heads")
@@ -78,6 +78,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     for name, model in config["models"].items():
         where, encoder = f"models.{name}", model["encoder"]
         yield from untrained(config, where, model)
+        yield from unlike(config, where, model)
         for part in ("encoder", "decoder") if model["type"] == "hybrid" else ("encoder",):
             heads = model[part]["heads"]
             if encoder["dim"] % heads:

@@ -174,6 +174,12 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents | None:
     return kind_of(run.method).parents(config, run)
 
 
+def start(config: Mapping[str, Any], run: ModelRun) -> ModelRun | None:
+    """The dense model whose trained weights a dense model starts from, as far as both have the same parts."""
+    name = config["models"][run.model].get("start") if run.method == "dense" else None
+    return ModelRun(run.corpus, name, run.scope, run.seed) if name else None
+
+
 def recipe(config: Mapping[str, Any], run: ModelRun) -> str:
     """The entry of `training` by which a model is trained; if it goes through levels, by which each of them is."""
     return kind_of(run.method).recipe(config, run)
@@ -188,19 +194,17 @@ def steps(config: Mapping[str, Any], run: ModelRun) -> int:
 def steps_before(config: Mapping[str, Any], run: ModelRun) -> int:
     """Optimiser steps that lead to what a model is made from, along one chain from random weights on."""
     made_from = parents(config, run)
-    if made_from is None:
-        return 0
-    return steps_before(config, made_from.before) + steps(config, made_from.before)
+    before = made_from.before if made_from else start(config, run)
+    return steps_before(config, before) + steps(config, before) if before else 0
 
 
 def ancestors(config: Mapping[str, Any], run: ModelRun) -> dict[str, ModelRun]:
     """A model and all that it is made from, by folder."""
     found = {run.folder: run}
     made_from = parents(config, run)
-    if made_from:
-        for parent in (made_from.start, made_from.ranked, *made_from.masks.values()):
-            if parent is not None:
-                found |= ancestors(config, parent)
+    parts = (made_from.start, made_from.ranked, *made_from.masks.values()) if made_from else (start(config, run),)
+    for parent in filter(None, parts):
+        found |= ancestors(config, parent)
     return found
 
 

@@ -32,6 +32,7 @@ from secateur.core.files import check_space, write_tsv
 from secateur.core.jobs import LEFT_OVER
 from secateur.models import load_tensors, read_tensors, save_model, save_tensors
 from secateur.speech.data import Batch
+from secateur.training.moving_average import MovingAverage
 
 REMEDY = "look at these, or lower learning_rate, lengthen warmup, or set precision: float32"
 STATE = "resume"
@@ -81,8 +82,9 @@ def learning_rate(options: Mapping[str, Any], step: int) -> float:
     """The learning rate of step `step` (from 0). `learning_rate` is the peak, reached after `warmup` steps.
 
     `noam` (Vaswani et al. 2017): inverse square root of the step; ESPnet1's `transformer-lr` r at width d with warm-up
-    w peaks at r·d^-0.5·w^-0.5. `linear` and `cosine` end at zero after `steps`. `constant` stays at the peak. With
-    `cycles` k > 1 the schedule is that of steps / k steps, and begins anew k times.
+    w peaks at r·d^-0.5·w^-0.5. `linear` and `cosine` end at zero after `steps`. `constant` stays at the peak, `wsd`
+    (warm-up, stable, decay: Hu et al. 2024) until the last `decay` share of the steps, in which it goes down to zero in
+    a line. With `cycles` k > 1 the schedule is that of steps / k steps, and begins anew k times.
     """
     steps = options["steps"] // options.get("cycles", 1)
     peak, warmup, done = options["learning_rate"], options["warmup"], step % steps + 1
@@ -98,7 +100,9 @@ def learning_rate(options: Mapping[str, Any], step: int) -> float:
             return peak * 0.5 * (1 + math.cos(math.pi * share))
         case "constant":
             return peak
-    raise SecateurError(f"training.schedule: {options['schedule']!r}; allowed: noam, linear, cosine, constant")
+        case "wsd":
+            return peak * min(1.0, (steps - done) / (options["decay"] * steps))
+    raise SecateurError(f"training.schedule: {options['schedule']!r}; allowed: noam, linear, cosine, constant, wsd")
 
 
 def make_optimizer(model: torch.nn.Module, options: Mapping[str, Any]) -> torch.optim.Optimizer:
@@ -144,7 +148,8 @@ def train(
         before: steps that earlier trainings of the same model took, whose batches and random choices are not repeated.
 
     With `average_best` k > 0 the model ends as the mean of its k best evaluated checkpoints by dev loss, else as its
-    last step left it. Raises SecateurError when a loss or gradient is not finite, naming the utterances.
+    last step left it. With `ema` > 0 what is evaluated, and kept, is a moving average of the weights of all steps.
+    Raises SecateurError when a loss or gradient is not finite, naming the utterances.
     Of several processes (`secateur.core.distributed`) only the first one returns; the others end.
     """
     group = distributed.join(device)
@@ -152,10 +157,12 @@ def train(
     optimizer = make_optimizer(model, options)
     dtype = autocast_dtype(device, options["precision"])
     run = _State(state, f"{identity} {device.type} {dtype}", writes=group.rank == 0)
+    average = MovingAverage(model, options.get("ema", 0.0))
     # The state before, the state being written, the best checkpoints and one more, and the model in the end.
     weights = sum(value.numel() * value.element_size() for value in model.state_dict().values())
-    check_space(state, weights * (2 * STATE_SIZE + options["average_best"] + 2), "training")
-    run.restore(model, optimizer, methods)
+    size = STATE_SIZE + bool(average.decay)
+    check_space(state, weights * (2 * size + options["average_best"] + 2), "training")
+    run.restore(model, optimizer, average, methods)
     group.check_equal("the step that training goes on from", run.step)
     for method in methods:
         method.start(model, optimizer)
@@ -210,6 +217,7 @@ def train(
             optimizer.step()
             for method in methods:
                 method.after_update(step, batches[-1])
+            average.update()
             count += int(seen)
             run.step = step + 1
             bar.update()
@@ -217,7 +225,9 @@ def train(
             if run.step % options["evaluate_every"] == 0 or run.step == steps:
                 if group.size > 1:
                     group.check_equal("the model", _fingerprint(model))
-                dev_loss = evaluate(model, *dev, device, computing, methods, group)
+                with average.applied():
+                    dev_loss = evaluate(model, *dev, device, computing, methods, group)
+                    run.keep_best(model, dev_loss, options["average_best"])
                 rows.append(
                     {
                         "step": run.step,
@@ -232,14 +242,14 @@ def train(
                 losses, count = 0.0, 0
                 logging.info("step %d: train %.3f dev %.3f", run.step, rows[-1]["train_loss"], dev_loss)
                 bar.set_postfix(train=f"{rows[-1]['train_loss']:.2f}", dev=f"{dev_loss:.2f}")
-                run.keep_best(model, dev_loss, options["average_best"])
             if time.monotonic() - saved >= options["checkpoint_seconds"] or run.step == steps:
                 run.losses, run.count = losses, count
                 now = time.monotonic()
-                run.save(model, optimizer, methods, now - started)
+                run.save(model, optimizer, average, methods, now - started)
                 saved = now
     bar.close()
     group.leave()
+    average.finish()
     run.average_best(model, options["average_best"])
     model.eval()
     return rows
@@ -333,13 +343,14 @@ class _State:
     def file(self) -> Path:
         return self.folder / "state.safetensors"
 
-    def save(self, model, optimizer, methods: Sequence[Method], seconds: float) -> None:
+    def save(self, model, optimizer, average: MovingAverage, methods: Sequence[Method], seconds: float) -> None:
         if not self.writes:
             return
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         for name, parameter in model.named_parameters():
             for key, value in optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer.{key}.{name}"] = value
+        tensors |= {f"average.{name}": value for name, value in average.tensors().items()}
         for index, method in enumerate(methods):
             tensors |= {f"method.{index}.{name}": value for name, value in method.tensors().items()}
         header = {
@@ -354,7 +365,7 @@ class _State:
         save_tensors(self.file, tensors, {"state": json.dumps(header)})
         self._forget(step for _, step in self.best)
 
-    def restore(self, model, optimizer, methods: Sequence[Method]) -> None:
+    def restore(self, model, optimizer, average: MovingAverage, methods: Sequence[Method]) -> None:
         if not self.file.exists():
             return
         try:
@@ -373,7 +384,7 @@ class _State:
         self.step, self.seconds = header["step"], header["seconds"]
         self.losses, self.count = header["losses"], header["count"]
         self.history, self.best = header["history"], [(loss, step) for loss, step in header["best"]]
-        groups: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}, "method": {}}
+        groups: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}, "average": {}, "method": {}}
         for name, value in tensors.items():
             kind, _, rest = name.partition(".")
             groups[kind][rest] = value
@@ -384,6 +395,7 @@ class _State:
             place = parameters[parameter]
             # AdamW's step counter lives on the CPU unless the fused GPU kernel wants it beside the weights.
             optimizer.state[place][key] = value.to(place.device)
+        average.restore(groups["average"])
         for index, method in enumerate(methods):
             prefix = f"{index}."
             method.restore(

@@ -50,6 +50,18 @@ def test_a_training_reads_the_data_of_its_languages(paths):
     assert command.modules == ("secateur.models.ctc",)
 
 
+def test_a_training_reads_the_model_that_it_starts_from(paths):
+    models = paths.config["models"]
+    started = Paths(paths.config | {"models": models | {"ctc-small": models["ctc-small"] | {"start": "ctc"}}})
+    command = commands.train(started, at(scope="fr", model="ctc-small"))
+    folder = "results/default/models/asterisk/ctc/fr/dense/s000/seed1"
+    assert {f"{folder}/model.safetensors", f"{folder}/model.json"} <= set(command.inputs)
+    assert option(command, "start") == folder
+    assert option(command, "before") == str(paths.config["training"]["acoustic"]["steps"])
+    assert "start" not in json.loads(option(command, "model"))
+    assert "--start" not in commands.train(paths, at(scope="fr", model="ctc-small")).arguments
+
+
 def test_a_search_brings_its_language_model_or_its_words(paths):
     where = {"split": "test", "language": "fr"}
     with_lm = commands.decode(paths, at(search="beam-lm", **where))

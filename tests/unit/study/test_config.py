@@ -133,6 +133,19 @@ MISTAKES = {
         {"models": {"r": RNNT | {"encoder": RNNT["encoder"] | {"kernel": 15}}}},
         "models.r.encoder.kernel: unknown key",
     ),
+    "no model to start from": (
+        {"models": {"ctc": {"start": "hybrit"}}},
+        "models.ctc.start: 'hybrit' is not in the models of type ctc or hybrid that start from random weights (did you",
+    ),
+    "a start of another size": (
+        {"models": {"hybrid": {"start": "ctc", "encoder": {"dim": 112, "layers": 6}}}},
+        "models.hybrid.encoder.ffn: 384; allowed with start: ctc: 448, as that has",
+    ),
+    "a start with other frames": (
+        {"models": {"hybrid": {"start": "ctc-small", "stack": 4}}},
+        "models.hybrid.stack: 4; allowed with start: ctc-small: 3, as that has",
+    ),
+    "no decay": ({"training": {"acoustic": {"decay": 0}}}, "training.acoustic.decay: 0; allowed: > 0"),
     "speeds without 1": ({"features": {"speeds": [0.9]}}, "features.speeds: [0.9]"),
     "missing": ({"models": {"new": {"type": "ctc", "training": "acoustic"}}}, "models.new.encoder: missing"),
 }

@@ -8,6 +8,7 @@ from secateur.study.runs import (
     model_runs,
     parents,
     shape,
+    start,
     steps_before,
     steps_to_come,
 )
@@ -56,6 +57,7 @@ def test_the_shape_of_a_study_decides_its_models():
 
 
 PRUNED = CONFIG | {
+    "models": {"big": {}},
     "seeds": [1],
     "pruning": {"p": {"levels": [0.2, 0.5, 0.7]}},
     "prune": [
@@ -189,3 +191,18 @@ def test_every_pruned_run_is_enumerated_once_and_decoded_in_its_languages():
     assert {run.scope for run in runs if run.method == "pathways-imp-s700"} == {"all"}
     pruned = [decoding for decoding in decodings(PRUNED) if decoding.run.method == "dynamic-lth-s500"]
     assert [(decoding.language, decoding.search) for decoding in pruned] == [("fr", "greedy"), ("nl", "greedy")]
+
+
+def test_a_model_that_starts_from_another_has_its_steps_behind_it():
+    models = {"a": {"training": "long"}, "b": {"training": "short", "start": "a"}}
+    config = CONFIG | {
+        "models": models,
+        "training": {"long": {"steps": 100}, "short": {"steps": 10}},
+        "dense": [{"corpus": "c", "model": "b", "scopes": ["all"], "searches": None}],
+    }
+    run = ModelRun("c", "b", "all", 2)
+    assert start(config, run) == ModelRun("c", "a", "all", 2)
+    assert start(config, ModelRun("c", "a", "all", 2)) is None
+    assert steps_before(config, run) == 100
+    assert set(ancestors(config, run)) == {run.folder, ModelRun("c", "a", "all", 2).folder}
+    assert max(steps_to_come(config).values()) == 110

@@ -1,4 +1,5 @@
 import math
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,10 @@ def test_learning_rates_by_hand():
     assert rates["linear"] == pytest.approx([0.25, 1.0, 0.5, 0.0])
     assert rates["cosine"] == pytest.approx([0.25, 1.0, 0.5, 0.0])
     assert rates["constant"] == pytest.approx([0.25, 1.0, 1.0, 1.0])
+    options |= {"schedule": "wsd", "decay": 0.5}
+    assert [learning_rate(options, step) for step in (0, 3, 5, 6, 8, 11)] == pytest.approx(
+        [0.25, 1.0, 1.0, 5 / 6, 3 / 6, 0.0]
+    )
 
 
 def test_a_schedule_of_several_cycles_begins_anew():
@@ -152,14 +157,14 @@ class Counter(Method):
 
 
 @pytest.mark.parametrize("kill", [0, 3, 6, 10])
-@pytest.mark.parametrize("average", [0, 2])
-def test_killed_and_resumed_ends_with_the_same_bytes(tmp_path, kill, average):
+@pytest.mark.parametrize(("average", "ema"), [(0, 0.0), (2, 0.0), (0, 0.9), (2, 0.9)])
+def test_killed_and_resumed_ends_with_the_same_bytes(tmp_path, kill, average, ema):
     counter = Counter()
-    whole, history = run(tmp_path / "whole", [counter], average_best=average)
+    whole, history = run(tmp_path / "whole", [counter], average_best=average, ema=ema)
     with pytest.raises(Killed):
-        run(tmp_path / "cut", [Counter(), KillAt(kill)], average_best=average)
+        run(tmp_path / "cut", [Counter(), KillAt(kill)], average_best=average, ema=ema)
     second, steps = Counter(), Steps()
-    resumed, resumed_history = run(tmp_path / "cut", [second, steps], average_best=average)
+    resumed, resumed_history = run(tmp_path / "cut", [second, steps], average_best=average, ema=ema)
     assert steps.seen == list(range(kill, 12)), "it goes on from the last saved step"
     assert weights(resumed) == weights(whole)
     assert second.total == counter.total == sum(range(12))
@@ -258,6 +263,41 @@ def test_the_model_is_the_mean_of_the_best_checkpoints(tmp_path):
     for name, value in model.state_dict().items():
         mean = (kept[best[0]["step"]][name] + kept[best[1]["step"]][name]) / 2
         torch.testing.assert_close(value, mean)
+
+
+class Weights(Method):
+    """Notes the weights that every step leaves, and those that are evaluated."""
+
+    def __init__(self):
+        self.trained, self.evaluated = {}, []
+
+    def start(self, model, optimizer):
+        self.model = model
+        self.first = model.linear.weight.detach().clone()
+
+    def after_update(self, step, batch):
+        self.trained[step + 1] = self.model.linear.weight.detach().clone()
+
+    @contextmanager
+    def evaluating(self, batch):
+        self.evaluated.append(self.model.linear.weight.detach().clone())
+        yield
+
+
+@pytest.mark.parametrize("best", [0, 1])
+def test_the_moving_average_by_hand_is_evaluated_and_kept_and_not_trained(tmp_path, best):
+    plain, averaged = Weights(), Weights()
+    run(tmp_path / "plain", [plain])
+    model, history = run(tmp_path / "averaged", [averaged], ema=0.5, average_best=best)
+    assert all(torch.equal(plain.trained[step], averaged.trained[step]) for step in range(1, 13))
+    mean, means = averaged.first, {}
+    for step in range(1, 13):
+        decay = min(0.5, step / (step + 9))
+        mean = means[step] = decay * mean + (1 - decay) * averaged.trained[step]
+    for step, evaluated in zip((4, 4, 8, 8, 12, 12), averaged.evaluated, strict=True):  # two batches each
+        torch.testing.assert_close(evaluated, means[step])
+    step = min(history, key=lambda row: row["dev_loss"])["step"] if best else 12
+    torch.testing.assert_close(model.linear.weight.data, means[step])
 
 
 def test_a_loss_that_is_not_finite_names_the_utterances(tmp_path):

@@ -1,0 +1,127 @@
+"""The README of a model of the zoo: what a stranger would ask before using it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from secateur.core.files import read_json, read_tsv
+from secateur.decoding.scoring import Interval, average_error_rate, word_error_rate
+from secateur.models import Loaded
+
+KINDS = {
+    "ctc": "CTC model",
+    "hybrid": "hybrid CTC/attention model",
+    "rnnt": "RNN transducer",
+    "transformer_lm": "Transformer language model",
+}
+LIMITS = """\
+- Dev and test data come from the same recordings as the training data. Other voices, other rooms, noise and free speech
+  were not tried; expect far more errors there.
+- One seed. The intervals are over the utterances of a test set and say nothing about another seed.
+- It is a real, trained, small model to begin pruning with, and no product."""
+
+SHARING = "Give the credits above wherever you pass the weights on, and pass them on under the licences of the data."
+
+
+def card(
+    name: str,
+    loaded: Loaded,
+    folder: Path,
+    trained: Mapping[str, Any],
+    sources: Mapping[str, Path],
+    export: Mapping[str, Any],
+) -> str:
+    """The model card, in Markdown.
+
+    Args:
+        folder: of the trained model, with its decodings and `history.tsv`.
+        trained: the record of its training, `run.json`.
+        sources: by language, the folder of its data directories, with `source.json` and `run.json`.
+        export: what the command that calls this has measured.
+    """
+    config, languages = loaded.config, ", ".join(sources)
+    parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
+    sections = {
+        "Model": [f"```yaml\n{yaml.safe_dump(config, sort_keys=False)}```"],
+        "Error rates": _error_rates(folder, export),
+        "Training": _training(folder, trained),
+        "Data and licences": [*_data(sources), SHARING],
+        "Limits": [LIMITS],
+        "Made by": _made_by(folder, trained),
+    }
+    text = [f"# {name}", f"A {KINDS[config['type']]} of {parameters / 1e6:.2f} million parameters for {languages}."]
+    for title, paragraphs in sections.items():
+        text += [f"## {title}", *paragraphs]
+    return "\n\n".join(text) + "\n"
+
+
+def _error_rates(folder: Path, export: Mapping[str, Any]) -> list[str]:
+    """A table of every search that the model was decoded with, and what half precision changes."""
+    rows, found = [], {}
+    for file in sorted(folder.glob("decode/*/*/*/utterances.tsv")):
+        split, language, search = file.parts[-4:-1]
+        utterances = read_tsv(file)
+        counts = [[int(row[column]) for row in utterances] for column in ("errors", "words")]
+        found.setdefault((split, search), {})[language] = counts
+    for (split, search), languages in found.items():
+        for language, counts in languages.items():
+            rows.append((split, search, language, _percent(word_error_rate(*counts))))
+        if len(languages) > 1:
+            rows.append((split, search, "average", _percent(average_error_rate(languages))))
+    text = [_table(("Split", "Search", "Language", "WER (%), 95 % interval"), rows)] if rows else []
+    if not rows:
+        text.append("It was not decoded by itself.")
+    if half := export.get("half_precision"):
+        text.append(
+            f"Weights are stored in half precision. {half['measure'].capitalize()}: {half['before']:.2f} in float32, "
+            f"{half['after']:.2f} after rounding."
+        )
+    return text
+
+
+def _percent(interval: Interval) -> str:
+    return f"{interval.value:.1f} ({interval.low:.1f}–{interval.high:.1f})"
+
+
+def _training(folder: Path, trained: Mapping[str, Any]) -> list[str]:
+    arguments = trained["arguments"]
+    best = min(read_tsv(folder / "history.tsv"), key=lambda row: float(row["dev_loss"]))
+    facts = [
+        f"{trained['steps']:,} steps in {trained['seconds'] / 3600:.1f} hours, {trained['threads']} thread(s), "
+        f"{trained['processor']}, {trained['precision']}; seed {trained['seed']}.",
+        f"Lowest dev loss: {float(best['dev_loss']):.2f}, at step {best['step']}.",
+    ]
+    if speeds := arguments.get("speeds"):
+        facts.append(f"Training speech at speeds {', '.join(f'{speed:g}' for speed in speeds)}.")
+    if start := arguments.get("start"):
+        facts.append(f"It started from the encoder and the CTC head of `{start}`.")
+    return ["\n".join(f"- {fact}" for fact in facts), f"```yaml\n{yaml.safe_dump(arguments['training'])}```"]
+
+
+def _data(sources: Mapping[str, Path]) -> list[str]:
+    rows = []
+    for language, folder in sources.items():
+        source, prepared = read_json(folder / "source.json"), read_json(folder / "run.json")
+        versions = ", ".join(f"{package} {version}" for package, version in source.get("versions", {}).items())
+        counts = " / ".join(str(prepared["utterances"].get(split, 0)) for split in ("train", "dev", "test"))
+        rows.append(
+            (language, source["name"], source["description"], counts, source["licence"], source["credits"], versions)
+        )
+    head = ("Language", "Corpus", "What", "Utterances (train / dev / test)", "Licence", "Credits", "Versions")
+    return [_table(head, rows)]
+
+
+def _made_by(folder: Path, trained: Mapping[str, Any]) -> list[str]:
+    study = folder.parts[folder.parts.index("results") + 1]
+    versions = ", ".join(f"{package} {version}" for package, version in trained["versions"].items())
+    return [
+        f"`make results STUDY={study}` at revision {trained['git']}, then\n"
+        f"`secateur export-pretrained --model {folder}`. {versions}. `run.json` has every argument."
+    ]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,75 @@
+"""The script that trains dense models, from the weights of another model.
+
+At a learning rate of 1e-30 no weight but zero changes: what it saves then is what it started from.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from tiny import CTC, TOKENS, hybrid, run_script, with_encoder, write_corpus
+
+from secateur.core.errors import SecateurError
+from secateur.models import build_model, load_model, save_model
+
+HYBRID = hybrid(CTC) | {"input": CTC["input"]}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder)
+    for language in tiny.TEXTS:
+        for split in ("train", "dev"):
+            statistics = {"count": 1, "sum": [0.5] * 20, "sum_square": [4.0] * 20}
+            (folder / "features" / language / split / "cmvn.json").write_text(json.dumps(statistics))
+    torch.manual_seed(5)
+    model = build_model(CTC, TOKENS)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    save_model(folder / "trained", model, CTC, TOKENS)
+    return folder
+
+
+def trained(corpus: Path, output: Path, model: dict, *arguments: object) -> dict[str, torch.Tensor]:
+    run_script(
+        "train", "--data", corpus / "data", "--features", corpus / "features", "--tokens", corpus / "tokens.txt",
+        "--training", json.dumps(tiny.TRAINING | {"learning_rate": 1e-30}), "--device", "cpu", "--output", output,
+        "--languages", "en", "fr", "--model", json.dumps(model), *arguments,
+    )  # fmt: skip
+    return load_model(output).model.state_dict()
+
+
+def test_a_hybrid_model_starts_from_the_encoder_and_head_of_a_ctc_model_and_its_own_decoder(corpus, tmp_path):
+    start, own = load_model(corpus / "trained").model.state_dict(), trained(corpus, tmp_path / "own", HYBRID)
+    found = trained(corpus, tmp_path / "found", HYBRID, "--start", corpus / "trained")
+    decoder = [name for name in found if name.startswith("decoder.")]
+    assert len(decoder) > 20 and set(found) == set(start) | set(decoder)
+    assert all(torch.equal(found[name], start[name]) for name in start)
+    torch.testing.assert_close([found[name] for name in decoder], [own[name] for name in decoder], rtol=0, atol=1e-20)
+    assert not torch.equal(own["ctc.ctc_lo.weight"], start["ctc.ctc_lo.weight"])
+    assert not torch.equal(own["frontend.mean"], start["frontend.mean"]), "the features are normalised as before"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layers": 4}, r"trained: encoder.encoders.3.\S+ is missing there and [\d ×]+ here; start from a model with"),
+        ({"layers": 2}, r"trained: encoder.encoders.2.\S+ is [\d ×]+ there and missing here"),
+        ({"ffn": 8}, r"feed_forward.w_1.bias is 32 there and 8 here"),
+    ],
+)
+def test_another_encoder_is_refused(corpus, tmp_path, changes, message):
+    model = with_encoder(CTC, **changes) | {"intermediate_ctc": tiny.NO_INNER_LOSS}
+    with pytest.raises(SecateurError, match=message):
+        trained(corpus, tmp_path / "model", model, "--start", corpus / "trained")
+
+
+def test_another_token_list_is_refused(corpus, tmp_path):
+    tokens = [*TOKENS[:-1], "d", "<sos/eos>"]
+    save_model(tmp_path / "other", build_model(CTC, tokens), CTC, tokens)
+    with pytest.raises(SecateurError, match="other: has another token list"):
+        trained(corpus, tmp_path / "model", CTC, "--start", tmp_path / "other")
