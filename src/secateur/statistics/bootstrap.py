@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -43,10 +44,11 @@ class Resampled:
         return self._ends[1]
 
     @property
-    def _ends(self) -> tuple[float, float]:
-        tail = float(self._raw((1 - CONFIDENCE) / 2))
-        low, high = np.nanpercentile(self.draws, [100 * tail, 100 * (1 - tail)])
-        return float(low), float(high)
+    def detectable(self) -> float:
+        """The smallest difference that data like these show with a probability of 80 % (see `Estimate.detectable`)."""
+        df, scale = self._spread
+        steps = t_quantile((1 + CONFIDENCE) / 2, df) + t_quantile(POWER, df)
+        return float(steps * scale * np.nanstd(self.draws))
 
     def p_below(self, bound: float) -> float:
         """p-value, one-sided, of the hypothesis that the number is at least `bound`: small if it is below.
@@ -59,35 +61,29 @@ class Resampled:
         """As `p_below`, of the hypothesis that the number is at most `bound`."""
         return self._p(np.count_nonzero(self.draws <= bound))
 
-    @property
-    def detectable(self) -> float:
-        """The smallest difference that data like these show with a probability of 80 % (see `Estimate.detectable`)."""
-        df = self._df
-        if df is None:
-            return float("inf")
-        return float((t_quantile((1 + CONFIDENCE) / 2, df) + t_quantile(POWER, df)) * np.nanstd(self.draws) * self._scale)
+    @cached_property
+    def _ends(self) -> tuple[float, float]:
+        tail = _percentile((1 - CONFIDENCE) / 2, *self._spread)
+        low, high = np.nanpercentile(self.draws, [100 * tail, 100 * (1 - tail)])
+        return float(low), float(high)
 
     def _p(self, against: int) -> float:
         share = (against + 1) / (np.count_nonzero(~np.isnan(self.draws)) + 1)
-        if self._df is None or share == 1:
-            return share
-        return float(t_cdf(normal_quantile(share) / self._scale, self._df))
-
-    def _raw(self, probability: float) -> float:
-        """The percentile of the draws that stands for that of the number."""
-        if self._df is None:
-            return probability
-        return normal_cdf(t_quantile(probability, self._df) * self._scale)
+        df, scale = self._spread
+        return float(t_cdf(normal_quantile(share) / scale, df)) if share < 1 else 1.0
 
     @property
-    def _df(self) -> float | None:
-        if self.sizes is None:
-            return None
-        return sum(self.sizes) - len(self.sizes) or None
+    def _spread(self) -> tuple[float, float]:
+        """Degrees of freedom, and by what the draws' deviations fall short."""
+        units = sum(self.sizes or ())
+        df = units - len(self.sizes or ())
+        return (df, (units / df) ** 0.5) if df else (np.inf, 1.0)
 
-    @property
-    def _scale(self) -> float:
-        return (sum(self.sizes) / self._df) ** 0.5
+
+@lru_cache
+def _percentile(probability: float, df: float, scale: float) -> float:
+    """The share of draws below what stands for the quantile of `probability`."""
+    return float(normal_cdf(t_quantile(probability, df) * scale))
 
 
 def resample(

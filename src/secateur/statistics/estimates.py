@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from secateur.errors import SecateurError
+from secateur.core.errors import SecateurError
 from secateur.statistics.bootstrap import CONFIDENCE, POWER
 from secateur.statistics.student import t_cdf, t_quantile
 
@@ -216,7 +216,8 @@ def _estimate(
         least = (scale * 100 / test.lengths[places].sum() / len(pulls)) ** 2
         variance = np.maximum(units / (units - 1) * np.square(mean).sum(axis=(-2, -1)), least)
         over_units += variance
-        squares += variance**2 / (units - 1)
+        fourth = (units / (units - 1)) ** 2 * (mean**4).sum(axis=(-2, -1)) - variance**2 / units
+        squares += np.maximum(variance**2 / (units - 1), fourth / 2)
         if seeds > 1:
             both += units / (units - 1) * np.square(pull - mean).sum(axis=(-2, -1)) / (seeds * (seeds - 1))
     if seeds == 1:
