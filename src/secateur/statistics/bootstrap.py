@@ -6,11 +6,9 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from secateur.statistics.student import normal_cdf, normal_quantile, t_cdf, t_quantile
+from secateur.statistics.student import CONFIDENCE, detectable, normal_cdf, normal_quantile, t_cdf, t_quantile
 
 DRAWS = 10_000
-CONFIDENCE = 0.95
-POWER = 0.8
 _CELLS_AT_ONCE = 100_000
 
 
@@ -45,10 +43,9 @@ class Resampled:
 
     @property
     def detectable(self) -> float:
-        """The smallest difference that data like these show with a probability of 80 % (see `Estimate.detectable`)."""
+        """The smallest true distance from any bound that is shown with a probability of 80 %."""
         df, scale = self._spread
-        steps = t_quantile((1 + CONFIDENCE) / 2, df) + t_quantile(POWER, df)
-        return float(steps * scale * np.nanstd(self.draws))
+        return float(detectable(scale * np.nanstd(self.draws), df))
 
     def p_below(self, bound: float) -> float:
         """p-value, one-sided, of the hypothesis that the number is at least `bound`: small if it is below.

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 
 from secateur.core.errors import SecateurError
-from secateur.statistics.bootstrap import CONFIDENCE, POWER
-from secateur.statistics.student import t_cdf, t_quantile
+from secateur.statistics.student import CONFIDENCE, detectable, t_cdf, t_quantile
 
 SPEAKERS = 10
 """From so many speakers of a language on, its speakers are what was sampled, and not only their utterances."""
@@ -57,11 +56,8 @@ class Estimate:
 
     @property
     def detectable(self) -> float:
-        """The smallest true distance from 0 that is told from 0, two-sided at 5 %, with a probability of 80 %.
-
-        (t_0.975 + t_0.8) standard errors (H. S. Bloom, "Minimum detectable effects", Evaluation Review 19, 1995).
-        """
-        return (t_quantile((1 + CONFIDENCE) / 2, self.df) + t_quantile(POWER, self.df)) * self.se
+        """The smallest true distance from 0, or any other bound, that is shown with a probability of 80 %."""
+        return detectable(self.se, self.df)
 
     def p_below(self, bound: float) -> float:
         """p-value, one-sided, of the hypothesis that the number is at least `bound`: small if it is below."""
@@ -216,6 +212,7 @@ def _estimate(
         least = (scale * 100 / test.lengths[places].sum() / len(pulls)) ** 2
         variance = np.maximum(units / (units - 1) * np.square(mean).sum(axis=(-2, -1)), least)
         over_units += variance
+        # Of skewed counts the variance is known less well than its n − 1 say: V² / f is half of the variance of V.
         fourth = (units / (units - 1)) ** 2 * (mean**4).sum(axis=(-2, -1)) - variance**2 / units
         squares += np.maximum(variance**2 / (units - 1), fourth / 2)
         if seeds > 1:

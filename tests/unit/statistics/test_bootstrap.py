@@ -46,10 +46,12 @@ def test_percentiles_are_widened_for_few_units():
     """Normal draws of unit variance stand for n units: the interval is t_(n−1) · √(n / (n − 1)) wide either way."""
     draws = np.random.default_rng(0).normal(size=400_000)
     for units, t in ((5, 2.776), (11, 2.228)):
-        found = Resampled(0.0, draws, [units])
+        found, wilson_hilferty = Resampled(0.0, draws, [units]), (1 - 2 / (9 * (units - 1))) ** 1.5
         assert found.high == pytest.approx(t * (units / (units - 1)) ** 0.5, abs=0.05)
         assert found.low == pytest.approx(-found.high, abs=0.05)
-        assert found.detectable == pytest.approx(found.high * (1 + {5: 0.941, 11: 0.879}[units] / t), rel=0.02)
+        assert found.detectable == pytest.approx(
+            found.high * (1 + {5: 0.941, 11: 0.879}[units] / t) / wilson_hilferty, rel=0.02
+        )
         # The interval ends where the p-value is 2.5 %.
         assert found.p_below(found.high) == pytest.approx(0.025, abs=1e-3)
         assert found.p_above(found.low) == pytest.approx(0.025, abs=1e-3)
