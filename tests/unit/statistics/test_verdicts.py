@@ -114,7 +114,7 @@ def test_claims_about_simulated_systems_get_the_right_verdicts():
 
 
 def test_a_study_has_a_false_verdict_in_at_most_5_percent():
-    """Claims at the edge of truth, where both verdicts are wrong: differences of exactly 0, or of exactly the margin."""
+    """Claims at the edge of truth, where both verdicts are wrong: differences of exactly 0, or exactly the margin."""
     generator, studies = np.random.default_rng(5), 1000
     (a, b, c, d), test = counts(generator, studies, 3, 100, (0.2, 0.2, 0.2, 0.22), 0.1)
     measured = [difference(b, a, test), difference(c, a, test), difference(d, a, test)]
