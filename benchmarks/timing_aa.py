@@ -41,9 +41,9 @@ CONFIG: dict[str, Any] = {
     "encoder": {
         "type": "transformer",
         "layers": LAYERS,
-        "dim": 128,
+        "dim": 64,
         "heads": 4,
-        "ffn": 512,
+        "ffn": 256,
         "dropout": 0.1,
         "attention_dropout": 0.0,
     },
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=12, help="at least 2 (default: %(default)s)")
     parser.add_argument("--copies", type=int, default=5, help="of the model (default: %(default)s)")
     parser.add_argument("--more", type=float, default=10, help="percent of work (default: %(default)s)")
-    parser.add_argument("--utterances", type=int, default=UTTERANCES, help="of 2 to 8 s (default: %(default)s)")
+    parser.add_argument("--utterances", type=int, default=UTTERANCES, help="of 1 to 4 s (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="(default: %(default)s)")
     arguments = parser.parse_args()
     if arguments.runs < 2 or arguments.copies < 2:
@@ -138,10 +138,10 @@ def model(layers: int) -> torch.nn.Module:
 
 
 def made_up(utterances: int, seed: int) -> dict[str, np.ndarray]:
-    """Random features (T, 80) of 2 to 8 seconds."""
+    """Random features (T, 80) of 1 to 4 seconds."""
     generator = np.random.default_rng(seed)
     return {
-        f"utterance{index:04d}": generator.standard_normal((int(generator.integers(200, 800)), 80), np.float32)
+        f"utterance{index:04d}": generator.standard_normal((int(generator.integers(100, 400)), 80), np.float32)
         for index in range(utterances)
     }
 

@@ -64,8 +64,7 @@ def cut(folder, **given):
 
 def test_depths_are_timed_in_rounds_and_the_whole_model_twice(folder):
     find(folder)
-    run(
-        "depth_rtf",
+    arguments = Namespace(
         model=folder / "model",
         data=[folder / "data" / language for language in TEXTS],
         features=[folder / "features" / language for language in TEXTS],
@@ -81,6 +80,7 @@ def test_depths_are_timed_in_rounds_and_the_whole_model_twice(folder):
         device="cpu",
         output=folder / "rtf.tsv",
     )
+    script("depth_rtf").run(arguments, {})
     rows = read_tsv(folder / "rtf.tsv")
     assert list(rows[0]) == list(COLUMNS)
     assert [(row["depth"], row["rounds"], row["utterances"]) for row in rows] == [
