@@ -15,12 +15,14 @@ with a batch. Only ratios mean anything on a shared machine.
 import argparse
 import logging
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
-from secateur.decoding.recognize import Features, Recognizer, decode_in_turns
+from secateur.decoding.recognize import Features, Recognizer, prepare
+from secateur.decoding.timing import PARTS, latency, measure
 from secateur.models import build_model
 from secateur.models.surgery.layers import keep_layers
 from secateur.speech.tokens import Tokenizer
@@ -61,29 +63,25 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
 
     print(f"{LAYERS} × {CONFIG['encoder']['dim']} Transformer CTC, random weights, made-up features, greedy")
-    measure(torch.device("cpu"), 1, arguments.utterances, arguments)
+    report(torch.device("cpu"), 1, arguments.utterances, arguments)
     if torch.cuda.is_available():
         for batch in (1, arguments.batch):
-            measure(torch.device("cuda"), batch, max(arguments.utterances, 4 * batch), arguments)
+            report(torch.device("cuda"), batch, max(arguments.utterances, 4 * batch), arguments)
     else:
         print("\nno GPU is visible: nothing to compare with the published figures, which are of a GPU")
     full, pruned = PUBLISHED
     print(f"\npublished, GPU: {full} → {pruned}, ratio {pruned / full:.2f}")
 
 
-def measure(device: torch.device, batch: int, utterances: int, arguments: argparse.Namespace) -> None:
+def report(device: torch.device, batch: int, utterances: int, arguments: argparse.Namespace) -> None:
     """Print the real-time factor of every depth on a device."""
     features = Features(made_up(utterances))
     audio = sum(features.lengths.values()) / 100
     search = {"type": "ctc_greedy", "batch": batch, "batch_frames": 10**9}
     recognizers = {depth: recognizer(depth, device) for depth in arguments.depths}
-    results = decode_in_turns(
-        {depth: (found, search) for depth, found in recognizers.items()}, features, arguments.repeats
-    )
-    factors = {
-        depth: sum(result.encoder_s + result.search_s for result in found.values()) / audio
-        for depth, found in results.items()
-    }
+    systems = {depth: timed(found, search, features) for depth, found in recognizers.items()}
+    found = measure(systems, arguments.depths[0], {"all": audio}, arguments.repeats)
+    factors = {depth: latency(found.rows[depth])["rtf"] for depth in arguments.depths}
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {arguments.threads} thread(s)"
     print(f"\n{name}, batch {batch}, {utterances} utterances, {audio:.0f} s of audio")
@@ -91,6 +89,22 @@ def measure(device: torch.device, batch: int, utterances: int, arguments: argpar
     for depth, factor in factors.items():
         parameters = sum(parameter.numel() for parameter in recognizers[depth].model.parameters())
         print(f"{depth:6}{factor:10.5f}{factor / factors[arguments.depths[0]]:14.3f}{parameters / 1e6:12.2f} M")
+    ratio, low, high = found.same
+    print(f"depth {arguments.depths[0]} timed twice: ratio {ratio:.3f}, interval {low:.3f} to {high:.3f}")
+    if found.doubt:
+        print(f"not to be relied on: {found.doubt}")
+
+
+def timed(recognizer: Recognizer, search: dict[str, Any], features: Features) -> Callable[[str], dict[str, float]]:
+    """What decodes all utterances, in batches, as though they were one."""
+    decoder = prepare(recognizer, search)
+
+    @torch.inference_mode()
+    def seconds(_: str) -> dict[str, float]:
+        results = decoder(features).values()
+        return {part: sum(getattr(result, part) for result in results) for part in PARTS}
+
+    return seconds
 
 
 def recognizer(depth: int, device: torch.device) -> Recognizer:

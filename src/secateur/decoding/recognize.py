@@ -8,7 +8,7 @@ needed (the schema of the configuration has their defaults):
     {type: transducer_greedy, batch: 16, batch_frames: 2000, max_symbols: 10, streaming: false}
     {type: transducer_beam, beam: 5, max_symbols: 3, lm: NAME or null, lm_weight: 0.3, length_bonus: 0.0,
         streaming: false}
-To add one, write a function like `ctc_greedy` and name it in `SEARCHES`.
+To add one, write a function like `ctc_greedy` and name it in `SEARCHES`: it prepares what decodes.
 
 Times are wall-clock seconds: `encoder_s` from features to the encoder's output, `lm_s` inside the language model,
 `search_s` all the rest up to the text, the CTC head and an attention decoder included. The first utterance (or the
@@ -18,12 +18,12 @@ largest batch) is decoded once more than needed, untimed, so that what only a fi
 import inspect
 import logging
 import math
-import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +42,6 @@ from secateur.speech.features import Archive
 from secateur.speech.ngram import END, START, Ngram
 from secateur.speech.tokens import SPACE, UNKNOWN, Tokenizer
 
-Name = TypeVar("Name")
 SHORTEST = 7  # frames; what `conv2d` subsampling needs for one output
 BEAM_THRESHOLD = 50.0  # lexicon search drops hypotheses that score this much less than the best one
 _NEVER = -1e4  # a log-probability that no path can make up for
@@ -151,13 +150,14 @@ class Stopwatch:
             torch.cuda.synchronize(self.device)
 
 
-@torch.inference_mode()
-def decode(recognizer: Recognizer, features: Mapping[str, np.ndarray], search: Mapping[str, Any]) -> dict[str, Result]:
-    """Decode utterances' features (T, F) with an entry of the configuration's searches; results in the same order.
+Decoder = Callable[[Features], dict[str, Result]]
 
-    `Features` are read as they are needed; of any other mapping, every matrix is read once more to be measured.
-    Raises SecateurError for an unknown search, an option that is unknown or missing, a language model that is named but
-    not given, and an utterance that is too short, before anything is decoded.
+
+def prepare(recognizer: Recognizer, search: Mapping[str, Any]) -> Decoder:
+    """What decodes features with an entry of the configuration's searches; all that a search needs once is made here.
+
+    Raises SecateurError for an unknown search, an option that is unknown or missing, and a language model that is named
+    but not given.
     """
     check(search, recognizer.tokenizer.tokens)
     needed, called = ("joiner",) * 2 if search["type"].startswith("transducer") else ("ctc", "CTC head")
@@ -165,23 +165,54 @@ def decode(recognizer: Recognizer, features: Mapping[str, np.ndarray], search: M
         raise SecateurError(
             f"search {search['type']}: the model has no {called}; take a search that fits the type of the model"
         )
-    function = SEARCHES[search["type"]]
-    options = {key: value for key, value in search.items() if key not in ("type", "lm")}
     if bool(search.get("lm")) != (recognizer.lm is not None):
         found = "no language model was given" if search.get("lm") else "one was given"
         raise SecateurError(
             f"search {search['type']}: lm is {search.get('lm')!r} but {found}; give the folder of the one named"
         )
+    options = {key: value for key, value in search.items() if key not in ("type", "lm")}
+    return SEARCHES[search["type"]](recognizer, **options)
+
+
+@torch.inference_mode()
+def decode(recognizer: Recognizer, features: Mapping[str, np.ndarray], search: Mapping[str, Any]) -> dict[str, Result]:
+    """Decode utterances' features (T, F) with an entry of the configuration's searches; results in the same order.
+
+    `Features` are read as they are needed; of any other mapping, every matrix is read once more to be measured.
+    Raises SecateurError as `prepare` does, and for an utterance that is too short, before anything is decoded.
+    """
+    decoder = prepare(recognizer, search)
     if not isinstance(features, Features):
         features = Features(features)
+    check_lengths(features)
+    if not features:
+        return {}
+    largest = max(batches(features.lengths, search.get("batch", 1), search.get("batch_frames", 0)), key=len)
+    decoder(features.only(largest if len(largest) > 1 else list(features)[:1]))
+    return decoder(features)
+
+
+def timed(recognizer: Recognizer, search: Mapping[str, Any], features: Features) -> Callable[[str], dict[str, float]]:
+    """What decodes one of the utterances and gives the seconds of each of `PARTS`, for `secateur.decoding.timing`.
+
+    Raises SecateurError as `decode` does.
+    """
+    decoder = prepare(recognizer, search | ({"batch": 1} if "batch" in search else {}))
+    check_lengths(features)
+
+    @torch.inference_mode()
+    def seconds(utterance: str) -> dict[str, float]:
+        result = decoder(features.only([utterance]))[utterance]
+        return {part: getattr(result, part) for part in PARTS}
+
+    return seconds
+
+
+def check_lengths(features: Features) -> None:
+    """Raises SecateurError for an utterance that is too short to be decoded."""
     for utterance, length in features.lengths.items():
         if length < SHORTEST:
             raise SecateurError(f"utterance {utterance!r} has {length} frames, fewer than {SHORTEST}; drop it")
-    if not features:
-        return {}
-    largest = max(batches(features.lengths, options.get("batch", 1), options.get("batch_frames", 0)), key=len)
-    function(recognizer, features.only(largest if len(largest) > 1 else list(features)[:1]), **options)
-    return function(recognizer, features, **options)
 
 
 def read_sample(
@@ -203,29 +234,6 @@ def read_sample(
     return Features(matrices, lengths), {name: utterances[name].duration for name in chosen}
 
 
-def decode_in_turns(
-    systems: Mapping[Name, tuple[Recognizer, Mapping[str, Any]]], features: Mapping[str, np.ndarray], repeats: int
-) -> dict[Name, dict[str, Result]]:
-    """Decode the same utterances with several systems (recognizer, search) to compare their times.
-
-    The systems take turns: each decodes all utterances, and so again, `repeats` times. Each part of an utterance's time
-    is the median over the repeats, so a machine that is slow for a while favours none of them.
-    Raises SecateurError as `decode` does.
-    """
-    rounds: dict[Name, list[dict[str, Result]]] = {name: [] for name in systems}
-    for _ in range(repeats):
-        for name, (recognizer, search) in systems.items():
-            rounds[name].append(decode(recognizer, features, search))
-
-    def median(results: Sequence[Result]) -> Result:
-        return Result(results[0].hypothesis, *(statistics.median(getattr(r, part) for r in results) for part in PARTS))
-
-    return {
-        name: {utterance: median([results[utterance] for results in found]) for utterance in features}
-        for name, found in rounds.items()
-    }
-
-
 def check(search: Mapping[str, Any], tokens: Sequence[str]) -> None:
     """Check an entry of the configuration's searches against a token list.
 
@@ -234,7 +242,7 @@ def check(search: Mapping[str, Any], tokens: Sequence[str]) -> None:
     kind = search.get("type")
     if kind not in SEARCHES:
         raise SecateurError(f"search type {kind!r} is unknown; it must be one of {', '.join(SEARCHES)}")
-    names = list(inspect.signature(SEARCHES[kind]).parameters)[2:]
+    names = list(inspect.signature(SEARCHES[kind]).parameters)[1:]
     for key in search.keys() - {"type", "lm", *names}:
         raise SecateurError(f"search {kind}: unknown key {key!r}; it may have {', '.join(names)}")
     if missing := [name for name in names if name not in search]:
@@ -266,7 +274,7 @@ def batch_size(search: Mapping[str, Any]) -> int:
     return search.get("batch", 1)
 
 
-def ctc_greedy(recognizer: Recognizer, features: Features, batch: int, batch_frames: int) -> dict[str, Result]:
+def ctc_greedy(recognizer: Recognizer, batch: int, batch_frames: int) -> Decoder:
     """Best path of CTC (Graves et al. 2006, section 3.2): the likeliest token of each frame, repetitions merged.
 
     Utterances of about the same length are decoded together; the hypotheses do not depend on it. The seconds of a batch
@@ -287,17 +295,16 @@ def ctc_greedy(recognizer: Recognizer, features: Features, batch: int, batch_fra
             for path, length in zip(paths, lengths.tolist(), strict=True)
         ]
 
-    return _in_batches(recognizer, features, batch, batch_frames, best)
+    return partial(_in_batches, recognizer, batch=batch, batch_frames=batch_frames, best=best)
 
 
 def beam(
     recognizer: Recognizer,
-    features: Features,
     beam: int,
     ctc_weight: float,
     lm_weight: float,
     length_bonus: float,
-) -> dict[str, Result]:
+) -> Decoder:
     """ESPnet's label-synchronous beam search, one utterance at a time (Watanabe et al. 2017; Seki et al. 2019).
 
     score = ctc_weight · CTC prefix + (1 − ctc_weight) · attention decoder + lm_weight · LM + length_bonus · tokens,
@@ -338,17 +345,16 @@ def beam(
         hypotheses = search(encoder_out)
         return recognizer.tokenizer.decode(hypotheses[0].yseq.tolist()) if hypotheses else ""
 
-    return _one_by_one(recognizer, features, best, lm_watch)
+    return partial(_one_by_one, recognizer, best=best, lm_watch=lm_watch)
 
 
 def lexicon(
     recognizer: Recognizer,
-    features: Features,
     beam: int,
     order: int,
     lm_weight: float,
     word_score: float,
-) -> dict[str, Result]:
+) -> Decoder:
     """Flashlight's CTC beam search over the words of the training text, with a word n-gram (Collobert et al. 2016).
 
     score = best CTC path + lm_weight · n-gram + word_score · words, natural logarithms. Only words of the training text
@@ -360,9 +366,8 @@ def lexicon(
         word_score: added for every word; above 0 favours more words.
     """
     lm_watch = Stopwatch(torch.device("cpu"))
-    return _one_by_one(
-        recognizer, features, word_search(recognizer, beam, order, lm_weight, word_score, lm_watch), lm_watch
-    )
+    best = word_search(recognizer, beam, order, lm_weight, word_score, lm_watch)
+    return partial(_one_by_one, recognizer, best=best, lm_watch=lm_watch)
 
 
 def word_search(
@@ -419,8 +424,8 @@ def word_search(
 
 
 def transducer_greedy(
-    recognizer: Recognizer, features: Features, batch: int, batch_frames: int, max_symbols: int, streaming: bool
-) -> dict[str, Result]:
+    recognizer: Recognizer, batch: int, batch_frames: int, max_symbols: int, streaming: bool
+) -> Decoder:
     """The likeliest label at every step of a transducer (Graves 2012); see `secateur.decoding.transducer.Greedy`.
 
     Args:
@@ -445,19 +450,18 @@ def transducer_greedy(
         return advance, lambda: decode_tokens(search.labels[0])
 
     if streaming:
-        return _as_it_arrives(recognizer, features, begin, Stopwatch(recognizer.device))
-    return _in_batches(recognizer, features, batch, batch_frames, best)
+        return partial(_as_it_arrives, recognizer, begin=begin, lm_watch=Stopwatch(recognizer.device))
+    return partial(_in_batches, recognizer, batch=batch, batch_frames=batch_frames, best=best)
 
 
 def transducer_beam(
     recognizer: Recognizer,
-    features: Features,
     beam: int,
     max_symbols: int,
     lm_weight: float,
     length_bonus: float,
     streaming: bool,
-) -> dict[str, Result]:
+) -> Decoder:
     """Time-synchronous beam search of a transducer, one utterance at a time; see `secateur.decoding.transducer.Beam`.
 
     Args:
@@ -481,11 +485,11 @@ def transducer_beam(
         return finish()
 
     if streaming:
-        return _as_it_arrives(recognizer, features, begin, lm_watch)
-    return _one_by_one(recognizer, features, best, lm_watch)
+        return partial(_as_it_arrives, recognizer, begin=begin, lm_watch=lm_watch)
+    return partial(_one_by_one, recognizer, best=best, lm_watch=lm_watch)
 
 
-SEARCHES: dict[str, Callable[..., dict[str, Result]]] = {
+SEARCHES: dict[str, Callable[..., Decoder]] = {
     "ctc_greedy": ctc_greedy,
     "beam": beam,
     "lexicon": lexicon,
@@ -519,7 +523,8 @@ def _in_batches(
 ) -> dict[str, Result]:
     """Decode utterances in `batches`; `best` turns encoder output (B, T', D) and its lengths (B,) into texts."""
     results = {}
-    with tqdm(total=len(features), desc="decode", unit="utterance", disable=None) as progress:
+    hidden = None if len(features) > 1 else True  # None: unless on a terminal
+    with tqdm(total=len(features), desc="decode", unit="utterance", disable=hidden) as progress:
         for utterances in batches(features.lengths, batch, batch_frames):
             speech, lengths = _padded([features[utterance] for utterance in utterances], recognizer.device)
             encoder_watch, search_watch = Stopwatch(recognizer.device), Stopwatch(recognizer.device)
@@ -547,7 +552,7 @@ def _as_it_arrives(
     the text at the end.
     """
     results = {}
-    for utterance in tqdm(features, desc="decode", unit="utterance", disable=None):
+    for utterance in tqdm(features, desc="decode", unit="utterance", disable=None if len(features) > 1 else True):
         speech, _ = _padded([features[utterance]], recognizer.device)
         encoder_watch, search_watch = Stopwatch(recognizer.device), Stopwatch(recognizer.device)
         lm_watch.seconds = 0.0
@@ -577,7 +582,7 @@ def _one_by_one(
 ) -> dict[str, Result]:
     """Decode utterances singly; `best` turns encoder output (T', D) into text and lets `lm_watch` run in the LM."""
     results = {}
-    for utterance in tqdm(features, desc="decode", unit="utterance", disable=None):
+    for utterance in tqdm(features, desc="decode", unit="utterance", disable=None if len(features) > 1 else True):
         speech, lengths = _padded([features[utterance]], recognizer.device)
         encoder_watch, search_watch = Stopwatch(recognizer.device), Stopwatch(recognizer.device)
         lm_watch.seconds = 0.0

@@ -9,11 +9,9 @@ import numpy as np
 
 from secateur.core.errors import SecateurError
 from secateur.speech.units import WORD, unit_of, units
+from secateur.statistics.bootstrap import Resampled, resample
 
-RESAMPLES = 10_000
-CONFIDENCE = 0.95
 _UTTERANCES_AT_ONCE = 100  # for jiwer, which holds a list of words, a list of characters and chunks for each
-_CELLS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True)
@@ -154,11 +152,8 @@ def word_error_rate(errors: Sequence[int], words: Sequence[int], seed: int = 0) 
 
 
 def percentage(parts: Sequence[int], wholes: Sequence[int], seed: int = 0) -> Interval:
-    """100·Σ parts / Σ wholes over items, and its bootstrap interval (Bisani & Ney 2004).
-
-    Items are drawn with replacement; the interval holds the middle 95 % of the rates of 10 000 such draws.
-    """
-    return interval_of(100 * sum(parts) / sum(wholes), _resampled_rates([parts], wholes, seed)[0])
+    """100·Σ parts / Σ wholes over items, and its bootstrap interval (Bisani & Ney 2004): items are resampled."""
+    return interval_of(_mean_rate([(parts, wholes)], seed))
 
 
 def average_error_rate(languages: Mapping[str, tuple[Sequence[int], Sequence[int]]], seed: int = 0) -> Interval:
@@ -166,13 +161,7 @@ def average_error_rate(languages: Mapping[str, tuple[Sequence[int], Sequence[int
 
     For the interval, the utterances are resampled within each language, since the set of languages is no sample.
     """
-    rates = [100 * sum(errors) / sum(words) for errors, words in languages.values()]
-    seeds = np.random.SeedSequence(seed).spawn(len(languages))
-    resampled = [
-        _resampled_rates([errors], words, language_seed)[0]
-        for (errors, words), language_seed in zip(languages.values(), seeds, strict=True)
-    ]
-    return interval_of(float(np.mean(rates)), np.mean(resampled, axis=0))
+    return interval_of(_mean_rate(list(languages.values()), seed))
 
 
 def paired_bootstrap(
@@ -181,17 +170,14 @@ def paired_bootstrap(
     """Compare two systems on the same utterances (M. Bisani and H. Ney, "Bootstrap estimates for confidence intervals
     in ASR performance evaluation", ICASSP 2004).
 
-    Both systems are scored on the same draws, so what makes an utterance hard for both cancels. The p-value is twice
-    the share of draws in which the difference is not on its observed side of zero (draws with no difference count on
-    both sides), with one added to both counts so that it is never 0 (Davison & Hinkley 1997, section 4.2).
+    Both systems are scored on the same draws, so what makes an utterance hard for both cancels.
     """
     if not len(errors_a) == len(errors_b) == len(words):
         raise SecateurError(
             f"paired bootstrap of {len(errors_a)} and {len(errors_b)} utterances with {len(words)} references; "
             "score both systems on the same data"
         )
-    rates_a, rates_b = _resampled_rates([errors_a, errors_b], words, seed)
-    return _comparison(100 * (sum(errors_a) - sum(errors_b)) / sum(words), rates_a - rates_b)
+    return paired_average({"": (errors_a, errors_b, words)}, seed)
 
 
 def paired_average(
@@ -201,41 +187,29 @@ def paired_average(
 
     `languages` maps a code to its utterances' (errors of A, errors of B, words), resampled within each language.
     """
-    seeds = np.random.SeedSequence(seed).spawn(len(languages))
-    differences = []
-    for (errors_a, errors_b, words), language_seed in zip(languages.values(), seeds, strict=True):
-        rates_a, rates_b = _resampled_rates([errors_a, errors_b], words, language_seed)
-        differences.append(rates_a - rates_b)
-    values = [100 * (sum(a) - sum(b)) / sum(words) for a, b, words in languages.values()]
-    return _comparison(float(np.mean(values)), np.mean(differences, axis=0))
+    differences = [(np.subtract(errors_a, errors_b), words) for errors_a, errors_b, words in languages.values()]
+    found = _mean_rate(differences, seed)
+    return Comparison(interval_of(found), p_value=min(1.0, 2 * min(found.p_below(0), found.p_above(0))))
 
 
-def _comparison(value: float, differences: np.ndarray) -> Comparison:
-    rarer = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
-    return Comparison(interval_of(value, differences), p_value=min(1.0, 2 * (int(rarer) + 1) / (len(differences) + 1)))
+def _mean_rate(groups: Sequence[tuple[Sequence[int], Sequence[int]]], seed: int) -> Resampled:
+    """The mean over groups of 100·Σ parts / Σ wholes of their (parts, wholes), resampled within each."""
+    counts = [(np.asarray(parts, dtype=np.float64), np.asarray(wholes, dtype=np.float64)) for parts, wholes in groups]
+
+    def mean(*draws: np.ndarray) -> np.ndarray:
+        rates = [
+            100 * parts[drawn].sum(axis=1) / wholes[drawn].sum(axis=1)
+            for (parts, wholes), drawn in zip(counts, draws, strict=True)
+        ]
+        return np.mean(rates, axis=0)
+
+    value = np.mean([100 * parts.sum() / wholes.sum() for parts, wholes in counts])
+    return resample(value, mean, [len(parts) for parts, _ in counts], seed)
 
 
-def _resampled_rates(
-    systems: Sequence[Sequence[int]], words: Sequence[int], seed: int | np.random.SeedSequence
-) -> np.ndarray:
-    """Error rates in percent (systems, resamples); all systems see the same draws of utterances."""
-    generator = np.random.default_rng(seed)
-    counts = np.array([*systems, words], dtype=np.float64)  # (systems + 1, utterances)
-    utterances = counts.shape[1]
-    at_once = max(1, _CELLS_AT_ONCE // utterances)
-    rates = []
-    for start in range(0, RESAMPLES, at_once):
-        draws = generator.integers(0, utterances, (min(at_once, RESAMPLES - start), utterances))
-        totals = np.stack([row[draws].sum(axis=1) for row in counts])
-        rates.append(100 * totals[:-1] / totals[-1])
-    return np.concatenate(rates, axis=1)
-
-
-def interval_of(value: float, resampled: np.ndarray) -> Interval:
-    """`value` with the middle 95 % of its values on resampled data; NaN among these is left out."""
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.nanpercentile(resampled, [tail, 100 - tail])
-    return Interval(float(value), float(low), float(high))
+def interval_of(found: Resampled) -> Interval:
+    """A resampled number with its 95 % interval."""
+    return Interval(found.value, found.low, found.high)
 
 
 def alignment_text(scores: Sequence[UtteranceScore]) -> str:

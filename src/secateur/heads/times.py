@@ -7,15 +7,18 @@ belongs to it: norm, projections, position bias, scores, output.
 """
 
 import copy
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from secateur.decoding.recognize import Stopwatch, encode
+from secateur.decoding.timing import PARTS, Timed, measure
 from secateur.models import build_model
 from secateur.models.surgery.heads import BLOCKS, Head, heads, remove_heads
+
+FRAMES_PER_SECOND = 100
 
 
 @torch.inference_mode()
@@ -27,18 +30,19 @@ def attention_times(
     beam: int,
     repeats: int,
     device: torch.device,
-) -> dict[str, list[float]]:
-    """Median seconds per utterance of an attention block with 0, 1, 2, … heads, by block.
+) -> tuple[dict[str, list[float]], dict[str, dict[str, Any]]]:
+    """Median seconds per utterance of an attention block with 0, 1, 2, … heads, by block; and how sound they are.
 
-    Weights and speech are random: time does not depend on them. All numbers of heads take turns, so that what slows
-    the machine down for a while slows them all; every repeat gives a difference, and the median of these counts.
+    Weights and speech are random: time does not depend on them. All numbers of heads are timed in random order, in
+    rounds; every round gives a difference, and the median of these counts. How sound the times of a block are is told
+    by `secateur.decoding.timing.Measurement.conditions`; the whole model is the one that is timed twice.
 
     Args:
         config, tokens: of the model, whole or smaller; its whole architecture is what is measured.
         frames: feature frames of an utterance.
         steps: tokens of an utterance, for a decoder.
         beam: hypotheses that a decoder extends together.
-        repeats: how often each is measured, after once in vain.
+        repeats: rounds, after one in vain.
     """
     whole_encoder = {key: value for key, value in config["encoder"].items() if key != "kept"}
     whole_config = {key: value for key, value in config.items() if key != "kept_heads"} | {"encoder": whole_encoder}
@@ -56,27 +60,29 @@ def attention_times(
             scores, states = model.decoder.batch_score(prefixes, states, memory.expand(beam, -1, -1))
             prefixes = torch.cat([prefixes, scores.argmax(-1, keepdim=True)], dim=1)
 
-    found = {}
+    def timed(run: Callable[[torch.nn.Module], None], model: torch.nn.Module) -> Timed:
+        def seconds(_: str) -> dict[str, float]:
+            watch = Stopwatch(device)
+            with watch:
+                run(model)
+            return dict.fromkeys(PARTS, 0.0) | {PARTS[0]: watch.seconds}
+
+        return seconds
+
+    found, conditions = {}, {}
     for block in BLOCKS:
         numbers = sorted({head.head for head in heads(whole) if head.block == block})
         layers = {head.layer for head in heads(whole) if head.block == block}
         if not numbers:
             continue
-        models = [_with_heads(whole, block, count) for count in range(len(numbers) + 1)]
         run = run_encoder if block == "encoder-self" else run_decoder
-        rounds = []
-        for _ in range(repeats + 1):
-            rounds.append([])
-            for model in models:
-                watch = Stopwatch(device)
-                with watch:
-                    run(model)
-                rounds[-1].append(watch.seconds)
-        found[block] = [
-            statistics.median((seconds[count] - seconds[0]) / len(layers) for seconds in rounds[1:])
-            for count in range(len(models))
-        ]
-    return found
+        counts = range(len(numbers) + 1)
+        systems = {count: timed(run, _with_heads(whole, block, count)) for count in counts}
+        measured = measure(systems, counts[-1], {"random speech": frames / FRAMES_PER_SECOND}, repeats)
+        seconds = {count: np.array([row[PARTS[0]] for row in measured.rows[count]]) for count in counts}
+        found[block] = [float(np.median(seconds[count] - seconds[0])) / len(layers) for count in counts]
+        conditions[block] = measured.conditions
+    return found, conditions
 
 
 def _with_heads(whole: torch.nn.Module, block: str, count: int) -> torch.nn.Module:

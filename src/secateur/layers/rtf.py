@@ -1,4 +1,4 @@
-"""The depth that a real-time factor allows, by what was measured (`secateur.decoding.recognize.decode_in_turns`)."""
+"""The depth that a real-time factor allows, by what was measured (`secateur.decoding.timing.measure`)."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from secateur.core.files import read_tsv
 COLUMNS = (
     *("model", "depth", "layers", "search", "device", "rtf", "rtf_low", "rtf_high", "ratio"),
     *("ratio_low", "ratio_high", "rounds", "utterances", "batch", "threads"),
+    *("same", "same_low", "same_high", "others", "measured", "doubt"),
 )
 
 

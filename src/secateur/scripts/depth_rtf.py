@@ -1,7 +1,7 @@
 """Measure the real-time factor of a model at every depth, on the CPU and, where there is one, on a GPU.
 
-All depths take turns on the same utterances, one at a time. Which layers are kept hardly matters for the time, so one
-strategy's are taken. Models that were trained at a smaller depth join in. Intervals are over utterances.
+All depths are timed on the same utterances, one at a time, in random order, in rounds. Which layers are kept hardly
+matters for the time, so one strategy's are taken. Models that were trained at a smaller depth join in.
 """
 
 import argparse
@@ -14,8 +14,8 @@ import torch
 from secateur.core import devices
 from secateur.core.files import write_tsv
 from secateur.core.jobs import json_argument, threads
-from secateur.decoding.recognize import Recognizer, decode_in_turns, read_sample
-from secateur.decoding.timing import latency, latency_intervals, relative_time, timed_rows
+from secateur.decoding.recognize import Recognizer, read_sample, timed
+from secateur.decoding.timing import ROUNDS, UTTERANCES, latency, latency_intervals, measure, relative_time
 from secateur.layers.rtf import COLUMNS
 from secateur.models import load_model
 from secateur.models.surgery.layers import keep_layers, layer_numbers, listed, read_depth
@@ -31,10 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trained-names", nargs="*", default=[], help="what to call these")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories, of all languages")
     parser.add_argument("--features", type=Path, nargs="+", required=True, help="folder of the features of each")
-    parser.add_argument("--utterances", type=int, default=12, help="utterances of every language, drawn at random")
-    parser.add_argument("--repeats", type=int, default=5, help="turns; each part of a time is its median over them")
+    parser.add_argument(
+        "--utterances", type=int, default=UTTERANCES, help="utterances of every language, drawn at random"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=ROUNDS, help="rounds; each part of a time is its median over them"
+    )
     parser.add_argument("--searches", type=json_argument, required=True, help="JSON: searches by name, complete")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the utterances")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the utterances and their order")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="auto: all that there are")
     parser.add_argument("--output", type=Path, required=True, help="rtf.tsv to write")
 
@@ -46,13 +50,11 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     for device in available if arguments.device == "auto" else [arguments.device]:
         models = recognizers(arguments, devices.pick(device))
         for name, search in arguments.searches.items():
-            single = search | ({"batch": 1} if "batch" in search else {})
-            results = decode_in_turns(
-                {key: (model, single) for key, model in models.items()}, features, arguments.repeats
-            )
-            timed = {key: timed_rows(found, durations) for key, found in results.items()}
-            whole = next(iter(timed.values()))
-            for (model, depth), found in timed.items():
+            systems = {key: timed(model, search, features) for key, model in models.items()}
+            measured = measure(systems, next(iter(systems)), durations, arguments.repeats, arguments.seed)
+            whole = measured.rows[next(iter(systems))]
+            for model, depth in systems:
+                found = measured.rows[model, depth]
                 low, high = latency_intervals(found)["rtf"]
                 ratio = relative_time(found, whole)
                 rows.append(
@@ -70,6 +72,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
                         "utterances": len(features),
                         "batch": 1,
                         "threads": threads(),
+                        **measured.conditions,
                     }
                 )
     write_tsv(arguments.output, COLUMNS, rows)

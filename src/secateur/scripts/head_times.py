@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories, for the median lengths")
     parser.add_argument("--features", type=Path, nargs="+", required=True, help="folder of the features of each")
     parser.add_argument("--beam", type=int, default=5, help="hypotheses that a decoder extends together")
-    parser.add_argument("--repeats", type=int, default=20, help="times that each is measured")
+    parser.add_argument("--repeats", type=int, default=20, help="rounds in which each is measured")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to measure")
     parser.add_argument("--output", type=Path, required=True, help="times.json to write")
 
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         "device": str(device),
         "threads": threads(),
     }
-    seconds = attention_times(
+    seconds, soundness = attention_times(
         config,
         tokenizer.tokens,
         conditions["frames"],
@@ -51,5 +51,5 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         arguments.repeats,
         device,
     )
-    write_json(arguments.output, {"seconds": seconds} | conditions)
+    write_json(arguments.output, {"seconds": seconds, "soundness": soundness} | conditions)
     record |= conditions

@@ -10,7 +10,7 @@ from espnet.nets.scorer_interface import BatchScorerInterface
 
 from secateur.core.errors import SecateurError
 from secateur.decoding import recognize as decoding
-from secateur.decoding.recognize import Features, Recognizer, Result, batches, decode, decode_in_turns, encode
+from secateur.decoding.recognize import Features, Recognizer, Result, batches, decode, encode, timed
 from secateur.models import build_model
 from secateur.speech.ngram import END, Ngram
 from secateur.speech.tokens import Tokenizer
@@ -315,8 +315,8 @@ def test_lexicon_search_times_the_ngram(clock, monkeypatch, flashlight):
     whole = recognizer(sentences=WORDS)
     monkeypatch.setattr(Ngram, "log_probability", slow)
     result = decode(whole, features, lexicon_search())["x"]
-    # Four words are scored while each of the two tries is built; what remains is two equal decodings.
-    assert result.lm_s == (len(calls) - 8) / 2 > 0
+    # Four words are scored while the trie is built; what remains is two equal decodings.
+    assert result.lm_s == (len(calls) - 4) / 2 > 0
     assert result.search_s == 0.0
 
 
@@ -432,19 +432,16 @@ def test_an_utterance_that_is_too_short_is_named_before_any_is_decoded():
         decode(whole, {"long": one_hot([A] * 9), "x": one_hot([A] * 3)}, GREEDY)
 
 
-def test_systems_take_turns_and_the_median_of_each_part_counts(monkeypatch):
-    """A machine that stalls in one turn changes no time."""
-    seconds = {"one": iter([0.1, 9.0, 0.3]), "two": iter([0.5, 0.4, 7.0])}
-    turns = []
-
-    def timed(recognizer, features, search):
-        turns.append(search["name"])
-        encoder = next(seconds[search["name"]])
-        return {name: Result(f"{search['name']} {name}", encoder, 2 * encoder, 0.5) for name in features}
-
-    monkeypatch.setattr(decoding, "decode", timed)
-    systems = {name: (recognizer(), {"name": name}) for name in ("one", "two")}
-    found = decode_in_turns(systems, {"u": one_hot([A]), "v": one_hot([B])}, 3)
-    assert turns == ["one", "two"] * 3
-    assert found["one"] == {name: Result(f"one {name}", 0.3, 0.6, 0.5) for name in ("u", "v")}
-    assert found["two"] == {name: Result(f"two {name}", 0.5, 1.0, 0.5) for name in ("u", "v")}
+def test_utterances_are_timed_one_by_one_with_what_was_prepared_once():
+    """The model is asked for one utterance at a time, whatever the batch of the search, and gives seconds by part."""
+    seen = []
+    whole = Recognizer(LogitsModel(TOKENS, on_encode=lambda: seen.append("encode")), Tokenizer(TOKENS))
+    features = Features({"u": one_hot([A] * 9), "v": one_hot([B] * 8)})
+    seconds = timed(whole, GREEDY, features)
+    assert seen == []
+    for utterance in ("v", "u", "v"):
+        found = seconds(utterance)
+        assert found.keys() == {"encoder_s", "search_s", "lm_s"} and found["encoder_s"] > 0 and found["lm_s"] == 0
+    assert seen == ["encode"] * 3
+    with pytest.raises(SecateurError, match="'x' has 3 frames"):
+        timed(whole, GREEDY, Features({"x": one_hot([A] * 3)}))

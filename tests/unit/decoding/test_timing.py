@@ -1,10 +1,25 @@
-"""Latency summaries against hand-computed numbers."""
+"""Latency summaries against hand-computed numbers; the protocol with a clock that counts instead of waiting."""
 
+from itertools import product
+
+import numpy as np
 import pytest
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv, write_tsv
-from secateur.decoding.timing import latency, latency_intervals, relative_time, share_of_time
+from secateur.decoding import timing
+from secateur.decoding.timing import (
+    AGAIN,
+    Machine,
+    Measurement,
+    latency,
+    latency_intervals,
+    measure,
+    relative_time,
+    share_of_time,
+    time_ratio,
+)
+from secateur.statistics import bootstrap
 
 ROWS = [
     {"utterance": "a", "duration_s": 2.0, "encoder_s": 0.1, "search_s": 0.2, "lm_s": 0.3},
@@ -77,3 +92,144 @@ def test_the_share_of_a_part_is_of_all_seconds_and_its_interval_of_the_utterance
     # 3 of 10 seconds; if the first is drawn twice 1 of 2, if the second is 2 of 8.
     assert share_of_time(rows, "lm_s") == pytest.approx((0.3, 0.25, 0.5))
     assert share_of_time(rows[:1], "encoder_s") == (0.5, 0.5, 0.5)
+
+
+def in_rounds(totals):
+    """Rows of totals (rounds, utterances), all of it the encoder's."""
+    return [
+        {"round": number, "utterance": str(place), "duration_s": 1.0, "encoder_s": value, "search_s": 0.0, "lm_s": 0.0}
+        for number, values in enumerate(totals, 1)
+        for place, value in enumerate(values)
+    ]
+
+
+def test_the_median_over_rounds_counts():
+    rows = in_rounds([[1.0, 4.0], [9.0, 5.0], [2.0, 3.0]])
+    assert latency(rows)["total_s"] == pytest.approx((2 + 4) / 2)
+    assert latency(rows)["p50_s"] == pytest.approx(3.0)
+    assert relative_time(rows, in_rounds([[1.0, 1.0]] * 3))[0] == pytest.approx(3.0)
+
+
+def test_a_ratio_s_interval_agrees_with_every_draw_of_rounds_and_utterances():
+    mine, base = np.array([[1.0, 4.0, 2.0], [3.0, 5.0, 2.5], [2.0, 3.0, 4.0]]), np.array([[1.0, 2.0, 2.0]] * 3)
+    clipped = np.array([[1.0, 4.0, 2.0], [2.5, 5.0, 2.5], [2.0, 3.0, 3.125]])  # at 1.25 of the medians 2, 4 and 2.5
+    found = time_ratio(in_rounds(mine), in_rounds(base))
+    draws = list(product(range(3), repeat=3))
+    exact = [
+        np.median(clipped[list(rounds)], axis=0)[list(utterances)].sum() / base[0, list(utterances)].sum()
+        for rounds in draws
+        for utterances in draws
+    ]
+    for percent in (2, 10, 50, 90, 98):
+        assert np.percentile(found.draws, percent) == pytest.approx(np.percentile(exact, percent), abs=0.06)
+    assert found.draws.mean() == pytest.approx(np.mean(exact), abs=0.01)
+
+
+def test_rounds_of_different_utterances_are_refused():
+    with pytest.raises(SecateurError, match="rounds of a system"):
+        latency(in_rounds([[1.0, 4.0], [9.0]]))
+    with pytest.raises(SecateurError, match="not of the same utterances"):
+        relative_time(in_rounds([[1.0, 4.0]]), in_rounds([[1.0, 4.0]] * 2))
+
+
+class Clock:
+    """Systems that note their calls; a call takes `seconds` times a factor of its number, of the machine's pace."""
+
+    def __init__(self, pace=lambda call: 1.0):
+        self.calls, self.pace = [], pace
+
+    def system(self, name, seconds):
+        def timed(utterance):
+            self.calls.append((name, utterance))
+            return {"encoder_s": seconds * self.pace(len(self.calls)), "search_s": 0.0, "lm_s": 0.5}
+
+        return timed
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    monkeypatch.setattr(Machine, "others", lambda self: 0.0)
+
+
+DURATIONS = {name: 2.0 for name in "uvw"}
+
+
+def test_all_systems_are_timed_on_an_utterance_before_the_next_in_an_order_of_its_own(idle):
+    clock = Clock()
+    systems = {name: clock.system(name, seconds) for name, seconds in (("one", 1.0), ("two", 2.0), ("three", 3.0))}
+    found = measure(systems, "one", DURATIONS, 4)
+    assert len(clock.calls) == 5 * 3 * 4  # a round in vain, and the reference twice
+    turns = [clock.calls[start : start + 4] for start in range(0, len(clock.calls), 4)]
+    for turn in turns:
+        assert len({utterance for _, utterance in turn}) == 1
+        assert sorted(name for name, _ in turn) == ["one", "one", "three", "two"]
+    assert len({tuple(name for name, _ in turn) for turn in turns}) > 5
+    orders = {tuple(turn[0][1] for turn in turns[start : start + 3]) for start in range(0, 15, 3)}
+    assert all(sorted(order) == list(DURATIONS) for order in orders) and len(orders) > 1
+    assert list(found.rows) == ["one", "two", "three", AGAIN]
+    assert [(row["round"], row["utterance"]) for row in found.rows["two"]] == list(product(range(1, 5), "uvw"))
+    assert {row["encoder_s"] for row in found.rows["two"]} == {2.0}
+    assert (found.same, found.others, found.measured, found.doubt) == ((1.0, 1.0, 1.0), 0.0, 1, "")
+    assert found.conditions["doubt"] == "" and found.conditions["same_low"] == 1.0
+
+
+def test_a_machine_whose_pace_changes_slows_all_systems_alike(idle):
+    """It stalls now and then and is three times as slow in half of the rounds."""
+    generator = np.random.default_rng(0)
+    stalls = generator.random(10_000) < 0.01
+    clock = Clock(lambda call: (1 + 2 * (call // 160 % 2)) * (1 + 9 * stalls[call]) * generator.normal(1, 0.02))
+    durations = {str(place): 2.0 for place in range(20)}
+    found = measure({"a": clock.system("a", 1.0), "b": clock.system("b", 1.2)}, "a", durations, 6)
+    ratio, low, high = relative_time(found.rows["b"], found.rows["a"])
+    assert found.doubt == "" and 1.0 < low < ratio < high
+    assert ratio == pytest.approx(1.7 / 1.5, abs=0.05)
+
+
+def test_what_is_not_sound_is_measured_once_more(monkeypatch):
+    shares = iter([0.3, 0.05])
+    monkeypatch.setattr(Machine, "others", lambda self: next(shares))
+    clock = Clock()
+    found = measure({"one": clock.system("one", 1.0)}, "one", DURATIONS, 2)
+    assert (found.measured, found.others, found.doubt) == (2, 0.05, "")
+    assert len(clock.calls) == 2 * 3 * 3 * 2
+    shares = iter([0.3, 0.2])
+    found = measure({"one": clock.system("one", 1.0)}, "one", DURATIONS, 2)
+    assert (found.measured, found.doubt) == (2, "other processes used 20% of the machine meanwhile")
+
+
+def test_a_reference_that_differs_from_itself_leaves_doubt():
+    assert Measurement({}, (1.1, 1.02, 1.2), 0.0, 2).doubt.startswith("the same model timed twice differs: ratio 1.100")
+    assert Measurement({}, (1.1, 0.99, 1.2), None, 1).doubt == ""
+
+
+def test_equal_systems_are_rarely_called_different_and_ten_percent_more_is_seen(idle, monkeypatch):
+    """Cells with a noise of 10 %, rounds of their own pace, stalls in one of a hundred; 20 utterances, 6 rounds."""
+    monkeypatch.setattr(bootstrap, "DRAWS", 1000)
+    generator, different, slower = np.random.default_rng(1), 0, 0
+    for _ in range(60):
+        shared = generator.lognormal(0, 0.5, (1, 1, 20)) * generator.lognormal(0, 0.2, (1, 6, 1))
+        cells = shared * generator.normal(1, 0.1, (3, 6, 20)) * (1 + 3 * (generator.random((3, 6, 20)) < 0.01))
+        a, b, c = (in_rounds(each) for each in cells * np.array([1, 1, 1.1])[:, None, None])
+        _, low, high = relative_time(b, a)
+        different += not low <= 1 <= high
+        slower += relative_time(c, a)[1] > 1
+    assert different <= 3 and slower >= 48, (different, slower)
+
+
+def test_the_share_of_other_processes(tmp_path, monkeypatch):
+    """Of 2000 ticks 900 were busy, which is 9 s at 100 a second; 4 s are this process's own: 5 of 20 s."""
+    monkeypatch.setattr(timing.os, "sysconf", lambda name: 100)
+    seconds = iter([10.0, 14.0, 14.0])
+    monkeypatch.setattr(timing.time, "process_time", lambda: next(seconds))
+    file = tmp_path / "stat"
+    file.write_text("cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 1 1 1 1\n")
+    machine = Machine(file)
+    file.write_text("cpu  700 100 150 1800 150 30 20 50 99 0\ncpu0 1 1 1 1\n")
+    assert machine.others() == pytest.approx(5 / 20)
+    file.unlink()
+    assert machine.others() is None
+
+
+def test_nothing_to_time_is_refused():
+    with pytest.raises(SecateurError, match="0 utterances and 3 rounds"):
+        measure({}, "one", {}, 3)

@@ -217,7 +217,7 @@ def test_a_smaller_model_recovers_without_a_mask(corpus, tmp_path):
     assert not torch.equal(recovered.model(**make_batch().tensors)[0], smaller.model(**make_batch().tensors)[0])
 
 
-def test_systems_take_turns_and_are_compared(corpus, tmp_path):
+def test_systems_are_timed_in_rounds_and_compared(corpus, tmp_path):
     prune(corpus, tmp_path / "pruned", "--share", 1)
     systems = {
         "whole": {"model": str(corpus / "model"), "search": BEAM | {"lm": "lm"}, "lm": str(corpus / "lm")},
@@ -236,19 +236,20 @@ def test_systems_take_turns_and_are_compared(corpus, tmp_path):
     assert (record["utterances"], record["repeats"]) == (4, 2)
     rows = read_tsv(tmp_path / "latency" / "latency.tsv")
     sets = ["", "gradient global 0.5", "gradient global 1", "random by-layer 0.5"]
-    assert [(row["system"], row["sub_model"]) for row in rows[::4]] == [
-        *((name, "") for name in ("whole", "without", "pruned")), *(("sets", name) for name in sets)
+    assert [(row["system"], row["sub_model"]) for row in rows[::8]] == [
+        *((name, "") for name in ("whole", "without", "pruned")), *(("sets", name) for name in sets), ("A/A", "")
     ]  # fmt: skip
-    assert len({row["utterance"] for row in rows}) == 4 and len(rows) == 4 * 7
-    found = read_json(tmp_path / "latency" / "latency.json")["systems"]
+    assert len({row["utterance"] for row in rows}) == 4 and len(rows) == 2 * 4 * 8
+    summary = read_json(tmp_path / "latency" / "latency.json")
+    assert summary["conditions"].keys() >= {"same", "same_low", "same_high", "others", "measured", "doubt"}
+    found = summary["systems"]
+    assert found["A/A"]["relative"] == [summary["conditions"][name] for name in ("same", "same_low", "same_high")]
     assert (found["whole"]["lm_s"] > 0) == (found["without"]["lm_s"] == 0) == True  # noqa: E712
     assert found["whole"]["relative"] == [1.0, 1.0, 1.0]
     for name, system in found.items():
-        total = sum(
-            float(row[part])
-            for row in rows
-            if f"{row['system']} {row['sub_model']}".strip() == name
-            for part in ("encoder_s", "search_s", "lm_s")
+        mine = [row for row in rows if f"{row['system']} {row['sub_model']}".strip() == name]
+        total = sum(  # the median of two rounds is their mean
+            float(row[part]) / 2 for row in mine for part in ("encoder_s", "search_s", "lm_s")
         )
         assert system["total_s"] == pytest.approx(total / 4)
         low, high = system["intervals"]["total_s"]

@@ -7,7 +7,8 @@ import torch
 from tiny import CTC, NO_INNER_LOSS, TOKENS, script, write_features
 
 from secateur.core.errors import SecateurError
-from secateur.core.files import read_json, write_json, write_tsv
+from secateur.core.files import read_json, read_tsv, write_json, write_tsv
+from secateur.layers.rtf import COLUMNS, depth_within
 from secateur.models import build_model, load_model, save_model
 from secateur.models.surgery.layers import keep_layers, layer_numbers
 from secateur.speech.datadir import Utterance, write_data_dir
@@ -59,6 +60,35 @@ def find(folder, **given):
 def cut(folder, **given):
     arguments = {"model": folder / "model", "layers": None, "depth": None, "keep": None, "output": folder / "cut"}
     return run("export_depth", **arguments | given)
+
+
+def test_depths_are_timed_in_rounds_and_the_whole_model_twice(folder):
+    find(folder)
+    arguments = Namespace(
+        model=folder / "model",
+        data=[folder / "data" / language for language in TEXTS],
+        features=[folder / "features" / language for language in TEXTS],
+        name="whole",
+        layers=folder / "layers.json",
+        depths=[2, 1],
+        trained=[],
+        trained_names=[],
+        utterances=2,
+        repeats=2,
+        searches={"greedy": {"type": "ctc_greedy", "batch": 4, "batch_frames": 1000}},
+        seed=1,
+        device="cpu",
+        output=folder / "rtf.tsv",
+    )
+    script("depth_rtf").run(arguments, {})
+    rows = read_tsv(folder / "rtf.tsv")
+    assert list(rows[0]) == list(COLUMNS)
+    assert [(row["depth"], row["rounds"], row["utterances"]) for row in rows] == [
+        (depth, "2", "4") for depth in ("3", "2", "1")
+    ]
+    assert len({row["same"] for row in rows}) == 1 and float(rows[0]["same"]) > 0
+    assert [float(rows[0][name]) for name in ("ratio", "ratio_low", "ratio_high")] == [1.0, 1.0, 1.0]
+    assert depth_within(folder / "rtf.tsv", float("inf"), "cpu") == 3
 
 
 def test_a_depth_is_found_and_exported(folder):

@@ -10,12 +10,11 @@ import numpy as np
 
 from secateur.core.errors import SecateurError
 from secateur.decoding.scoring import Interval, interval_of, percentage
+from secateur.statistics.bootstrap import multiplicities, resample
 
-RESAMPLES = 2000
 MISS_COST, FALSE_ALARM_COST, PRIOR = 100.0, 1.0, 0.0008
 """Of QUESST 2014 (Anguera et al., "Query by Example Search on Speech at MediaEval 2014")."""
 FALSE_ALARM_WEIGHT = FALSE_ALARM_COST / MISS_COST * (1 / PRIOR - 1)
-_CELLS_AT_ONCE = 10_000_000
 
 
 def accuracy(correct: Sequence[bool], seed: int = 0) -> Interval:
@@ -54,15 +53,12 @@ def equal_error_rate(
         start = np.ones((len(weights), 1))
         return _crossing(np.hstack([start, miss]), np.hstack([0 * start, alarm]))
 
-    value = rates(np.ones((1, len(ranked))))[0]
-    generator = np.random.default_rng(seed)
-    resampled = []
-    at_once = max(1, _CELLS_AT_ONCE // (8 * len(ranked)))
-    for begin in range(0, RESAMPLES, at_once):
-        count = min(at_once, RESAMPLES - begin)
-        draws = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), count)
-        resampled.append(rates((draws[:, left] * draws[:, right]).astype(np.float64)))
-    return interval_of(100 * value, 100 * np.concatenate(resampled))
+    def resampled(draws: np.ndarray) -> np.ndarray:
+        counts = multiplicities(draws)
+        return 100 * rates((counts[:, left] * counts[:, right]).astype(np.float64))
+
+    value = 100 * rates(np.ones((1, len(ranked))))[0]
+    return interval_of(resample(value, resampled, [len(names)], seed, cells=len(ranked) // len(names) + 1))
 
 
 def _crossing(miss: np.ndarray, alarm: np.ndarray) -> np.ndarray:
@@ -101,15 +97,12 @@ def maximum_term_weighted_value(
         alarm = 1 - np.searchsorted(others, thresholds, side="left") / len(others)
         curves.append(1 - miss - FALSE_ALARM_WEIGHT * alarm)
     values = np.array(curves)  # (Q, thresholds)
-    best = max(0.0, float(values.mean(0).max()))
-    generator = np.random.default_rng(seed)
-    resampled = []
-    at_once = max(1, _CELLS_AT_ONCE // values.shape[1])
-    for begin in range(0, RESAMPLES, at_once):
-        count = min(at_once, RESAMPLES - begin)
-        draws = generator.multinomial(len(values), np.full(len(values), 1 / len(values)), count)
-        resampled.append(np.maximum(0.0, (draws @ values / len(values)).max(axis=1)))
-    return interval_of(100 * best, 100 * np.concatenate(resampled))
+
+    def resampled(draws: np.ndarray) -> np.ndarray:
+        return 100 * np.maximum(0.0, (multiplicities(draws) @ values / len(values)).max(axis=1))
+
+    best = 100 * max(0.0, float(values.mean(0).max()))
+    return interval_of(resample(best, resampled, [len(values)], seed, cells=values.shape[1] // len(values) + 1))
 
 
 def diarization_errors(reference: np.ndarray, hypothesis: np.ndarray) -> tuple[int, int]:

@@ -7,11 +7,12 @@ import pytest
 
 from secateur.core.errors import SecateurError
 from secateur.ssl.tasks import metrics
+from secateur.statistics import bootstrap
 
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(metrics, "RESAMPLES", 200)
+    monkeypatch.setattr(bootstrap, "DRAWS", 200)
 
 
 def eer(scores, match):
@@ -49,7 +50,7 @@ def test_an_equal_error_rate_does_not_depend_on_the_order_or_scale_of_scores():
     assert min(max(pair) for pair in rates) >= value / 100 >= max(min(pair) for pair in rates)
 
 
-def test_clips_are_resampled_and_not_trials():
+def test_clips_are_resampled_and_not_trials(monkeypatch):
     """The trials of one clip come and go together, which makes the interval wider than one of independent trials."""
     pairs = [(a, b) for a in range(40) for b in range(a)]
     voices = np.arange(40) % 4
@@ -61,7 +62,7 @@ def test_clips_are_resampled_and_not_trials():
     scores, match = np.array(scores), np.array(match)
     generator = np.random.default_rng(1)
     draws = [generator.integers(0, len(scores), len(scores)) for _ in range(100)]
-    metrics.RESAMPLES = 1
+    monkeypatch.setattr(bootstrap, "DRAWS", 1)
     low, high = np.percentile([eer(scores[draw], match[draw]).value for draw in draws], [2.5, 97.5])
     assert dependent.high - dependent.low > 1.3 * (high - low)
     assert dependent.low < dependent.value < dependent.high

@@ -1,0 +1,1 @@
+"""Intervals, comparisons and verdicts: what a study's numbers can and cannot tell apart."""

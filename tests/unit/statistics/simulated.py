@@ -1,0 +1,33 @@
+"""Error counts with known effects: utterances, speakers and seeds drawn at random, for proofs by simulation."""
+
+import numpy as np
+
+from secateur.statistics.estimates import TestSet
+
+
+def counts(generator, studies, seeds, utterances, rates, seed_spread=0.0, speakers=None):
+    """Error counts (studies, seeds, utterances) of systems that truly make `rates` errors per word, and their test set.
+
+    All systems read the same utterances, whose difficulty is skewed and partly that of their speaker. What is peculiar
+    to an utterance in a system, and to a seed, are random factors with mean 1; that of a seed has a standard deviation
+    of `seed_spread`, half of its variance shared by the systems. Errors are Poisson, anew in every seed.
+    """
+
+    def skewed(shape, *size):
+        return generator.gamma(shape, 1 / shape, (studies, *size))
+
+    def seed_factor():
+        spread = seed_spread / np.sqrt(2)
+        return np.exp(spread * generator.normal(size=(studies, seeds, 1)) - spread**2 / 2)
+
+    words = generator.integers(4, 20, utterances)
+    difficulty, shared = skewed(1.5, 1, utterances), seed_factor()
+    names = None
+    if speakers:
+        names = np.arange(utterances) % speakers
+        difficulty = difficulty * skewed(10, 1, speakers)[..., names]
+    systems = [
+        generator.poisson(rate * words * difficulty * skewed(3, 1, utterances) * shared * seed_factor())
+        for rate in rates
+    ]
+    return systems, TestSet(words, speakers=names)
