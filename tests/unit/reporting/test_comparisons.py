@@ -7,8 +7,8 @@ import pytest
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
-from secateur.reporting import comparisons
-from secateur.reporting.comparisons import pairs, systems
+from secateur.overview import comparisons
+from secateur.overview.comparisons import pairs, systems
 from secateur.reporting.results import Results
 
 CONFIG = {
@@ -151,7 +151,7 @@ def test_one_line_a_pair_for_reading(finished, config, study):
 
 
 def _markdown(config, study):
-    from secateur.reporting.tables import write_tables
+    from secateur.reporting.render import write_tables
 
     write_tables(config, study)
     return (study / "tables" / "comparisons.md").read_text()
