@@ -2,6 +2,19 @@
 SIZES = commands.sizes(PATHS, list(heads.checkpoints(config)))
 MASKS = commands.compared_masks(PATHS)
 
+# What decides which rows the tables have.
+STUDY = {key: value for key, value in config.items() if key not in ("report", "container", "modules")}
+# Of each command the modules that it imports by name. Captions are printed on the page alone.
+OF_TABLES = (*table_specs.function_modules(), *pruning_methods.shown_modules())
+OF_FIGURES = (*figure_specs.function_modules(), *pruning_methods.shown_modules())
+TABLES = Command("tables", {"study": STUDY, "root": ROOT}, modules=OF_TABLES)
+FIGURES = Command("figures", {"tables": f"{ROOT}/tables", "output": f"{ROOT}/figures"}, modules=OF_FIGURES)
+PAGE = Command("report", {"config": config, "root": ROOT}, modules=(*registry.modules(), *OF_TABLES))
+# The captions of Snakemake's own report.
+CAPTIONS = Path(".snakemake/captions").resolve()
+if workflow.is_main_process:
+    registry.write_captions(CAPTIONS)
+
 
 rule sizes:
     input:
@@ -35,19 +48,24 @@ rule masks:
 
 rule tables:
     input:
-        measurements,
+        lambda wildcards: [f"{ROOT}/{file}" for file in table_specs.measured(config)],
     output:
         [
-            report(f"{ROOT}/tables/{name}", category="Tables", caption=f"../report/tables/{table.name}.rst")
-            for table in TABLES
-            for name in table.files
+            report(
+                f"{ROOT}/tables/{name}",
+                category="Tables",
+                caption=str(registry.caption_file(CAPTIONS, "TABLES", table.name)),
+            )
+            for table in table_specs.tables()
+            for name in table.outputs
         ],
     log:
         f"{LOGS}/tables.log",
     conda:
         "../../envs/report.yaml"
     params:
-        arguments=Command("tables", {"study": STUDY, "root": ROOT}, modules=pruning_methods.shown_modules()).arguments,
+        arguments=TABLES.arguments,
+        functions=table_specs.functions(),
     shell:
         "exec python -m secateur tables {params.arguments} &> {log}"
 
@@ -57,19 +75,20 @@ rule figures:
         TABLE_FILES,
     output:
         [
-            report(file, category="Figures", caption=f"../report/figures/{figure.name}.rst")
-            for figure, file in zip(FIGURES, FIGURE_FILES, strict=True)
+            report(
+                f"{ROOT}/figures/{figure.file}",
+                category="Figures",
+                caption=str(registry.caption_file(CAPTIONS, "FIGURES", figure.name)),
+            )
+            for figure in figure_specs.figures()
         ],
     log:
         f"{LOGS}/figures.log",
     conda:
         "../../envs/report.yaml"
     params:
-        arguments=Command(
-            "figures",
-            {"tables": f"{ROOT}/tables", "output": f"{ROOT}/figures"},
-            modules=pruning_methods.shown_modules(),
-        ).arguments,
+        arguments=FIGURES.arguments,
+        functions=figure_specs.functions(),
     shell:
         "exec python -m secateur figures {params.arguments} &> {log}"
 
@@ -85,6 +104,6 @@ rule report:
     conda:
         "../../envs/report.yaml"
     params:
-        arguments=Command("report", {"config": config, "root": ROOT}).arguments,
+        arguments=PAGE.arguments,
     shell:
         "exec python -m secateur report {params.arguments} --output {output} &> {log}"

@@ -6,6 +6,7 @@ of its models.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -13,10 +14,10 @@ from secateur.decoding.scoring import average_error_rate
 from secateur.pruning import methods
 from secateur.pruning import tables as pruning
 from secateur.reporting import published, views
-from secateur.reporting.comparisons import counted
 from secateur.reporting.grid import Cell, Grid, Row, combined, label, listing, measure
 from secateur.reporting.rates import rate
 from secateur.reporting.results import EACH, Results
+from secateur.reporting.systems import counted
 from secateur.study.runs import Decoding, ModelRun, ancestors, languages, model_runs, scope_of, splits, steps
 
 AXES = ("corpus", "base", "method", "scope", "sparsity_target", "split", "search", "seed")
@@ -242,3 +243,19 @@ def _by_seeds(members: Sequence[Row]) -> list[list[Row]]:
 
 def _codes(members: Sequence[Row]) -> list[str]:
     return [column.removeprefix("published_") for column in members[0] if column.startswith("published_")][:-1]
+
+
+# --- what the specs of the tables name
+
+
+def table_columns(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of tables 1 to 3 in a study."""
+    return columns(codes(config))
+
+
+table1 = partial(rows, lines=TABLE1, figures=published.S3_TABLE1, few=False)
+table2 = partial(rows, lines=TABLE2, figures=published.S3_TABLE2, few=True)
+table3 = partial(rows, lines=TABLE3, figures=published.S3_TABLE3, few=False)
+table1_view = partial(view, "table1", "Pruning a multilingual model")
+table2_view = partial(view, "table2", "Pathways of some languages")
+table3_view = partial(view, "table3", "Pathways of all languages")

@@ -1,7 +1,8 @@
-"""What the figures share: style, colours, panels, points with intervals, names, the legend."""
+"""What the figures share: style, colours, panels, points with intervals, names, the legend; and the job that draws."""
 
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -13,7 +14,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from secateur.core.files import written_aside
+from secateur.reporting import figure as specs
 from secateur.reporting.grid import Cell, Row, combined, label, measure
+from secateur.reporting.registry import resolve
+from secateur.reporting.table import read_tables
+from secateur.reporting.views import by_corpus, synthetic
 
 Tables = Mapping[str, Sequence[Row]]
 
@@ -43,6 +49,35 @@ LINE_LENGTH = 110
 
 class NothingToShow(Exception):
     """The tables lack what a figure needs; the message says what."""
+
+
+def write_figures(tables: str | Path, folder: str | Path) -> None:
+    """Draw every figure from the tables in the folder `tables`, as `folder/{name}.svg`."""
+    rows = read_tables(tables)
+    for figure in specs.figures():
+        write_figure(figure, rows, Path(folder) / figure.file)
+
+
+def write_figure(spec: specs.Figure, tables: Tables, path: str | Path) -> None:
+    """Draw a figure to `path` as SVG: the same tables give the same bytes.
+
+    Where the tables lack what the figure needs, the picture is a line of text that says what is missing, and its
+    description is `EMPTY`.
+    """
+    draw, given = resolve(spec.draw), {name: tables[name] for name in spec.tables}
+    with sns.axes_style("whitegrid"), plt.rc_context(STYLE):
+        try:
+            picture, about = draw(given), {}
+        except NothingToShow as reason:
+            picture, about = plt.figure(figsize=(WIDTH, 0.6)), {"Description": specs.EMPTY}
+            picture.text(0.01, 0.5, f"{specs.EMPTY}: {reason}.", va="center", color="#555555")
+        machines = [corpus for corpus in by_corpus(tables["corpora"]) if synthetic(tables, corpus)]
+        if machines:
+            text = f"Synthetic speech: {', '.join(machines)}"
+            picture.suptitle(text, x=0.995, ha="right", color="#b3261e", fontsize=9, fontweight="bold")
+        with written_aside(path) as aside:
+            picture.savefig(aside, format="svg", metadata={"Date": None} | about)
+        plt.close(picture)
 
 
 def panels(

@@ -122,7 +122,8 @@ TEMPLATE = """
 {%- macro show_figure(figure) %}
 <figure>
 <img src="{{ figure.data }}" alt="{{ figure.title }}. {{ figure.caption }}">
-<figcaption><strong>{{ figure.title }}.</strong> {{ figure.caption }}</figcaption>
+<figcaption><strong>{{ figure.title }}.</strong> {{ figure.caption }}
+Drawn from {{ links("tables", figure.tables) }}.</figcaption>
 </figure>
 {%- endmacro -%}
 <!DOCTYPE html>
@@ -138,7 +139,7 @@ TEMPLATE = """
 <header>
 <h1>{{ title }}</h1>
 <p class="soft">Study <strong>{{ study }}</strong>, newest run {{ newest }}</p>
-<nav aria-label="Sections"><a href="#data">Data</a>
+<nav aria-label="Sections">
 {%- for section in sections %}<a href="#{{ section.id }}">{{ section.title }}</a>{% endfor -%}
 <a href="#configuration">Configuration and files</a></nav>
 </header>
@@ -165,10 +166,6 @@ machine, not by people. Its error rates show that the pipeline works; they say n
 <p class="soft">Every number is a link to the file of the run that it came from; where several seeds were run, small
 numerals link to each seed's file. Links work while this page lies in the study's folder.</p>
 
-<section id="data">
-<h2>Data</h2>
-{%- for table in data %}{{ show_table(table) }}{% endfor %}
-</section>
 {%- for section in sections %}
 <section id="{{ section.id }}">
 <h2>{{ section.title }}</h2>
@@ -179,7 +176,12 @@ numerals link to each seed's file. Links work while this page lies in the study'
 
 <section id="configuration">
 <h2>Configuration and files</h2>
-<p>All tables as tab-separated values: {{ links("tables", tidy) }}.</p>
+<p>All tables as tab-separated values:</p>
+<dl class="summary">
+{%- for table in tables %}
+<dt>{{ links("tables", [table.file]) }}</dt><dd>{{ table.caption }}</dd>
+{%- endfor %}
+</dl>
 <p>The figures: {{ links("figures", figures) }}.</p>
 <details><summary>The study's configuration, defaults filled in</summary>
 <pre>{{ configuration }}</pre></details>

@@ -1,10 +1,15 @@
-"""Grids as Markdown and as LaTeX."""
+"""Tables as files: tidy TSV, and grids as Markdown and as LaTeX."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
+from secateur.core.files import write_text, write_tsv
+from secateur.reporting import table as specs
 from secateur.reporting.grid import Cell, Grid
+from secateur.reporting.registry import resolve
 
 LONGEST_LINE = 40
 """Longer texts are broken into lines in LaTeX, in characters."""
@@ -26,6 +31,24 @@ LATEX_ESCAPES = {
     "–": "--",
     "\N{NO-BREAK SPACE}": "~",
 }
+
+
+def write_tables(config: Mapping[str, Any], root: str | Path) -> dict[str, list[dict[str, str]]]:
+    """Write every table to `root/tables` as TSV, Markdown and LaTeX; return them as `read_tables` does.
+
+    Raises SecateurError naming the first file that is missing, or that a table reads without declaring it.
+    """
+    folder = Path(root) / "tables"
+    rows = {table.name: specs.rows(table, config, root) for table in specs.tables()}
+    for table in specs.tables():
+        write_tsv(folder / f"{table.name}.tsv", specs.header(table, config), rows[table.name])
+    tables = specs.read_tables(folder)
+    for table in specs.tables():
+        if table.view:
+            grids = resolve(table.view)(tables)
+            write_text(folder / f"{table.name}.md", markdown(grids))
+            write_text(folder / f"{table.name}.tex", latex(grids, table.name))
+    return tables
 
 
 def markdown(grids: Sequence[Grid]) -> str:

@@ -18,50 +18,15 @@ from markupsafe import Markup
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_text
-from secateur.reporting.figures import EMPTY, FIGURES, Figure
+from secateur.reporting.figure import EMPTY, Figure
+from secateur.reporting.figure import figures as all_figures
 from secateur.reporting.grid import Cell, Grid, combined, measure
 from secateur.reporting.page import STYLE, TEMPLATE
 from secateur.reporting.rates import rate
-from secateur.reporting.tables import TABLES, read_tables
+from secateur.reporting.registry import SECTIONS, resolve
+from secateur.reporting.table import Table, read_tables
+from secateur.reporting.table import tables as all_tables
 from secateur.reporting.views import Tables, averages, by_corpus, effort, main_split, synthetic
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page: the names of its tables and figures."""
-
-    id: str
-    title: str
-    tables: Sequence[str]
-    figures: Sequence[str]
-
-
-DATA = ("corpora", "sources", "dropped")
-SECTIONS = (
-    Section("accuracy", "Word error rates", ("wer", "comparisons"), ("wer",)),
-    Section(
-        "pathways",
-        "Masks and pathways",
-        ("table1", "table2", "table3", "budget"),
-        ("sparsity", "schedule", "adaptation", "overlap", "matrix_sparsity"),
-    ),
-    Section("layers", "Layers on demand", ("layers", "depth_rtf", "finetune"), ("depth", "similarity", "late")),
-    Section(
-        "heads",
-        "Attention heads and language models",
-        ("locality", "lm", "combined", "heads"),
-        ("heads", "lm", "importance"),
-    ),
-    Section(
-        "upstreams",
-        "Self-supervised encoders",
-        ("superb", "structured"),
-        ("superb", "gates", "blocks"),
-    ),
-    Section("time", "Decoding time", ("latency",), ("latency", "tradeoff")),
-    Section("size", "Size", ("size", "storage"), ()),
-    Section("training", "Training", (), ("loss",)),
-)
 
 
 @dataclass(frozen=True)
@@ -85,18 +50,22 @@ def write_report(
     upwards = Path(os.path.relpath(root, Path(output).parent)).as_posix()
     environment = jinja2.Environment(autoescape=True, trim_blocks=False, undefined=jinja2.StrictUndefined)
     environment.filters["link"] = lambda path: quote(f"{upwards}/{path}")
-    views = {table.name: _view(table, rows) for table in TABLES if table.view}
-    pictures = {figure.name: _picture(figure, Path(figures), rate(rows)) for figure in FIGURES}
-    shown = [name for name, picture in pictures.items() if picture]
     named = rate(rows)
+    views = {table.name: _view(table, rows) for table in all_tables() if table.view}
+    pictures = {figure.name: _picture(figure, Path(figures), named) for figure in all_figures()}
+    shown = [figure for figure in all_figures() if pictures[figure.name]]
     sections = [
         {
-            "id": section.id,
-            "title": named(section.title),
-            "tables": [views[name] for name in section.tables if views[name]["grids"]],
-            "figures": [pictures[name] for name in section.figures if name in shown],
+            "id": section,
+            "title": named(title),
+            "tables": [
+                views[table.name]
+                for table in all_tables()
+                if table.section == section and table.view and views[table.name]["grids"]
+            ],
+            "figures": [pictures[figure.name] for figure in shown if figure.section == section],
         }
-        for section in SECTIONS
+        for section, title in SECTIONS.items()
     ]
     page = environment.from_string(TEMPLATE).render(
         title=config.get("report", {}).get("title") or f"Study {config['study']}",
@@ -107,10 +76,9 @@ def write_report(
         synthetic=[corpus for corpus in by_corpus(rows["corpora"]) if synthetic(rows, corpus)],
         keys=keys(config, rows),
         summary=summary(rows),
-        data=[views[name] for name in DATA],
         sections=[section for section in sections if section["tables"] or section["figures"]],
-        tidy=[f"{table.name}.tsv" for table in TABLES],
-        figures=[f"{name}.svg" for name in shown],
+        tables=[{"file": f"{table.name}.tsv", "caption": table.caption} for table in all_tables()],
+        figures=[figure.file for figure in shown],
         configuration=yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True, width=100),
     )
     write_text(output, page.strip() + "\n")
@@ -212,14 +180,14 @@ def _joined(texts) -> str:
     return "; ".join(dict.fromkeys(texts))
 
 
-def _view(table, rows: Tables) -> dict[str, Any]:
-    grids: list[Grid] = table.view(rows)
-    return {"name": table.name, "grids": grids, "files": table.files}
+def _view(table: Table, rows: Tables) -> dict[str, Any]:
+    grids: list[Grid] = resolve(table.view)(rows)
+    return {"name": table.name, "grids": grids, "files": table.outputs}
 
 
 def _picture(figure: Figure, folder: Path, named: Callable[[str], str]) -> dict[str, str] | None:
     """What the page shows of a figure; None where the study has no data for it."""
-    path = folder / f"{figure.name}.svg"
+    path = folder / figure.file
     try:
         picture = path.read_bytes()
     except FileNotFoundError as error:
@@ -227,8 +195,9 @@ def _picture(figure: Figure, folder: Path, named: Callable[[str], str]) -> dict[
     if f"<dc:description>{EMPTY}<".encode() in picture:
         return None
     data = base64.b64encode(picture).decode()
-    texts = {"title": named(figure.title), "caption": named(figure.caption)}
-    return texts | {"data": f"data:image/svg+xml;base64,{data}"}
+    shown = {"title": named(figure.title), "caption": named(figure.caption)}
+    shown |= {"data": f"data:image/svg+xml;base64,{data}", "tables": [f"{name}.tsv" for name in figure.tables]}
+    return shown
 
 
 def _moment(started: str) -> str:

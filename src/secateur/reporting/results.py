@@ -1,7 +1,7 @@
 """The files of a study that tables are made of. Only what `study.runs` enumerates is read; nothing is globbed."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,18 @@ EACH = "each"
 
 @dataclass(frozen=True)
 class Results:
-    """A study's configuration and its folder of results. Paths are relative to that folder."""
+    """A study's configuration and its folder of results. Paths are relative to that folder.
+
+    `read` collects the files of the study that were read. A teacher's that lie elsewhere are the user's, not its own.
+    """
 
     config: Mapping[str, Any]
     root: Path
+    read: set[str] = field(default_factory=set, compare=False)
 
     def json(self, path: str, *keys: str) -> dict[str, Any]:
         """Read a JSON object. Raises SecateurError naming the file if it is missing or lacks one of `keys`."""
+        self._note(path)
         value = read_json(self.root / path)
         missing = [key for key in keys if key not in value]
         if missing:
@@ -38,6 +43,7 @@ class Results:
 
     def tsv(self, path: str, *columns: str) -> list[dict[str, str]]:
         """Read a table. Raises SecateurError naming the file if it is missing or lacks one of `columns`."""
+        self._note(path)
         rows = read_tsv(self.root / path)
         missing = [column for column in columns if rows and column not in rows[0]]
         if missing:
@@ -46,6 +52,10 @@ class Results:
                 "the file is from another version: delete it and run again"
             )
         return rows
+
+    def _note(self, path: str) -> None:
+        if not path.startswith(".."):
+            self.read.add(path)
 
     @property
     def corpora(self) -> list[str]:
@@ -94,3 +104,12 @@ class Results:
         if options["type"] == "lexicon":
             return f"{options['order']}-gram"
         return self.lm_of(search) or "none"
+
+
+SCORED = ("score.json", "utterances.tsv")
+"""What `systems.scored` reads of a decoding."""
+
+
+def files_of(found: Iterable[Any], *names: str) -> Iterator[str]:
+    """The files with these names of runs or decodings, which have a `folder`."""
+    return (f"{one.folder}/{name}" for one in found for name in names)

@@ -60,12 +60,20 @@ def _score(results: Results, system: System, language: str) -> Mapping[str, Any]
     return results.json(path, system.sub_model)[system.sub_model]
 
 
-def _counts(results: Results, system: System, language: str) -> Counts:
-    found = results.tsv(f"{system.decodings[language].folder}/utterances.tsv", "utterance", "errors", "words")
-    if system.sub_model:
-        found = [row for row in found if row["sub_model"] == system.sub_model]
+def counted(results: Results, path: str, sub_model: str = "") -> Counts:
+    """Names, errors and reference words of the utterances of a decoding, or of one sub-model in it.
+
+    `path` is the decoding's `utterances.tsv`, relative to the study's folder.
+    """
+    found = results.tsv(path, "utterance", "errors", "words")
+    if sub_model:
+        found = [row for row in found if row["sub_model"] == sub_model]
     errors, words = ([int(row[column]) for row in found] for column in ("errors", "words"))
     return [row["utterance"] for row in found], errors, words
+
+
+def _counts(results: Results, system: System, language: str) -> Counts:
+    return counted(results, f"{system.decodings[language].folder}/utterances.tsv", system.sub_model)
 
 
 def _difference(results: Results, rival: System, pairs: Mapping[str, tuple[Counts, Counts]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How each table is shown in Markdown, LaTeX and the report: tidy tables in, grids out.
+"""What the views of tables share: rows grouped and averaged, and captions.
 
 A caption says on which corpus, whether its speech is synthetic, with which budget, and from how many seeds.
 """
@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 
-from secateur.reporting.grid import Cell, Grid, Row, figure, listing, measure, pivot
-from secateur.reporting.rates import in_characters, rate
-from secateur.speech.units import CHARACTER
+from secateur.reporting.grid import Grid, Row, figure
+from secateur.reporting.rates import in_characters
 
 Tables = Mapping[str, Sequence[Row]]
 
@@ -25,119 +24,6 @@ CORPUS_COUNTS = (
 STEPS = "Steps: training steps behind one model, from random weights on, along the longest chain that it is made from."
 
 
-def corpora(tables: Tables) -> list[Grid]:
-    columns = {"language": "Language", "split": "Split", "speakers": "Speakers", "utterances": "Utterances"}
-    columns |= {"hours": "Hours", "unit": "Unit", "words": "Units", "types": "Different ones"}
-    columns |= {"seen_sentences": "Sentences in train", "seen_speakers": "Speakers in train"}
-    columns |= {"uncovered": "Unknown characters", "tags": "Tags", "untranscribed": "Untranscribed"}
-    columns |= {"dropped": "Dropped", "resampled": "Resampled"}
-    numbers = dict.fromkeys(columns, 0) | {"hours": 2}
-    del numbers["language"], numbers["split"], numbers["unit"]
-    return [
-        replace(
-            listing(f"Speech data, {named(tables, corpus)}", rows, columns, numbers),
-            caption=f"{speech(tables, corpus)} {CORPUS_COUNTS}",
-        )
-        for corpus, rows in by_corpus(tables["corpora"]).items()
-    ]
-
-
-def sources(tables: Tables) -> list[Grid]:
-    columns = {"corpus": "Corpus", "language": "Language", "name": "Name", "licence": "Licence"}
-    columns |= {"synthetic": "Synthetic", "credits": "Credits", "notes": "Notes"}
-    return [listing("Sources and licences", tables["sources"], columns, {})]
-
-
-def dropped(tables: Tables) -> list[Grid]:
-    columns = {"corpus": "Corpus", "language": "Language", "reason": "Reason", "utterances": "Utterances"}
-    return (
-        [listing("Left out of the corpora", tables["dropped"], columns, {"utterances": 0})] if tables["dropped"] else []
-    )
-
-
-def wer(tables: Tables) -> list[Grid]:
-    grids = []
-    for corpus, rows in by_corpus(tables["wer"]).items():
-        totals = {_trained(run): run["total_steps"] for run in tables["runs"] if run["stage"] == "model"}
-        unequal = len({totals[_trained(row)] for row in rows if _trained(row) in totals}) > 1
-        rows = [_monolingual_together(row) | {"total_steps": totals.get(_trained(row), "")} for row in rows]
-
-        of_characters = in_characters(tables, corpus)
-        mixed = bool(of_characters) and any(row["unit"] != CHARACTER for row in rows)
-        headings = {code: f"{code} (CER)" for code in of_characters} if mixed else {}
-
-        def cells(row: Row, unequal: bool = unequal, headings: Mapping[str, str] = headings) -> list[tuple[str, Cell]]:
-            behind = [("Steps", Cell(float(row["total_steps"]), digits=0))] if unequal and row["total_steps"] else []
-            return [*behind, (headings.get(row["language"], row["language"]), measure(row, "wer", 1, interval=True))]
-
-        title = rate(tables, corpus)(f"Word error rate (%), {named(tables, corpus)}")
-        words = pivot(title, rows, DECODING_INDEX, cells, keep=("model",))
-        characters = pivot(
-            f"Character error rate (%), {named(tables, corpus)}",
-            rows,
-            DECODING_INDEX,
-            lambda row: [(row["language"], measure(row, "cer", 1))],
-            keep=("model",),
-        )
-        bracketed = any(cell.low is not None for line in words.rows for cell in line)
-        notes = (INTERVALS if bracketed else "", AVERAGES, STEPS if unequal else "")
-        grids.append(captioned(words, tables, corpus, rows, *notes))
-        if mixed or not of_characters:
-            grids.append(captioned(characters, tables, corpus, rows, AVERAGES))
-    return grids
-
-
-def latency(tables: Tables) -> list[Grid]:
-    headings = {"encoder_s": "Encoder (ms)", "search_s": "Search (ms)", "lm_s": "LM (ms)", "total_s": "Total (ms)"}
-    headings |= {"p50_s": "p50 (ms)", "p95_s": "p95 (ms)", "rtf": "RTF"}
-    grids = []
-    for corpus, rows in by_corpus(tables["latency"]).items():
-        rows = averages(rows)
-
-        def cells(row: Row) -> list[tuple[str, Cell]]:
-            return [
-                (heading, measure(row, column, scale=1 if column == "rtf" else 1000))
-                for column, heading in headings.items()
-            ]
-
-        index = (*DECODING_INDEX, "batch", "threads", "device")
-        index = (*index, "language") if any(row["language"] != "avg" for row in rows) else index
-        grid = pivot(f"Decoding time, {named(tables, corpus)}", rows, index, cells, keep=("model", "search", "batch"))
-        notes = (
-            "Milliseconds per utterance, unweighted mean over languages.",
-            "p50, p95: percentiles over utterances. RTF: real-time factor.",
-        )
-        grids.append(captioned(grid, tables, corpus, rows, *notes))
-    return grids
-
-
-def size(tables: Tables) -> list[Grid]:
-    headings = {
-        "parameters": ("Parameters (M)", 1e-6),
-        "nonzero": ("Not zero (M)", 1e-6),
-        "bytes": ("File (MB)", 1e-6),
-        "macs_per_second": ("MMAC per s of speech", 1e-6),
-        "peak_memory": ("Peak memory (MB)", 1e-6),
-        "algorithmic_latency": ("Algorithmic latency (s)", 1),
-    }
-    streaming = (
-        "Algorithmic latency: seconds of speech that streaming waits for on any machine, a segment and its look-ahead; "
-        "–: the model hears the whole utterance first."
-    )
-    grids = []
-    for corpus, rows in by_corpus(tables["size"]).items():
-
-        def cells(row: Row) -> list[tuple[str, Cell]]:
-            known = ((column, *heading) for column, heading in headings.items() if row[column])
-            return [(heading, measure(row, column, scale=scale)) for column, heading, scale in known]
-
-        grid = pivot(f"Size of the models, {named(tables, corpus)}", rows, MODEL_INDEX, cells, keep=("model",))
-        grids.append(
-            captioned(grid, tables, corpus, rows, streaming if any(row["algorithmic_latency"] for row in rows) else "")
-        )
-    return grids
-
-
 def captioned(grid: Grid, tables: Tables, corpus: str, rows: Sequence[Row], *notes: str) -> Grid:
     """`grid` with a caption: what all its lines share, the notes, the speech, the budget and the seeds."""
     shared = ", ".join(f"{name.lower() if name != 'LM' else name} {value}" for name, value in grid.constant.items())
@@ -149,7 +35,7 @@ def averages(rows: Iterable[Row]) -> list[Row]:
     """Rows of language `avg`, and the single languages of those models that have no average."""
 
     def family(row: Row) -> tuple[str, ...]:
-        joined = _monolingual_together(row)
+        joined = monolingual_together(row)
         return tuple(joined[column] for column in (*DECODING_INDEX, "corpus", "seed"))
 
     rows = list(rows)
@@ -213,12 +99,12 @@ def main_split(tables: Tables) -> str:
     return "test" if "test" in splits or not splits else splits[0]
 
 
-def _monolingual_together(row: Row) -> Row:
+def monolingual_together(row: Row) -> Row:
     """Monolingual models share one line: each column is the model of that language."""
     return {**row, "scope": "each"} if row["scope"] == row["language"] else row
 
 
-def _trained(row: Row) -> tuple[str, ...]:
+def trained_model(row: Row) -> tuple[str, ...]:
     """The columns that name a model."""
     return tuple(row[axis] for axis in ("corpus", "model", "method", "scope", "sparsity_target", "seed"))
 

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from secateur.reporting.figures import write_figures
+from secateur.reporting.drawing import write_figures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

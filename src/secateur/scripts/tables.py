@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur.core.jobs import json_argument
-from secateur.reporting.tables import write_tables
+from secateur.reporting.render import write_tables
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,11 +6,13 @@ hidden, frames = upstream(waveforms, lengths)  # L + 1 tensors (B, T, D); 16 kHz
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:  # what a study enumerates is in this package, too, and the workflow reads that without torch
+    import torch
 
 
-def load_upstream(folder: str | Path, device: str | torch.device = "cpu") -> torch.nn.Module:
+def load_upstream(folder: str | Path, device: "str | torch.device" = "cpu") -> "torch.nn.Module":
     """Load an encoder as a feature extractor: one of our checkpoints (pretrained, pruned), or a Hugging Face folder.
 
     It is in evaluation mode and its weights want no gradient. `upstream(waveforms, lengths)` takes float32 samples

@@ -126,19 +126,6 @@ def _steps(config: Mapping[str, Any], entry: Mapping[str, Any], part: str) -> in
     return config["training"][recipe(entry, part)]["steps"]
 
 
-def measured(config: Mapping[str, Any]) -> Iterator[str]:
-    """Every file of this section that the tables read."""
-    for _, run in runs(config):
-        yield run.scores
-    for entry, run in trained(config):
-        yield from (f"{run.folder}/{name}" for name in ("config.json", "history.tsv", "run.json"))
-        if pruned(entry, run):
-            yield f"{run.folder}/gates.tsv"
-    for entry in config["ssl"]:
-        for seed in config["seeds"]:
-            yield from (speed_file(entry["name"], seed, base) for base in sizes(entry))
-
-
 def sizes(entry: Mapping[str, Any]) -> list[bool]:
     """Which sizes extraction is timed in: the encoders' own, and WavLM base's where that is wanted."""
     return [False, True] if entry["speed"]["base"] else [False]
@@ -161,3 +148,15 @@ def trained(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Upst
         for part in (*iterations(entry), *(student["name"] for student in entry["students"])):
             for seed in config["seeds"]:
                 yield entry, UpstreamRun(entry["name"], part, seed)
+
+
+def trainings(config: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Axes and folder of every training of this section."""
+    for entry, run in trained(config):
+        axes = {"corpus": entry["corpus"], "model": f"{run.name}/{run.model}", "scope": "all", "seed": run.seed}
+        yield axes, run.folder
+
+
+def totals(config: Mapping[str, Any]) -> dict[str, int]:
+    """The steps behind every training, by its folder."""
+    return {run.folder: total_steps(config, entry, run.model) for entry, run in trained(config)}

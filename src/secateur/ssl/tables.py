@@ -151,18 +151,6 @@ def blocks(results: Results) -> Iterator[dict[str, Any]]:
             }
 
 
-def trainings(config: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Axes and folder of every training of this section."""
-    for entry, run in upstreams.trained(config):
-        axes = {"corpus": entry["corpus"], "model": f"{run.name}/{run.model}", "scope": "all", "seed": run.seed}
-        yield axes, run.folder
-
-
-def totals(config: Mapping[str, Any]) -> dict[str, int]:
-    """The steps behind every training, by its folder."""
-    return {run.folder: upstreams.total_steps(config, entry, run.model) for entry, run in upstreams.trained(config)}
-
-
 def _axes(entry: Mapping[str, Any], run: UpstreamRun) -> dict[str, Any]:
     return {"corpus": entry["corpus"], "upstream": run.name, "model": run.model, "seed": run.seed}
 

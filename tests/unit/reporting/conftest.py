@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from secateur.core.files import write_json, write_tsv
-from secateur.reporting.figures import write_figures
+from secateur.reporting.drawing import write_figures
+from secateur.reporting.registry import resolve
+from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
-from secateur.reporting.tables import write_tables
+from secateur.reporting.results import Results
+from secateur.reporting.table import tables
 from secateur.study.runs import decodings, languages, lm_folder, model_runs
 
 CONFIG = {
@@ -154,6 +157,19 @@ def config() -> dict:
 def write_study():
     """The configuration, and the function that writes the files of a study."""
     return CONFIG, build
+
+
+@pytest.fixture(scope="package")
+def files_read():
+    """What the tables of a study read: a function of its configuration and folder."""
+
+    def read(config: dict, root: Path) -> set[str]:
+        results = Results(config, root)
+        for table in tables():
+            list(resolve(table.rows)(results))
+        return results.read
+
+    return read
 
 
 @pytest.fixture

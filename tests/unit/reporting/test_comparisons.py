@@ -1,5 +1,6 @@
 """Which systems are compared, and the numbers of the miniature study by hand."""
 
+import math
 import re
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import pytest
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
-from secateur.reporting import comparisons
-from secateur.reporting.comparisons import pairs, systems
+from secateur.overview import comparisons
+from secateur.overview.comparisons import pairs, systems
 from secateur.reporting.results import Results
 
 CONFIG = {
@@ -110,8 +111,10 @@ def test_a_difference_and_its_interval_by_hand(table, finished):
     assert (row["wer_a"], row["wer_b"], row["difference"]) == ("20.0", "30.0", "-10.0")
     assert float(row["difference_low"]) == pytest.approx(-100 * 2 / 12)
     assert float(row["difference_high"]) == 0.0
-    # A quarter of the draws has the second utterance twice, and no difference.
-    assert float(row["p_value"]) == pytest.approx(2 / 4, abs=0.03)
+    # A quarter of the draws has the second utterance twice: no difference. The normal quantile of 1/4, shrunk by the
+    # square root of 2 for 2 utterances, is read in Student's t with 1 degree of freedom, an arc tangent.
+    t = 0.6745 / math.sqrt(2)
+    assert float(row["p_value"]) == pytest.approx(1 - 2 * math.atan(t) / math.pi, abs=0.03)
     assert [row[f"{axis}_a"] for axis in comparisons.SYSTEM] == ["ctc", "dense", "all", "0.0", "beam_lm", "small"]
     assert [row[f"{axis}_b"] for axis in comparisons.SYSTEM] == ["ctc", "dense", "all", "0.0", "beam", "none"]
     a, b = row["source"].split()
@@ -122,7 +125,9 @@ def test_the_mean_over_languages_is_compared_too(table):
     row = only(table, question="search", scope_a="each", language="avg", seed="0")
     # en 3 and 4, fr 4 and 5 errors of 10 words; in a sixteenth of the draws neither language differs.
     assert (row["wer_a"], row["wer_b"], row["difference"]) == ("35.0", "45.0", "-10.0")
-    assert float(row["p_value"]) == pytest.approx(2 / 16, abs=0.02)
+    # The normal quantile of 1/16, shrunk for 4 utterances in 2 samples, is read in Student's t of 2 degrees of freedom.
+    t = 1.5341 / math.sqrt(2)
+    assert float(row["p_value"]) == pytest.approx(1 - t / math.sqrt(2 + t**2), abs=0.02)
     assert len(row["source"].split()) == 4
 
 
@@ -151,7 +156,7 @@ def test_one_line_a_pair_for_reading(finished, config, study):
 
 
 def _markdown(config, study):
-    from secateur.reporting.tables import write_tables
+    from secateur.reporting.render import write_tables
 
     write_tables(config, study)
     return (study / "tables" / "comparisons.md").read_text()

@@ -1,14 +1,17 @@
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import docutils.core
 import pytest
 
 from secateur.core.files import read_tsv, write_tsv
-from secateur.reporting import plots
-from secateur.reporting.figures import EMPTY, FIGURES, write_figures
-from secateur.reporting.tables import TABLES, read_tables, write_tables
-
-CAPTIONS = Path(__file__).resolve().parents[3] / "workflow" / "report"
+from secateur.overview import plots
+from secateur.reporting.drawing import NothingToShow, write_figures
+from secateur.reporting.figure import EMPTY, figures
+from secateur.reporting.registry import caption_file, resolve, write_captions
+from secateur.reporting.render import write_tables
+from secateur.reporting.table import read_tables
+from secateur.reporting.table import tables as all_tables
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def tables(finished: Path) -> Path:
 
 def test_every_figure_is_an_svg_and_the_same_bytes_twice(finished, tmp_path):
     write_figures(finished / "tables", tmp_path)
-    for figure in FIGURES:
+    for figure in figures():
         drawn = (finished / "figures" / f"{figure.name}.svg").read_bytes()
         assert ElementTree.fromstring(drawn).tag == "{http://www.w3.org/2000/svg}svg"
         assert drawn == (tmp_path / f"{figure.name}.svg").read_bytes()
@@ -56,7 +59,7 @@ def test_a_study_with_little_in_it_still_gets_its_figures(study, config, tmp_pat
     }
     write_tables(small, study)
     write_figures(study / "tables", tmp_path)
-    assert all((tmp_path / f"{figure.name}.svg").stat().st_size > 5000 for figure in FIGURES)
+    assert all((tmp_path / f"{figure.name}.svg").stat().st_size > 5000 for figure in figures())
 
 
 def test_missing_data_is_said_in_the_picture(copy, tmp_path):
@@ -64,23 +67,23 @@ def test_missing_data_is_said_in_the_picture(copy, tmp_path):
     for name in ("wer", "latency", "history"):
         rows = read_tsv(tables / f"{name}.tsv")
         write_tsv(tables / f"{name}.tsv", list(rows[0]), [])
-    for figure in FIGURES:
-        with pytest.raises(plots.NothingToShow):
-            getattr(plots, figure.name)(read_tables(tables))
+    for figure in figures():
+        with pytest.raises(NothingToShow):
+            resolve(figure.draw)(read_tables(tables))
     write_figures(tables, tmp_path / "empty")
-    for figure in FIGURES:
+    for figure in figures():
         assert f"<dc:description>{EMPTY}</dc:description>" in (tmp_path / "empty" / f"{figure.name}.svg").read_text()
         assert ElementTree.parse(tmp_path / "empty" / f"{figure.name}.svg").getroot().get("height") == "43.2pt"
 
 
-def test_every_figure_has_its_function_and_its_caption_for_snakemake():
-    for figure in FIGURES:
-        assert callable(getattr(plots, figure.name))
-        caption = (CAPTIONS / "figures" / f"{figure.name}.rst").read_text(encoding="utf-8")
-        wanted = f"**{figure.title}.** {figure.caption}"
-        assert " ".join(caption.split()) == wanted, f"copy title and caption of FIGURES to {figure.name}.rst"
-
-
-def test_every_table_has_its_caption_for_snakemake():
-    for table in TABLES:
-        assert (CAPTIONS / "tables" / f"{table.name}.rst").read_text(encoding="utf-8").strip()
+def test_captions_of_snakemakes_report_are_those_of_the_page(tmp_path):
+    write_captions(tmp_path)
+    for kind, specs in (("TABLES", all_tables()), ("FIGURES", figures())):
+        for spec in specs:
+            text = caption_file(tmp_path, kind, spec.name).read_text(encoding="utf-8")
+            shown = docutils.core.publish_doctree(text, settings_overrides={"halt_level": 2}).astext()
+            assert shown == f"{spec.title}. {spec.caption}".replace("`", "") and len(spec.caption) > 30
+    first = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.rst")}
+    assert len(first) == len(all_tables()) + len(figures())
+    write_captions(tmp_path)
+    assert first == {file: file.stat().st_mtime_ns for file in first}, "written again although nothing changed"

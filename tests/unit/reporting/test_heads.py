@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from secateur.core.files import read_json, write_json, write_tsv
+from secateur.heads import plots
 from secateur.heads import study as heads
 from secateur.heads.study import HeadsDecoding
 from secateur.heads.tables import conclusion, sign
-from secateur.reporting import plots
-from secateur.reporting.figures import write_figures
+from secateur.reporting.drawing import write_figures
+from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
-from secateur.reporting.tables import read_tables, write_tables
+from secateur.reporting.table import measured, read_tables
 
 ENTRY = {
     "corpus": "talk_show",
@@ -238,3 +239,8 @@ def test_sets_are_decoded_beside_their_model(pruned):
     ((_, run),) = heads.runs(config)
     decoding = HeadsDecoding(run, "test", "en", "greedy")
     assert (root / decoding.folder / "score.json").is_file() and decoding in list(heads.decodings(config))
+
+
+def test_exactly_the_declared_files_are_read(pruned, files_read):
+    config, root, _ = pruned
+    assert files_read(config, root) == set(measured(config))

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from secateur.core.files import read_json, write_json, write_tsv
+from secateur.layers import plots
 from secateur.layers import study as layers
 from secateur.layers.study import late_run
 from secateur.layers.tables import verdict
-from secateur.reporting import plots
-from secateur.reporting.figures import write_figures
+from secateur.reporting.drawing import write_figures
+from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
-from secateur.reporting.tables import read_tables, write_tables
+from secateur.reporting.table import measured, read_tables
 
 MODEL = {"encoder": {"layers": 3}, "training": "acoustic", "input": "stack", "stack": 3, "stochastic_depth": 0.1}
 INNER = {"layers": [2], "weight": 0.5}
@@ -202,3 +203,8 @@ def test_the_tables_and_figures_are_on_the_page(pruned):
     assert list(losses.get_xdata()[:2]) == [0, 20] and list(losses.get_ydata()[:2]) == [2.0, 25.0]
     assert set(before.get_ydata()) == {2.0} and list(jumps.get_ydata()) == [60.0, 60.0]
     assert len(left.lines) == 2 and left.lines[0].get_xdata()[0] == 20
+
+
+def test_exactly_the_declared_files_are_read(pruned, files_read):
+    config, root, _ = pruned
+    assert files_read(config, root) == set(measured(config))

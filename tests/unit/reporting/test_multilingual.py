@@ -8,9 +8,11 @@ from secateur.core.files import read_tsv, write_json, write_tsv
 from secateur.pruning import multilingual
 from secateur.pruning.multilingual import TABLE1, TABLE2, TABLE3
 from secateur.reporting import published
+from secateur.reporting.registry import resolve
 from secateur.reporting.render import markdown
 from secateur.reporting.results import Results
-from secateur.reporting.tables import TABLES
+from secateur.reporting.table import header
+from secateur.reporting.table import tables as all_tables
 from secateur.study.runs import decodings, model_runs
 
 ALL = ["en", "fr", "it", "nl"]
@@ -91,10 +93,10 @@ def beside(row: dict) -> dict[str, float]:
 
 def view(results: Results, number: int) -> str:
     """Table `number` as its Markdown shows it."""
-    shown = next(table for table in TABLES if table.name == f"table{number}")
+    shown = next(table for table in all_tables() if table.name == f"table{number}")
     path = results.root / f"{shown.name}.tsv"
-    write_tsv(path, shown.header(results.config), shown.rows(results))
-    return markdown(shown.view({shown.name: read_tsv(path)} | OTHERS))
+    write_tsv(path, header(shown, results.config), resolve(shown.rows)(results))
+    return markdown(resolve(shown.view)({shown.name: read_tsv(path)} | OTHERS))
 
 
 def test_rows_of_table_1(results):

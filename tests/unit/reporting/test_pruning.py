@@ -7,13 +7,14 @@ import pytest
 from matplotlib.axes import Axes
 
 from secateur.core.files import read_json, write_json, write_text, write_tsv
+from secateur.pruning import plots, plots_masks
 from secateur.pruning.plots import _joined
 from secateur.pruning.plots_masks import _parsed
-from secateur.reporting import plots
-from secateur.reporting.drawing import Tables
-from secateur.reporting.figures import FIGURES
+from secateur.reporting.drawing import Tables, write_figure
+from secateur.reporting.figure import figures as all_figures
+from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
-from secateur.reporting.tables import write_tables
+from secateur.reporting.table import measured
 from secateur.study.runs import model_runs
 
 PRUNING = {
@@ -175,21 +176,22 @@ def test_the_page_shows_the_figures_that_have_data(pruned, tmp_path):
     config, finished, tables = pruned
     root = Path(shutil.copytree(finished, tmp_path / "tiny"))
     figures, output = root / "figures", root / "report" / "index.html"
-    for figure in FIGURES:
+    specs = {figure.name: figure for figure in all_figures()}
+    for figure in all_figures():
         write_text(figures / f"{figure.name}.svg", "<svg/>")
     for name in ("sparsity", "schedule", "adaptation", "overlap", "matrix_sparsity"):
         for folder in (figures, root / "again"):
-            plots.write(name, tables, folder / f"{name}.svg")
+            write_figure(specs[name], tables, folder / f"{name}.svg")
         assert (figures / f"{name}.svg").read_bytes() == (root / "again" / f"{name}.svg").read_bytes()
     write_report(config, root / "tables", figures, output, root)
     page = output.read_text(encoding="utf-8")
-    assert all(f"<strong>{figure.title}.</strong>" in page for figure in FIGURES)
+    assert all(f"<strong>{figure.title}.</strong>" in page for figure in all_figures())
 
     for name in ("overlap", "matrix_sparsity"):
-        plots.write(name, tables | {"masks": [], "matrices": []}, figures / f"{name}.svg")
+        write_figure(specs[name], tables | {"masks": [], "matrices": []}, figures / f"{name}.svg")
     write_report(config, root / "tables", figures, output, root)
     page = output.read_text(encoding="utf-8")
-    left = {figure.name for figure in FIGURES if f"<strong>{figure.title}.</strong>" not in page}
+    left = {figure.name for figure in all_figures() if f"<strong>{figure.title}.</strong>" not in page}
     assert left == {"overlap", "matrix_sparsity"}
 
 
@@ -306,7 +308,7 @@ def test_overlaps_are_symmetric_means_over_seeds():
     rows += [overlap_row("lth", "en", "en", 0.7, 0.5, 0.7), overlap_row("lth", "fr", "fr", 0.8, 0.5, 0.7)]
     rows += [overlap_row("pathways-lth-s700", "en", "fr", 0.3, scope="all")]  # the masks of lth
     rows += [overlap_row("dynamic-lth-s500", "en", "fr", 0.1, scope="en-fr")]
-    between, dynamic, levels = plots.overlap({"masks": rows}).axes
+    between, dynamic, levels = plots_masks.overlap({"masks": rows}).axes
     assert shown(between) == [["1.00", "0.30", "0.50"], ["0.30", "1.00", "0.60"], ["0.50", "0.60", "1.00"]]
     assert [tick.get_text() for tick in between.get_yticklabels()] == ["en", "fr", "it"]
     assert shown(dynamic) == [["1.00", "0.10"], ["0.10", "1.00"]]
@@ -323,7 +325,7 @@ def test_sparsity_of_layers_weighs_matrices_by_their_size():
     q, w = "encoder.encoders.{}.self_attn.linear_q.weight", "encoder.encoders.{}.feed_forward.w_1.weight"
     rows = [row(q.format(0), 100, 0.9), row(w.format(0), 300, 0.5), row(q.format(1), 100, 0.7)]
     rows += [row(q.format(1), 100, 0.8, language="fr"), row(q.format(0), 100, 0.1, level=0.5)]
-    layers, kinds = plots.matrix_sparsity({"matrices": rows}).axes
+    layers, kinds = plots_masks.matrix_sparsity({"matrices": rows}).axes
     assert shown(layers) == [["60", "75"]]
     assert shown(kinds) == [["80", "50"]]
     assert [tick.get_text() for tick in layers.get_xticklabels()] == ["encoder 0", "encoder 1"]
@@ -347,3 +349,8 @@ def test_names_are_joined():
     assert _joined(["IMP"]) == "IMP"
     assert _joined(["IMP", "LTH", "LAP"]) == "IMP, LTH and LAP"
     assert _joined(["adaptive IMP", "adaptive LTH"]) == "adaptive IMP and LTH"
+
+
+def test_exactly_the_declared_files_are_read(pruned, files_read):
+    config, root, _ = pruned
+    assert files_read(config, root) == set(measured(config))

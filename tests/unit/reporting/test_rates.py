@@ -1,5 +1,6 @@
 import pytest
 
+from secateur.overview.decodings import wer_view
 from secateur.reporting import views
 from secateur.reporting.rates import in_characters, rate
 
@@ -42,7 +43,7 @@ def rows(corpus):
 
 def test_the_rate_of_the_unit_leads_the_tables():
     titles = {
-        corpus: [grid.title.partition(",")[0] for grid in views.wer(TABLES | {"wer": rows(corpus)})]
+        corpus: [grid.title.partition(",")[0] for grid in wer_view(TABLES | {"wer": rows(corpus)})]
         for corpus in LANGUAGES
     }
     assert titles == {
@@ -50,7 +51,7 @@ def test_the_rate_of_the_unit_leads_the_tables():
         "han": ["Character error rate (%)"],
         "mixed": ["Word or character error rate (%)", "Character error rate (%)"],
     }
-    mixed = views.wer(TABLES | {"wer": rows("mixed")})[0]
+    mixed = wer_view(TABLES | {"wer": rows("mixed")})[0]
     assert mixed.header[-2:] == ["en", "th (CER)"]
     assert "Counted in characters, not words: th." in mixed.caption
     assert in_characters(TABLES) == ["zh", "th"]

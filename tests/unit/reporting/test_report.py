@@ -6,7 +6,7 @@ import pytest
 
 from secateur.core.errors import SecateurError
 from secateur.reporting.report import keys, write_report
-from secateur.reporting.tables import read_tables
+from secateur.reporting.table import read_tables
 from secateur.reporting.views import effort
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}

@@ -8,8 +8,10 @@ import pytest
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv, write_json
+from secateur.reporting.render import write_tables
 from secateur.reporting.results import Results
-from secateur.reporting.tables import TABLES, read_tables, write_tables
+from secateur.reporting.table import header, measured, read_tables
+from secateur.reporting.table import tables as all_tables
 from secateur.study.runs import decodings, model_runs
 
 
@@ -25,11 +27,12 @@ def only(rows: list[dict], **axes: str) -> dict:
 
 
 def test_every_table_has_exactly_its_columns(tables, finished, config):
-    for table in TABLES:
-        header = (finished / "tables" / f"{table.name}.tsv").read_text().splitlines()[0]
-        assert tuple(header.split("\t")) == tuple(table.header(config))
-        assert all((finished / "tables" / name).is_file() for name in table.files)
-    assert ",".join(next(table for table in TABLES if table.name == "wer").columns) == (
+    for table in all_tables():
+        shown = (finished / "tables" / f"{table.name}.tsv").read_text().splitlines()[0]
+        assert tuple(shown.split("\t")) == tuple(header(table, config))
+        assert all((finished / "tables" / name).is_file() for name in table.outputs)
+    wer = next(table for table in all_tables() if table.name == "wer")
+    assert ",".join(header(wer, config)) == (
         "corpus,model,method,initialization,mask_changes,scope,sparsity_target,sparsity,seed,language,split,search,lm,"
         "unit,wer,wer_low,wer_high,cer,utterances,words,source"
     )
@@ -166,3 +169,7 @@ def test_tables_are_the_same_bytes_twice(study, config):
     first = {path.name: path.read_bytes() for path in (study / "tables").iterdir()}
     write_tables(config, study)
     assert first == {path.name: path.read_bytes() for path in (study / "tables").iterdir()}
+
+
+def test_exactly_the_declared_files_are_read(finished, config, files_read):
+    assert files_read(config, finished) == set(measured(config))

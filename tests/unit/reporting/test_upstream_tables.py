@@ -3,11 +3,12 @@
 import pytest
 
 from secateur.core.files import read_json, write_json, write_tsv
-from secateur.reporting import plots
-from secateur.reporting.figures import write_figures
+from secateur.reporting.drawing import write_figures
+from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
 from secateur.reporting.results import Results
-from secateur.reporting.tables import read_tables, write_tables
+from secateur.reporting.table import measured, read_tables
+from secateur.ssl import plots
 from secateur.ssl import study as upstreams
 from secateur.ssl.tables import blocks, view
 
@@ -181,3 +182,8 @@ def test_layers_that_are_gone_and_single_steps_are_seen(encoders):
     assert first.get_xlim() == second.get_xlim() == (0.4, 2.6)
     lines = plots.gates({"gates": tables["gates"][:1]}).axes[0].lines
     assert [line.get_marker() for line in lines] == ["o"]
+
+
+def test_exactly_the_declared_files_are_read(encoders, files_read):
+    config, root = encoders[:2]
+    assert files_read(config, root) == set(measured(config))

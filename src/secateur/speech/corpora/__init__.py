@@ -24,7 +24,6 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json, write_tsv
-from secateur.speech.corpora import recordings
 from secateur.speech.datadir import Utterance, taken_by_copies, write_data_dir
 from secateur.speech.units import WORD, unit_of, without_spaces
 
@@ -97,6 +96,8 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path, speeds: Iter
     prepared = exclude(recipe(options["recipe"]).prepare(options, language, cache), options["exclude"])
     if options.get("normalise", True):
         prepared = in_one_line(prepared)
+    from secateur.speech.corpora import recordings  # imports numpy, which whoever reads this package's names can spare
+
     unusable = recordings.unusable([utterance for members in prepared.splits.values() for utterance in members])
     broken = [*prepared.broken, *(Dropped(key, "broken", problem) for key, problem in unusable.items())]
     if broken:

@@ -1,0 +1,149 @@
+"""Attention heads, fewer layers with fewer heads, and language models."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from secateur.heads import study as heads
+from secateur.reporting.figure import Figure
+from secateur.reporting.results import SCORED, SIZES_FILE, files_of
+from secateur.reporting.table import Table
+from secateur.study.runs import decodings
+
+
+def removals(config: Mapping[str, Any]) -> Iterator[str]:
+    yield from times(config)
+    yield from (heads.removals_file(run) for _, run in heads.runs(config))
+    yield from files_of((*heads.decodings(config), *decodings(config)), *SCORED)
+
+
+def times(config: Mapping[str, Any]) -> Iterator[str]:
+    return (heads.latency_file(run) for _, run in heads.runs(config))
+
+
+def importances(config: Mapping[str, Any]) -> Iterator[str]:
+    return (heads.importance_file(run) for _, run in heads.runs(config))
+
+
+def combinations(config: Mapping[str, Any]) -> Iterator[str]:
+    yield SIZES_FILE
+    yield from times(config)
+    yield from files_of((*heads.combined_decodings(config), *decodings(config)), *SCORED)
+
+
+def language_models(config: Mapping[str, Any]) -> Iterator[str]:
+    yield from times(config)
+    yield from (heads.perplexity_file(*lm) for lm in heads.perplexities(config))
+    yield from files_of(decodings(config), *SCORED)
+
+
+TABLES = (
+    Table(
+        name="locality",
+        title="Does locality pay?",
+        caption=(
+            "The policies against global removal at the same share: time and word error rate, paired, with verdicts."
+        ),
+        section="heads",
+        columns="secateur.heads.tables:LOCALITY_COLUMNS",
+        rows="secateur.heads.tables:locality",
+        files=removals,
+        view="secateur.heads.tables:locality_view",
+        order=10,
+    ),
+    Table(
+        name="lm",
+        title="What the language model costs",
+        caption=(
+            "Perplexity, word error rate and time of one model with each language model and with none, "
+            "beside published seconds."
+        ),
+        section="heads",
+        columns="secateur.heads.lms:COLUMNS",
+        rows="secateur.heads.lms:rows",
+        files=language_models,
+        view="secateur.heads.lms:view",
+        order=20,
+    ),
+    Table(
+        name="combined",
+        title="Fewer layers and fewer heads",
+        caption=(
+            "Fewer layers and fewer heads, alone and in both orders: word error rate, parameters, arithmetic and time."
+        ),
+        section="heads",
+        columns="secateur.heads.tables:COMBINED_COLUMNS",
+        rows="secateur.heads.tables:combinations",
+        files=combinations,
+        view="secateur.heads.tables:combined_view",
+        order=30,
+    ),
+    Table(
+        name="heads",
+        title="Time and error rate by share of heads removed",
+        caption=(
+            "Word error rate, time and cost by importance, policy and share of the heads removed, with and "
+            "without training on."
+        ),
+        section="heads",
+        columns="secateur.heads.tables:COLUMNS",
+        rows="secateur.heads.tables:rows",
+        files=removals,
+        view="secateur.heads.tables:view",
+        order=40,
+    ),
+    Table(
+        name="importance",
+        title="Which heads matter",
+        caption="Importance of every attention head, by all measures.",
+        section="heads",
+        columns="secateur.heads.tables:IMPORTANCE_COLUMNS",
+        rows="secateur.heads.tables:importances",
+        files=importances,
+    ),
+)
+
+FIGURES = (
+    Figure(
+        name="heads",
+        title="Time and word error rate by share of heads removed",
+        caption=(
+            "Left: milliseconds of one utterance on average, all systems in turn on the same utterances of "
+            "the dev sets. Right: average word error rate. One line a policy from the whole model at 0; "
+            "dashed are other importances; diamonds are models trained on after the removal. Bars are 95 % "
+            "bootstrap intervals over utterances, or ± one standard deviation over seeds. Points at one "
+            "share are set apart for reading. Beam search removes heads of a decoder, too; where it is not "
+            "decoded with, its time alone is shown."
+        ),
+        section="heads",
+        draw="secateur.heads.plots:heads",
+        tables=("heads", "wer"),
+        order=10,
+    ),
+    Figure(
+        name="lm",
+        title="What the language model costs",
+        caption=(
+            "Left: perplexity of each language model on the test sets, by token, against the time of "
+            "decoding with it. Right: word error rate against that time; none is decoding without. The "
+            "whole model in all; searches as the configuration has them. Bars are 95 % bootstrap intervals "
+            "over utterances, or ± one standard deviation over seeds."
+        ),
+        section="heads",
+        draw="secateur.heads.plots:lm",
+        tables=("lm", "wer"),
+        order=20,
+    ),
+    Figure(
+        name="importance",
+        title="Which heads matter",
+        caption=(
+            "Importance of every head, by layer and number: the mean over utterances of the dev sets of "
+            "|∂L/∂ξ|, ξ being a gate on the head, as a share of the model's largest. Dark heads hardly "
+            "change the loss, to first order. Other importances and seeds are in `importance.tsv`."
+        ),
+        section="heads",
+        draw="secateur.heads.plots:importance",
+        tables=("importance",),
+        order=30,
+    ),
+)
