@@ -7,7 +7,8 @@ from eight_scripts import LINES, SIZES, UNITS, make
 
 from secateur.core.files import read_json, read_tsv
 from secateur.decoding.scoring import score, summary
-from secateur.speech.corpora import kaldi, prepare, write_prepared
+from secateur.speech.corpora import kaldi
+from secateur.speech.corpora.preparation import prepare, write_prepared
 from secateur.speech.corpora.validate import validate
 from secateur.speech.datadir import read_data_dir
 from secateur.speech.tokens import Tokenizer, write_tokens

@@ -8,6 +8,7 @@ import soundfile
 
 from secateur.core.errors import SecateurError
 from secateur.speech import corpora
+from secateur.speech.corpora import preparation
 from secateur.speech.datadir import read_table
 
 SPLITS = ("train", "dev", "test")
@@ -27,12 +28,12 @@ def options(tmp_path):
             (folder / table).write_text(lines, encoding="utf-8")
     splits = {split: split for split in SPLITS}
     options = {"recipe": "kaldi", "root": str(tmp_path / "root"), "splits": splits, "normalise": True, "channel": None}
-    return options | {"exclude": []}
+    return options | {"exclude": [], "non_speech_tags": [], "unknown_tags": []}
 
 
 def prepared(options, tmp_path):
     corpora.recipe("kaldi").fetch(options, "en", tmp_path / "cache")
-    return corpora.prepare(options, "en", tmp_path / "cache")
+    return preparation.prepare(options, "en", tmp_path / "cache")
 
 
 def rewrite(tmp_path, table, change):

@@ -12,6 +12,7 @@ import soundfile
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_text
 from secateur.speech import audio, corpora
+from secateur.speech.corpora import preparation
 from secateur.speech.corpora.recordings import unusable
 from secateur.speech.corpora.validate import validate
 from secateur.speech.datadir import Utterance, read_data_dir, write_data_dir
@@ -45,12 +46,12 @@ def kaldi_corpus(folder, recordings, **tables):
             write_text(folder / "en" / split / name, text.replace("SPLIT", split))
     splits = {split: split for split in SPLITS}
     options = {"recipe": "kaldi", "root": str(folder), "splits": splits, "normalise": True, "channel": None}
-    return options | {"exclude": []}
+    return options | {"exclude": [], "non_speech_tags": [], "unknown_tags": []}
 
 
 def prepared(options, cache, **more):
     corpora.recipe("kaldi").fetch(options, "en", cache)
-    return corpora.prepare(options, "en", cache, **more)
+    return preparation.prepare(options, "en", cache, **more)
 
 
 def cut_in_half(folder, kind):
@@ -86,13 +87,14 @@ def test_cut_recordings_of_official_corpora_are_named_too(tmp_path):
         write_text(chapter / "1-2.trans.txt", f"{part}-0 HELLO THERE\n")
     options = {
         **{"recipe": "librispeech", "root": str(tmp_path), "url": None, "checksum": {}, "exclude": []},
+        **{"non_speech_tags": [], "unknown_tags": []},
         **{"train": ["train-clean-5"], "dev": ["dev-clean-2"], "test": ["test-clean"]},
     }
     corpora.recipe("librispeech").fetch(options, "en", tmp_path / "cache")
     with pytest.raises(
         SecateurError, match=r"(?s)3 utterances .*train-clean-5-0: .*promises 4\.00 s, .*dev-clean-2-0: "
     ):
-        corpora.prepare(options, "en", tmp_path / "cache")
+        preparation.prepare(options, "en", tmp_path / "cache")
 
 
 def test_a_segment_before_the_cut_can_be_used(tmp_path):
@@ -170,7 +172,7 @@ def test_averaged_channels_are_noted_with_their_count(tmp_path):
 
     def notes(**more):
         found = prepared(options | more, tmp_path / "cache")
-        corpora.write_prepared(tmp_path / "data" / "en", found)
+        preparation.write_prepared(tmp_path / "data" / "en", found)
         return found.source["notes"], validate(tmp_path / "data", ["en"], SPLITS, tmp_path / "tokens" / "tokens.txt")[1]
 
     source, findings = notes()
@@ -300,6 +302,6 @@ def test_data_directories_of_our_own_can_be_read_again(tmp_path):
     soundfile.write(tmp_path / "a.wav", NOISE, 16000)
     options = kaldi_corpus(tmp_path / "root", {"a": tmp_path / "a.wav"})
     found = prepared(options, tmp_path / "cache")
-    corpora.write_prepared(tmp_path / "ours" / "en", found)
+    preparation.write_prepared(tmp_path / "ours" / "en", found)
     assert (tmp_path / "ours/en/dev/segments").read_text() == ""
     assert prepared(options | {"root": str(tmp_path / "ours")}, tmp_path / "again").splits == found.splits

@@ -1,6 +1,5 @@
 """Faults that users' data and text once ran into: each test failed before its fault was mended."""
 
-import importlib.util
 import logging
 import os
 import re
@@ -17,7 +16,8 @@ import yaml
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_text
-from secateur.speech.tokens import write_tokens
+from secateur.scripts import train_lm
+from secateur.speech.tokens import Tokenizer, write_tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = {
@@ -101,16 +101,7 @@ def test_word_pieces_are_an_input_of_every_rule_that_needs_them(clone):
     assert pieces not in snakemake(clone, study, "-n")
 
 
-def language_model_script():
-    path = ROOT / "workflow/scripts/train_lm.py"
-    spec = importlib.util.spec_from_file_location("script_train_lm", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_a_language_models_own_text_is_normalised_and_has_to_fit_the_tokens(tmp_path, caplog):
-    script = language_model_script()
     write_tokens(tmp_path, ["the cat sat on two mats", "been here"])
     (tmp_path / "en.txt").write_text("The CAT, on 2 mats!\n\n- - -\nBeen here…\n", encoding="utf-8")
     (tmp_path / "dev").write_text("d-1 the cat\n")
@@ -128,10 +119,10 @@ def test_a_language_models_own_text_is_normalised_and_has_to_fit_the_tokens(tmp_
         output=tmp_path / "lm",
     )
     caplog.set_level(logging.INFO)
-    tokenizer = script.Tokenizer.load(arguments.tokens)
-    assert script.training_sentences(arguments, tokenizer) == ["the cat on two mats", "been here"]
+    tokenizer = Tokenizer.load(arguments.tokens)
+    assert train_lm.training_sentences(arguments, tokenizer) == ["the cat on two mats", "been here"]
     assert "2 sentences, 0.000 % of the tokens are <unk>" in caplog.text
     (tmp_path / "en.txt").write_text("The cat.\nWhy, a zebra!\n")
     with pytest.raises(SecateurError, match=r"en\.txt \(en\): .*% of the tokens are <unk>, .*'why a zebra'"):
-        script.run(arguments, {})
+        train_lm.run(arguments, {})
     assert not (tmp_path / "lm").exists()

@@ -9,8 +9,9 @@ import soundfile
 
 from secateur.core.errors import SecateurError
 from secateur.decoding.scoring import score, summary
-from secateur.speech.corpora import kaldi, librispeech, mls, prepare
+from secateur.speech.corpora import kaldi, librispeech, mls
 from secateur.speech.corpora.lm_text import read_sentences
+from secateur.speech.corpora.preparation import prepare
 from secateur.speech.corpora.text import normalise, transcript
 from secateur.speech.tokens import Tokenizer, write_tokens
 from secateur.speech.units import CHARACTER, WORD, unit_of, units, without_spaces

@@ -162,9 +162,12 @@ def test_a_conda_environment_has_the_same_pins_and_lacks_none(name):
     assert pins(afterwards.replace("--no-deps ", "\n")).items() <= pins(LOCK.read_text()).items()
 
 
-@pytest.mark.parametrize("script", sorted(path.stem for path in ROOT.glob("src/secateur/scripts/[a-z]*.py")))
+RULES = "".join(path.read_text() for path in ROOT.glob("workflow/rules/*.smk"))
+
+
+@pytest.mark.parametrize("script", sorted(set(re.findall(r"python -m secateur ([a-z-]+)", RULES))))
 def test_a_conda_environment_serves_each_script(script):
-    wanted = imported(closure(ROOT / "src" / "secateur" / "scripts" / f"{script}.py")) - {"secateur"}
+    wanted = imported(closure(ROOT / "src" / "secateur" / "scripts" / f"{script.replace('-', '_')}.py")) - {"secateur"}
     offered = {name: pins(path.read_text()).keys() | {"espnet"} for name, path in ENVIRONMENTS.items()}
     lacking = {name: sorted(wanted - packages) for name, packages in offered.items()}
     assert not all(lacking.values()), f"no environment has all that {script}.py imports; lacking: {lacking}"

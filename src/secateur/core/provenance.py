@@ -6,14 +6,22 @@ the parameters of every rule.
 
 import ast
 import hashlib
+import json
+import os
 import re
+import sys
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from secateur.core.errors import SecateurError
+from secateur.core.files import write_text
+
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 SHOWN = "SHOWN"
 """A module's constant of this name says how something is shown, and counts only where it is asked for."""
+_KEPT = 1  # to be raised when `_read` finds something else in the same file
 
 
 def fingerprint(script: str | Path, extra_modules: tuple[str, ...] = ()) -> str:
@@ -55,9 +63,27 @@ def fingerprint(script: str | Path, extra_modules: tuple[str, ...] = ()) -> str:
 def _parsed(file: Path) -> tuple[str, frozenset[str], frozenset[str], str]:
     """Hash of the syntax tree of `file`, modules of this package that it imports, other top-level packages.
 
-    At last, what the file says of SHOWN, which is not in the hash.
+    At last, what the file says of SHOWN, which is not in the hash. Parsing all files takes seconds, so the answer is
+    kept in the user's cache under a hash of the file's bytes and of Python's version, which decides how a tree reads.
     """
-    tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+    source = file.read_bytes()
+    kept = _cache() / f"{hashlib.sha256(f'{sys.version} {_KEPT} '.encode() + source).hexdigest()}.json"
+    try:
+        digest, modules, foreign, shown = json.loads(kept.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        digest, modules, foreign, shown = _read(source, file)
+        with suppress(OSError):  # a home folder that cannot be written costs time only
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_text(kept, json.dumps([digest, sorted(modules), sorted(foreign), shown]))
+    return digest, frozenset(modules), frozenset(foreign), shown
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "secateur" / "sources"
+
+
+def _read(source: bytes, file: Path) -> tuple[str, set[str], set[str], str]:
+    tree = ast.parse(source, filename=str(file))
     shown = [node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == SHOWN]
     tree.body = [node for node in tree.body if node not in shown]
     modules, foreign = set(), set()
@@ -65,6 +91,11 @@ def _parsed(file: Path) -> tuple[str, frozenset[str], frozenset[str], str]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                raise SecateurError(
+                    f"{file}:{node.lineno}: a relative import, whose edits would rerun nothing; "
+                    "import from `secateur` with the whole path"
+                )
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
@@ -76,7 +107,7 @@ def _parsed(file: Path) -> tuple[str, frozenset[str], frozenset[str], str]:
             else:
                 foreign.add(name.split(".")[0])
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-    return digest, frozenset(modules), frozenset(foreign), " ".join(map(ast.dump, shown))
+    return digest, modules, foreign, " ".join(map(ast.dump, shown))
 
 
 @cache

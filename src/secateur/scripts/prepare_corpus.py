@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur.core.jobs import json_argument
-from secateur.speech import corpora
+from secateur.speech.corpora import preparation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    prepared = corpora.prepare(arguments.options, arguments.language, arguments.cache, arguments.speeds)
-    corpora.write_prepared(arguments.output, prepared)
+    prepared = preparation.prepare(arguments.options, arguments.language, arguments.cache, arguments.speeds)
+    preparation.write_prepared(arguments.output, prepared)
     record["utterances"] = {split: len(utterances) for split, utterances in prepared.splits.items()}
     record["dropped"] = Counter(entry.reason for entry in prepared.dropped)

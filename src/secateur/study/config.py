@@ -209,7 +209,7 @@ def filled(schema: Path) -> dict[str, Any]:
 
 def read_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError as error:
         raise SecateurError(f"{path}: no such file") from error
     except yaml.YAMLError as error:

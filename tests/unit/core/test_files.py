@@ -128,6 +128,8 @@ def test_json_arguments(tmp_path):
 
 
 SCRIPT = """
+import sys
+
 from secateur.core.errors import SecateurError
 from secateur.core.jobs import job
 
@@ -136,7 +138,7 @@ def run(arguments, record):
         raise SecateurError("file.wav: broken; replace it")
     record["steps"] = 3
 
-job("Try.", lambda parser: parser.add_argument("--bad", action="store_true"), run)
+job("try", "Try.", lambda parser: parser.add_argument("--bad", action="store_true"), run, sys.argv[1:])
 """
 
 

@@ -120,7 +120,8 @@ def test_a_smaller_model_goes_through_the_other_scripts(corpus, tmp_path):
 
     def train(start, output, sparsity):
         return run(
-            "prune", "--start", start, "--sparsity", sparsity, "--training", json.dumps(TRAINING), "--device", "cpu",
+            "prune", "--method", "imp", "--start", start, "--sparsity", sparsity,
+             "--training", json.dumps(TRAINING), "--device", "cpu",
             "--data", corpus / "data", "--features", corpus / "features", "--tokens", corpus / "tokens.txt",
             "--languages", *TEXTS, "--output", output,
         )  # fmt: skip

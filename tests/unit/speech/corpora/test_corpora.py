@@ -14,7 +14,8 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
 from secateur.core.jobs import Options
 from secateur.speech import corpora
-from secateur.speech.corpora import Dropped, Prepared, asterisk, espeak, mls, recipe, write_prepared
+from secateur.speech.corpora import Dropped, Prepared, asterisk, espeak, mls, recipe
+from secateur.speech.corpora.preparation import write_prepared
 from secateur.speech.datadir import Utterance, read_data_dir
 from secateur.study import config
 

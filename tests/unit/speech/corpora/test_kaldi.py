@@ -3,7 +3,8 @@ import pytest
 import soundfile
 
 from secateur.core.errors import SecateurError
-from secateur.speech.corpora import Prepared, exclude, kaldi, prepare
+from secateur.speech.corpora import Prepared, kaldi
+from secateur.speech.corpora.preparation import exclude, prepare
 
 
 def make_data_dir(folder, prefix, rate=16000, **tables):

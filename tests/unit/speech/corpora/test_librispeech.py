@@ -6,7 +6,8 @@ import pytest
 import soundfile
 
 from secateur.core.errors import SecateurError
-from secateur.speech.corpora import librispeech, prepare
+from secateur.speech.corpora import librispeech
+from secateur.speech.corpora.preparation import prepare
 
 PARTS = ("train-clean-100", "train-clean-360", "dev-clean", "dev-other", "test-clean", "test-other")
 

@@ -5,7 +5,8 @@ import pytest
 import soundfile
 
 from secateur.core.errors import SecateurError
-from secateur.speech.corpora import fetched_record, mls, prepare
+from secateur.speech.corpora import fetched_record, mls
+from secateur.speech.corpora.preparation import prepare
 
 FORMATS = {"flac": {"format": "FLAC"}, "opus": {"format": "OGG", "subtype": "OPUS"}}
 

@@ -5,7 +5,8 @@ import pytest
 import soundfile
 
 from secateur.core.errors import SecateurError
-from secateur.speech.corpora import Dropped, Prepared, write_prepared
+from secateur.speech.corpora import Dropped, Prepared
+from secateur.speech.corpora.preparation import write_prepared
 from secateur.speech.corpora.validate import feature_frames, output_frames, validate
 from secateur.speech.datadir import Utterance
 from secateur.speech.features import change_speed, log_mel

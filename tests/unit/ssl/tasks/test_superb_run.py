@@ -8,17 +8,18 @@ import torch
 from superb_tones import RECOGNITION, RECURRENT, VOICE_OF, Deaf, Hears, options
 
 from secateur.core.files import read_json
-from secateur.ssl.tasks import Data, Item, metrics, pr, prompts, sf
+from secateur.ssl.tasks import Data, Item, pr, prompts, sf
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.hidden import Hidden
 from secateur.ssl.tasks.run import load, run
+from secateur.statistics import bootstrap
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(metrics, "RESAMPLES", 50)
+    monkeypatch.setattr(bootstrap, "DRAWS", 50)
 
 
 @pytest.fixture(scope="module")
