@@ -56,7 +56,7 @@ class Clone:
             **options,
         )
 
-    def launch(self, *arguments: str, seconds: float = 1800, check: bool = True, **options: Any) -> tuple[int, str]:
+    def launch(self, *arguments: str, seconds: float = 5400, check: bool = True, **options: Any) -> tuple[int, str]:
         """Run the launcher to its end: its exit status, which must be 0 if `check`, and what it said."""
         return finished(self.start(*arguments, **options), seconds, check)
 
@@ -85,7 +85,7 @@ class Clone:
         return int((self.folder / ".snakemake" / "secateur.lock").read_text().split()[0])
 
 
-def finished(process: subprocess.Popen, seconds: float = 1800, check: bool = True) -> tuple[int, str]:
+def finished(process: subprocess.Popen, seconds: float = 5400, check: bool = True) -> tuple[int, str]:
     """Wait for a launcher: its exit status, which must be 0 if `check`, and what it said."""
     try:
         said, _ = process.communicate(timeout=seconds)

@@ -7,6 +7,7 @@ from snakemake.exceptions import WorkflowError
 
 from secateur.core import gpus
 from secateur.core.errors import SecateurError
+from secateur.core.scheduler import one_timer
 from secateur.heads import commands as heads_commands
 from secateur.heads import study as heads
 from secateur.layers import commands as layers_commands
@@ -29,6 +30,8 @@ try:
     config = configuration.complete(config)
 except SecateurError as error:
     raise WorkflowError(f"the configuration is not valid:\n{error}")
+
+one_timer()
 
 PATHS = Paths(config)
 ROOT, LOGS = PATHS.root, PATHS.logs
