@@ -45,7 +45,8 @@ from secateur.pruning.engines.pathways import Pathways
 from secateur.pruning.engines.ranking import magnitude_mask
 from secateur.speech.data import IGNORED, Batch, BatchPlan, pad
 from secateur.study import config as configuration
-from secateur.training.loop import Method, train
+from secateur.training.hooks import TrainingHook
+from secateur.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefghijklmnopqrstuvwxyz'", "<sos/eos>"]
@@ -80,7 +81,7 @@ class Speech:
         return Batch(list(keys), [self.languages[key] for key in keys], tensors)
 
 
-class Clock(Method):
+class Clock(TrainingHook):
     """The last of the methods: the time when every step ends."""
 
     def __init__(self, device: torch.device):
@@ -181,21 +182,21 @@ def language_masks(model: torch.nn.Module, arguments: argparse.Namespace) -> dic
     }
 
 
-def adaptive(soft: str) -> Callable[[torch.nn.Module, argparse.Namespace], Method]:
-    def make(model: torch.nn.Module, arguments: argparse.Namespace) -> Method:
+def adaptive(soft: str) -> Callable[[torch.nn.Module, argparse.Namespace], TrainingHook]:
+    def make(model: torch.nn.Module, arguments: argparse.Namespace) -> TrainingHook:
         mask = magnitude_mask(model, arguments.sparsity)
         return AdaptiveMask(mask, arguments.sparsity, arguments.every, arguments.steps, soft=soft)
 
     return make
 
 
-def dynamic(model: torch.nn.Module, arguments: argparse.Namespace) -> Method:
+def dynamic(model: torch.nn.Module, arguments: argparse.Namespace) -> TrainingHook:
     # One level: that all languages step up at its end happens too rarely to matter.
     return DynamicPathways(language_masks(model, arguments), [arguments.sparsity], arguments.steps + 1, arguments.every)
 
 
 # What takes part in training; it may change the model.
-WAYS: dict[str, Callable[[torch.nn.Module, argparse.Namespace], Method | None]] = {
+WAYS: dict[str, Callable[[torch.nn.Module, argparse.Namespace], TrainingHook | None]] = {
     "dense": lambda model, arguments: None,
     "fixed": lambda model, arguments: FixedMask(magnitude_mask(model, arguments.sparsity)),
     "adaptive": adaptive("regrow"),

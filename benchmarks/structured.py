@@ -33,7 +33,7 @@ from secateur.ssl.encoder import Encoder, EncoderConfig
 from secateur.ssl.gated import FINE, EncoderGates, compact
 from secateur.ssl.speed import extraction_seconds, macs_per_second
 from secateur.ssl.students import make_student
-from secateur.training.loop import make_optimizer
+from secateur.training.optimizer import make_optimizer
 
 SPARSITY = 0.8
 OF_MACS, OVER_PLAIN = 0.8, 1.15

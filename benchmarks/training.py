@@ -37,7 +37,7 @@ from secateur.models.dropout import Dropout
 from secateur.models.specaug import specaug
 from secateur.speech.data import BatchPlan
 from secateur.study import config as configuration
-from secateur.training.loop import make_optimizer
+from secateur.training.optimizer import make_optimizer
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")

@@ -17,6 +17,7 @@ from secateur.models import load_model
 from secateur.training import acoustic
 from secateur.training.loop import evaluate
 from secateur.training.regularise import RisingWeight, regularised, without_intermediate_ctc
+from secateur.training.task import Task
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    material, start = acoustic.Material(arguments), load_model(arguments.start)
+    task, start = Task.of(arguments), load_model(arguments.start)
+    material = acoustic.Material(acoustic.Speech.of(arguments), task.options["batch_seconds"], task.seed)
     torch.manual_seed(arguments.seed)
-    model, config, methods = start.model, start.config, []
-    device = devices.pick(arguments.device)
-    autocast = devices.autocast(device, arguments.training["precision"])
+    model, config, hooks = start.model, start.config, []
+    autocast = devices.autocast(task.device, task.options["precision"])
 
     def dev_loss(model: torch.nn.Module) -> float:
-        return evaluate(model.to(device), material.dev, material.dev_batches, device, autocast)
+        return evaluate(model.to(task.device), material.dev, material.dev_batches, task.device, autocast)
 
     if arguments.intermediate_ctc is None and arguments.stochastic_depth is None:
         record["initial_loss"] = dev_loss(model)
@@ -46,5 +47,5 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         record["regularised_loss"] = dev_loss(model)
         with without_intermediate_ctc(model):
             record["initial_loss"] = dev_loss(model)
-        methods = [RisingWeight(model, arguments.rise)]
-    acoustic.fit(arguments, record, material, model, config, methods, [arguments.start / "model.safetensors"])
+        hooks = [RisingWeight(model, arguments.rise)]
+    acoustic.fit(task, record, material, model, config, hooks, [arguments.start / "model.safetensors"])

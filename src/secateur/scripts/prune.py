@@ -18,6 +18,7 @@ from secateur.pruning.engines.given import Given
 from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask, prunable, save_masks, union, weights
 from secateur.pruning.engines.turns import Turns
 from secateur.training import acoustic
+from secateur.training.task import Task
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     method = methods.named(arguments.method)
     _check(arguments, method)
-    material = acoustic.Material(arguments, monolingual=method.from_masks)
+    material = acoustic.Material(
+        acoustic.Speech.of(arguments), arguments.training["batch_seconds"], arguments.seed, method.from_masks
+    )
     if method.from_masks:
         material.plan = Turns(material.plan)
     start = load_model(arguments.start)
@@ -52,7 +55,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     inputs = [arguments.start / "model.safetensors"]
     inputs += [arguments.ranked / "model.safetensors"] if arguments.ranked else []
     inputs += [file for file in (arguments.within, *(arguments.masks or ())) if file]
-    acoustic.fit(arguments, record, material, start.model, start.config, [hook] if hook else [], inputs)
+    acoustic.fit(Task.of(arguments), record, material, start.model, start.config, [hook] if hook else [], inputs)
     if hook is None:
         return
     union(hook.masks.values()).check(start.model)

@@ -12,6 +12,7 @@ from secateur.ssl import fitting
 from secateur.ssl.checkpoints import load_encoder
 from secateur.ssl.distillation import GATE_COLUMNS, SparsityTarget
 from secateur.ssl.students import make_student, save_student
+from secateur.training.task import Task
 
 STUDENT = """JSON: see secateur.ssl.students.make_student; with gates also `sparsity`, what to end at, and
 `sparsity_warmup`, the share of the steps in which the target rises to it"""
@@ -36,7 +37,8 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         warmup = round(options["sparsity_warmup"] * training["steps"])
         target = SparsityTarget(options["sparsity"], warmup, training["steps"], arguments.log_every)
     inputs = [arguments.teacher / name for name in ("config.json", "model.safetensors")]
-    fitting.fit(arguments, record, model, teacher.config, [target] if target else [], inputs)
-    save_student(arguments, record, model, target)
+    task, waves = Task.of(arguments), fitting.Waves.of(arguments)
+    fitting.fit(task, record, waves, model, teacher.config, [target] if target else [], inputs)
+    save_student(arguments.output, record, model, target)
     if target:
         write_tsv(arguments.output / "gates.tsv", GATE_COLUMNS, target.log())

@@ -13,6 +13,7 @@ from secateur.ssl.checkpoints import load_encoder, save_encoder
 from secateur.ssl.clusters import read_targets
 from secateur.ssl.encoder import Encoder, EncoderConfig
 from secateur.ssl.pretraining import MaskedPrediction
+from secateur.training.task import Task
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,5 +34,6 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     inputs = [arguments.targets / "clusters.json"]
     inputs += [arguments.start / "model.safetensors"] if arguments.start else []
     targets = read_targets(arguments.targets)
-    fitting.fit(arguments, record, model, encoder.config, inputs=inputs, targets=targets)
+    task, waves = Task.of(arguments), fitting.Waves.of(arguments)
+    fitting.fit(task, record, waves, model, encoder.config, inputs=inputs, targets=targets)
     save_encoder(arguments.output, encoder)

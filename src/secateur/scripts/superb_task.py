@@ -18,7 +18,7 @@ from secateur.ssl.tasks.hidden import GIGABYTE, Hidden
 from secateur.ssl.tasks.run import DIRECTORIES
 from secateur.ssl.tasks.run import run as run_tasks
 from secateur.ssl.tasks.upstream import Fbank
-from secateur.training.loop import STATE, identity
+from secateur.training import state
 
 FBANK = "fbank"
 
@@ -43,15 +43,16 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     corpus = prompts.read(arguments.data, arguments.languages, arguments.splits) if needed else {}
     files = [] if arguments.upstream == FBANK else sorted(Path(arguments.upstream).glob("*.safetensors"))
     files += sorted(arguments.data.glob("*/*/text")) if needed else []
-    values = {name: str(value) for name, value in vars(arguments).items() if name not in ("output", "run_json")}
-    fit = Fit(arguments.seed, device, arguments.output / STATE, identity(values, files))
+    values = [str(value) for name, value in vars(arguments).items() if name not in ("output", "run_json")]
+    folder = arguments.output / state.FOLDER
+    fit = Fit(arguments.seed, device, folder, state.identity(values, files))
     scores = run_tasks(arguments.tasks, corpus, hidden, fit)
     write_json(arguments.output / "scores.json", {"upstream": arguments.upstream, "tasks": scores})
     record |= {
         "seed": arguments.seed,
         "device": str(device),
         "audio_seconds_encoded": round(hidden.seconds_encoded, 2),
-        LEFT_OVER: arguments.output / STATE,
+        LEFT_OVER: folder,
     }
 
 

@@ -11,6 +11,7 @@ from secateur.core.jobs import json_argument
 from secateur.models import build_model, load_model
 from secateur.speech.features import mean_and_std
 from secateur.training import acoustic
+from secateur.training.task import Task
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    material = acoustic.Material(arguments)
-    torch.manual_seed(arguments.seed)
+    task = Task.of(arguments)
+    material = acoustic.Material(acoustic.Speech.of(arguments), task.options["batch_seconds"], task.seed)
+    torch.manual_seed(task.seed)
     model = build_model(arguments.model, material.tokenizer.tokens)
     mean, std = mean_and_std(material.features)
     model.frontend.mean.copy_(torch.from_numpy(mean))
@@ -29,7 +31,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     inputs = [arguments.start / "model.safetensors"] if arguments.start else []
     if arguments.start:
         take_over(model, arguments.start)
-    acoustic.fit(arguments, record, material, model, arguments.model, inputs=inputs)
+    acoustic.fit(task, record, material, model, arguments.model, inputs=inputs)
 
 
 def take_over(model: torch.nn.Module, start: Path) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from secateur.core import devices
 from secateur.core.jobs import json_argument
 from secateur.models import build_model
 from secateur.speech.corpora.lm_text import read_sentences
 from secateur.speech.data import BatchPlan, TextExamples
 from secateur.speech.datadir import read_table
 from secateur.speech.tokens import UNKNOWN, Tokenizer, check_coverage, token_files
-from secateur.training.loop import STATE, finish, identity, train
+from secateur.training.loop import train
+from secateur.training.task import Task, finish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,20 +41,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    device = devices.pick(arguments.device)
-    options = arguments.training
+    task = Task.of(arguments)
+    options = task.options
     tokenizer = Tokenizer.load(arguments.tokens)
     training = TextExamples(training_sentences(arguments, tokenizer), tokenizer)
     dev = TextExamples(transcripts(arguments.dev), tokenizer)
-    plan = BatchPlan(training.lengths, options["batch_tokens"], arguments.seed)
+    plan = BatchPlan(training.lengths, options["batch_tokens"], task.seed)
     dev_batches = BatchPlan(dev.lengths, options["batch_tokens"], 0).epoch(0)
-    torch.manual_seed(arguments.seed)
+    torch.manual_seed(task.seed)
     model = build_model(arguments.model, tokenizer.tokens)
-    state = arguments.output / STATE
-    values = [arguments.model, options, arguments.text_languages, arguments.tags, arguments.seed, arguments.code]
-    me = identity(values, [*token_files(arguments.tokens), *arguments.train, *arguments.dev])
-    history = train(model, training, plan.step, (dev, dev_batches), options, arguments.seed, device, state, me)
-    finish(arguments, record, model, arguments.model, tokenizer.tokens, history)
+    identity = task.identity([*token_files(arguments.tokens), *arguments.train, *arguments.dev])
+    dev = (dev, dev_batches)
+    history = train(model, training, plan.step, dev, options, task.seed, task.device, task.state, identity)
+    finish(task, record, model, arguments.model, tokenizer.tokens, history)
 
 
 def training_sentences(arguments: argparse.Namespace, tokenizer: Tokenizer) -> list[str]:

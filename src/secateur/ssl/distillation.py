@@ -19,7 +19,7 @@ from secateur.core.errors import SecateurError
 from secateur.speech.data import Batch
 from secateur.ssl.encoder import Encoder, EncoderConfig, valid_frames
 from secateur.ssl.gated import EncoderGates, fold
-from secateur.training.loop import Method
+from secateur.training.hooks import TrainingHook
 
 GATE_COLUMNS = ("step", "z_mha", "z_ffn", "sparsity", "target", "lambda1", "lambda2")
 SKIPPED = 4  # layers are paired by every so many frames
@@ -154,7 +154,7 @@ class Distillation(nn.Module):
         return loss, {"distance": distance.detach()}, frames.sum()
 
 
-class SparsityTarget(Method):
+class SparsityTarget(TrainingHook):
     """Raises a model's target sparsity linearly from 0 to `target` within `warmup` steps, and keeps the gates' log.
 
     Args:

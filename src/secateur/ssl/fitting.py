@@ -2,23 +2,25 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.jobs import json_argument
 from secateur.speech.features import SAMPLE_RATE
 from secateur.ssl.encoder import EncoderConfig
 from secateur.ssl.waves import Crops, WaveExamples
-from secateur.training.loop import STATE, Method, identity, note, train
+from secateur.training.hooks import TrainingHook
+from secateur.training.loop import train
+from secateur.training.task import Task, note
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that `fit` reads."""
+    """The arguments of a `Task` and of `fit`."""
     parser.add_argument("--training", type=json_argument, required=True, help="JSON: an entry of `training`")
     parser.add_argument("--crop-seconds", type=float, default=15.6, help="longest piece of an utterance in a batch")
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="data directories to train on")
@@ -28,49 +30,68 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the encoder")
 
 
+@dataclass(frozen=True)
+class Waves:
+    """Speech to train on.
+
+    Attributes:
+        train, dev: data directories.
+        crop_seconds: length of the longest piece of an utterance in a batch.
+    """
+
+    train: Sequence[Path]
+    dev: Sequence[Path]
+    crop_seconds: float = 15.6
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> "Waves":
+        """The speech that a command was given."""
+        return cls(arguments.train, arguments.dev, arguments.crop_seconds)
+
+
 def fit(
-    arguments: argparse.Namespace,
+    task: Task,
     record: dict[str, Any],
+    waves: Waves,
     model: torch.nn.Module,
     config: EncoderConfig,
-    methods: Sequence[Method] = (),
+    hooks: Sequence[TrainingHook] = (),
     inputs: Sequence[Path] = (),
     targets: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Train `model` on crops, save its history in `arguments.output`, and note seed, device, steps, seconds.
+    """Train `model` on crops, save its history in the folder of the result, and note seed, device, steps, seconds.
 
     Args:
         config: of the encoder that the crops are for: pieces shorter than one of its frames are left out.
         inputs: further files that the result depends on: the checkpoint that training starts from, targets.
         targets: targets of every utterance, or None.
     """
-    options, device = arguments.training, devices.pick(arguments.device)
+    options = task.options
     budget = int(options["batch_seconds"] * SAMPLE_RATE)
-    crop = int(arguments.crop_seconds * SAMPLE_RATE)
+    crop = int(waves.crop_seconds * SAMPLE_RATE)
     if not config.receptive_field < crop <= budget:
         raise SecateurError(
-            f"crops of {arguments.crop_seconds:g} s in batches of {options['batch_seconds']:g} s; a crop must hold a "
+            f"crops of {waves.crop_seconds:g} s in batches of {options['batch_seconds']:g} s; a crop must hold a "
             "frame and fit into a batch"
         )
-    examples, dev = (WaveExamples(folders, config.hop, targets) for folders in (arguments.train, arguments.dev))
+    examples, dev = (WaveExamples(folders, config.hop, targets) for folders in (waves.train, waves.dev))
 
     def crops(found: WaveExamples, seed: int) -> Crops:
         lengths = {name: length for name, length in found.lengths.items() if length > config.receptive_field}
         return Crops(lengths, crop, budget, seed, config.hop)
 
-    values = {name: str(value) for name, value in vars(arguments).items() if name not in ("output", "run_json")}
     tables = ("wav.scp", "segments", "utt2dur")
-    files = [folder / name for folder in (*arguments.train, *arguments.dev) for name in tables]
+    files = [folder / name for folder in (*waves.train, *waves.dev) for name in tables]
     history = train(
         model,
         examples,
-        crops(examples, arguments.seed).step,
+        crops(examples, task.seed).step,
         (dev, crops(dev, 0).epoch()),
         options,
-        arguments.seed,
-        device,
-        arguments.output / STATE,
-        identity(values, [*files, *inputs]),
-        methods,
+        task.seed,
+        task.device,
+        task.state,
+        task.identity([*files, *inputs]),
+        hooks,
     )
-    note(arguments, record, device, history)
+    note(task, record, history)

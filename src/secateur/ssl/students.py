@@ -1,6 +1,5 @@
 """The students that a teacher is distilled into: gated, pruned at once, or its first layers (S4, section 4)."""
 
-import argparse
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
@@ -58,10 +57,8 @@ def first_layers(teacher: Encoder, count: int) -> Encoder:
     return student
 
 
-def save_student(
-    arguments: argparse.Namespace, record: dict[str, Any], model: Distillation, target: SparsityTarget | None
-) -> None:
-    """Save what is left of a trained student in `arguments.output`, physically smaller, and note its sparsity.
+def save_student(output: Path, record: dict[str, Any], model: Distillation, target: SparsityTarget | None) -> None:
+    """Save what is left of a trained student in the folder `output`, physically smaller, and note its sparsity.
 
     Of a student with gates, also `gates.safetensors`: the gates, as they were folded in, and their log α.
     """
@@ -71,8 +68,8 @@ def save_student(
         record["expected_sparsity"] = model.gates.expected_sparsity().item()
         tensors = {kind: value.clone() for kind, value in gates.items()}
         tensors |= {f"log_alpha.{kind}": value for kind, value in model.gates.log_alpha.items()}
-        save_tensors(Path(arguments.output) / "gates.safetensors", tensors)
+        save_tensors(output / "gates.safetensors", tensors)
         student = compact(student, gates)
-    save_encoder(arguments.output, student)
+    save_encoder(output, student)
     record["sparsity"] = 1 - block_parameters(student) / block_parameters(model.teacher)
     record["parameters"] = sum(parameter.numel() for parameter in student.parameters())

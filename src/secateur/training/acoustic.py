@@ -2,24 +2,26 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.jobs import json_argument
 from secateur.models.specaug import specaug
 from secateur.speech.data import BatchPlan, SpeechExamples
 from secateur.speech.tokens import Tokenizer, token_files
-from secateur.training.loop import STATE, Method, finish, identity, train
+from secateur.training.hooks import TrainingHook
+from secateur.training.loop import train
+from secateur.training.task import Task, finish
 
 FRAMES_PER_SECOND = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that `Material` and `fit` read."""
+    """The arguments of a `Task` and of its `Speech`."""
     parser.add_argument("--training", type=json_argument, required=True, help="JSON: an entry of `training`")
     parser.add_argument("--data", type=Path, required=True, help="folder with {language}/{split} data directories")
     parser.add_argument("--features", type=Path, required=True, help="folder with {language}/{split} features")
@@ -32,46 +34,69 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the model")
 
 
+@dataclass(frozen=True)
+class Speech:
+    """Where the speech of some languages is.
+
+    Attributes:
+        data, features: folders with {language}/{split} data directories and their features.
+        tokens: tokens.txt.
+        speeds: those that the training features hold.
+    """
+
+    data: Path
+    features: Path
+    languages: Sequence[str]
+    tokens: Path
+    speeds: Sequence[float] = (1.0,)
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> "Speech":
+        """The speech that a command was given."""
+        return cls(arguments.data, arguments.features, arguments.languages, arguments.tokens, arguments.speeds)
+
+    def folders(self, split: str) -> list[tuple[Path, Path]]:
+        """Folder of the features and data directory, for each language."""
+        return [(self.features / language / split, self.data / language / split) for language in self.languages]
+
+
 class Material:
     """Training and dev data of some languages.
 
     Args:
-        arguments: those of `add_arguments`.
+        speech: where they are.
+        batch_seconds, seed: length of a batch, and the seed of their order.
         monolingual: whether a batch may hold one language only.
     """
 
-    def __init__(self, arguments: argparse.Namespace, monolingual: bool = False):
-        def folders(split: str) -> list[tuple[Path, Path]]:
-            return [
-                (arguments.features / language / split, arguments.data / language / split)
-                for language in arguments.languages
-            ]
-
-        self.tokenizer = Tokenizer.load(arguments.tokens)
+    def __init__(self, speech: Speech, batch_seconds: float, seed: int, monolingual: bool = False):
+        folders = speech.folders
+        self.tokens = speech.tokens
+        self.tokenizer = Tokenizer.load(speech.tokens)
         self.features = [features for features, _ in folders("train")]
-        self.examples = SpeechExamples(folders("train"), self.tokenizer, arguments.speeds)
-        budget = int(arguments.training["batch_seconds"] * FRAMES_PER_SECOND)
+        self.examples = SpeechExamples(folders("train"), self.tokenizer, speech.speeds)
+        budget = int(batch_seconds * FRAMES_PER_SECOND)
         groups = self.examples.languages if monolingual else None
         # The slowest copy of an utterance is the longest.
-        lengths = {name: round(length / min(arguments.speeds)) for name, length in self.examples.lengths.items()}
-        self.plan = BatchPlan(lengths, budget, arguments.seed, groups, self.examples.variants)
+        lengths = {name: round(length / min(speech.speeds)) for name, length in self.examples.lengths.items()}
+        self.plan = BatchPlan(lengths, budget, seed, groups, self.examples.variants)
         self.dev = SpeechExamples(folders("dev"), self.tokenizer)
         self.dev_batches = BatchPlan(self.dev.lengths, budget, 0, self.dev.languages if monolingual else None).epoch(0)
-        self.files = token_files(arguments.tokens)
+        self.files = token_files(speech.tokens)
         for features, data in [*folders("train"), *folders("dev")]:
             self.files += [features / "cmvn.json", data / "text"]
 
 
 def fit(
-    arguments: argparse.Namespace,
+    task: Task,
     record: dict[str, Any],
     material: Material,
     model: torch.nn.Module,
     config: Mapping[str, Any],
-    methods: Sequence[Method] = (),
+    hooks: Sequence[TrainingHook] = (),
     inputs: Sequence[Path] = (),
 ) -> None:
-    """Train `model`, save it with its history in `arguments.output`, and note seed, device, steps, seconds.
+    """Train `model`, save it with its history in the folder of the result, and note seed, device, steps, seconds.
 
     Args:
         config: what rebuilds the model.
@@ -79,25 +104,23 @@ def fit(
 
     Raises SecateurError if the model has another token list than the data.
     """
-    options, device = arguments.training, devices.pick(arguments.device)
     if list(model.token_list) != material.tokenizer.tokens:
         raise SecateurError(
-            f"{arguments.tokens}: not the token list of the model that training starts from; give the one it was "
+            f"{material.tokens}: not the token list of the model that training starts from; give the one it was "
             "trained on"
         )
-    model.specaug = specaug(options["specaug"])
-    values = {name: str(value) for name, value in vars(arguments).items() if name not in ("output", "run_json")}
+    model.specaug = specaug(task.options["specaug"])
     history = train(
         model,
         material.examples,
         material.plan.step,
         (material.dev, material.dev_batches),
-        options,
-        arguments.seed,
-        device,
-        arguments.output / STATE,
-        identity(values, [*material.files, *inputs]),
-        methods,
-        arguments.before,
+        task.options,
+        task.seed,
+        task.device,
+        task.state,
+        task.identity([*material.files, *inputs]),
+        hooks,
+        task.before,
     )
-    finish(arguments, record, model, config, material.tokenizer.tokens, history)
+    finish(task, record, model, config, material.tokenizer.tokens, history)

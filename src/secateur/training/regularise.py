@@ -12,7 +12,7 @@ import torch
 
 from secateur.models import Loaded, build_model
 from secateur.speech.data import Batch
-from secateur.training.loop import Method
+from secateur.training.hooks import TrainingHook
 
 
 def regularised(
@@ -28,7 +28,7 @@ def regularised(
     return model, config
 
 
-class RisingWeight(Method):
+class RisingWeight(TrainingHook):
     """The weight of intermediate CTC rises in a line: w·(n + 1) / `steps` at step n, and w from step `steps` − 1 on.
 
     The model is evaluated without: by its last layer alone, as it was trained before, so that dev losses of all

@@ -20,7 +20,8 @@ from secateur.speech.data import Batch, BatchPlan
 from secateur.ssl.distillation import Distillation, PredictionHeads, SparsityTarget
 from secateur.ssl.encoder import Encoder, EncoderConfig
 from secateur.ssl.gated import FINE, EncoderGates
-from secateur.training.loop import Method, _seed_everything, train
+from secateur.training.hooks import TrainingHook
+from secateur.training.loop import _seed_everything, train
 
 STEPS, SEED = 6, 5
 CASES = ("plain", "rnnt", "fixed", "adaptive", "straight", "dynamic", "gates", "gated")
@@ -119,7 +120,7 @@ def distillation():
     return Distillation(student, teacher, PredictionHeads([1, 3], ENCODER, ENCODER), gates, True, 5.0, (0.0, 10.0))
 
 
-class AsRanks(Method):
+class AsRanks(TrainingHook):
     """In one process: micro-batch r draws what process r would, and methods after it what they would."""
 
     def __init__(self):
@@ -134,7 +135,7 @@ class AsRanks(Method):
         self.rank = 0
 
 
-class Gates(Method):
+class Gates(TrainingHook):
     """Gates on the last layer's output weights, drawn for every forward pass; and a draw after the update."""
 
     def start(self, model, optimizer):
@@ -213,7 +214,7 @@ def training(case, folder, ranks=1, more=()):
     return model, history
 
 
-class Break(Method):
+class Break(TrainingHook):
     """Ends one process, or changes its weights, at a step."""
 
     def __init__(self, kind, rank, step):

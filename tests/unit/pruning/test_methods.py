@@ -12,7 +12,8 @@ from secateur.pruning.engines.pathways import Pathways
 from secateur.pruning.engines.ranking import magnitude_mask
 from secateur.pruning.engines.turns import Turns
 from secateur.speech.data import Batch, BatchPlan
-from secateur.training.loop import Method, train
+from secateur.training.hooks import TrainingHook
+from secateur.training.loop import train
 
 CPU = torch.device("cpu")
 OPTIONS = {
@@ -81,7 +82,7 @@ def random_mask(seed: int, sparsity: float = 0.5) -> Mask:
     return Mask.random({"inner.weight": torch.zeros(4, 5)}, sparsity, seed)
 
 
-class Watch(Method):
+class Watch(TrainingHook):
     """Keep the weights and moments of every step."""
 
     def start(self, model, optimizer):
@@ -131,7 +132,7 @@ def test_an_adaptation_keeps_the_largest_magnitudes(tmp_path):
     method = AdaptiveMask(random_mask(1), 0.5, every=100, steps=12)
     before = {}
 
-    class Before(Method):
+    class Before(TrainingHook):
         def start(self, model, optimizer):
             self.model = model
 
@@ -283,7 +284,7 @@ def test_killed_within_an_interval_and_resumed_ends_with_the_same_bytes(tmp_path
             case "dynamic":
                 return DynamicPathways(masks, levels=[0.3, 0.6], interval=6, every=2)
 
-    class Kill(Method):
+    class Kill(TrainingHook):
         def after_update(self, step, batch):
             if step == kill:
                 raise KeyboardInterrupt
@@ -292,7 +293,7 @@ def test_killed_within_an_interval_and_resumed_ends_with_the_same_bytes(tmp_path
     whole = run(tmp_path / "whole", whole_method)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "cut", make(), Kill())
-    resumed = run(tmp_path / "cut", resumed_method, Method())
+    resumed = run(tmp_path / "cut", resumed_method, TrainingHook())
     for name, value in whole.state_dict().items():
         assert value.numpy().tobytes() == resumed.state_dict()[name].numpy().tobytes(), name
     if kind == "pathways":

@@ -13,11 +13,12 @@ from tiny import GREEDY, PLAIN, TEXTS, TOKENS, run_script, write_corpus
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
-from secateur.models import build_model, load_model, save_model
+from secateur.models import build_model, load_model, load_tensors, save_model
 from secateur.pruning.engines.mask import Mask, mask_file, masks_of, prunable, save_masks
 from secateur.speech.data import SpeechExamples
 from secateur.speech.tokens import Tokenizer
 from secateur.training import loop as training
+from secateur.training.state import FOLDER
 
 PRUNABLE = 6 * 16 * 16  # four matrices of attention, two of the feed-forward layer
 TRAINING = tiny.TRAINING | {"learning_rate": 0.05}
@@ -112,7 +113,7 @@ def dev_losses(output: Path) -> list[float]:
 
 def moments(output: Path, mask: Mask) -> torch.Tensor:
     """AdamW's two moments of the weights of a mask when training ended, (2, total)."""
-    tensors = training.load_tensors(output / training.STATE / "state.safetensors")
+    tensors = load_tensors(output / FOLDER / "state.safetensors")
     return torch.stack([flat(tensors, mask, f"optimizer.{key}.") for key in ("exp_avg", "exp_avg_sq")])
 
 

@@ -15,7 +15,8 @@ from secateur.ssl.distillation import SparsityTarget
 from secateur.ssl.encoder import Encoder
 from secateur.ssl.pretraining import MaskedPrediction
 from secateur.ssl.students import make_student, save_student
-from secateur.training.loop import Method
+from secateur.training.hooks import TrainingHook
+from secateur.training.task import Task
 
 TRAINING = {
     "steps": 8,
@@ -149,7 +150,7 @@ class Killed(Exception):
     pass
 
 
-class KillAt(Method):
+class KillAt(TrainingHook):
     def __init__(self, step):
         self.step = step
 
@@ -168,8 +169,8 @@ def test_killed_and_resumed_distillation_ends_with_the_same_bytes(speech, tiny, 
         torch.manual_seed(1)
         arguments = Namespace(**common(speech, output))
         model, target = make_student(teacher, GATES), SparsityTarget(0.5, 2, 8, every=1)
-        fitting.fit(arguments, {}, model, tiny, [target, *more])
-        save_student(arguments, {}, model, target)
+        fitting.fit(Task.of(arguments), {}, fitting.Waves.of(arguments), model, tiny, [target, *more])
+        save_student(arguments.output, {}, model, target)
         return model.state_dict(), target.log()
 
     whole, log = distil("whole")
@@ -190,7 +191,8 @@ def test_killed_and_resumed_pretraining_ends_with_the_same_bytes(speech, tiny):
     def pretrain(output, *more):
         torch.manual_seed(1)
         model = MaskedPrediction(Encoder(tiny), HEAD)
-        fitting.fit(Namespace(**common(speech, output)), {}, model, tiny, more, targets=found)
+        arguments = Namespace(**common(speech, output))
+        fitting.fit(Task.of(arguments), {}, fitting.Waves.of(arguments), model, tiny, more, targets=found)
         return model.state_dict()
 
     whole = pretrain("whole")
@@ -207,4 +209,5 @@ def test_crops_that_no_batch_can_hold_are_refused(speech, tiny):
     model = MaskedPrediction(Encoder(tiny), HEAD)
     for seconds in (2.5, 0.01):
         with pytest.raises(SecateurError, match="a crop must hold a frame and fit into a batch"):
-            fitting.fit(Namespace(**common(speech, "x", crop_seconds=seconds)), {}, model, tiny)
+            arguments = Namespace(**common(speech, "x", crop_seconds=seconds))
+            fitting.fit(Task.of(arguments), {}, fitting.Waves.of(arguments), model, tiny)

@@ -10,7 +10,10 @@ from secateur.models import build_model
 from secateur.speech.data import Batch, BatchPlan, TextExamples
 from secateur.speech.tokens import Tokenizer, train_characters
 from secateur.training import loop as training
-from secateur.training.loop import Method, evaluate, identity, learning_rate, train
+from secateur.training.hooks import TrainingHook
+from secateur.training.loop import evaluate, train
+from secateur.training.optimizer import learning_rate
+from secateur.training.state import identity
 
 CPU = torch.device("cpu")
 OPTIONS = {
@@ -89,7 +92,7 @@ def test_a_schedule_of_several_cycles_begins_anew():
 
 
 def test_a_later_training_of_the_same_model_has_batches_and_noise_of_its_own(tmp_path):
-    class Seen(Method):
+    class Seen(TrainingHook):
         def __init__(self):
             self.rows = []
 
@@ -121,7 +124,7 @@ class Killed(Exception):
     pass
 
 
-class KillAt(Method):
+class KillAt(TrainingHook):
     def __init__(self, step):
         self.step = step
 
@@ -130,7 +133,7 @@ class KillAt(Method):
             raise Killed
 
 
-class Steps(Method):
+class Steps(TrainingHook):
     """Notes the steps that are taken."""
 
     def __init__(self):
@@ -140,7 +143,7 @@ class Steps(Method):
         self.seen.append(step)
 
 
-class Counter(Method):
+class Counter(TrainingHook):
     """Keeps a running sum, which must survive a restart."""
 
     def __init__(self):
@@ -251,7 +254,7 @@ def test_a_parameter_with_a_rate_of_its_own_moves_so_many_times_as_far_and_does_
 def test_the_model_is_the_mean_of_the_best_checkpoints(tmp_path):
     kept = {}
 
-    class Keep(Method):
+    class Keep(TrainingHook):
         def start(self, model, optimizer):
             self.model = model
 
@@ -265,7 +268,7 @@ def test_the_model_is_the_mean_of_the_best_checkpoints(tmp_path):
         torch.testing.assert_close(value, mean)
 
 
-class Weights(Method):
+class Weights(TrainingHook):
     """Notes the weights that every step leaves, and those that are evaluated."""
 
     def __init__(self):
@@ -321,7 +324,7 @@ def test_dev_loss_weighs_every_utterance_alike():
 def test_methods_are_called_in_order(tmp_path):
     calls = []
 
-    class Spy(Method):
+    class Spy(TrainingHook):
         def start(self, model, optimizer):
             calls.append("start")
 
@@ -385,7 +388,7 @@ def test_a_dev_loss_or_gradient_that_is_not_finite_stops_the_run(tmp_path):
     with pytest.raises(SecateurError, match=r"loss is inf of the dev set, on utterances 02, 04; look at these"):
         train(Regression(), Points(), lambda step: training, dev, OPTIONS, 7, CPU, tmp_path / "dev", "x")
 
-    class Poison(Method):
+    class Poison(TrainingHook):
         def after_backward(self, step, batch):
             self.weight.grad[0, 0] = float("nan")
 

@@ -19,10 +19,10 @@ from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask
 from secateur.pruning.engines.moments import clear_moments
 from secateur.pruning.engines.ranking import magnitude_mask
 from secateur.speech.data import Batch
-from secateur.training.loop import Method
+from secateur.training.hooks import TrainingHook
 
 
-class AdaptiveMask(Method):
+class AdaptiveMask(TrainingHook):
     """Adapt `mask` every `every` steps and after the last of `steps`.
 
     Attributes:

@@ -12,10 +12,10 @@ from secateur.pruning.engines.given import Given
 from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask
 from secateur.pruning.engines.ranking import magnitude_mask
 from secateur.speech.data import Batch
-from secateur.training.loop import Method
+from secateur.training.hooks import TrainingHook
 
 
-class FixedMask(Method):
+class FixedMask(TrainingHook):
     """Train m ⊙ θ; the weights outside `mask` are zero before, during and after."""
 
     def __init__(self, mask: Mask):

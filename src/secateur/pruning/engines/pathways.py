@@ -14,10 +14,10 @@ from secateur.core.errors import SecateurError
 from secateur.pruning.engines.mask import Mask, union
 from secateur.pruning.engines.moments import MOMENTS
 from secateur.speech.data import Batch
-from secateur.training.loop import Method
+from secateur.training.hooks import TrainingHook
 
 
-class Pathways(Method):
+class Pathways(TrainingHook):
     """Train the pathways `masks` (by language) of a model. When training ends, weights in no mask are zero."""
 
     def __init__(self, masks: Mapping[str, Mask], steps: int):

@@ -57,7 +57,7 @@ class Method:
     """A method of unstructured pruning, or a control of one.
 
     Attributes:
-        hook: makes what takes part in training (`secateur.training.loop.Method`) from a `Given`. It has `masks`, by
+        hook: makes the hook of training (`secateur.training.hooks.TrainingHook`) from a `Given`. It has `masks`, by
             language or under `ONE_FOR_ALL`, final when training ends; if they adapt, also the rows `log` with the
             columns `log_columns`. None for dense controls.
         scope, levels: which runs there are.
