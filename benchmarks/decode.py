@@ -32,7 +32,8 @@ import torch
 
 from secateur.core import devices
 from secateur.decoding.recognize import Recognizer, decode, encode
-from secateur.models import Loaded, build_model, load_model
+from secateur.models.build import build_model
+from secateur.models.load import Loaded, load_model
 from secateur.speech.tokens import Tokenizer
 
 BLANKS = 0.45  # share of the model's 25 frames per second

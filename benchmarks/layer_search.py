@@ -27,7 +27,7 @@ import torch
 
 from secateur.core import devices
 from secateur.layers.search import MEMORY, Dev, search
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.speech.data import Batch, pad
 from secateur.speech.tokens import Tokenizer
 from secateur.training.loop import train

@@ -35,7 +35,7 @@ import yaml
 from torch.nn.utils import prune
 
 from secateur.core import devices
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.models.specaug import specaug
 from secateur.pruning.engines.adaptive import AdaptiveMask
 from secateur.pruning.engines.dynamic import DynamicPathways

@@ -23,7 +23,7 @@ import torch
 
 from secateur.decoding.recognize import Features, Recognizer, prepare
 from secateur.decoding.timing import PARTS, latency, measure
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.models.surgery.layers import keep_layers
 from secateur.speech.tokens import Tokenizer
 

@@ -28,7 +28,7 @@ from pathlib import Path
 import torch
 
 from secateur.core import devices
-from secateur.ssl import load_upstream
+from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.encoder import Encoder, EncoderConfig
 from secateur.ssl.gated import FINE, EncoderGates, compact
 from secateur.ssl.speed import extraction_seconds, macs_per_second

@@ -26,7 +26,7 @@ import torch
 
 from secateur.decoding.recognize import Features, Recognizer, encode, timed
 from secateur.decoding.timing import ROUNDS, UTTERANCES, measure, relative_time
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.speech.tokens import Tokenizer
 from secateur.statistics.estimates import TestSet, error_rate
 

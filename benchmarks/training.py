@@ -31,7 +31,7 @@ from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
 from masking import TOKENS, Speech
 
 from secateur.core import devices
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.models.conformer import PointwiseConv
 from secateur.models.dropout import Dropout
 from secateur.models.specaug import specaug

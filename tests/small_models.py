@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny import CTC, TOKENS, hybrid, transducer, with_encoder
 
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.speech.data import Batch
 
 TRANSFORMER = with_encoder(CTC, dim=24, heads=3)

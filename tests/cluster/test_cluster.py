@@ -18,7 +18,7 @@ from differences import differences
 from slurm import ACCOUNT, Cluster, processes, read, run
 
 from secateur.core.files import read_json
-from secateur.models import load_tensors
+from secateur.models.tensors import load_tensors
 
 pytestmark = pytest.mark.cluster
 

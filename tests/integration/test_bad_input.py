@@ -28,7 +28,8 @@ import yaml
 from secateur.__main__ import main as secateur
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json, write_text
-from secateur.models import build_model, save_model
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
 from secateur.pruning.engines.mask import Mask
 from secateur.speech.datadir import read_table
 

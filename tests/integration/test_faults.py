@@ -29,7 +29,9 @@ from differences import differences
 
 from secateur.__main__ import main as secateur
 from secateur.core.files import write_text
-from secateur.models import build_model, read_tensors, save_model
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
+from secateur.models.tensors import read_tensors
 from secateur.speech.datadir import Utterance, write_data_dir
 
 ROOT = Path(__file__).resolve().parents[2]

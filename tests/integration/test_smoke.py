@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from clones import Clone, kill_tree, wait_for
 
-from secateur.models import load_tensors
+from secateur.models.tensors import load_tensors
 from secateur.pruning.engines.mask import Mask, kept, mask_file, union
 
 SMOKE = "results/smoke"

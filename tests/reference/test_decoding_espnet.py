@@ -9,7 +9,7 @@ from espnet.nets.scorers.length_bonus import LengthBonus
 from tiny import ENCODER, LM
 
 from secateur.decoding.recognize import Recognizer, decode
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.speech.tokens import Tokenizer
 
 TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefgh", "<sos/eos>"]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.pruning.engines.mask import kept
 from secateur.pruning.engines.ranking import magnitude_mask, shares
 

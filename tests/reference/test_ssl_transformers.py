@@ -8,7 +8,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from secateur.core.errors import SecateurError
-from secateur.ssl import load_upstream
+from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.encoder import Encoder, EncoderConfig
 
 SIZES = {

@@ -7,7 +7,7 @@ import yaml
 from test_user_data import ROOT, STUDY, clone, snakemake  # noqa: F401
 
 from secateur.core.errors import SecateurError
-from secateur.models import load_tensors
+from secateur.models.tensors import load_tensors
 from secateur.speech.corpora import asterisk, kaldi, librispeech, mls
 from secateur.study.config import complete
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from secateur.models import build_model, read_tensors
+from secateur.models.build import build_model
+from secateur.models.tensors import read_tensors
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = {

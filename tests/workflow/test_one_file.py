@@ -35,7 +35,9 @@ sys.path.insert(0, "tests")
 from pathlib import Path
 import json, torch, tiny
 from secateur.core.errors import SecateurError
-from secateur.models import build_model, load_model, save_model
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
+from secateur.models.load import load_model
 from secateur.pruning import looks, methods
 from secateur.pruning.engines.mask import Mask, masks_of, prunable, weights
 from secateur.pruning.multilingual import TABLE1

@@ -36,7 +36,7 @@ from tqdm import tqdm
 from secateur.core.errors import SecateurError
 from secateur.decoding.timing import PARTS
 from secateur.decoding.transducer import Beam, Greedy
-from secateur.models import load_model
+from secateur.models.load import load_model
 from secateur.speech.datadir import read_data_dir, read_table, sample
 from secateur.speech.features import Archive
 from secateur.speech.ngram import END, START, Ngram

@@ -15,7 +15,7 @@ import torch
 
 from secateur.decoding.recognize import Stopwatch, encode
 from secateur.decoding.timing import PARTS, Timed, measure
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.models.surgery.heads import BLOCKS, Head, heads, remove_heads
 
 FRAMES_PER_SECOND = 100

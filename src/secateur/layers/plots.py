@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from secateur.layers.study import STRATEGIES
+from secateur.layers.strategies import STRATEGIES
 from secateur.layers.tables import TRAINED, WHOLE, averaged
 from secateur.reporting import drawing
 from secateur.reporting.drawing import NothingToShow, Tables

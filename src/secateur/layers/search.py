@@ -36,7 +36,7 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
-from secateur.layers.study import STRATEGIES
+from secateur.layers.strategies import STRATEGIES
 from secateur.models.surgery.layers import layer_numbers
 from secateur.speech.tokens import Tokenizer
 from secateur.speech.units import unit_of, units

@@ -10,7 +10,6 @@ from typing import Any
 
 from secateur.study.runs import Decoding, Kind, ModelRun, Parents, languages, splits
 
-STRATEGIES = ("greedy", "svcca", "truncate", "random", "every-other")
 RTF_SPLIT = "dev"
 LATE = "late-"
 """Begins the method of a dense model that is trained on with regularisers it did not have before."""

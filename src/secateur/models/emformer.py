@@ -27,7 +27,7 @@ import torch
 from espnet.nets.pytorch_backend.transformer.positionwise_feed_forward import PositionwiseFeedForward
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
 
-from secateur.models.surgery.compaction import NoBlock
+from secateur.models.no_block import NoBlock
 
 
 @dataclass(frozen=True)

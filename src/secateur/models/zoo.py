@@ -1,6 +1,6 @@
 """The zoo: trained models that are small enough for a repository, each in a folder `pretrained/NAME` with its record.
 
-Weights are stored in half precision; `secateur.models.load_model` makes float32 of them again, as every model computes
+Weights are stored in half precision; `secateur.models.load.load_model` makes float32 of them again, as every model computes
 in that.
 """
 
@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.models import Loaded, save_model, save_tensors
+from secateur.models.checkpoint import save_model
+from secateur.models.load import Loaded
+from secateur.models.tensors import save_tensors
 
 LARGEST = 8_000_000
 """Bytes of a `model.safetensors`."""

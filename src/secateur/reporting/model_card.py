@@ -8,7 +8,7 @@ import yaml
 
 from secateur.core.files import read_json, read_tsv
 from secateur.decoding.scoring import Interval, average_error_rate, word_error_rate
-from secateur.models import Loaded
+from secateur.models.load import Loaded
 
 KINDS = {
     "ctc": "CTC model",

@@ -22,7 +22,7 @@ from secateur.decoding.recognize import Recognizer, batch_size, check, decode, l
 from secateur.decoding.timing import PARTS, latency
 from secateur.heads import removals
 from secateur.layers.rtf import depth_within
-from secateur.models import load_model
+from secateur.models.load import load_model
 from secateur.models.surgery.layers import keep_layers, listed, read_depth, read_depths
 from secateur.pruning.engines.mask import Mask, mask_for
 from secateur.speech.datadir import read_data_dir, read_table

@@ -17,7 +17,7 @@ from secateur.core.jobs import json_argument, threads
 from secateur.decoding.recognize import Recognizer, read_sample, timed
 from secateur.decoding.timing import ROUNDS, UTTERANCES, latency, latency_intervals, measure, relative_time
 from secateur.layers.rtf import COLUMNS
-from secateur.models import load_model
+from secateur.models.load import load_model
 from secateur.models.surgery.layers import keep_layers, layer_numbers, listed, read_depth
 from secateur.speech.tokens import Tokenizer
 

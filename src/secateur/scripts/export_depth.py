@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from secateur.core.errors import SecateurError
-from secateur.models.surgery.layers import export, read_depth
+from secateur.layers.export import export
+from secateur.models.surgery.layers import read_depth
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from secateur.models import load_model
-from secateur.models.export import export_onnx
+from secateur.decoding.onnx import export_onnx
+from secateur.models.load import load_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,8 @@ from secateur.core.files import read_json, write_json, write_text
 from secateur.decoding.perplexity import perplexity
 from secateur.decoding.recognize import Recognizer, decode, read_features
 from secateur.decoding.scoring import score
-from secateur.models import Loaded, load_model, zoo
+from secateur.models import zoo
+from secateur.models.load import Loaded, load_model
 from secateur.reporting.model_card import card
 from secateur.speech.datadir import read_data_dir, read_table
 from secateur.speech.tokens import Tokenizer

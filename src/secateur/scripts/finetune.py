@@ -13,7 +13,7 @@ import torch
 
 from secateur.core import devices
 from secateur.core.jobs import json_argument
-from secateur.models import load_model
+from secateur.models.load import load_model
 from secateur.training import acoustic
 from secateur.training.loop import evaluate
 from secateur.training.regularise import RisingWeight, regularised, without_intermediate_ctc

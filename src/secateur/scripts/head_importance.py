@@ -8,7 +8,7 @@ from typing import Any
 from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.heads.importance import importances, write_importances
-from secateur.models import load_model
+from secateur.models.load import load_model
 from secateur.speech.data import BatchPlan, SpeechExamples
 from secateur.speech.datadir import sample
 from secateur.speech.tokens import Tokenizer

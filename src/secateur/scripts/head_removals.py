@@ -12,7 +12,7 @@ from secateur.core.files import write_json
 from secateur.heads.importance import IMPORTANCES, read_importance
 from secateur.heads.policies import POLICIES, read_times
 from secateur.heads.removals import removals
-from secateur.models import load_model
+from secateur.models.load import load_model
 from secateur.models.surgery.heads import heads
 
 

@@ -10,7 +10,7 @@ from secateur.core.files import write_json
 from secateur.core.jobs import threads
 from secateur.decoding.recognize import read_features
 from secateur.heads.times import attention_times
-from secateur.models import load_model
+from secateur.models.load import load_model
 from secateur.speech.datadir import read_data_dir
 from secateur.speech.tokens import Tokenizer
 

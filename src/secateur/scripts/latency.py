@@ -24,7 +24,7 @@ from secateur.decoding.timing import (
     relative_time,
 )
 from secateur.heads.removals import sub_models
-from secateur.models import load_model
+from secateur.models.load import load_model
 from secateur.speech.tokens import Tokenizer
 
 COLUMNS = ("system", "sub_model", "round", "utterance", "duration_s", *PARTS)

@@ -7,8 +7,9 @@ from typing import Any
 from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
-from secateur.layers.search import MEMORY, OBJECTIVES, STRATEGIES, Dev, read_similarity, search
-from secateur.models import load_model
+from secateur.layers.search import MEMORY, OBJECTIVES, Dev, read_similarity, search
+from secateur.layers.strategies import STRATEGIES
+from secateur.models.load import load_model
 from secateur.speech.data import BatchPlan, SpeechExamples
 from secateur.speech.datadir import read_data_dir
 from secateur.speech.tokens import Tokenizer

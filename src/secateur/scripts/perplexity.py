@@ -8,7 +8,7 @@ from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
 from secateur.decoding.perplexity import perplexity
-from secateur.models import load_model
+from secateur.models.load import load_model
 from secateur.models.size import parameter_counts
 from secateur.speech.datadir import read_table
 from secateur.speech.tokens import Tokenizer

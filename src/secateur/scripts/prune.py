@@ -12,7 +12,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_tsv
-from secateur.models import load_model
+from secateur.models.load import load_model
 from secateur.pruning import methods
 from secateur.pruning.engines.given import Given
 from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask, prunable, save_masks, union, weights

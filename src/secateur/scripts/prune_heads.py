@@ -13,7 +13,8 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
 from secateur.heads.importance import IMPORTANCES, read_importance
 from secateur.heads.policies import POLICIES, read_times, removal_order, removed_at
-from secateur.models import load_model, save_model
+from secateur.models.checkpoint import save_model
+from secateur.models.load import load_model
 from secateur.models.surgery.heads import check_compaction, heads, kept_heads, made_up_batch, remove_heads
 
 

@@ -14,7 +14,7 @@ from secateur.core.files import write_json, write_tsv
 from secateur.core.jobs import progress
 from secateur.layers.hidden import covariances
 from secateur.layers.similarity import SVCCA, Covariances
-from secateur.models import Loaded, load_model
+from secateur.models.load import Loaded, load_model
 from secateur.speech.data import BatchPlan, SpeechExamples
 from secateur.speech.tokens import Tokenizer
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from secateur.core.files import write_json
 from secateur.core.jobs import json_argument
 from secateur.heads.study import checkpoints
-from secateur.models import load_model
+from secateur.models.load import load_model
 from secateur.models.size import size
 from secateur.pruning.engines.mask import Mask, masks_of, union
 from secateur.study.runs import model_runs

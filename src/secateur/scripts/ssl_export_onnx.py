@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from secateur.ssl import load_upstream
+from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.export import export_encoder
 
 

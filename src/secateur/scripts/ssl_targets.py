@@ -9,7 +9,7 @@ import torch
 
 from secateur.core import devices
 from secateur.core.files import write_json
-from secateur.models import save_tensors
+from secateur.models.tensors import save_tensors
 from secateur.ssl import clusters
 from secateur.ssl.checkpoints import load_encoder
 from secateur.ssl.waves import WaveExamples

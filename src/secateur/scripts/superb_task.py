@@ -60,6 +60,6 @@ def upstream(name: str, device: torch.device) -> torch.nn.Module:
     """Log-mel features, or the encoder in the folder `name`."""
     if name == FBANK:
         return Fbank()
-    from secateur.ssl import load_upstream
+    from secateur.ssl.checkpoints import load_upstream
 
     return load_upstream(name, device)

@@ -8,7 +8,8 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.jobs import json_argument
-from secateur.models import build_model, load_model
+from secateur.models.build import build_model
+from secateur.models.checkpoint import read_checkpoint
 from secateur.speech.features import mean_and_std
 from secateur.training import acoustic
 from secateur.training.task import Task
@@ -39,10 +40,10 @@ def take_over(model: torch.nn.Module, start: Path) -> None:
 
     Raises SecateurError if they have not all of the encoder in common, and for another token list.
     """
-    trained = load_model(start)
+    trained = read_checkpoint(start)
     if list(model.token_list) != trained.tokens:
         raise SecateurError(f"{start}: has another token list; start from a model that was trained on this corpus")
-    ours, theirs = model.state_dict(), trained.model.state_dict()
+    ours, theirs = model.state_dict(), trained.tensors
     common = {name: value for name, value in theirs.items() if name in ours and ours[name].shape == value.shape}
     for name in sorted(ours.keys() | theirs.keys()):
         if name.startswith("encoder.") and name not in common:

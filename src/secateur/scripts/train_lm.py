@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from secateur.core.jobs import json_argument
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.speech.corpora.lm_text import read_sentences
 from secateur.speech.data import BatchPlan, TextExamples
 from secateur.speech.datadir import read_table

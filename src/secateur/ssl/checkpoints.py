@@ -12,7 +12,7 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
-from secateur.models import load_tensors, save_tensors
+from secateur.models.tensors import load_tensors, save_tensors
 from secateur.ssl.encoder import Encoder, EncoderConfig
 
 FORMAT = 1
@@ -101,3 +101,15 @@ def _from_hugging_face(state: Mapping[str, torch.Tensor], config: EncoderConfig)
         converted[name] = value
     converted.setdefault("masked_spec_embed", torch.zeros(config.hidden_size))
     return converted
+
+
+def load_upstream(folder: str | Path, device: str | torch.device = "cpu") -> Encoder:
+    """Load an encoder as a feature extractor: one of our checkpoints (pretrained, pruned), or a Hugging Face folder.
+
+    It is in evaluation mode and its weights want no gradient. `upstream(waveforms, lengths)` takes float32 samples
+    (B, S) at 16 kHz, zero padded, and their numbers (B,), and answers the input of the first layer and the output of
+    every layer, each (B, T, D), and the numbers of frames (B,). Padding changes nothing: see `secateur.ssl.encoder`.
+
+    Raises SecateurError as `load_encoder` does.
+    """
+    return load_encoder(folder, device).requires_grad_(False)

@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from secateur.core.errors import SecateurError
 from secateur.models.dropout import Dropout
-from secateur.models.surgery.compaction import NoBlock
+from secateur.models.no_block import NoBlock
 
 TYPES = ("wavlm", "hubert", "wav2vec2")
 GATE = 4  # outputs of WavLM's position gate that are summed to one logit

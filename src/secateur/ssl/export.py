@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from secateur.models.export import export_checked
+from secateur.decoding.onnx import export_checked
 from secateur.ssl.encoder import Encoder
 
 TOLERANCE = 1e-3  # of hidden states, which a norm has brought to a variance of about 1

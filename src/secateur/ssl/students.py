@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur.core.errors import SecateurError
-from secateur.models import save_tensors
+from secateur.models.tensors import save_tensors
 from secateur.ssl.checkpoints import save_encoder
 from secateur.ssl.distillation import Distillation, LayerPairs, PredictionHeads, SparsityTarget
 from secateur.ssl.encoder import Encoder

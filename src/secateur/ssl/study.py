@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 TEACHER, FBANK = "teacher", "fbank"
-TASKS = ("ks", "ic", "pr", "asr", "er", "qbe", "sf", "sid", "sv", "sd")
 """In the order of the columns of SUPERB-style tables (S4, table 1)."""
 RESERVED = (TEACHER, FBANK)
 HOP = (5, 2, 2, 2, 2, 2, 2)

@@ -16,7 +16,8 @@ from secateur.reporting.results import Results
 from secateur.ssl import study as upstreams
 from secateur.ssl.checks import OFFICIAL
 from secateur.ssl.score import superb_score, telling
-from secateur.ssl.study import FBANK, TASKS, TEACHER, UpstreamRun
+from secateur.ssl.study import FBANK, TEACHER, UpstreamRun
+from secateur.ssl.task_names import TASKS
 
 OWN = "own"
 """The size of an encoder as it was trained; its time is also measured in WavLM base's."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from secateur.models import Loaded, build_model
+from secateur.models.load import Loaded, rebuild
 from secateur.speech.data import Batch
 from secateur.training.hooks import TrainingHook
 
@@ -23,7 +23,7 @@ def regularised(
     Neither adds a weight: the norm and the CTC head after the inner layers are those after the last one.
     """
     config = loaded.config | {"intermediate_ctc": dict(intermediate_ctc), "stochastic_depth": stochastic_depth}
-    model = build_model(config, loaded.tokens)
+    model = rebuild(config, loaded.tokens)
     model.load_state_dict(loaded.model.state_dict(), strict=True)
     return model, config
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.models import load_tensors, read_tensors, save_tensors
+from secateur.models.tensors import load_tensors, read_tensors, save_tensors
 from secateur.training.hooks import TrainingHook
 from secateur.training.moving_average import MovingAverage
 

@@ -12,7 +12,7 @@ from secateur.core import devices
 from secateur.core.devices import autocast_dtype
 from secateur.core.files import write_tsv
 from secateur.core.jobs import LEFT_OVER
-from secateur.models import save_model
+from secateur.models.checkpoint import save_model
 from secateur.training import state
 
 HISTORY_COLUMNS = ("step", "learning_rate", "train_loss", "dev_loss", "grad_norm", "utterances", "seconds")

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from secateur.core import distributed
-from secateur.models import build_model, load_tensors, save_tensors
+from secateur.models.build import build_model
+from secateur.models.tensors import load_tensors, save_tensors
 from secateur.pruning.engines.adaptive import AdaptiveMask
 from secateur.pruning.engines.dynamic import DynamicPathways
 from secateur.pruning.engines.fixed import FixedMask

@@ -9,8 +9,9 @@ from tiny import GREEDY, LM, PLAIN, TOKENS, script, write_features
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
-from secateur.models import build_model, save_model
-from secateur.models.surgery.layers import export
+from secateur.layers.export import export
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
 from secateur.speech.datadir import Utterance, write_data_dir
 
 PIECES = ["<blank>", "<unk>", "▁a", "b", "▁c", "a", "<sos/eos>"]

@@ -11,7 +11,7 @@ from espnet.nets.scorer_interface import BatchScorerInterface
 from secateur.core.errors import SecateurError
 from secateur.decoding import recognize as decoding
 from secateur.decoding.recognize import Features, Recognizer, Result, batches, decode, encode, timed
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.speech.ngram import END, Ngram
 from secateur.speech.tokens import Tokenizer
 

@@ -7,7 +7,7 @@ from tiny import ENCODER
 
 from secateur.core.errors import SecateurError
 from secateur.decoding.recognize import Recognizer, decode
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.speech.tokens import Tokenizer
 
 TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefgh", "<sos/eos>"]

@@ -8,7 +8,8 @@ import torch
 from tiny import PLAIN, TOKENS, script
 
 from secateur.core.files import read_json, write_json
-from secateur.models import build_model, save_model
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
 from secateur.pruning.engines.mask import Mask, mask_file, save_masks
 from secateur.study.runs import ModelRun, model_runs
 

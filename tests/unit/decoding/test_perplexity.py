@@ -7,7 +7,7 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.decoding.perplexity import perplexity
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.speech.tokens import Tokenizer
 
 TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "<sos/eos>"]

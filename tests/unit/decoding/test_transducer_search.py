@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from secateur.decoding.transducer import Beam, Greedy
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.models.rnnt_loss import rnnt_loss
 
 DIM = 8

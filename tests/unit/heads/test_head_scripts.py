@@ -15,7 +15,9 @@ from secateur.core.files import read_json, read_tsv
 from secateur.heads import removals
 from secateur.heads.importance import IMPORTANCES, read_importance
 from secateur.heads.policies import removal_order
-from secateur.models import build_model, load_model, save_model
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
+from secateur.models.load import load_model
 from secateur.models.surgery.heads import Head, heads, masked
 from secateur.pruning.engines.mask import Mask, mask_file
 

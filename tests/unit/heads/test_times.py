@@ -6,7 +6,7 @@ from small_models import EMFORMER, HYBRID, TOKENS
 
 from secateur.heads import times
 from secateur.heads.times import attention_times
-from secateur.models.surgery.heads import NoBlock
+from secateur.models.no_block import NoBlock
 
 
 class Counter:

@@ -6,7 +6,7 @@ from tiny import CTC, LM, NO_INNER_LOSS, TOKENS, hybrid, transducer, with_encode
 
 from secateur.core.errors import SecateurError
 from secateur.layers.hidden import covariances, layer_outputs
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.models.surgery.layers import keep_layers
 from secateur.speech.data import Batch
 

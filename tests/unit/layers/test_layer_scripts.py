@@ -9,7 +9,9 @@ from tiny import CTC, NO_INNER_LOSS, TOKENS, script, write_features
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv, write_json, write_tsv
 from secateur.layers.rtf import COLUMNS, depth_within
-from secateur.models import build_model, load_model, save_model
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
+from secateur.models.load import load_model
 from secateur.models.surgery.layers import keep_layers, layer_numbers
 from secateur.speech.datadir import Utterance, write_data_dir
 

@@ -12,7 +12,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import write_tsv
 from secateur.decoding.scoring import score
 from secateur.layers.search import MEMORY, Dev, Score, Scorer, family, fixed_order, greedy, read_similarity, search
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.models.surgery.layers import keep_layers, layer_numbers
 from secateur.speech.data import Batch, pad
 from secateur.speech.tokens import Tokenizer

@@ -11,7 +11,8 @@ from tiny import CTC, LM, NO_INNER_LOSS, TOKENS, script, with_encoder, write_fea
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
-from secateur.models import build_model, save_model
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
 from secateur.speech.datadir import Utterance, write_data_dir
 
 SMALL = with_encoder(CTC, layers=1, dim=8, ffn=16) | {"stack": 4, "intermediate_ctc": NO_INNER_LOSS}

@@ -25,7 +25,10 @@ from small_models import (
 from secateur.core.errors import SecateurError
 from secateur.decoding.recognize import Recognizer, decode
 from secateur.heads.policies import removal_order
-from secateur.models import build_model, load_model, save_model
+from secateur.layers.export import export
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
+from secateur.models.load import load_model
 from secateur.models.size import size
 from secateur.models.surgery.heads import (
     Head,
@@ -39,7 +42,7 @@ from secateur.models.surgery.heads import (
     masked,
     remove_heads,
 )
-from secateur.models.surgery.layers import export, keep_layers, layer_numbers
+from secateur.models.surgery.layers import keep_layers, layer_numbers
 from secateur.speech.tokens import Tokenizer
 
 GREEDY = {"type": "ctc_greedy", "batch": 2, "batch_frames": 2000}

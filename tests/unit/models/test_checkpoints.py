@@ -9,7 +9,10 @@ from safetensors.torch import save_file
 from tiny import LM, TOKENS, hybrid, with_encoder
 
 from secateur.core.errors import SecateurError
-from secateur.models import build_model, load_model, read_tensors, save_model, save_tensors
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
+from secateur.models.load import load_model
+from secateur.models.tensors import read_tensors, save_tensors
 
 TRANSFORMER = tiny.CTC | {"intermediate_ctc": {"layers": [1, 2], "weight": 0.4}, "stochastic_depth": 0.3}
 CONFORMER = with_encoder(TRANSFORMER, type="conformer")
@@ -199,7 +202,7 @@ def test_a_checkpoint_that_the_disk_has_no_room_for_is_one_clear_error(tmp_path)
     """By a limit that the system enforces; safetensors has an error of its own for it."""
     code = """
 import resource, signal, sys, torch
-from secateur.models import save_tensors
+from secateur.models.tensors import save_tensors
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 save_tensors(sys.argv[1], {"a": torch.zeros(10_000)})
 """

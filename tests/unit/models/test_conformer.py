@@ -7,7 +7,7 @@ from espnet.nets.pytorch_backend.conformer.swish import Swish
 from espnet.nets.pytorch_backend.transformer.attention import RelPositionMultiHeadedAttention
 from tiny import CTC, NO_INNER_LOSS, TOKENS, with_encoder
 
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.models.conformer import Convolution, DepthwiseConv, PointwiseConv, RelativeAttention
 
 CONFORMER = with_encoder(CTC, type="conformer", dropout=0.0)

@@ -11,8 +11,11 @@ from tiny import CTC, GREEDY, NO_INNER_LOSS, TOKENS, hybrid, transducer, with_en
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
 from secateur.decoding.recognize import Recognizer, decode
-from secateur.models import build_model, load_model, save_model
-from secateur.models.surgery.layers import export, keep_layers, layer_numbers, read_depth
+from secateur.layers.export import export
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
+from secateur.models.load import load_model
+from secateur.models.surgery.layers import keep_layers, layer_numbers, read_depth
 from secateur.speech.tokens import Tokenizer
 
 TRANSFORMER = with_encoder(CTC, layers=5) | {"intermediate_ctc": {"layers": [2, 3], "weight": 0.4}}

@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.models import build_model, load_model, rnnt, save_model
+from secateur.models import rnnt
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
+from secateur.models.load import load_model
 
 TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
 CONFIG = {

@@ -7,7 +7,7 @@ import torch
 from tiny import CTC, NO_INNER_LOSS, TOKENS
 from torch.profiler import ProfilerActivity, profile
 
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.models.size import PeakMemory, algorithmic_latency, encoding_cost, parameter_counts
 
 CONFIG = CTC | {"stack": 4, "intermediate_ctc": NO_INNER_LOSS, "stochastic_depth": 0.0}

@@ -9,7 +9,11 @@ from tiny import CTC, LM, TEXTS, TOKENS, run_script, transducer, write_corpus
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json, write_tsv
-from secateur.models import Loaded, build_model, load_model, read_tensors, save_model, zoo
+from secateur.models import zoo
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
+from secateur.models.load import Loaded, load_model
+from secateur.models.tensors import read_tensors
 from secateur.training.task import HISTORY_COLUMNS
 
 SCORES = {"en": [(1, 4), (0, 2)], "fr": [(3, 3)]}

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from secateur.core.errors import SecateurError
-from secateur.models import build_model, read_tensors, save_tensors
+from secateur.models.build import build_model
+from secateur.models.tensors import read_tensors, save_tensors
 from secateur.pruning.engines.mask import Mask, kept, prunable, weights
 
 TOKENS = ["<blank>", "<unk>", "a", "<sos/eos>"]

@@ -13,7 +13,10 @@ from tiny import GREEDY, PLAIN, TEXTS, TOKENS, run_script, write_corpus
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
-from secateur.models import build_model, load_model, load_tensors, save_model
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
+from secateur.models.load import load_model
+from secateur.models.tensors import load_tensors
 from secateur.pruning.engines.mask import Mask, mask_file, masks_of, prunable, save_masks
 from secateur.speech.data import SpeechExamples
 from secateur.speech.tokens import Tokenizer

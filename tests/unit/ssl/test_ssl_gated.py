@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
-from secateur.models.surgery.compaction import NoBlock
-from secateur.ssl import load_upstream
-from secateur.ssl.checkpoints import save_encoder
+from secateur.models.no_block import NoBlock
+from secateur.ssl.checkpoints import load_upstream, save_encoder
 from secateur.ssl.checks import BASE, MODEL_TYPES, greatest_sparsity
 from secateur.ssl.encoder import TYPES, Encoder, EncoderConfig
 from secateur.ssl.gated import (

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
-from secateur.ssl import fitting, load_upstream
+from secateur.ssl import fitting
+from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.clusters import read_targets
 from secateur.ssl.distillation import SparsityTarget
 from secateur.ssl.encoder import Encoder

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from secateur.core.errors import SecateurError
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.study import config as configuration
 from secateur.study.config import complete
 from secateur.study.runs import decodings

@@ -4,7 +4,8 @@ import pytest
 import torch
 from tiny import CTC, TOKENS, with_encoder
 
-from secateur.models import Loaded, build_model
+from secateur.models.build import build_model
+from secateur.models.load import Loaded
 from secateur.speech.data import Batch
 from secateur.training.regularise import RisingWeight, regularised
 

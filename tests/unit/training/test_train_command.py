@@ -12,7 +12,9 @@ import torch
 from tiny import CTC, TOKENS, hybrid, run_script, with_encoder, write_corpus
 
 from secateur.core.errors import SecateurError
-from secateur.models import build_model, load_model, save_model
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
+from secateur.models.load import load_model
 
 HYBRID = hybrid(CTC) | {"input": CTC["input"]}
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.models import build_model
+from secateur.models.build import build_model
 from secateur.speech.data import Batch, BatchPlan, TextExamples
 from secateur.speech.tokens import Tokenizer, train_characters
 from secateur.training import loop as training

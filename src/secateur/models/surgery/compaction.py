@@ -9,18 +9,9 @@ from collections.abc import Sequence
 import torch
 
 from secateur.core.errors import SecateurError
+from secateur.models.no_block import NoBlock
 
 Index = Sequence[int] | torch.Tensor
-
-
-class NoBlock(torch.nn.Module):
-    """What is left of a removed block on the residual path: `x + NoBlock()(x)` is `x`, exactly.
-
-    It answers one zero, which broadcasts, whatever else it is called with (masks, positions, caches).
-    """
-
-    def forward(self, hidden: torch.Tensor, *_, **__) -> torch.Tensor:
-        return hidden.new_zeros(())
 
 
 def keep_outputs(linear: torch.nn.Linear, index: Index, or_none: bool = False) -> None:

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.models.surgery.compaction import NoBlock, keep_inputs, keep_outputs, keep_slices, remove_block
+from secateur.models.no_block import NoBlock
+from secateur.models.surgery.compaction import keep_inputs, keep_outputs, keep_slices, remove_block
 from secateur.models.surgery.layers import layer_numbers
 
 BLOCKS = ("encoder-self", "decoder-self", "decoder-source")

@@ -12,7 +12,6 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json
-from secateur.models import Loaded, load_model, save_model
 
 
 def layer_numbers(model: torch.nn.Module) -> list[int]:
@@ -57,19 +56,6 @@ def keep_layers(model: torch.nn.Module, layers: Iterable[int]) -> torch.nn.Modul
         numbers = [present[position - 1] for position in encoder.interctc_layer_idx]
         encoder.interctc_layer_idx = [kept.index(number) + 1 for number in numbers if number in kept[:-1]]
     return model
-
-
-def export(folder: str | Path, layers: Iterable[int], output: str | Path) -> Loaded:
-    """Write the sub-model of the checkpoint in `folder` with these `layers` as a checkpoint of its own, and return it.
-
-    It holds the weights of the kept layers only; `encoder.kept` of its configuration lists them. It loads as any other
-    checkpoint does, and its outputs are those of `keep_layers`, bit by bit.
-    """
-    loaded = load_model(folder)
-    kept = layer_numbers(keep_layers(loaded.model, layers))
-    config = loaded.config | {"encoder": loaded.config["encoder"] | {"kept": kept}}
-    save_model(output, loaded.model, config, loaded.tokens)
-    return Loaded(loaded.model, config, loaded.tokens)
 
 
 def read_depth(file: str | Path, depth: int) -> list[int]:

@@ -20,7 +20,7 @@ from torch import nn
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
-from secateur.models import read_tensors, save_tensors
+from secateur.models.tensors import read_tensors, save_tensors
 
 FORMAT = 1
 ONE_FOR_ALL = "all"

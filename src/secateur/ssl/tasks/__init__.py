@@ -14,7 +14,7 @@ A task is a module of this package, with
   cannot carry it; `official(options)` from the corpus that SUPERB uses, in its official layout. Both give `Data`.
 - `run(data, hidden, fit, options)` trains its head, if it has one, and answers with `Result`.
 
-A new task is one new file and its name in `secateur.ssl.study.TASKS`. Nothing here imports torch before a task is.
+A new task is one new file and its name in `secateur.ssl.task_names.TASKS`. Nothing here imports torch before a task is.
 """
 
 import importlib
@@ -25,7 +25,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.decoding.scoring import Interval
-from secateur.ssl.study import TASKS
+from secateur.ssl.task_names import TASKS
 from secateur.ssl.tasks.clips import Clip
 
 SPLITS = ("train", "dev", "test")

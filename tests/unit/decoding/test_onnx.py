@@ -9,9 +9,10 @@ import torch
 from tiny import CTC, TOKENS, with_encoder
 
 from secateur.core.errors import SecateurError
+from secateur.decoding import onnx
+from secateur.decoding.onnx import export_onnx
 from secateur.decoding.recognize import encode
-from secateur.models import build_model, export
-from secateur.models.export import export_onnx
+from secateur.models.build import build_model
 from secateur.models.surgery.heads import Head, heads, remove_heads
 from secateur.models.surgery.layers import keep_layers
 
@@ -68,7 +69,7 @@ def test_a_file_that_computes_something_else_is_refused(tmp_path, monkeypatch):
     with torch.no_grad():
         other.encoder.encoders[1].feed_forward.w_1.weight *= 1.1
     traced = torch.onnx.export
-    wrong = export._EncoderAndHead(copy.deepcopy(other))
+    wrong = onnx._EncoderAndHead(copy.deepcopy(other))
     monkeypatch.setattr(torch.onnx, "export", lambda module, *rest, **options: traced(wrong, *rest, **options))
     with pytest.raises(SecateurError, match=r"log-probabilities are off torch's by \d"):
         export_onnx(built, 20, tmp_path / "model.onnx")

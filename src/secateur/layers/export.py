@@ -1,0 +1,21 @@
+"""Sub-models as checkpoints of their own."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from secateur.models.checkpoint import save_model
+from secateur.models.load import Loaded, load_model
+from secateur.models.surgery.layers import keep_layers, layer_numbers
+
+
+def export(folder: str | Path, layers: Iterable[int], output: str | Path) -> Loaded:
+    """Write the sub-model of the checkpoint in `folder` with these `layers` as a checkpoint of its own, and return it.
+
+    It holds the weights of the kept layers only; `encoder.kept` of its configuration lists them. It loads as any other
+    checkpoint does, and its outputs are those of `keep_layers`, bit by bit.
+    """
+    loaded = load_model(folder)
+    kept = layer_numbers(keep_layers(loaded.model, layers))
+    config = loaded.config | {"encoder": loaded.config["encoder"] | {"kept": kept}}
+    save_model(output, loaded.model, config, loaded.tokens)
+    return Loaded(loaded.model, config, loaded.tokens)

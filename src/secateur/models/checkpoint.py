@@ -1,0 +1,49 @@
+"""Checkpoints as files: what is in them, without the model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, write_json
+from secateur.models.tensors import load_tensors, save_tensors
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds: the configuration and token list that rebuild its model, and its tensors."""
+
+    config: dict[str, Any]
+    tokens: list[str]
+    tensors: dict[str, torch.Tensor]
+
+
+def save_model(folder: str | Path, model: torch.nn.Module, config: Mapping[str, Any], tokens: Sequence[str]) -> None:
+    """Write `model.safetensors` and `model.json` into `folder`."""
+    folder = Path(folder)
+    save_tensors(folder / "model.safetensors", model.state_dict())
+    write_json(folder / "model.json", {"format": FORMAT, "config": dict(config), "tokens": list(tokens)})
+
+
+def read_checkpoint(folder: str | Path) -> Checkpoint:
+    """Read a checkpoint. Raises SecateurError when files are missing, truncated or of another format."""
+    folder = Path(folder)
+    description = read_json(folder / "model.json")
+    if description.get("format") != FORMAT:
+        raise SecateurError(
+            f"{folder / 'model.json'}: checkpoint format {description.get('format')!r}, this version reads {FORMAT}; "
+            "make it again with this version"
+        )
+    missing = [key for key in ("config", "tokens") if key not in description]
+    if missing:
+        raise SecateurError(f"{folder / 'model.json'}: lacks {missing[0]!r}; make the model again")
+    tensors = load_tensors(folder / "model.safetensors")
+    broken = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise SecateurError(f"{folder / 'model.safetensors'}: {broken[0]} holds NaN or infinity; train the model again")
+    return Checkpoint(description["config"], description["tokens"], tensors)

@@ -1,0 +1,54 @@
+"""Models from their checkpoints, smaller ones too."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from secateur.core.errors import SecateurError
+from secateur.models.build import build_model
+from secateur.models.checkpoint import read_checkpoint
+from secateur.models.surgery.heads import keep_heads
+from secateur.models.surgery.layers import keep_layers
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in evaluation mode with what is needed to rebuild it."""
+
+    model: torch.nn.Module
+    config: dict[str, Any]
+    tokens: list[str]
+
+
+def rebuild(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Module:
+    """Build a model, freshly initialised, at the size of its checkpoint.
+
+    In the configuration of a smaller one, `encoder.kept` lists the encoder layers that it has, `kept_heads` the heads.
+    """
+    model = build_model(config, tokens)
+    if heads := config.get("kept_heads"):  # before layers: heads of a layer that went later are still listed
+        keep_heads(model, heads)
+    if kept := config.get("encoder", {}).get("kept"):
+        keep_layers(model, kept)
+    return model
+
+
+def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Loaded:
+    """Rebuild a checkpoint, strictly, in evaluation mode.
+
+    Raises SecateurError when files are missing, truncated, of another format, or do not fit one another.
+    """
+    folder = Path(folder)
+    found = read_checkpoint(folder)
+    try:
+        model = rebuild(found.config, found.tokens)
+    except SecateurError as error:
+        raise SecateurError(f"{folder / 'model.json'}: {error}") from error
+    try:
+        model.load_state_dict(found.tensors, strict=True)
+    except RuntimeError as error:
+        raise SecateurError(f"{folder}: model.safetensors does not fit model.json: {error}") from error
+    return Loaded(model.to(device).eval(), found.config, found.tokens)

@@ -1,0 +1,81 @@
+"""Tensors by name in safetensors files, with a checksum."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import written_aside
+from secateur.core.foreign import pointer
+
+HEADER, CHECKSUM = "secateur", "sha256"
+
+
+def save_tensors(
+    path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors by name, and texts about them, as safetensors, in one step and with a checksum of it all."""
+    ready = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    texts = dict(metadata or {})
+    # One entry: safetensors writes several in an order of its own, another one every time.
+    header = json.dumps({CHECKSUM: _checksum(ready, texts), "texts": texts}, sort_keys=True)
+    with written_aside(path) as aside:
+        try:
+            save_file(ready, aside, metadata={HEADER: header})
+        except SafetensorError as error:
+            if number := re.search(r"os error (\d+)", str(error)):  # a full disk, say
+                raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+            raise
+
+
+def load_tensors(path: str | Path, foreign: bool = False) -> dict[str, torch.Tensor]:
+    """Read the tensors that `save_tensors` wrote, or, if `foreign`, those of a file of others, which has no checksum.
+
+    Raises SecateurError as `read_tensors` does.
+    """
+    return _read_safetensors(path)[0] if foreign else read_tensors(path)[0]
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Read the tensors and texts that `save_tensors` wrote.
+
+    Raises SecateurError naming the file when it is missing, truncated or damaged, and when it has no checksum.
+    """
+    tensors, header = _read_safetensors(path)
+    if CHECKSUM not in header:
+        raise SecateurError(f"{path}: has no checksum, so this version did not write it; make it again")
+    if header[CHECKSUM] != _checksum(tensors, header.get("texts")):
+        raise SecateurError(f"{path}: the checksum does not fit; the file is damaged: delete it and run again")
+    return tensors, header["texts"]
+
+
+def _read_safetensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors of any safetensors file, and our header, empty in files of others."""
+    try:
+        with safe_open(path, "pt") as stream:
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118, it is no mapping
+            header = json.loads((stream.metadata() or {}).get(HEADER, "{}"))
+    except FileNotFoundError as error:
+        raise SecateurError(f"{path}: no such file; the job that makes it has not run") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise pointer(path) or SecateurError(
+            f"{path}: not a whole safetensors file ({error}); delete it and run again"
+        ) from error
+    return tensors, header
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor], texts: Any) -> str:
+    """SHA-256 of tensors, with names, types and shapes, and of texts."""
+    outline = [[name, str(value.dtype), list(value.shape)] for name, value in sorted(tensors.items())]
+    digest = hashlib.sha256(json.dumps([outline, texts], sort_keys=True).encode())
+    for _, value in sorted(tensors.items()):
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
