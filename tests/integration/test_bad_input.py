@@ -30,7 +30,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json, write_text
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
-from secateur.pruning.engines.mask import Mask
+from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask, save_masks
 from secateur.speech.datadir import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +59,8 @@ KALDI = {
     "normalise": True,
     "channel": None,
     "exclude": [],
+    "non_speech_tags": [],
+    "unknown_tags": [],
     "splits": {name: name for name in ("train", "dev", "test")},
 }
 
@@ -103,7 +105,7 @@ class World:
                 "--device", "cpu", "--output", self.path("trained")]  # fmt: skip
 
     def prune(self, *more: object) -> list[object]:
-        return self.train("prune", "--start", self.path("model"), *(more or ("--sparsity", "0.5")))
+        return self.train("prune", "--method", "imp", "--start", self.path("model"), *(more or ("--sparsity", "0.5")))
 
     def decode(self, *more: object, search: dict | None = None) -> list[object]:
         return ["decode", "--model", self.path("model"), "--search", json.dumps(search or GREEDY), "--device", "cpu",
@@ -148,7 +150,7 @@ def made(tmp_path_factory) -> World:
     for name, config in (("model", MODEL), ("lm", LM)):
         torch.manual_seed(0)
         save_model(world.path(name), build_model(config, LETTERS), config, LETTERS)
-    Mask.random(build_model(MODEL, LETTERS), 0.5, 0).save(world.path("model/masks/all.safetensors"))
+    save_masks(world.path("model"), {ONE_FOR_ALL: Mask.random(build_model(MODEL, LETTERS), 0.5, 0)})
     return world
 
 
@@ -211,7 +213,7 @@ def a_command_in_place_of_a_path(world):
     return world.fetch()
 
 
-@case(r"text: not UTF-8 \(byte 9\); convert it")
+@case(r"text:1: not UTF-8 \(byte 0xe9\); convert the file, e\.g\. from LATIN1")
 def a_transcript_in_another_encoding(world):
     world.path("a user's data/en/train/text").write_bytes("train-0 h\xe9\n".encode("latin-1"))
     return world.prepare()

@@ -1,6 +1,6 @@
 """The zoo: trained models that are small enough for a repository, each in a folder `pretrained/NAME` with its record.
 
-Weights are stored in half precision; `secateur.models.load.load_model` makes float32 of them again, as every model computes
+Weights are stored in half precision; `secateur.models.load` makes float32 of them again, as every model computes
 in that.
 """
 
