@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from secateur.core.errors import SecateurError
 from secateur.models.ctc import Float32CTC, Normalize, Stack, build_encoder
 from secateur.models.emformer import Emformer
+from secateur.models.lstm import LSTM
 from secateur.models.rnnt_loss import lattice_loss, rnnt_loss, step_log_probs
 
 FRAME_SECONDS = 0.01
@@ -35,7 +36,7 @@ class Predictor(torch.nn.Module):
         self.embedding = torch.nn.Embedding(vocabulary, options["embedding"])
         self.norm = torch.nn.LayerNorm(options["embedding"])
         self.input_dropout = torch.nn.Dropout(options["dropout"])
-        self.lstm = torch.nn.LSTM(
+        self.lstm = LSTM(
             options["embedding"],
             options["dim"],
             options["layers"],

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from secateur.models.lstm import LSTM
 from secateur.models.specaug import specaug
 
 Answer = tuple[torch.Tensor, dict[str, Any], int]
@@ -155,8 +156,8 @@ class BiLSTM(torch.nn.Module):
 
     def __init__(self, inputs: int, size: int):
         super().__init__()
-        self.ahead = torch.nn.LSTM(inputs, size, batch_first=True)
-        self.back = torch.nn.LSTM(inputs, size, batch_first=True)
+        self.ahead = LSTM(inputs, size, batch_first=True)
+        self.back = LSTM(inputs, size, batch_first=True)
 
     def forward(self, frames: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """(B, T, D), (B,) → (B, T, 2·size); what lies beyond a clip's end is to be ignored."""
@@ -228,7 +229,7 @@ class Diarization(torch.nn.Module):
     def __init__(self, layers: int, width: int, speakers: int, options: Mapping[str, Any]):
         super().__init__()
         self.sum = WeightedSum(layers, options["normalize"])
-        self.recurrent = torch.nn.LSTM(width, options["hidden"], batch_first=True)
+        self.recurrent = LSTM(width, options["hidden"], batch_first=True)
         self.classifier = torch.nn.Linear(options["hidden"], speakers)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,22 @@
+"""LSTM layers that every processor can compute."""
+
+import torch
+
+
+class LSTM(torch.nn.LSTM):
+    """`torch.nn.LSTM`, which on a CPU computes in float32 under autocast, too.
+
+    Below AVX-512, oneDNN has no LSTM in bfloat16 and raises RuntimeError; above, float32 costs little, and one model is
+    then trained alike on all of them.
+    """
+
+    def forward(
+        self, inputs: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """As `torch.nn.LSTM`: inputs (B, U, D) with `batch_first`, state two of (layers, B, D)."""
+        if inputs.device.type != "cpu":
+            return super().forward(inputs, state)
+        with torch.autocast("cpu", enabled=False):
+            weights = self.weight_ih_l0.dtype
+            state = None if state is None else (state[0].to(weights), state[1].to(weights))
+            return super().forward(inputs.to(weights), state)
