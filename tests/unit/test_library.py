@@ -1,0 +1,59 @@
+"""The examples of docs/library.md run, in order, and leave what the page says."""
+
+import re
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
+from secateur.models.load import load_model
+from secateur.pruning.engines.mask import Mask, masks_of
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "library.md"
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory) -> tuple[Path, dict]:
+    """The folder in which all examples ran, and their names."""
+    folder, names = tmp_path_factory.mktemp("library"), {}
+    torch.manual_seed(1)
+    save_model(folder / "model", build_model(tiny.CTC, tiny.TOKENS), tiny.CTC, tiny.TOKENS)
+    tiny.write_features(folder / "features", {"en-dev-0": 40})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for example in EXAMPLES:
+            exec(compile(example, str(PAGE), "exec"), names)
+    return folder, names
+
+
+def test_every_section_has_an_example():
+    assert len(EXAMPLES) == 4
+
+
+def test_the_utterance_is_decoded(left):
+    _, names = left
+    assert set(names["result"].hypothesis) <= set("abc <unk>")
+    assert names["result"].encoder_s > 0
+
+
+def test_the_pruned_model_has_the_mask_that_it_lists(left):
+    folder, _ = left
+    mask = Mask.load(masks_of(folder / "pruned")["all"])
+    mask.check(load_model(folder / "pruned").model)
+    assert mask.kept == round(mask.total / 4)
+
+
+def test_the_smaller_model_has_fewer_parameters(left):
+    folder, _ = left
+    sizes = [sum(p.numel() for p in load_model(folder / name).model.parameters()) for name in ("model", "smaller")]
+    assert sizes[1] < sizes[0]
+
+
+def test_the_systems_have_the_rates_counted_by_hand(left):
+    _, names = left
+    assert names["rate"].value == pytest.approx(100 / 9)
+    assert names["comparison"].difference.value == pytest.approx(-200 / 9)
