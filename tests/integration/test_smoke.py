@@ -216,7 +216,7 @@ def test_how_often_masks_adapt_reruns_only_adaptive_models(clone, edited):
 
 
 def test_an_edited_search_reruns_decoding(clone, edited):
-    edited("src/secateur/decoding/recognize.py", "paths = model.ctc.argmax", "paths = +model.ctc.argmax")
+    edited("src/secateur/decoding/search/ctc_greedy.py", "paths = model.ctc.argmax", "paths = +model.ctc.argmax")
     assert planned(clone) == {
         "decode": DECODINGS, "score": DECODINGS, **LAYERS, "head_times": 1, "head_removals": 1, **HEADS,
         "superb": 4, "tables": 1, "figures": 1, "report": 1,

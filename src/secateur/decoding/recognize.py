@@ -1,50 +1,31 @@
 """Searches that turn a model's output into words, and the seconds that each utterance took.
 
-A search is named by the `type` of its entry in the configuration; the entry's other keys are its options, all of them
-needed (the schema of the configuration has their defaults):
-    {type: ctc_greedy, batch: 16, batch_frames: 2000}
-    {type: beam, beam: 5, ctc_weight: 0.3, lm: NAME or null, lm_weight: 0.3, length_bonus: 0.0}
-    {type: lexicon, beam: 50, order: 2, lm_weight: 1.0, word_score: 0.0}
-    {type: transducer_greedy, batch: 16, batch_frames: 2000, max_symbols: 10, streaming: false}
-    {type: transducer_beam, beam: 5, max_symbols: 3, lm: NAME or null, lm_weight: 0.3, length_bonus: 0.0,
-        streaming: false}
-To add one, write a function like `ctc_greedy` and name it in `SEARCHES`: it prepares what decodes.
+Searches are the files of `secateur.decoding.search`; what they share is here.
 
 Times are wall-clock seconds: `encoder_s` from features to the encoder's output, `lm_s` inside the language model,
 `search_s` all the rest up to the text, the CTC head and an attention decoder included. The first utterance (or the
 largest batch) is decoded once more than needed, untimed, so that what only a first call costs is not counted.
 """
 
-import inspect
-import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from espnet.nets.batch_beam_search import BatchBeamSearch
-from espnet.nets.scorer_interface import BatchScorerInterface
-from espnet.nets.scorers.ctc import CTCPrefixScorer
-from espnet.nets.scorers.length_bonus import LengthBonus
 from tqdm import tqdm
 
 from secateur.core.errors import SecateurError
+from secateur.decoding.search import named
 from secateur.decoding.timing import PARTS
-from secateur.decoding.transducer import Beam, Greedy
 from secateur.models.load import load_model
 from secateur.speech.datadir import read_data_dir, read_table, sample
 from secateur.speech.features import Archive
-from secateur.speech.ngram import END, START, Ngram
-from secateur.speech.tokens import SPACE, UNKNOWN, Tokenizer
+from secateur.speech.tokens import Tokenizer
 
 SHORTEST = 7  # frames; what `conv2d` subsampling needs for one output
-BEAM_THRESHOLD = 50.0  # lexicon search drops hypotheses that score this much less than the best one
-_NEVER = -1e4  # a log-probability that no path can make up for
 
 
 @dataclass(frozen=True)
@@ -160,18 +141,18 @@ def prepare(recognizer: Recognizer, search: Mapping[str, Any]) -> Decoder:
     but not given.
     """
     check(search, recognizer.tokenizer.tokens)
-    needed, called = ("joiner",) * 2 if search["type"].startswith("transducer") else ("ctc", "CTC head")
-    if getattr(recognizer.model, needed, None) is None:
+    found = named(search["type"])
+    if getattr(recognizer.model, found.part, None) is None:
         raise SecateurError(
-            f"search {search['type']}: the model has no {called}; take a search that fits the type of the model"
+            f"search {search['type']}: the model has no {found.called}; take a search that fits the type of the model"
         )
     if bool(search.get("lm")) != (recognizer.lm is not None):
-        found = "no language model was given" if search.get("lm") else "one was given"
+        given = "no language model was given" if search.get("lm") else "one was given"
         raise SecateurError(
-            f"search {search['type']}: lm is {search.get('lm')!r} but {found}; give the folder of the one named"
+            f"search {search['type']}: lm is {search.get('lm')!r} but {given}; give the folder of the one named"
         )
     options = {key: value for key, value in search.items() if key not in ("type", "lm")}
-    return SEARCHES[search["type"]](recognizer, **options)
+    return found.prepare(recognizer, **options)
 
 
 @torch.inference_mode()
@@ -240,18 +221,14 @@ def check(search: Mapping[str, Any], tokens: Sequence[str]) -> None:
     Raises SecateurError for an unknown type, an option that is unknown or missing, and a beam that does not fit.
     """
     kind = search.get("type")
-    if kind not in SEARCHES:
-        raise SecateurError(f"search type {kind!r} is unknown; it must be one of {', '.join(SEARCHES)}")
-    names = list(inspect.signature(SEARCHES[kind]).parameters)[1:]
+    found = named(kind)
+    names = found.options
     for key in search.keys() - {"type", "lm", *names}:
         raise SecateurError(f"search {kind}: unknown key {key!r}; it may have {', '.join(names)}")
     if missing := [name for name in names if name not in search]:
         raise SecateurError(f"search {kind}: {', '.join(missing)} missing; it needs {', '.join(names)}")
-    if kind == "beam" and not 1 <= search["beam"] < len(tokens):
-        # If blank's prefix score, -1e10, got into the beam, ESPnet would later subtract it and lose all precision.
-        raise SecateurError(
-            f"search beam: beam is {search['beam']}; it must be from 1 to {len(tokens) - 1}, the tokens besides blank"
-        )
+    if found.check:
+        found.check(search, tokens)
 
 
 def batches(lengths: Mapping[str, int], batch: int, batch_frames: int) -> list[list[str]]:
@@ -274,230 +251,6 @@ def batch_size(search: Mapping[str, Any]) -> int:
     return search.get("batch", 1)
 
 
-def ctc_greedy(recognizer: Recognizer, batch: int, batch_frames: int) -> Decoder:
-    """Best path of CTC (Graves et al. 2006, section 3.2): the likeliest token of each frame, repetitions merged.
-
-    Utterances of about the same length are decoded together; the hypotheses do not depend on it. The seconds of a batch
-    are shared among its utterances in proportion to their frames, so with `batch` above 1 they measure throughput, not
-    the waiting time of a single utterance.
-
-    Args:
-        batch: the most utterances in a batch.
-        batch_frames: the most frames in a batch, padding included. Attention costs the square of the longest
-            utterance for every one of its batch, so a bound on their number alone would make long ones expensive.
-    """
-    model, tokenizer = recognizer.model, recognizer.tokenizer
-
-    def best(encoder_out: torch.Tensor, lengths: torch.Tensor) -> list[str]:
-        paths = model.ctc.argmax(encoder_out).cpu()
-        return [
-            tokenizer.decode(torch.unique_consecutive(path[:length]).tolist())
-            for path, length in zip(paths, lengths.tolist(), strict=True)
-        ]
-
-    return partial(_in_batches, recognizer, batch=batch, batch_frames=batch_frames, best=best)
-
-
-def beam(
-    recognizer: Recognizer,
-    beam: int,
-    ctc_weight: float,
-    lm_weight: float,
-    length_bonus: float,
-) -> Decoder:
-    """ESPnet's label-synchronous beam search, one utterance at a time (Watanabe et al. 2017; Seki et al. 2019).
-
-    score = ctc_weight · CTC prefix + (1 − ctc_weight) · attention decoder + lm_weight · LM + length_bonus · tokens,
-    all natural logarithms. A model without a decoder has CTC at weight 1, whatever `ctc_weight` says.
-
-    With a decoder, ESPnet's pre-beam lets the other scorers choose which 1.5 × `beam` tokens CTC looks at. Without one
-    those would be chosen by the language model alone, so CTC then looks at every token, with and without LM.
-
-    Args:
-        beam: hypotheses kept; fewer than there are tokens.
-    """
-    model, tokens = recognizer.model, recognizer.tokenizer.tokens
-    logging.getLogger("espnet").setLevel(logging.ERROR)  # it logs ten lines for every utterance
-    lm_watch = Stopwatch(recognizer.device)
-    if model.decoder is None:
-        ctc_weight = 1.0
-    search = BatchBeamSearch(
-        scorers={
-            "decoder": model.decoder,
-            "ctc": CTCPrefixScorer(model.ctc, model.eos),
-            "lm": None if recognizer.lm is None else _TimedScorer(recognizer.lm, lm_watch),
-            "length_bonus": LengthBonus(len(tokens)),
-        },
-        weights={
-            "decoder": 1.0 - ctc_weight,
-            "ctc": ctc_weight,
-            "lm": lm_weight,
-            "length_bonus": length_bonus,
-        },
-        beam_size=beam,
-        vocab_size=len(tokens),
-        sos=model.sos,
-        eos=model.eos,
-        pre_beam_score_key=None if ctc_weight == 1.0 else "full",
-    )
-
-    def best(encoder_out: torch.Tensor) -> str:
-        hypotheses = search(encoder_out)
-        return recognizer.tokenizer.decode(hypotheses[0].yseq.tolist()) if hypotheses else ""
-
-    return partial(_one_by_one, recognizer, best=best, lm_watch=lm_watch)
-
-
-def lexicon(
-    recognizer: Recognizer,
-    beam: int,
-    order: int,
-    lm_weight: float,
-    word_score: float,
-) -> Decoder:
-    """Flashlight's CTC beam search over the words of the training text, with a word n-gram (Collobert et al. 2016).
-
-    score = best CTC path + lm_weight · n-gram + word_score · words, natural logarithms. Only words of the training text
-    can be recognised. The n-gram is estimated from that text (`secateur.speech.ngram`).
-
-    Args:
-        beam: hypotheses kept after each frame.
-        order: of the n-gram.
-        word_score: added for every word; above 0 favours more words.
-    """
-    lm_watch = Stopwatch(torch.device("cpu"))
-    best = word_search(recognizer, beam, order, lm_weight, word_score, lm_watch)
-    return partial(_one_by_one, recognizer, best=best, lm_watch=lm_watch)
-
-
-def word_search(
-    recognizer: Recognizer, beam: int, order: int, lm_weight: float, word_score: float, lm_watch: Stopwatch
-) -> Callable[[torch.Tensor], str]:
-    """The search of `lexicon`, which turns encoder output (T', D) into text and lets `lm_watch` run in the n-gram.
-
-    Of the recogniser it uses the tokenizer, the sentences, `model.blank_id` and `model.ctc.log_softmax`.
-    """
-    from flashlight.lib.text.decoder import CriterionType, LexiconDecoder, LexiconDecoderOptions, SmearingMode, Trie
-
-    if not recognizer.sentences:
-        raise SecateurError("search lexicon: there is no training text; give at least one file of it")
-    ngram = Ngram.estimate(recognizer.sentences, order)
-    spellings = _spellings(ngram.words, recognizer.tokenizer)
-    words = list(spellings)
-    lm = _flashlight_lm(ngram, words, lm_watch)
-    emissions = _Emissions(recognizer)
-    trie = Trie(emissions.columns, emissions.separator)
-    for index, (word, spelling) in enumerate(spellings.items()):
-        score = ngram.log_probability(word, ())
-        trie.insert([*spelling, emissions.separator], index, score)
-        if not emissions.writes_spaces:
-            trie.insert(spelling, index, score)
-    trie.smear(SmearingMode.MAX)
-    decoder = LexiconDecoder(
-        LexiconDecoderOptions(
-            beam_size=beam,
-            beam_size_token=emissions.columns,
-            beam_threshold=BEAM_THRESHOLD,
-            lm_weight=lm_weight,
-            word_score=word_score,
-            unk_score=-math.inf,
-            sil_score=0.0,
-            log_add=False,
-            criterion_type=CriterionType.CTC,
-        ),
-        trie,
-        lm,
-        emissions.separator,
-        recognizer.model.blank_id,
-        -1,
-        [],
-        False,
-    )
-
-    def best(encoder_out: torch.Tensor) -> str:
-        scores = emissions(encoder_out)
-        hypotheses = decoder.decode(scores.data_ptr(), *scores.shape)
-        return " ".join(words[index] for index in hypotheses[0].words if index >= 0) if hypotheses else ""
-
-    best.lm = lm  # Flashlight alone does not keep a language model written in Python alive
-    return best
-
-
-def transducer_greedy(
-    recognizer: Recognizer, batch: int, batch_frames: int, max_symbols: int, streaming: bool
-) -> Decoder:
-    """The likeliest label at every step of a transducer (Graves 2012); see `secateur.decoding.transducer.Greedy`.
-
-    Args:
-        batch, batch_frames: as for `ctc_greedy`.
-        max_symbols: most labels at one frame.
-        streaming: encode and search an utterance segment by segment, as it would arrive, one utterance at a time. The
-            hypotheses are the same.
-    """
-    model, decode_tokens = recognizer.model, recognizer.tokenizer.decode
-
-    def best(encoder_out: torch.Tensor, lengths: torch.Tensor) -> list[str]:
-        search = Greedy(model, len(encoder_out), max_symbols)
-        search.advance(encoder_out, lengths)
-        return [decode_tokens(labels) for labels in search.labels]
-
-    def begin() -> tuple[Callable[[torch.Tensor], None], Callable[[], str]]:
-        search = Greedy(model, 1, max_symbols)
-
-        def advance(encoder_out: torch.Tensor) -> None:
-            search.advance(encoder_out, torch.tensor([encoder_out.shape[1]]))
-
-        return advance, lambda: decode_tokens(search.labels[0])
-
-    if streaming:
-        return partial(_as_it_arrives, recognizer, begin=begin, lm_watch=Stopwatch(recognizer.device))
-    return partial(_in_batches, recognizer, batch=batch, batch_frames=batch_frames, best=best)
-
-
-def transducer_beam(
-    recognizer: Recognizer,
-    beam: int,
-    max_symbols: int,
-    lm_weight: float,
-    length_bonus: float,
-    streaming: bool,
-) -> Decoder:
-    """Time-synchronous beam search of a transducer, one utterance at a time; see `secateur.decoding.transducer.Beam`.
-
-    Args:
-        beam: hypotheses kept after each frame.
-        max_symbols: most labels at one frame.
-        streaming: as for `transducer_greedy`.
-    """
-    lm_watch = Stopwatch(recognizer.device)
-
-    def begin() -> tuple[Callable[[torch.Tensor], None], Callable[[], str]]:
-        search = Beam(recognizer.model, beam, max_symbols, recognizer.lm, lm_weight, length_bonus, lm_watch)
-
-        def advance(encoder_out: torch.Tensor) -> None:
-            search.advance(encoder_out[0])
-
-        return advance, lambda: recognizer.tokenizer.decode(list(search.finish()[0].labels))
-
-    def best(encoder_out: torch.Tensor) -> str:
-        advance, finish = begin()
-        advance(encoder_out[None])
-        return finish()
-
-    if streaming:
-        return partial(_as_it_arrives, recognizer, begin=begin, lm_watch=lm_watch)
-    return partial(_one_by_one, recognizer, best=best, lm_watch=lm_watch)
-
-
-SEARCHES: dict[str, Callable[..., Decoder]] = {
-    "ctc_greedy": ctc_greedy,
-    "beam": beam,
-    "lexicon": lexicon,
-    "transducer_greedy": transducer_greedy,
-    "transducer_beam": transducer_beam,
-}
-
-
 def encode(model: torch.nn.Module, speech: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Encode padded features (B, T, F) of `lengths` (B,): output (B, T', D) and its lengths (B,), on their device."""
     encoder_out, encoder_lengths = model.encode(speech, lengths)
@@ -514,7 +267,7 @@ def _padded(matrices: Sequence[np.ndarray], device: torch.device) -> tuple[torch
     return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True).to(device), lengths.to(device)
 
 
-def _in_batches(
+def in_batches(
     recognizer: Recognizer,
     features: Features,
     batch: int,
@@ -540,7 +293,7 @@ def _in_batches(
     return {utterance: results[utterance] for utterance in features}
 
 
-def _as_it_arrives(
+def as_it_arrives(
     recognizer: Recognizer,
     features: Features,
     begin: Callable[[], tuple[Callable[[torch.Tensor], None], Callable[[], str]]],
@@ -574,7 +327,7 @@ def _as_it_arrives(
     return results
 
 
-def _one_by_one(
+def one_by_one(
     recognizer: Recognizer,
     features: Features,
     best: Callable[[torch.Tensor], str],
@@ -593,99 +346,3 @@ def _one_by_one(
         search_s = search_watch.seconds - lm_watch.seconds
         results[utterance] = Result(hypothesis, encoder_watch.seconds, search_s, lm_watch.seconds)
     return results
-
-
-class _TimedScorer(BatchScorerInterface):
-    """Pass every call on to `scorer` and let `watch` run meanwhile."""
-
-    def __init__(self, scorer: BatchScorerInterface, watch: Stopwatch):
-        self.scorer, self.watch = scorer, watch
-
-    def batch_init_state(self, x: torch.Tensor) -> Any:
-        with self.watch:
-            return self.scorer.batch_init_state(x)
-
-    def batch_score(self, ys: torch.Tensor, states: list[Any], xs: torch.Tensor) -> tuple[torch.Tensor, list[Any]]:
-        with self.watch:
-            return self.scorer.batch_score(ys, states, xs)
-
-    def select_state(self, state: Any, i: int, new_id: int | None = None) -> Any:
-        with self.watch:
-            return self.scorer.select_state(state, i, new_id)
-
-    def final_score(self, state: Any) -> float:
-        with self.watch:
-            return self.scorer.final_score(state)
-
-
-def _spellings(words: Sequence[str], tokenizer: Tokenizer) -> dict[str, list[int]]:
-    """Token ids of all words that the token list can spell."""
-    unknown = tokenizer.tokens.index(UNKNOWN)
-    spellings = {word: tokenizer.encode(word) for word in words if word not in (END, UNKNOWN)}
-    spelled = {word: ids for word, ids in spellings.items() if unknown not in ids}
-    if len(spelled) < len(spellings):
-        logging.warning("%d words of the text have characters outside the token list", len(spellings) - len(spelled))
-    return spelled
-
-
-class _Emissions:
-    """CTC scores as Flashlight's lexicon search wants them: every word ends with a separator.
-
-    After a word the search is back at the root of its trie, where it cannot stay on the word's last token for another
-    frame; a separator in the spelling makes room for that. Where the token list writes spaces, the separator is the
-    space, and one more frame with a certain space closes the last word. Where pieces carry the word boundary, it is an
-    additional column with the scores of blank, i.e. the blank after the word; words may then also end without it.
-    """
-
-    def __init__(self, recognizer: Recognizer):
-        self.model = recognizer.model
-        tokens = recognizer.tokenizer.tokens
-        self.writes_spaces = SPACE in tokens
-        self.separator = tokens.index(SPACE) if self.writes_spaces else len(tokens)
-        self.columns = len(tokens) + (0 if self.writes_spaces else 1)
-
-    def __call__(self, encoder_out: torch.Tensor) -> torch.Tensor:
-        """Scores (T' + 1, columns), float32, contiguous, on the CPU, of encoder output (T', D)."""
-        scores = self.model.ctc.log_softmax(encoder_out[None])[0].float().cpu()
-        if not self.writes_spaces:
-            scores = torch.cat([scores, scores[:, self.model.blank_id, None]], dim=1)
-        last = torch.full((1, self.columns), _NEVER)
-        last[0, self.separator] = 0.0
-        if not self.writes_spaces:
-            last[0, self.model.blank_id] = 0.0
-        return torch.cat([scores, last]).contiguous()
-
-
-def _flashlight_lm(ngram: Ngram, words: Sequence[str], watch: Stopwatch) -> Any:
-    """`ngram` as a Flashlight language model over indices into `words`.
-
-    Histories that predict alike share one state object, by which Flashlight recognises hypotheses to merge.
-    """
-    from flashlight.lib.text.decoder import LM, LMState
-
-    class NgramLM(LM):
-        def __init__(self):
-            super().__init__()
-            self.contexts: dict[Any, tuple[str, ...]] = {}
-            self.states: dict[tuple[str, ...], Any] = {}
-
-        def _state(self, context: tuple[str, ...]) -> Any:
-            if context not in self.states:
-                self.states[context] = LMState()
-                self.contexts[self.states[context]] = context
-            return self.states[context]
-
-        def start(self, start_with_nothing: bool) -> Any:
-            return self._state(() if start_with_nothing else ngram.state((START,)))
-
-        def score(self, state: Any, index: int) -> tuple[Any, float]:
-            with watch:
-                context = self.contexts[state]
-                score = ngram.log_probability(words[index], context)
-                return self._state(ngram.state((*context, words[index]))), score
-
-        def finish(self, state: Any) -> tuple[Any, float]:
-            with watch:
-                return state, ngram.log_probability(END, self.contexts[state])
-
-    return NgramLM()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from secateur.decoding import search as searches
 from secateur.heads import study as heads
 from secateur.layers.commands import analysed, dev_options
 from secateur.study import commands, runs
@@ -68,6 +69,7 @@ def latency(paths: Paths, at: Any) -> Command:
     systems, modules, files = {}, set(_modules(paths, run)), [removed, *paths.dev(run.corpus)]
     for name, (model, search, sets) in found.items():
         systems[name] = {"model": paths.folder(model), "search": config["searches"][search]}
+        modules.add(searches.module(config["searches"][search]["type"]))
         files += paths.model(model.folder)
         if lm := config["searches"][search].get("lm"):
             folder = paths.lm(run.corpus, lm, run.seed)

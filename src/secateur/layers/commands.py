@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from secateur.decoding import search as searches
 from secateur.layers import study as layers
 from secateur.study import commands, runs
 from secateur.study.command import Command
@@ -85,7 +86,8 @@ def depth_rtf(paths: Paths, at: Any) -> Command:
         "trained_names": [other.model for other in alone] or None,
     }
     files = (*analysed(paths, run), orders(paths, run)[0], *paths.models(alone))
-    return Command("depth_rtf", options, files, (commands.model_module(paths, run.model),))
+    used = {searches.module(search["type"]) for search in options["searches"].values()}
+    return Command("depth_rtf", options, files, (commands.model_module(paths, run.model), *sorted(used)))
 
 
 def decode_depths(paths: Paths, at: Any) -> Command:

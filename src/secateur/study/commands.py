@@ -6,6 +6,7 @@ Each function takes the study's paths and the wildcards of its rule. See `secate
 from dataclasses import replace
 from typing import Any
 
+from secateur.decoding import search as searches
 from secateur.speech import corpora
 from secateur.study import runs
 from secateur.study.command import Command
@@ -152,7 +153,8 @@ def decode(paths: Paths, at: Any, **options: Any) -> Command:
     """One model on one split of one language with one search; `options` say which sub-models of it."""
     config, run = paths.config, run_of(at)
     search = config["searches"][at.search]
-    modules, tail = [model_module(paths, at.model)], f"{at.corpus}/{at.language}/{at.split}"
+    modules = [model_module(paths, at.model), searches.module(search["type"])]
+    tail = f"{at.corpus}/{at.language}/{at.split}"
     files = [*paths.model(run.folder), *masks(paths, run)]
     files += [*paths.features(at.corpus, at.language, at.split), *paths.data(at.corpus, at.language, at.split)]
     if search.get("lm"):

@@ -66,7 +66,8 @@ def test_a_search_brings_its_language_model_or_its_words(paths):
     where = {"split": "test", "language": "fr"}
     with_lm = commands.decode(paths, at(search="beam-lm", **where))
     assert "results/default/lm/asterisk/char-lm/seed1/model.safetensors" in with_lm.inputs
-    assert with_lm.modules == ("secateur.models.ctc", "secateur.models.transformer_lm")
+    searched = "secateur.decoding.search.beam"
+    assert with_lm.modules == ("secateur.models.ctc", searched, "secateur.models.transformer_lm")
     lexicon = commands.decode(paths, at(search="lexicon", **where))
     assert "results/default/data/asterisk/en/train/text" in lexicon.inputs and "--train-text" in lexicon.arguments
     greedy = commands.decode(paths, at(search="greedy", **where))

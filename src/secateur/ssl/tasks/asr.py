@@ -62,7 +62,7 @@ def official(options: Mapping[str, Any]) -> Data:
 
 def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Result:
     """Bidirectional LSTM layers with CTC on characters. `options["search"]` is null for the best path, else as for
-    `secateur.decoding.recognize.lexicon`: {beam, order, lm_weight, word_score}."""
+    `secateur.decoding.search.lexicon`: {beam, order, lm_weight, word_score}."""
     heard = transcribe(TASK, data, hidden, fit, RecurrentCTC, options, lambda item: tuple(item.target[0]))
     references = {item.id: item.target[0] for item in data.items["test"]}
     greedy = score(references, {key: "".join(text) for key, text in heard.texts.items()})
@@ -81,7 +81,8 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
 
 def search(heard: Transcription, sentences: Sequence[str], options: Mapping[str, Any]) -> dict[str, str]:
     """Texts, by id, of the words of `sentences` with their n-gram."""
-    from secateur.decoding.recognize import Recognizer, Stopwatch, word_search
+    from secateur.decoding.recognize import Recognizer, Stopwatch
+    from secateur.decoding.search.lexicon import word_search
 
     tokens = [BLANK, UNKNOWN, *(SPACE if symbol == " " else symbol for symbol in heard.symbols), SOS_EOS]
     # The search knows a model by these two; the last token, sos/eos, is never said.
