@@ -31,7 +31,7 @@ def left(tmp_path_factory) -> tuple[Path, dict]:
 
 
 def test_every_section_has_an_example():
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == len(re.findall("^## ", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def test_the_utterance_is_decoded(left):
@@ -57,3 +57,10 @@ def test_the_systems_have_the_rates_counted_by_hand(left):
     _, names = left
     assert names["rate"].value == pytest.approx(100 / 9)
     assert names["comparison"].difference.value == pytest.approx(-200 / 9)
+
+
+def test_the_adapted_mask_is_obeyed(left):
+    _, names = left
+    adaptive = names["adaptive"]
+    assert [row[0] for row in adaptive.log] == [2, 4, 6] and adaptive.mask.kept == 32
+    assert int((names["layer"]["encoder"].weight != 0).sum()) == 32
