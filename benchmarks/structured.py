@@ -29,7 +29,8 @@ import torch
 
 from secateur.core import devices
 from secateur.ssl.checkpoints import load_upstream
-from secateur.ssl.encoder import Encoder, EncoderConfig
+from secateur.ssl.config import EncoderConfig
+from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import FINE, EncoderGates, compact
 from secateur.ssl.speed import extraction_seconds, macs_per_second
 from secateur.ssl.students import make_student

@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from secateur.core.errors import SecateurError
 from secateur.ssl.checkpoints import load_upstream
-from secateur.ssl.encoder import Encoder, EncoderConfig
+from secateur.ssl.config import EncoderConfig
+from secateur.ssl.encoder import Encoder
 
 SIZES = {
     "hidden_size": 24,

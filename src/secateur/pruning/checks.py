@@ -52,6 +52,11 @@ def _spelled_out(config: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterato
 
 def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong in these sections."""
+    yield from _of_schedules(config)
+    yield from _of_entries(config)
+
+
+def _of_schedules(config: Mapping[str, Any]) -> Iterator[str]:
     for name, schedule in config["pruning"].items():
         where, levels = f"pruning.{name}", schedule["levels"]
         if levels != sorted(levels):
@@ -78,6 +83,9 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                 f"training.{schedule['training']}.ema: {training['ema']}; allowed: 0, because {where} uses it: the "
                 "average of weights under masks that change has no mask"
             )
+
+
+def _of_entries(config: Mapping[str, Any]) -> Iterator[str]:
     models = [(entry["corpus"], entry["model"], entry["variant"]) for entry in config["prune"]]
     for index, entry in enumerate(config["prune"]):
         where = f"prune[{index}]"
@@ -109,21 +117,26 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                     f"{where}.searches: {first!r} is not a search of the dense model {other['model']!r}, which pruned "
                     f"ones are compared with; allowed to come first: {', '.join(searches)}"
                 )
-        languages = config["corpora"][entry["corpus"]]["languages"]
-        levels = config["pruning"][entry["schedule"]]["levels"]
         for number, pathways in enumerate(entry["pathways"]):
-            below = f"{where}.pathways[{number}]"
-            for language in pathways["languages"]:
-                if language not in languages:
-                    yield unknown(f"{below}.languages", language, f"corpora.{entry['corpus']}.languages", languages)
-            for _, sparsity in pathways["start"]:
-                if sparsity not in levels:
-                    yield f"{below}.start: {sparsity} is no level of pruning.{entry['schedule']}; allowed: {levels}"
-            schedule = config["pruning"][entry["schedule"]]
-            turns = config["training"].get(schedule["training"], {"steps": 0})["steps"] // len(pathways["languages"])
-            adapts = methods.named(pathways["method"]).adapts
-            if adapts and schedule["adapt_every"] >= turns > 0:
-                yield (
-                    f"{below}: pruning.{entry['schedule']}.adapt_every is {schedule['adapt_every']}; allowed: less "
-                    f"than the {turns} steps that each of {len(pathways['languages'])} languages has at a level"
-                )
+            yield from _of_pathways(config, f"{where}.pathways[{number}]", entry, pathways)
+
+
+def _of_pathways(
+    config: Mapping[str, Any], below: str, entry: Mapping[str, Any], pathways: Mapping[str, Any]
+) -> Iterator[str]:
+    languages = config["corpora"][entry["corpus"]]["languages"]
+    schedule = config["pruning"][entry["schedule"]]
+    levels = schedule["levels"]
+    for language in pathways["languages"]:
+        if language not in languages:
+            yield unknown(f"{below}.languages", language, f"corpora.{entry['corpus']}.languages", languages)
+    for _, sparsity in pathways["start"]:
+        if sparsity not in levels:
+            yield f"{below}.start: {sparsity} is no level of pruning.{entry['schedule']}; allowed: {levels}"
+    turns = config["training"].get(schedule["training"], {"steps": 0})["steps"] // len(pathways["languages"])
+    adapts = methods.named(pathways["method"]).adapts
+    if adapts and schedule["adapt_every"] >= turns > 0:
+        yield (
+            f"{below}: pruning.{entry['schedule']}.adapt_every is {schedule['adapt_every']}; allowed: less "
+            f"than the {turns} steps that each of {len(pathways['languages'])} languages has at a level"
+        )

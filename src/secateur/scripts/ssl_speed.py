@@ -14,7 +14,8 @@ from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
 from secateur.ssl.checkpoints import load_upstream
-from secateur.ssl.encoder import Encoder, EncoderConfig
+from secateur.ssl.config import EncoderConfig
+from secateur.ssl.encoder import Encoder
 from secateur.ssl.speed import extraction_seconds, macs_per_second, scaled
 from secateur.ssl.waves import WaveExamples
 

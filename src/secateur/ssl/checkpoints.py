@@ -13,7 +13,8 @@ import torch
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
 from secateur.models.tensors import load_tensors, save_tensors
-from secateur.ssl.encoder import Encoder, EncoderConfig
+from secateur.ssl.config import EncoderConfig
+from secateur.ssl.encoder import Encoder
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"

@@ -12,7 +12,7 @@ import torch
 from secateur.core.errors import SecateurError
 from secateur.core.jobs import json_argument
 from secateur.speech.features import SAMPLE_RATE
-from secateur.ssl.encoder import EncoderConfig
+from secateur.ssl.config import EncoderConfig
 from secateur.ssl.waves import Crops, WaveExamples
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import train

@@ -8,7 +8,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from secateur.speech.features import SAMPLE_RATE
-from secateur.ssl.encoder import Encoder, EncoderConfig, LayerShape
+from secateur.ssl.config import EncoderConfig, LayerShape
+from secateur.ssl.encoder import Encoder
 
 SECONDS = 10  # of audio whose arithmetic is counted
 

@@ -74,7 +74,21 @@ def _leave_out_lexicons(config: dict[str, Any]) -> None:
 
 def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     """What no schema can say: names that refer to nothing, and impossible combinations."""
+    yield from _of_models(config)
+    yield from _of_corpora(config)
+    yield from _of_language_models(config)
+    yield from _of_searches(config)
+    if not config["dense"] and not config["ssl"]:
+        yield "dense: []; allowed: one model at least, or an entry in `ssl`"
+    yield from _of_dense(config)
+    for search in config["decode"]["searches"]:
+        if search not in config["searches"]:
+            yield unknown("decode.searches", search, "searches", config["searches"])
+    for section in SECTIONS:
+        yield from section.contradictions(config)
 
+
+def _of_models(config: Mapping[str, Any]) -> Iterator[str]:
     for name, model in config["models"].items():
         where, encoder = f"models.{name}", model["encoder"]
         yield from untrained(config, where, model)
@@ -93,6 +107,9 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                     f"{where}.intermediate_ctc.layers: {layer} is not below the encoder's last layer; "
                     f"allowed: 1 to {encoder['layers'] - 1}"
                 )
+
+
+def _of_corpora(config: Mapping[str, Any]) -> Iterator[str]:
     for name, corpus in config["corpora"].items():
         for part in {"train", "dev"} & set(corpus["test"] if corpus["recipe"] == "librispeech" else ()):
             yield f"corpora.{name}.test: {part!r} is the name of another split; allowed: another folder's (ln -s)"
@@ -101,6 +118,9 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                 f"corpora.{name}.root: null, and so is url; allowed: the folder of the corpus "
                 f"(see {corpus['recipe']!r} in docs/configuration.md), or a url to download from"
             )
+
+
+def _of_language_models(config: Mapping[str, Any]) -> Iterator[str]:
     for name, lm in config["language_models"].items():
         for language, path in (lm["text"] or {}).items():
             if not Path(path).is_file():
@@ -108,6 +128,9 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         yield from untrained(config, f"language_models.{name}", lm)
         if lm["dim"] % lm["heads"]:
             yield f"language_models.{name}.heads: {lm['heads']} heads do not divide dim = {lm['dim']}"
+
+
+def _of_searches(config: Mapping[str, Any]) -> Iterator[str]:
     for name, search in config["searches"].items():
         lm = search.get("lm")
         if lm is not None and lm not in config["language_models"]:
@@ -119,8 +142,9 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     for name in used_searches(config):
         if config["searches"].get(name, {}).get("type") == "lexicon" and not find_spec("flashlight"):
             yield f"searches.{name}: needs flashlight-text, which {_flashlight_remedy()}"
-    if not config["dense"] and not config["ssl"]:
-        yield "dense: []; allowed: one model at least, or an entry in `ssl`"
+
+
+def _of_dense(config: Mapping[str, Any]) -> Iterator[str]:
     splits: list[str] = []
     for index, entry in enumerate(config["dense"]):
         where = f"dense[{index}]"
@@ -143,11 +167,6 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     for split in config["decode"]["splits"]:
         if splits and split not in splits:
             yield unknown("decode.splits", split, "the splits of any corpus in `dense`", dict.fromkeys(splits))
-    for search in config["decode"]["searches"]:
-        if search not in config["searches"]:
-            yield unknown("decode.searches", search, "searches", config["searches"])
-    for section in SECTIONS:
-        yield from section.contradictions(config)
 
 
 def used_searches(config: Mapping[str, Any]) -> list[str]:

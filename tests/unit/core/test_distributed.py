@@ -18,8 +18,9 @@ from secateur.pruning.engines.dynamic import DynamicPathways
 from secateur.pruning.engines.fixed import FixedMask
 from secateur.pruning.engines.mask import Mask
 from secateur.speech.data import Batch, BatchPlan
+from secateur.ssl.config import EncoderConfig
 from secateur.ssl.distillation import Distillation, PredictionHeads, SparsityTarget
-from secateur.ssl.encoder import Encoder, EncoderConfig
+from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import FINE, EncoderGates
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import _seed_everything, train

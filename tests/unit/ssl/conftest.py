@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from secateur.speech.datadir import Utterance, write_data_dir
-from secateur.ssl.encoder import EncoderConfig
+from secateur.ssl.config import EncoderConfig
 
 soundfile = pytest.importorskip("soundfile")
 

@@ -13,7 +13,8 @@ from secateur.core.files import write_json
 from secateur.models.no_block import NoBlock
 from secateur.ssl.checkpoints import load_upstream, save_encoder
 from secateur.ssl.checks import BASE, MODEL_TYPES, greatest_sparsity
-from secateur.ssl.encoder import TYPES, Encoder, EncoderConfig
+from secateur.ssl.config import TYPES, EncoderConfig
+from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import (
     FINE,
     KINDS,

@@ -8,7 +8,8 @@ import torch
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json
 from secateur.ssl.checkpoints import save_encoder
-from secateur.ssl.encoder import Encoder, EncoderConfig, LayerShape
+from secateur.ssl.config import EncoderConfig, LayerShape
+from secateur.ssl.encoder import Encoder
 from secateur.ssl.speed import extraction_seconds, macs_per_second, scaled
 
 

@@ -1,0 +1,148 @@
+"""What an encoder is made of: its configuration, as Hugging Face writes it, and the shape of its layers."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from secateur.core.errors import SecateurError
+
+TYPES = ("wavlm", "hubert", "wav2vec2")
+
+# What the model has one form of: keys of a Hugging Face configuration with the value that is built, if they are there.
+FIXED = {
+    "feat_extract_norm": "group",
+    "feat_extract_activation": "gelu",
+    "hidden_act": "gelu",
+    "do_stable_layer_norm": False,
+    "feat_proj_layer_norm": True,
+    "conv_pos_batch_norm": False,
+    "add_adapter": False,
+    "adapter_attn_dim": None,
+}
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """What a Transformer layer has.
+
+    Attributes:
+        heads: numbers of its attention heads in the dense model, from 0; None: no attention block.
+        qk, vo: width of each head's queries and keys, and of its values.
+        ffn: width of the feed-forward block; None: no such block.
+    """
+
+    heads: tuple[int, ...] | None
+    qk: tuple[int, ...]
+    vo: tuple[int, ...]
+    ffn: int | None
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Sizes and rates of an encoder, under the names of Hugging Face's configurations.
+
+    Attributes:
+        model_type: `wavlm`, `hubert` or `wav2vec2`.
+        do_normalize: bring every waveform to mean 0 and variance 1 first (in a Hugging Face folder a key of
+            `preprocessor_config.json`).
+        layers: the shape of every layer; None: all dense.
+    """
+
+    model_type: str = "wavlm"
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_dropout: float = 0.1
+    activation_dropout: float = 0.1
+    attention_dropout: float = 0.1
+    feat_proj_dropout: float = 0.0
+    layer_norm_eps: float = 1e-5
+    conv_dim: tuple[int, ...] = (512,) * 7
+    conv_stride: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
+    conv_kernel: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
+    conv_bias: bool = False
+    num_conv_pos_embeddings: int = 128
+    num_conv_pos_embedding_groups: int = 16
+    num_buckets: int = 320
+    max_bucket_distance: int = 800
+    do_normalize: bool = False
+    layers: tuple[LayerShape, ...] | None = None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str) -> "EncoderConfig":
+        """Take what belongs here out of a configuration; `source` is its name in errors.
+
+        Raises SecateurError for a type of model or a variant that `Encoder` does not build.
+        """
+        if values.get("model_type") not in TYPES:
+            raise SecateurError(f"{source}: model_type {values.get('model_type')!r}; choose one of {', '.join(TYPES)}")
+        for key, wanted in FIXED.items():
+            if values.get(key, wanted) != wanted:
+                raise SecateurError(
+                    f"{source}: {key} is {values[key]!r}, and only {wanted!r} is supported; choose a model of the base "
+                    "kind (wavlm-base, wavlm-base-plus, hubert-base-ls960, wav2vec2-base)"
+                )
+        known = {name: values[name] for name in (field.name for field in fields(cls)) if name in values}
+        for name, value in known.items():
+            if isinstance(value, list) and name != "layers":
+                known[name] = tuple(value)
+        if known.get("layers") is not None:
+            known["layers"] = tuple(
+                LayerShape(
+                    None if shape["heads"] is None else tuple(shape["heads"]),
+                    tuple(shape["qk"]),
+                    tuple(shape["vo"]),
+                    shape["ffn"],
+                )
+                for shape in known["layers"]
+            )
+        config = cls(**known)
+        if config.hidden_size % config.num_attention_heads:
+            raise SecateurError(
+                f"{source}: hidden_size {config.hidden_size} is no multiple of num_attention_heads "
+                f"{config.num_attention_heads}"
+            )
+        if not len(config.conv_dim) == len(config.conv_stride) == len(config.conv_kernel):
+            raise SecateurError(f"{source}: conv_dim, conv_stride and conv_kernel must have one value per layer each")
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+    @property
+    def head_dim(self) -> int:
+        """Width of a head of the dense model."""
+        return self.hidden_size // self.num_attention_heads
+
+    @property
+    def dense_layer(self) -> LayerShape:
+        """The shape of a layer that nothing was removed from."""
+        heads, width = self.num_attention_heads, self.head_dim
+        return LayerShape(tuple(range(heads)), (width,) * heads, (width,) * heads, self.intermediate_size)
+
+    @property
+    def shapes(self) -> tuple[LayerShape, ...]:
+        """The shape of every layer."""
+        return self.layers if self.layers is not None else (self.dense_layer,) * self.num_hidden_layers
+
+    @property
+    def hop(self) -> int:
+        """Samples from one frame to the next."""
+        return math.prod(self.conv_stride)
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples that one frame of the feature extractor sees."""
+        field, hop = 1, 1
+        for kernel, stride in zip(self.conv_kernel, self.conv_stride, strict=True):
+            field, hop = field + (kernel - 1) * hop, hop * stride
+        return field
+
+    def frames(self, samples):
+        """Frames of so many samples (an integer or a tensor of them)."""
+        for kernel, stride in zip(self.conv_kernel, self.conv_stride, strict=True):
+            samples = (samples - kernel) // stride + 1
+        return samples
