@@ -4,6 +4,7 @@ import pytest
 
 from secateur import scripts
 from secateur.core import provenance
+from secateur.core.errors import SecateurError
 from secateur.core.provenance import fingerprint
 
 
@@ -91,3 +92,27 @@ def test_how_something_is_shown_counts_where_it_is_asked_for(sources):
     with_c = run("secateur.c:SHOWN")
     write("secateur/c.py", 'x = 3\nSHOWN = "red"\n')
     assert run("secateur.c:SHOWN") == with_c, "and then nothing else of its module does"
+
+
+@pytest.mark.parametrize("line", ["from .b import g", "from . import b"])
+def test_relative_imports_are_refused_since_their_edits_would_rerun_nothing(sources, line):
+    run, write = sources
+    write("secateur/a.py", f"def f():\n    {line}\n")
+    with pytest.raises(SecateurError, match=r"a\.py:2: a relative import, .* import from `secateur`"):
+        run()
+
+
+def test_what_is_kept_in_the_cache_is_what_is_read(sources, tmp_path, monkeypatch):
+    run, write = sources
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    first = run()
+    kept = sorted((tmp_path / "cache/secateur/sources").glob("*.json"))
+    assert len(kept) == 4 and run() == first
+    for file in kept:
+        file.write_text("{")  # cut short
+    assert run() == first
+    write("secateur/b.py", '"""B."""\n\n\ndef g():\n    return 2\n')
+    assert run() != first
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")  # cannot be written
+    write("secateur/b.py", '"""B."""\n\n\ndef g():\n    """G."""\n    return 1\n')
+    assert run() == first
