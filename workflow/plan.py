@@ -247,7 +247,7 @@ def counted(directory: Path, config: Mapping[str, Any], jobs: Sequence[Job]) -> 
         import torch
         from espnet.nets.pytorch_backend.transformer import attention  # noqa: F401
 
-        from secateur.models import build_model
+        from secateur.models.build import build_model
     parameters = {}
     for corpus, name in dict.fromkeys((job.corpus, job.model) for job in jobs):
         entry = config["models"].get(name) or config["language_models"][name]

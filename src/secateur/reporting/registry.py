@@ -19,7 +19,7 @@ from secateur.core.files import write_text
 SECTIONS = {
     "data": "Data",
     "accuracy": "Word error rates",
-    "pathways": "Masks and pathways",
+    "masks": "Masks and pathways",
     "layers": "Layers on demand",
     "heads": "Attention heads and language models",
     "upstreams": "Self-supervised encoders",

@@ -3,6 +3,7 @@
 import pytest
 
 from secateur.ssl import study as upstreams
+from secateur.ssl.reports import encoders
 from secateur.ssl.study import UpstreamRun
 
 STUDENTS = [
@@ -49,13 +50,14 @@ def test_parts_have_recipes_and_urgency():
 
 
 def test_the_tables_read_what_the_rules_make():
-    files = list(upstreams.measured(CONFIG | {"seeds": [1]}))
-    assert len(files) == len(set(files))
-    assert "upstreams/small/pruned/seed1/gates.tsv" in files and "upstreams/small/short/seed1/gates.tsv" not in files
-    assert "upstreams/small/iteration1/seed1/history.tsv" in files
-    assert "upstreams/given/iteration1/seed1/history.tsv" not in files
-    assert {"upstreams/small/speed/seed1/own.json", "upstreams/small/speed/seed1/base.json"} <= set(files)
-    assert "upstreams/given/speed/seed1/base.json" not in files
+    config = CONFIG | {"seeds": [1]}
+    gates, speeds = list(encoders.gates(config)), list(encoders.speeds(config))
+    assert len(gates) == len(set(gates)) and len(speeds) == len(set(speeds))
+    assert "upstreams/small/pruned/seed1/gates.tsv" in gates and "upstreams/small/short/seed1/gates.tsv" not in gates
+    assert {"upstreams/small/speed/seed1/own.json", "upstreams/small/speed/seed1/base.json"} <= set(speeds)
+    assert "upstreams/given/speed/seed1/base.json" not in speeds
+    trained = [run.folder for _, run in upstreams.trained(config)]
+    assert "upstreams/small/iteration1/seed1" in trained and "upstreams/given/iteration1/seed1" not in trained
 
 
 @pytest.mark.parametrize(("encoder", "hop"), [({}, 320), ({"conv_stride": [10, 4, 2, 2]}, 160)])

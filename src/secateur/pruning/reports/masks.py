@@ -34,7 +34,7 @@ TABLES = (
             "level. Steps are counted from the dense model on; stage 1 makes masks, stage 2 trains pathways "
             "over them."
         ),
-        section="pathways",
+        section="masks",
         columns="secateur.pruning.tables:SCHEDULE_COLUMNS",
         rows="secateur.pruning.tables:schedules",
         files=nothing,
@@ -45,7 +45,7 @@ TABLES = (
         caption=(
             "Intersection over union of masks: between languages at one level, and between levels of one language."
         ),
-        section="pathways",
+        section="masks",
         columns="secateur.pruning.tables:OVERLAP_COLUMNS",
         rows="secateur.pruning.tables:overlaps",
         files=masks,
@@ -54,7 +54,7 @@ TABLES = (
         name="matrices",
         title="Sparsity of matrices",
         caption="Number of weights and sparsity of every matrix under every mask.",
-        section="pathways",
+        section="masks",
         columns="secateur.pruning.tables:MATRIX_COLUMNS",
         rows="secateur.pruning.tables:matrices",
         files=masks,
@@ -67,7 +67,7 @@ TABLES = (
             "the new mask that the old one lacked (`changed`). `step` counts from the beginning of the run, "
             "`total_step` from the dense model on."
         ),
-        section="pathways",
+        section="masks",
         columns="secateur.pruning.tables:ADAPTATION_COLUMNS",
         rows="secateur.pruning.tables:adaptations",
         files=adapted,
@@ -102,7 +102,7 @@ FIGURES = (
             "utterances, or ± one standard deviation over seeds. All are decoded by one search, the first "
             "of the pruned models' searches. The vertical axis does not begin at zero."
         ),
-        section="pathways",
+        section="masks",
         draw="secateur.pruning.plots:sparsity",
         tables=("wer",),
         order=10,
@@ -117,7 +117,7 @@ FIGURES = (
             "adaptive ones too, need one stage. Short strokes: a mask adapts. Methods with the same "
             "schedule share a panel."
         ),
-        section="pathways",
+        section="masks",
         draw="secateur.pruning.plots:schedule",
         tables=("schedule", "adaptations"),
         order=20,
@@ -130,7 +130,7 @@ FIGURES = (
             "training step, counted from the dense model on; one line for each language and seed. At a "
             "vertical line the sparsity steps up to the level beside it."
         ),
-        section="pathways",
+        section="masks",
         draw="secateur.pruning.plots:adaptation",
         tables=("adaptations", "schedule"),
         order=30,
@@ -146,7 +146,7 @@ FIGURES = (
             "as those of IMP, LTH and LAP are, overlap by the ratio of what they keep. Fixed pathways have "
             "the masks of the method that they are named after."
         ),
-        section="pathways",
+        section="masks",
         draw="secateur.pruning.plots_masks:overlap",
         tables=("masks",),
         order=40,
@@ -159,7 +159,7 @@ FIGURES = (
             "weights of all their matrices together, the mean over languages and seeds. The mask as a whole "
             "has the sparsity in the title."
         ),
-        section="pathways",
+        section="masks",
         draw="secateur.pruning.plots_masks:matrix_sparsity",
         tables=("matrices",),
         order=50,

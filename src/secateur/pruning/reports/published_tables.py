@@ -24,7 +24,7 @@ TABLES = (
             "Pruning a multilingual model: one mask for all languages (LAP), one for each (IMP, LTH), with "
             "and without adaptation, and pathways, beside the published word error rates."
         ),
-        section="pathways",
+        section="masks",
         columns="secateur.pruning.multilingual:table_columns",
         rows="secateur.pruning.multilingual:table1",
         files=scored,
@@ -38,7 +38,7 @@ TABLES = (
             "Pathways and dynamic pathways trained on some of the languages, by where their masks come "
             "from, beside the published word error rates."
         ),
-        section="pathways",
+        section="masks",
         columns="secateur.pruning.multilingual:table_columns",
         rows="secateur.pruning.multilingual:table2",
         files=scored,
@@ -49,7 +49,7 @@ TABLES = (
         name="table3",
         title="Pathways of all languages",
         caption=("Pathways and dynamic pathways trained on all languages, beside the published word error rates."),
-        section="pathways",
+        section="masks",
         columns="secateur.pruning.multilingual:table_columns",
         rows="secateur.pruning.multilingual:table3",
         files=scored,
@@ -60,7 +60,7 @@ TABLES = (
         name="budget",
         title="Training that tables 1 to 3 share",
         caption=("Training steps that the rows of tables 1 to 3 cost together, and if each were trained alone."),
-        section="pathways",
+        section="masks",
         columns="secateur.pruning.multilingual:BUDGET_COLUMNS",
         rows="secateur.pruning.multilingual:budget",
         files=nothing,
