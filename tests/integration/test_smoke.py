@@ -267,7 +267,7 @@ def test_an_edited_corpus_reruns_only_that_corpus(clone, edited):
 
 
 def test_comments_docstrings_and_layout_rerun_nothing(clone, edited):
-    edited("src/secateur/training/loop.py", "import json", "# A comment.\nimport json")
+    edited("src/secateur/training/loop.py", "import logging", "# A comment.\nimport logging")
     edited("src/secateur/decoding/recognize.py", '"""', '"""Other words. ')
     edited("src/secateur/scripts/train.py", '"""Train', '"""Please train')
     assert planned(clone) == {}
