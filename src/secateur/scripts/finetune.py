@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     task, start = Task.of(arguments), load_model(arguments.start)
-    material = acoustic.Material(acoustic.Speech.of(arguments), task.options["batch_seconds"], task.seed)
+    material = acoustic.Material.of(arguments)
     torch.manual_seed(arguments.seed)
     model, config, hooks = start.model, start.config, []
     autocast = devices.autocast(task.device, task.options["precision"])

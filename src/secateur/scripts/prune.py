@@ -45,9 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     method = methods.named(arguments.method)
     _check(arguments, method)
-    material = acoustic.Material(
-        acoustic.Speech.of(arguments), arguments.training["batch_seconds"], arguments.seed, method.from_masks
-    )
+    material = acoustic.Material.of(arguments, monolingual=method.from_masks)
     if method.from_masks:
         material.plan = Turns(material.plan)
     start = load_model(arguments.start)

@@ -19,6 +19,7 @@ from secateur.ssl.tasks.run import DIRECTORIES
 from secateur.ssl.tasks.run import run as run_tasks
 from secateur.ssl.tasks.upstream import Fbank
 from secateur.training import state
+from secateur.training.task import facts
 
 FBANK = "fbank"
 
@@ -43,9 +44,8 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     corpus = prompts.read(arguments.data, arguments.languages, arguments.splits) if needed else {}
     files = [] if arguments.upstream == FBANK else sorted(Path(arguments.upstream).glob("*.safetensors"))
     files += sorted(arguments.data.glob("*/*/text")) if needed else []
-    values = [str(value) for name, value in vars(arguments).items() if name not in ("output", "run_json")]
     folder = arguments.output / state.FOLDER
-    fit = Fit(arguments.seed, device, folder, state.identity(values, files))
+    fit = Fit(arguments.seed, device, folder, state.identity(facts(arguments), files))
     scores = run_tasks(arguments.tasks, corpus, hidden, fit)
     write_json(arguments.output / "scores.json", {"upstream": arguments.upstream, "tasks": scores})
     record |= {

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     task = Task.of(arguments)
-    material = acoustic.Material(acoustic.Speech.of(arguments), task.options["batch_seconds"], task.seed)
+    material = acoustic.Material.of(arguments)
     torch.manual_seed(task.seed)
     model = build_model(arguments.model, material.tokenizer.tokens)
     mean, std = mean_and_std(material.features)

@@ -51,8 +51,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     torch.manual_seed(task.seed)
     model = build_model(arguments.model, tokenizer.tokens)
     identity = task.identity([*token_files(arguments.tokens), *arguments.train, *arguments.dev])
-    dev = (dev, dev_batches)
-    history = train(model, training, plan.step, dev, options, task.seed, task.device, task.state, identity)
+    history = train(
+        model, training, plan.step, (dev, dev_batches), options, task.seed, task.device, task.state, identity
+    )
     finish(task, record, model, arguments.model, tokenizer.tokens, history)
 
 

@@ -69,6 +69,11 @@ class Material:
         monolingual: whether a batch may hold one language only.
     """
 
+    @classmethod
+    def of(cls, arguments: argparse.Namespace, monolingual: bool = False) -> "Material":
+        """The data that a command was given."""
+        return cls(Speech.of(arguments), arguments.training["batch_seconds"], arguments.seed, monolingual)
+
     def __init__(self, speech: Speech, batch_seconds: float, seed: int, monolingual: bool = False):
         folders = speech.folders
         self.tokens = speech.tokens

@@ -42,10 +42,8 @@ class Task:
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> "Task":
         """The training that a command was asked for."""
-        facts = [str(value) for name, value in vars(arguments).items() if name not in ("output", "run_json")]
-        device = devices.pick(arguments.device)
-        before = getattr(arguments, "before", 0)
-        return cls(arguments.training, arguments.output, arguments.seed, device, before, facts)
+        device, before = devices.pick(arguments.device), getattr(arguments, "before", 0)
+        return cls(arguments.training, arguments.output, arguments.seed, device, before, facts(arguments))
 
     @property
     def state(self) -> Path:
@@ -55,6 +53,11 @@ class Task:
     def identity(self, files: Sequence[Path]) -> str:
         """That of the saved state of a training on the contents of `files`."""
         return state.identity([dict(self.options), self.seed, self.before, list(self.facts)], files)
+
+
+def facts(arguments: argparse.Namespace) -> list[str]:
+    """What decides the result of a command: the values of its options but for where the result goes."""
+    return [str(value) for name, value in vars(arguments).items() if name not in ("output", "run_json")]
 
 
 def finish(
