@@ -18,7 +18,7 @@ from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, Row, label, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import EACH, Results
-from secateur.reporting.systems import counted
+from secateur.reporting.systems import counted, counted_files
 from secateur.study.runs import Decoding, ModelRun, decodings
 
 SYSTEM = ("model", "method", "scope", "sparsity_target", "search", "lm")
@@ -60,7 +60,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
             counts[language], sources[language] = _counts(results, found[a][language], found[b][language])
             yield axes | _compared({language: counts[language]}, language, sources[language])
         if len(shared) > 1 and len(shared) == len(found[a]):
-            yield axes | _compared(counts, "avg", " ".join(sources.values()))
+            yield axes | _compared(counts, "avg", " ".join(dict.fromkeys(" ".join(sources.values()).split())))
 
 
 def systems(config: Mapping[str, Any]) -> dict[System, dict[str, Decoding]]:
@@ -142,14 +142,13 @@ def _dense(config, found, system: System) -> System | None:
 
 def _counts(results: Results, a: Decoding, b: Decoding) -> tuple[Counts, str]:
     """Counts of all utterances, and the two files that they are from."""
-    paths = [f"{decoding.folder}/utterances.tsv" for decoding in (a, b)]
-    (names_a, errors_a, words_a), (names_b, errors_b, words_b) = (counted(results, path) for path in paths)
+    (names_a, errors_a, words_a), (names_b, errors_b, words_b) = (counted(results, one) for one in (a, b))
     if (names_a, words_a) != (names_b, words_b):
         raise SecateurError(
-            f"{results.root / paths[0]} and {paths[1]} are not about the same utterances; "
+            f"{results.root / a.folder} and {b.folder} are not about the same utterances; "
             "delete the older one and run again"
         )
-    return (errors_a, errors_b, words_a), " ".join(paths)
+    return (errors_a, errors_b, words_a), counted_files((a, b))
 
 
 def _compared(counts: Mapping[str, Counts], language: str, source: str) -> dict[str, Any]:
