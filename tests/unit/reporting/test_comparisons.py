@@ -128,7 +128,7 @@ def test_the_mean_over_languages_is_compared_too(table):
     # The normal quantile of 1/16, shrunk for 4 utterances in 2 samples, is read in Student's t of 2 degrees of freedom.
     t = 1.5341 / math.sqrt(2)
     assert float(row["p_value"]) == pytest.approx(1 - t / math.sqrt(2 + t**2), abs=0.02)
-    assert len(row["source"].split()) == 4
+    assert len(row["source"].split()) == 2
 
 
 def test_equal_systems_do_not_differ(table):
@@ -140,9 +140,9 @@ def test_equal_systems_do_not_differ(table):
 
 
 def test_other_utterances_are_not_compared(study, config):
-    path = next(study.rglob("en/beam_lm/utterances.tsv"))
+    path = next(study.rglob("beam_lm/utterances.tsv"))
     path.write_text(path.read_text().replace("u1\t", "u7\t"))
-    with pytest.raises(SecateurError, match=r"utterances\.tsv are not about the same utterances; delete the older"):
+    with pytest.raises(SecateurError, match="are not about the same utterances; delete the older"):
         list(comparisons.rows(Results(config, study)))
 
 

@@ -124,14 +124,14 @@ def test_a_missing_file_is_named(study, config, name):
 
 def test_a_missing_key_is_named_with_its_file(study, config):
     score = next(iter(sorted(study.rglob("score.json"))))
-    write_json(score, {"unit": "word", "wer": 1.0})
+    write_json(score, {"en": {"unit": "word", "wer": 1.0}})
     with pytest.raises(SecateurError, match=r"score\.json: the keys \['wer_low'"):
         write_tables(config, study)
 
 
 def test_a_file_that_the_study_does_not_enumerate_is_ignored(study, config):
     before = write_tables(config, study)
-    stray = study / "models/talk_show/ctc/all/dense/s000/seed9/decode/test/en/greedy"
+    stray = study / "models/talk_show/ctc/all/dense/s000/seed9/decode/test/greedy"
     write_json(stray / "score.json", {"wer": 0.0})
     assert write_tables(config, study) == before
 
