@@ -121,6 +121,7 @@ def test_sub_models_are_decoded_together_as_each_would_be_alone(folder):
     decode(folder, GREEDY, model="deep", layers=files, depths=[3, 1])
     rows = read_tsv(folder / "out" / "hypotheses.tsv")
     script("score").run(Namespace(hypotheses=folder / "out" / "hypotheses.tsv", output=folder / "out"), {})
+    counts = read_tsv(folder / "out" / "utterances.tsv")
     scores = json.loads((folder / "out" / "score.json").read_text())
     # The layer that both strategies keep at depth 1 is decoded once.
     assert list(dict.fromkeys(row["sub_model"] for row in rows)) == ["1,2,4", "4", "1,2,3"] and scores.keys() == {
@@ -132,7 +133,6 @@ def test_sub_models_are_decoded_together_as_each_would_be_alone(folder):
         decode(folder, GREEDY, model="alone")
         alone = [row["hypothesis"] for row in read_tsv(folder / "out" / "hypotheses.tsv")]
         assert [row["hypothesis"] for row in rows if row["sub_model"] == layers] == alone
-    counts = read_tsv(folder / "out" / "utterances.tsv")
     assert scores["4"]["errors"] == sum(int(row["errors"]) for row in counts if row["sub_model"] == "4")
 
 

@@ -297,7 +297,7 @@ def test_a_model_that_lists_a_mask_for_each_language_is_decoded_under_that_of_th
     english, french = (hypotheses(corpus, model, tmp_path, "--languages", code) for code in ("en", "fr"))
     assert english != french == hypotheses(corpus, corpus / "start", tmp_path)
     for found, options in (("none", []), ("'de'", ["--languages", "de"])):
-        wanted = rf"model: the model has one mask per language; --language: {found}, wanted one of en, fr$"
+        wanted = rf"model: the model has one mask per language; --languages: {found}, wanted one of en, fr$"
         with pytest.raises(SecateurError, match=wanted):
             hypotheses(corpus, model, tmp_path, *options)
 
