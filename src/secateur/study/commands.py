@@ -199,7 +199,7 @@ def masks(paths: Paths, run: runs.ModelRun) -> tuple[str, ...]:
 def sizes(paths: Paths, extra: list[runs.ModelRun]) -> Command:
     """What models cost: all of the study, and `extra` ones that are checkpoints of their own."""
     found = list(runs.model_runs(paths.config))
-    files = []
+    files: list[str] = []
     for run in (*found, *extra):
         files += paths.model(run.folder)
         files += masks(paths, run)
