@@ -33,7 +33,8 @@ def fingerprint(script: str | Path, extra_modules: tuple[str, ...] = ()) -> str:
     syntax trees without docstrings: comments, docstrings and layout do not count. It covers the versions of the
     third-party packages that these files import. `extra_modules` names modules that are imported by name at run time
     (one corpus, one pruning method), e.g. `"secateur.speech.corpora.asterisk"`. Constants called SCHEMA do not count.
-    Nor do those called SHOWN, but for those that `extra_modules` names, e.g. `"secateur.pruning.methods.imp:SHOWN"`, without their modules.
+    Nor do those called SHOWN, but for those that `extra_modules` names, e.g. `"secateur.pruning.methods.imp:SHOWN"`,
+    without their modules.
     """
     files = {Path(script).resolve()}
     packages: set[str] = set()

@@ -24,6 +24,16 @@ from espnet2.asr.preencoder.abs_preencoder import AbsPreEncoder
 from secateur.core.errors import SecateurError
 from secateur.models.conformer import use_fast_parts
 
+SCHEMA = {
+    "training": {"$ref": "#/$defs/acoustic/training"},
+    "input": {"$ref": "#/$defs/acoustic/input", "default": "conv2d"},
+    "stack": {"$ref": "#/$defs/acoustic/stack", "default": 4},
+    "encoder": {"$ref": "#/$defs/acoustic/encoder"},
+    "intermediate_ctc": {"$ref": "#/$defs/intermediate_ctc", "default": {}},
+    "stochastic_depth": {"$ref": "#/$defs/stochastic_depth", "default": 0.0},
+    "start": {"$ref": "#/$defs/acoustic/start", "default": None},
+}
+
 
 class Float32CTC(CTC):
     """ESPnet's CTC, kept out of autocast: bfloat16 log-probabilities would round the loss to three digits."""
