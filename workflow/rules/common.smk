@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from secateur.core import gpus
 from secateur.core.errors import SecateurError
 from secateur.core.scheduler import one_timer
+from secateur.decoding.search import SEARCHES
 from secateur.heads import commands as heads_commands
 from secateur.heads import study as heads
 from secateur.heads.policies import POLICIES
@@ -21,6 +22,7 @@ from secateur.reporting import registry
 from secateur.reporting import table as table_specs
 from secateur.ssl import commands as ssl_commands
 from secateur.ssl import study as upstreams
+from secateur.ssl.known_tasks import TASKS
 from secateur.study import commands
 from secateur.study import config as configuration
 from secateur.study import runs as study

@@ -3,7 +3,7 @@
 A plug-in says what a study may ask of it in constants at the top level of its file, written as literals:
 
     SCHEMA   its options: by name a JSON Schema with a description, and a default unless the option is required
-    SHOWN    how readers see it: {"order": its place among the others, the least first}
+    SHOWN    how readers see it: {"order": its place among the others, the least first}; kinds may know more
 
 and what else its kind asks for. The first line of its docstring is its summary. The workflow reads all this from the
 source, so that parsing loads neither torch nor numpy, whatever the module imports. SCHEMA and SHOWN are not in a
@@ -98,14 +98,15 @@ class Plugins:
             raise SecateurError(f"{self.kind} {name!r} is unknown; it must be one of {', '.join(self.names())}")
         return self.all()[name]
 
-    def choice(self) -> dict[str, Any]:
-        """A JSON Schema of their names, described by their summaries."""
-        texts = "; ".join(f"{plugin.name}: {plugin.summary.removesuffix('.')}" for plugin in self.all().values())
-        return {"enum": self.names(), "description": f"{texts}."}
+    def describe(self, schema: dict[str, Any], names: dict[str, Any]) -> None:
+        """Put their summaries behind the description of a JSON Schema, and their names into that of a name, in place."""
+        texts = "; ".join(f"`{plugin.name}`: {plugin.summary.removesuffix('.')}" for plugin in self.all().values())
+        schema["description"] = f"{schema['description']} {texts}."
+        names["enum"] = self.names()
 
     def shown_modules(self) -> tuple[str, ...]:
         """How they are shown, as `secateur.core.provenance.fingerprint` takes it."""
-        return tuple(f"{plugin.module}:SHOWN" for plugin in self.all().values())
+        return tuple(f"{plugin.module}:SHOWN" for plugin in self.all().values() if "SHOWN" in plugin.constants)
 
 
 def closed(options: Mapping[str, Any], **fixed: Any) -> dict[str, Any]:

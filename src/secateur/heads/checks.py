@@ -22,10 +22,10 @@ AGAIN = "gradient-again"
 
 def fill_schema(schema: dict[str, Any]) -> None:
     """Name the policies, with their summaries, in the schema of a configuration, in place."""
-    entry, choice = schema["properties"]["heads"]["items"]["properties"], POLICIES.choice()
-    entry["policies"]["items"] |= choice
-    entry["recovery"]["properties"]["policies"]["items"] |= {"enum": choice["enum"]}
-    entry["combine"]["properties"]["policy"] |= {"enum": choice["enum"]}
+    entry = schema["properties"]["heads"]["items"]["properties"]
+    POLICIES.describe(entry["policies"], entry["policies"]["items"])
+    for names in (entry["recovery"]["properties"]["policies"]["items"], entry["combine"]["properties"]["policy"]):
+        names["enum"] = POLICIES.names()
 
 
 def spell_out(config: dict[str, Any]) -> None:

@@ -13,7 +13,8 @@ TYPES = ("ctc", "hybrid")
 
 def fill_schema(schema: dict[str, Any]) -> None:
     """Name the strategies, with their summaries, in the schema of a configuration, in place."""
-    schema["properties"]["layers"]["items"]["properties"]["strategies"]["items"] |= STRATEGIES.choice()
+    key = schema["properties"]["layers"]["items"]["properties"]["strategies"]
+    STRATEGIES.describe(key, key["items"])
 
 
 def spell_out(config: dict[str, Any]) -> None:

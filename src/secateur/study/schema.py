@@ -44,7 +44,8 @@ def read_yaml(path: Path) -> Any:
 def _corpora(document: Document) -> None:
     """Name the recipes, each with its keys."""
     corpus = document["$defs"]["corpus"]
-    corpus["properties"]["recipe"] |= corpora.RECIPES.choice()
+    recipes = corpus["properties"]["recipe"]
+    corpora.RECIPES.describe(recipes, recipes)
     common: Document = {key: {} for key in corpus["properties"]}
     for name, recipe in corpora.RECIPES.all().items():
         condition = {"required": ["recipe"], "properties": {"recipe": {"const": name}}}
@@ -66,7 +67,8 @@ def _searches(document: Document) -> None:
 def _by_type(plugins: Mapping[str, Plugin]) -> list[Document]:
     """Alternatives that the key `type` tells apart."""
     return [
-        closed(plugin.options, type={"const": name, "description": plugin.summary}) for name, plugin in plugins.items()
+        closed(plugin.options, type={"const": name}) | {"description": plugin.summary}
+        for name, plugin in plugins.items()
     ]
 
 

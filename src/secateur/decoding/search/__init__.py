@@ -10,6 +10,8 @@ the workflow must know of it are literals at the top of the file (`secateur.core
     SCHEMA   its options; `lm`, if it has one, names a language model
     PART     attribute that a model must have, if not `ctc`: `joiner` of a transducer
     READS    files that it needs beside: `train_text`, the training texts, and `tokens`, the token list's file
+    SHOWN    {"lm": what tables call a language model of its own, "note": what a reader must know}, both with options
+             in braces
 """
 
 import importlib
@@ -66,6 +68,11 @@ def reads(name: str) -> tuple[str, ...]:
 def part(name: str) -> str:
     """The part that a model must have for a search: `ctc`, or `joiner` of a transducer."""
     return SEARCHES.named(name).get("PART", "ctc")
+
+
+def shown(search: Mapping[str, Any], key: str) -> str:
+    """What an entry of `searches` says of itself under a key of SHOWN; nothing if it does not."""
+    return SEARCHES.named(search["type"]).get("SHOWN", {}).get(key, "").format(**search)
 
 
 def named(name: str) -> Search:
