@@ -183,7 +183,7 @@ def jobs(clone: Clone, file: Path) -> dict[tuple[str, str], str]:
     found = {}
     for job in re.split(r"^\[.*\]\n(?:local)?rule ", said, flags=re.MULTILINE)[1:]:
         output = re.search(r"^ {4}output: ([^,\n]*)", job, re.MULTILINE)
-        command = re.search(r"^(?:OMP.*|exec .*)$", job, re.MULTILINE)
+        command = re.search(r"^Shell command: .*$", job, re.MULTILINE)
         found[job.partition(":")[0], output[1] if output else ""] = command[0] if command else ""
     return found
 
@@ -221,19 +221,18 @@ def test_the_study_has_the_jobs_of_every_toy(after):
 
     assert count("prepare_toy", '"tones": 2') == 1
     assert count("train", '"type": "toy_model"') == 1 and count("train", '"stretch": 2.5') == 1
-    assert count("layer_search", "--strategy toy-strategy") == 1
+    assert count("layer_search", "--strategy toy-strategy") == 2
     assert count("head_removals", "gradient/toy-policy") == 1
     assert count("prune_heads", "--policy toy-policy") == 2 and count("export_depth", "depth-toy-strategy-1/") == 2
     assert count("superb", '"toy_task": {') == 4
     assert count("decode", '"word": "beep"') == 1
     decoding = next(text for text in after.values() if '"toy_search"' in text and "secateur decode" in text)
     assert "--tokens" in decoding and "--train-text" not in decoding
-    assert count("tables", "toys.tsv") + count("figures", "toys.svg") <= 2
 
 
 def test_nothing_else_of_the_study_runs_again(before, after):
-    jobs = {job: command for job, command in before[2].items() if job[0] in UNCHANGED}
-    assert len(jobs) > 50
+    jobs = {job: command for job, command in before[2].items() if job[0] in UNCHANGED and job in after}
+    assert len(jobs) > 50 and all("--code" in command for command in jobs.values())
     assert {job for job, command in jobs.items() if after[job] != command} == set()
 
 
@@ -331,7 +330,7 @@ _by_share(ax, [rate | removed, rate | removed | {"policy": "whole"}], "wer", 1.0
 toys = next(one for one in table.tables() if one.name == "toys")
 rows = table.rows(toys, {}, folder / "study")
 drawn = next(one for one in figure.figures() if one.name == "toys")
-write_figure(drawn, {"toys": rows}, folder / "toys.svg")
+write_figure(drawn, {"toys": rows, "corpora": []}, folder / "toys.svg")
 print(json.dumps({
     "order": read_json(folder / "order.json")["order_removed"],
     "said": sorted({row["hypothesis"] for row in read_tsv(folder / "decoded/hypotheses.tsv")}),

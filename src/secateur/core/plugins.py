@@ -99,7 +99,7 @@ class Plugins:
         return self.all()[name]
 
     def describe(self, schema: dict[str, Any], names: dict[str, Any]) -> None:
-        """Put their summaries behind the description of a JSON Schema, and their names into that of a name, in place."""
+        """Add their summaries to the description of a JSON Schema, and their names to that of a name, in place."""
         texts = "; ".join(f"`{plugin.name}`: {plugin.summary.removesuffix('.')}" for plugin in self.all().values())
         schema["description"] = f"{schema['description']} {texts}."
         names["enum"] = self.names()
