@@ -1,6 +1,6 @@
 """CTC models out of ESPnet2's parts: a Transformer or Conformer encoder and a CTC head.
 
-Configuration (see `src/secateur/study/schemas/config.schema.yaml` for defaults):
+Configuration (SCHEMA has the defaults):
     features: number of mel bins F.
     input: `stack` (concatenate `stack` frames, a linear layer: cheap) or `conv2d` (subsampling by 4).
     encoder: {type: transformer | conformer, layers, dim, heads, ffn, dropout, attention_dropout, kernel}.

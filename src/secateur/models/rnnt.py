@@ -1,6 +1,6 @@
 """RNN transducers (Graves 2012): an encoder, an LSTM over the labels so far (the predictor), and a joiner of both.
 
-Configuration (see `src/secateur/study/schemas/config.schema.yaml` for defaults):
+Configuration (SCHEMA has the defaults):
     features: number of mel bins F.
     input, stack: as for `secateur.models.ctc`; an Emformer needs `stack`.
     encoder: {type: emformer, layers, dim, heads, ffn, dropout, attention_dropout, segment, left_context, right_context,
