@@ -103,7 +103,7 @@ rule prune_heads:
     log:
         f"{LOGS}/{MODEL_TAIL}.log",
     wildcard_constraints:
-        method=r"([a-z0-9-]+--)?heads-(global|per-layer|by-layer|latency-aware)-\d+",
+        method=rf"([a-z0-9-]+--)?heads-({one_of(POLICIES.names())})-\d+",
     conda:
         "../../envs/decode.yaml"
     params:
@@ -123,7 +123,7 @@ rule export_depth:
     log:
         f"{LOGS}/{MODEL_TAIL}.log",
     wildcard_constraints:
-        method=r"([a-z0-9-]+--)?depth-(greedy|svcca|truncate|random|every-other)-\d+",
+        method=rf"([a-z0-9-]+--)?depth-({one_of(STRATEGIES.names())})-\d+",
     conda:
         "../../envs/decode.yaml"
     params:

@@ -30,7 +30,7 @@ rule layer_search:
     log:
         f"{LOGS}/{MODEL_TAIL}/layers/{{strategy}}.log",
     wildcard_constraints:
-        strategy="greedy|svcca|truncate|random|every-other",
+        strategy=one_of(STRATEGIES.names()),
     conda:
         "../../envs/train.yaml"
     resources:

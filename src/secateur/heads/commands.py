@@ -4,6 +4,7 @@ from typing import Any
 
 from secateur.decoding import search as searches
 from secateur.heads import study as heads
+from secateur.heads.policies import POLICIES, TIMES, needs
 from secateur.layers.commands import analysed, dev_options
 from secateur.study import commands, runs
 from secateur.study.command import Command
@@ -52,7 +53,7 @@ def removals(paths: Paths, at: Any) -> Command:
         "times": next(iter(measured), None),
     }
     files = (*paths.model(run.folder), *importances, *measured)
-    return Command("head_removals", options, files, _modules(paths, run))
+    return Command("head_removals", options, files, (*_modules(paths, run), *_policies(entry["policies"])))
 
 
 def decode(paths: Paths, at: Any) -> Command:
@@ -103,7 +104,7 @@ def prune(paths: Paths, at: Any) -> Command:
         "times": next(iter(measured), None),
     }
     files = (*paths.model(before.folder), *importances, *measured)
-    return Command("prune_heads", options, files, _modules(paths, run))
+    return Command("prune_heads", options, files, (*_modules(paths, run), *_policies([policy])))
 
 
 def export_depth(paths: Paths, at: Any) -> Command:
@@ -153,4 +154,9 @@ def _modules(paths: Paths, run: runs.ModelRun) -> tuple[str]:
 
 def _times(paths: Paths, run: runs.ModelRun, policies: list[str]) -> tuple[str, ...]:
     """The measured times that policies need; nothing for most."""
-    return paths.of(heads.times_file(run)) if "latency-aware" in policies else ()
+    return paths.of(heads.times_file(run)) if any(TIMES in needs(policy) for policy in policies) else ()
+
+
+def _policies(names: list[str]) -> tuple[str, ...]:
+    """The modules of policies, which commands import by name."""
+    return tuple(POLICIES.named(name).module for name in names)

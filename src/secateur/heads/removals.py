@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from secateur.core.files import read_json
-from secateur.heads.policies import Times, removal_order, removed_at
+from secateur.heads.order import Times, removal_order, removed_at
 from secateur.models.size import size
 from secateur.models.surgery.heads import Head, check_compaction, heads, made_up_batch, remove_heads
 

@@ -4,10 +4,17 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from secateur.layers.strategies import STRATEGIES
 from secateur.layers.study import timed_searches, trained_name
 from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole, taken, trained, unknown, untrained
 
 TYPES = ("ctc", "hybrid")
+
+
+def fill_schema(schema: dict[str, Any]) -> None:
+    """Name the strategies, with their summaries, in the schema of a configuration, in place."""
+    key = schema["properties"]["layers"]["items"]["properties"]["strategies"]
+    STRATEGIES.describe(key, key["items"])
 
 
 def spell_out(config: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from secateur.decoding.search import reads
 from secateur.study.runs import Decoding, Kind, ModelRun, Parents, languages, splits
 
 RTF_SPLIT = "dev"
@@ -83,7 +84,7 @@ def rtf_file(run: ModelRun) -> str:
 def timed_searches(config: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
     """The searches of an entry whose time by depth is measured: those without a language model or a lexicon."""
     known = config["searches"]
-    return [name for name in entry["searches"] if known[name]["type"] != "lexicon" and not known[name].get("lm")]
+    return [name for name in entry["searches"] if not known[name].get("lm") and not reads(known[name]["type"])]
 
 
 def decodings(config: Mapping[str, Any]) -> Iterator[DepthDecoding]:

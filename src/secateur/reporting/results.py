@@ -8,6 +8,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
+from secateur.decoding.search import shown
 from secateur.study.runs import Decoding, ModelRun, used_corpora
 
 MODEL_AXES = (
@@ -113,10 +114,7 @@ class Results:
 
     def lm_label(self, search: str) -> str:
         """What tables call the language model of a search: its name, `2-gram` for a lexicon search, or `none`."""
-        options = self.config["searches"][search]
-        if options["type"] == "lexicon":
-            return f"{options['order']}-gram"
-        return self.lm_of(search) or "none"
+        return shown(self.config["searches"][search], "lm") or self.lm_of(search) or "none"
 
 
 SCORED = (SCORE, UTTERANCES)

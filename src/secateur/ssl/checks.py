@@ -5,14 +5,12 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from secateur.core.plugins import closed
 from secateur.speech import corpora
 from secateur.ssl import study as upstreams
+from secateur.ssl.known_tasks import TASKS, missing, official_files
 from secateur.study.checks import taken, unknown, untrained
 
-OFFICIAL = {"er": "has no labels of emotions", "sf": "has no slots"}
-"""Tasks that no corpus of transcribed speech carries, and why."""
-FURTHER = {"ks": ("test_root",), "sid": ("split_file",), "sv": ("trials",)}
-"""What official data of a task needs beside `root`."""
 BASE = {
     "hidden_size": 768,
     "num_hidden_layers": 12,
@@ -27,6 +25,17 @@ BASE = {
 MODEL_TYPES = ("wavlm", "hubert", "wav2vec2")
 MAGNITUDE = ("qk", "vo", "int")
 """What magnitude pruning removes."""
+
+
+def fill_schema(schema: dict[str, Any]) -> None:
+    """Name the tasks, with their options, in the schema of tasks, in place."""
+    common = {key: {"$ref": f"#/$defs/{key}", "default": schema["$defs"][key]["default"]} for key in ("source", "root")}
+    for name, task in TASKS.all().items():
+        own = " Official data alone." if missing(name) else ""
+        schema["$defs"]["tasks"]["properties"][name] = {
+            "description": task.summary + own,
+            **closed(task.options, **common),
+        }
 
 
 def spell_out(config: dict[str, Any]) -> None:
@@ -194,11 +203,11 @@ def greatest_sparsity(encoder: Mapping[str, Any], kinds: Collection[str]) -> flo
 
 def _task(where: str, task: str, options: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:
     if options["source"] == "official":
-        for name in ("root", *FURTHER.get(task, ())):
+        for name in official_files(task):
             if not options[name]:
                 yield f"{where}.{name}: null; allowed with `source: official`: where the data lies"
-    elif task in OFFICIAL:
-        yield f"{where}: a corpus {OFFICIAL[task]}; allowed: `source: official`, or without this task"
+    elif reason := missing(task):
+        yield f"{where}: {reason}; allowed: `source: official`, or without this task"
     else:
         for language in options["languages"]:
             if language not in entry["languages"]:

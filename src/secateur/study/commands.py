@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from secateur.decoding import search as searches
+from secateur.models import types
 from secateur.speech import corpora
 from secateur.study import runs
 from secateur.study.command import Command
@@ -36,7 +37,7 @@ def prepare(paths: Paths, at: Any) -> Command:
 
 
 def _recipe(entry: Any) -> tuple[str]:
-    return (f"{corpora.__name__}.{entry['recipe']}",)
+    return (corpora.RECIPES.named(entry["recipe"]).module,)
 
 
 def tokens(paths: Paths, at: Any) -> Command:
@@ -86,11 +87,11 @@ def features(paths: Paths, at: Any) -> Command:
 
 def model_module(paths: Paths, model: str) -> str:
     """The module of a model's type, which commands import by name."""
-    return f"secateur.models.{paths.config['models'][model]['type']}"
+    return types.module(paths.config["models"][model]["type"])
 
 
 def lm_module(paths: Paths, lm: str) -> str:
-    return f"secateur.models.{paths.config['language_models'][lm]['type']}"
+    return types.module(paths.config["language_models"][lm]["type"])
 
 
 def training_options(paths: Paths, at: Any) -> dict[str, Any]:
@@ -166,10 +167,10 @@ def decode(paths: Paths, at: Any, **options: Any) -> Command:
         modules.append(lm_module(paths, search["lm"]))
         options["lm"] = f"{paths.root}/{folder}"
         files += paths.model(folder)
-    if search["type"] == "lexicon":
-        options["train_text"] = paths.texts(at.corpus, "train")
-        options["tokens"] = paths.tokens(at.corpus)[0]
-        files += [*options["train_text"], *paths.tokens(at.corpus)]
+    for what in searches.reads(search["type"]):
+        found = paths.texts(at.corpus, "train") if what == searches.TRAIN_TEXT else list(paths.tokens(at.corpus))
+        options[what] = found if what == searches.TRAIN_TEXT else found[0]
+        files += found
     known = {
         "model": paths.folder(run),
         "search": search,

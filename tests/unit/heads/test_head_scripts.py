@@ -14,7 +14,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
 from secateur.heads import removals
 from secateur.heads.importance import IMPORTANCES, read_importance
-from secateur.heads.policies import removal_order
+from secateur.heads.order import removal_order
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
 from secateur.models.load import load_model
