@@ -12,6 +12,7 @@ from secateur.heads import commands as heads_commands
 from secateur.heads import study as heads
 from secateur.layers import commands as layers_commands
 from secateur.layers import study as layers
+from secateur.overview.study import lm_runs
 from secateur.pruning import commands as pruning_commands
 from secateur.pruning import methods as pruning_methods
 from secateur.reporting import figure as figure_specs
