@@ -40,9 +40,7 @@ def chosen_masks(folder: str | Path, language: str | None = None) -> dict[str, M
     """
     files = masks_of(Path(folder))
     if not files:
-        raise SecateurError(
-            f"{folder}: has no masks, so a sparse file would save nothing; take the checkpoint as it is"
-        )
+        raise SecateurError(f"{folder}: has no masks, so a sparse file saves nothing; take the checkpoint as it is")
     if language and ONE_FOR_ALL not in files:
         if language not in files:
             raise SecateurError(f"{folder}: no mask for {language!r}; wanted one of {', '.join(files)}")

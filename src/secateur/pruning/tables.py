@@ -158,8 +158,8 @@ def storage_view(tables: views.Tables) -> list[Grid]:
     headings |= {"sparse_ratio": "Sparse: ratio"}
     notes = (
         "One shared θ and its masks against a model of the same architecture for each language: bytes of files that "
-        "were written. θ is stored with its zeros, and so is each separate model, which needs no mask; a mask takes one "
-        "bit for each prunable weight. Sparse: without the weights that are pruned; from θ those that every mask "
+        "were written. θ is stored with its zeros, and so is each separate model, which needs no mask; a mask takes "
+        "one bit for each prunable weight. Sparse: without the weights that are pruned; from θ those that every mask "
         "prunes, from a separate model those that its language's mask prunes, and it holds that mask. LAP has one mask "
         "for all languages. `secateur export-sparse` writes such files.",
     )

@@ -1,4 +1,4 @@
-"""Sparse files against the masked models that they hold: every byte of the weights, every output, and their own size."""
+"""Sparse files against the masked models that they hold: every byte, every output, and the size of the file."""
 
 import pytest
 import torch
