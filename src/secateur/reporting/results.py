@@ -8,6 +8,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
+from secateur.speech.datadir import read_table
 from secateur.study.runs import ModelRun, used_corpora
 
 MODEL_AXES = (
@@ -53,6 +54,11 @@ class Results:
             )
         return rows
 
+    def lines(self, path: str) -> dict[str, str]:
+        """Read a Kaldi table: what stands after every utterance. Raises SecateurError naming a file that is missing."""
+        self._note(path)
+        return read_table(self.root / path)
+
     def _note(self, path: str) -> None:
         if not path.startswith(".."):
             self.read.add(path)
@@ -68,12 +74,14 @@ class Results:
 
     def size(self, run: ModelRun, *keys: str) -> dict[str, Any]:
         """The entry of a model in `sizes.json`. Raises SecateurError if the model or one of `keys` is missing."""
-        entry = self._sizes.get(run.folder, {})
+        return self.cost(run.folder, *keys)
+
+    def cost(self, folder: str, *keys: str) -> dict[str, Any]:
+        """As `size`, of the model or language model in a folder."""
+        entry = self._sizes.get(folder, {})
         missing = [key for key in keys if key not in entry]
         if missing:
-            raise SecateurError(
-                f"{self.root / SIZES_FILE}: {missing} of {run.folder} is missing; delete it and run again"
-            )
+            raise SecateurError(f"{self.root / SIZES_FILE}: {missing} of {folder} is missing; delete it and run again")
         return entry
 
     @cached_property
@@ -108,6 +116,8 @@ class Results:
 
 SCORED = ("score.json", "utterances.tsv")
 """What `systems.scored` reads of a decoding."""
+HEARD = ("utterances.tsv", "hypotheses.tsv")
+"""What `systems.utterances` reads of a decoding, beside the speakers of its data."""
 
 
 def files_of(found: Iterable[Any], *names: str) -> Iterator[str]:

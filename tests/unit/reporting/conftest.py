@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from secateur.core.files import write_json, write_tsv
+from secateur.core.files import write_json, write_text, write_tsv
+from secateur.overview.study import lm_runs
 from secateur.reporting.drawing import write_figures
 from secateur.reporting.registry import resolve
 from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
 from secateur.reporting.results import Results
 from secateur.reporting.table import tables
-from secateur.study.runs import decodings, languages, lm_folder, model_runs
+from secateur.study.runs import Decoding, decodings, languages, lm_folder, model_runs
 
 CONFIG = {
     "study": "tiny",
@@ -91,7 +92,8 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
         "algorithmic_latency": None,
     }
     write_json(root / "masks.json", {"overlaps": [], "matrices": []})
-    write_json(root / "sizes.json", {run.folder: size for run in model_runs(config)})
+    models = [run.folder for run in model_runs(config)] + [lm_folder(*run) for run in lm_runs(config)]
+    write_json(root / "sizes.json", dict.fromkeys(models, size))
     for run in model_runs(config):
         training(root / run.folder, run.seed, steps=400)
     for decoding in decodings(config):
@@ -103,14 +105,7 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
             folder / "score.json",
             counts | {"unit": "word", "wer": rate, "wer_low": rate - 5, "wer_high": rate + 5, "cer": rate / 2},
         )
-        write_tsv(
-            folder / "utterances.tsv",
-            ("utterance", "words", "errors"),
-            [
-                {"utterance": f"u{place}", "words": words, "errors": wrong}
-                for place, (words, wrong) in enumerate(zip(WORDS, (first, 1), strict=True))
-            ],
-        )
+        heard(root, decoding, {"": (first, 1)})
         lm = 0.25 if decoding.search == "beam_lm" else 0.0
         times = {"encoder_s": 0.05, "search_s": 0.2, "lm_s": lm, "total_s": 0.25 + lm, "p50_s": 0.2, "p95_s": 0.9}
         rtf = {"en": 0.1, "fr": 0.3}[decoding.language] + lm
@@ -121,6 +116,27 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
             if not lm_run.exists():
                 training(lm_run, seed, steps=50)
     return root
+
+
+def heard(root: Path, decoding: Decoding, systems: dict[str, tuple[int, int]]) -> None:
+    """Write what systems, by sub-model, made of the two utterances, with so many errors, and who spoke.
+
+    As many words as there are errors are replaced, from the first. There are five characters to a word.
+    """
+    counts, texts = [], []
+    for name, errors in systems.items():
+        part = {"sub_model": name} if name else {}
+        for place, (words, wrong) in enumerate(zip(WORDS, errors, strict=True)):
+            said = [f"w{place}{number}" for number in range(words)]
+            row = part | {"utterance": f"u{place}"}
+            characters = {"characters": 5 * words, "character_errors": wrong}
+            counts.append(row | {"words": words, "errors": wrong} | characters)
+            heard_as = ["wrong"] * min(wrong, words) + said[min(wrong, words) :]
+            texts.append(row | {"reference": " ".join(said), "hypothesis": " ".join(heard_as)})
+    write_tsv(root / decoding.folder / "utterances.tsv", tuple(counts[0]), counts)
+    write_tsv(root / decoding.folder / "hypotheses.tsv", tuple(texts[0]), texts)
+    speakers = root / f"data/{decoding.run.corpus}/{decoding.language}/{decoding.split}/utt2spk"
+    write_text(speakers, "u0 anna\nu1 bert\n")
 
 
 def training(folder: Path, seed: int, steps: int) -> None:
@@ -157,6 +173,12 @@ def config() -> dict:
 def write_study():
     """The configuration, and the function that writes the files of a study."""
     return CONFIG, build
+
+
+@pytest.fixture(scope="package")
+def write_heard():
+    """The function that writes what systems made of the utterances of a decoding."""
+    return heard
 
 
 @pytest.fixture(scope="package")
