@@ -13,6 +13,7 @@ from secateur.heads.study import DEPTH, HEADS, THEN, HeadsDecoding
 from secateur.layers import study as layers
 from secateur.layers.study import DepthDecoding
 from secateur.overview.comparisons import systems
+from secateur.overview.study import dense_of
 from secateur.pruning import methods
 from secateur.pruning import tables as pruning
 from secateur.reporting.grid import label
@@ -67,11 +68,6 @@ def candidates(results: Results) -> Iterator[Candidate]:
     yield from _shallower(results)
     yield from _headless(results)
     yield from _combined(results)
-
-
-def dense_of(run: ModelRun) -> ModelRun:
-    """The dense model of all languages that a model is of the same size as, or was made from."""
-    return ModelRun(run.corpus, run.model, "all", run.seed)
 
 
 def kind_of(run: ModelRun) -> str:

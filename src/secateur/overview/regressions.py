@@ -11,10 +11,11 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.decoding.scoring import paired_bootstrap, score
-from secateur.overview.candidates import candidates, dense_of, name_of
+from secateur.overview.candidates import candidates, name_of
 from secateur.overview.comparisons import System as Family
 from secateur.overview.comparisons import systems
-from secateur.overview.systems import AXES, DEV, axes_of
+from secateur.overview.study import DEV, dense_of
+from secateur.overview.systems import AXES, axes_of
 from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, Row, listing, measure, pivot
 from secateur.reporting.rates import rate
@@ -75,7 +76,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
     known, reader = systems(results.config), Reader(results)
     for candidate in candidates(results):
         run = candidate.run if candidate.sub_model else dense_of(candidate.run)
-        if run == candidate.run and not candidate.sub_model:
+        if run.method == candidate.run.method and not candidate.sub_model:
             continue
         for split, system in candidate.systems.items():
             dense = System(known.get(Family(run, split, candidate.search), {}))

@@ -10,6 +10,7 @@ from typing import Any
 
 from secateur.overview.candidates import COSTS, DENSE, KINDS, STRUCTURED, Candidate, candidates, costs, steps_behind
 from secateur.overview.choice import DEV_MISSING, choices, needs
+from secateur.overview.study import DEV
 from secateur.overview.times import COLUMNS as TIMES
 from secateur.overview.times import Times
 from secateur.reporting import views
@@ -21,7 +22,6 @@ from secateur.ssl import study as upstreams
 from secateur.ssl.study import FBANK, TEACHER
 from secateur.statistics.pareto import on_front
 
-DEV = "dev"
 FRONTS = {"front_bytes": "bytes", "front_macs": "macs_per_second", "front_time": "rtf"}
 AXES = ("corpus", "kind", "system", "model", "method", "scope", "sparsity_target", "seed", "search", "lm", "languages")
 COLUMNS = (
@@ -128,8 +128,8 @@ NOTES = (
     "(sparse: bits of the masks, and the weights that stay), of a language model, too, and where models are "
     "monolingual of those of all languages together. MMAC, memory: of the acoustic model alone, encoding. Time: in "
     "turns with others on the dev sets where that was measured; a model that computes what another one does takes its "
-    "time over. Front: no other system with this search has both fewer errors and fewer bytes (B), less arithmetic (M) or less "
-    "time (T)."
+    "time over. Front: no other system with this search has both fewer errors and fewer bytes (B), less arithmetic "
+    "(M) or less time (T)."
 )
 
 

@@ -13,9 +13,10 @@ from secateur.heads import study as heads
 from secateur.heads.study import DEPTH, HEADS, RECOVERED, heads_step, system_name
 from secateur.heads.tables import Times as InTurns
 from secateur.layers import study as layers
-from secateur.overview.candidates import Candidate, dense_of, name_of
+from secateur.overview.candidates import Candidate, name_of
 from secateur.overview.comparisons import System as Family
 from secateur.overview.comparisons import systems
+from secateur.overview.study import dense_of
 from secateur.reporting.results import Results
 from secateur.reporting.systems import System, decoding_times
 from secateur.study.runs import ModelRun

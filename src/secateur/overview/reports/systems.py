@@ -5,19 +5,12 @@ from typing import Any
 
 from secateur.heads import study as heads
 from secateur.layers import study as layers
+from secateur.overview.study import against_dense, all_decodings
 from secateur.reporting.figure import Figure
 from secateur.reporting.results import HEARD, SIZES_FILE, files_of
 from secateur.reporting.table import Table
 from secateur.ssl import study as upstreams
-from secateur.study.runs import Decoding, decodings
-
-
-def all_decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
-    """Those of models and of all their sub-models."""
-    yield from decodings(config)
-    yield from layers.decodings(config)
-    yield from heads.decodings(config)
-    yield from heads.combined_decodings(config)
+from secateur.study.runs import decodings
 
 
 def sub_models(config: Mapping[str, Any]) -> Iterator[str]:
@@ -40,9 +33,9 @@ def measured(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def heard(config: Mapping[str, Any]) -> Iterator[str]:
-    found = list(all_decodings(config))
-    yield from files_of(found, *HEARD)
-    yield from dict.fromkeys(f"data/{one.run.corpus}/{one.language}/{one.split}/utt2spk" for one in found)
+    pairs = list(against_dense(config))
+    yield from files_of(dict.fromkeys(one for pair in pairs for one in pair), *HEARD)
+    yield from dict.fromkeys(f"data/{one.run.corpus}/{one.language}/{one.split}/utt2spk" for one, _ in pairs)
     yield from sub_models(config)
 
 
