@@ -87,7 +87,9 @@ def _cache() -> Path:
 
 def _read(source: bytes, file: Path) -> tuple[str, set[str], set[str], str]:
     tree = ast.parse(source, filename=str(file))
-    assigned = {node: ast.unparse(node.targets[0]) for node in tree.body if isinstance(node, ast.Assign)}
+    assigned: dict[ast.stmt, str] = {
+        node: ast.unparse(node.targets[0]) for node in tree.body if isinstance(node, ast.Assign)
+    }
     shown = [node for node, name in assigned.items() if name == SHOWN]
     tree.body = [node for node in tree.body if assigned.get(node) not in (SHOWN, SCHEMA)]
     modules, foreign = set(), set()

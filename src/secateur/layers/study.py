@@ -76,6 +76,11 @@ def order_file(run: ModelRun, strategy: str) -> str:
     return f"{run.folder}/layers/{strategy}.json"
 
 
+def orders(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """By folder of a model, what all strategies found for it."""
+    return {run.folder: [order_file(run, name) for name in entry["strategies"]] for entry, run in runs(config)}
+
+
 def rtf_file(run: ModelRun) -> str:
     """The measured real-time factor of a model at every depth."""
     return f"{run.folder}/layers/rtf.tsv"

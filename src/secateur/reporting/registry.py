@@ -19,6 +19,7 @@ from secateur.core.files import write_text
 SECTIONS = {
     "data": "Data",
     "accuracy": "Word error rates",
+    "systems": "All systems side by side",
     "masks": "Masks and pathways",
     "layers": "Layers on demand",
     "heads": "Attention heads and language models",

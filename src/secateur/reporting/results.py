@@ -9,14 +9,15 @@ from typing import Any
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
 from secateur.decoding.search import shown
+from secateur.speech.datadir import read_table
 from secateur.study.runs import Decoding, ModelRun, used_corpora
 
 MODEL_AXES = (
     *("corpus", "model", "method", "initialization", "mask_changes", "scope", "sparsity_target", "sparsity", "seed"),
 )
 SIZES_FILE = "sizes.json"
-SCORE, UTTERANCES = "score.json", "utterances.tsv"
-"""Of a decoding: its error rates, and the errors of every utterance."""
+SCORE, UTTERANCES, HYPOTHESES, LATENCY = "score.json", "utterances.tsv", "hypotheses.tsv", "latency.json"
+"""Of a decoding: its error rates, the errors of every utterance, what was heard, and the time that it took."""
 KEPT = 8  # files of decodings in memory: of a model's searches
 EACH = "each"
 """Scope of an average over monolingual models, each decoding its own language. No single model has this scope."""
@@ -67,6 +68,11 @@ class Results:
         self._note(path)
         return _with_columns(self.root / path, read_tsv(self.root / path), columns)
 
+    def lines(self, path: str) -> dict[str, str]:
+        """Read a Kaldi table: what stands after every utterance. Raises SecateurError naming a file that is missing."""
+        self._note(path)
+        return read_table(self.root / path)
+
     def _note(self, path: str) -> None:
         if not path.startswith(".."):
             self.read.add(path)
@@ -82,12 +88,14 @@ class Results:
 
     def size(self, run: ModelRun, *keys: str) -> dict[str, Any]:
         """The entry of a model in `sizes.json`. Raises SecateurError if the model or one of `keys` is missing."""
-        entry = self._sizes.get(run.folder, {})
+        return self.cost(run.folder, *keys)
+
+    def cost(self, folder: str, *keys: str) -> dict[str, Any]:
+        """As `size`, of the model or language model in a folder."""
+        entry = self._sizes.get(folder, {})
         missing = [key for key in keys if key not in entry]
         if missing:
-            raise SecateurError(
-                f"{self.root / SIZES_FILE}: {missing} of {run.folder} is missing; delete it and run again"
-            )
+            raise SecateurError(f"{self.root / SIZES_FILE}: {missing} of {folder} is missing; delete it and run again")
         return entry
 
     @cached_property
@@ -119,6 +127,8 @@ class Results:
 
 SCORED = (SCORE, UTTERANCES)
 """What `systems.scored` reads of a decoding."""
+HEARD = (UTTERANCES, HYPOTHESES)
+"""What `systems.utterances` reads of a decoding, beside the speakers of its data."""
 
 
 def _with_columns(path: Path, rows: list[dict[str, str]], columns: Sequence[str]) -> list[dict[str, str]]:

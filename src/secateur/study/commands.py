@@ -3,6 +3,7 @@
 Each function takes the study's paths and the wildcards of its rule. See `secateur.study.command`.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -197,15 +198,27 @@ def masks(paths: Paths, run: runs.ModelRun) -> tuple[str, ...]:
 # --- what all models cost
 
 
-def sizes(paths: Paths, extra: list[runs.ModelRun]) -> Command:
-    """What models cost: all of the study, and `extra` ones that are checkpoints of their own."""
+def sizes(
+    paths: Paths, extra: list[runs.ModelRun], layers: Mapping[str, list[str]], lms: Iterable[tuple[str, str, int]]
+) -> Command:
+    """What models cost: all of the study, and `extra` ones that are checkpoints of their own.
+
+    Args:
+        layers: by folder of a model, the files that say which layers its sub-models keep.
+        lms: corpus, name and seed of language models.
+    """
     found = list(runs.model_runs(paths.config))
     files: list[str] = []
     for run in (*found, *extra):
         files += paths.model(run.folder)
         files += masks(paths, run)
-    modules = sorted({model_module(paths, run.model) for run in found})
-    return Command("sizes", {"study": runs.shape(paths.config), "root": paths.root}, tuple(files), tuple(modules))
+    files += paths.of(*(file for orders in layers.values() for file in orders))
+    folders = {runs.lm_folder(*lm): lm_module(paths, lm[1]) for lm in lms}
+    for folder in folders:
+        files += paths.model(folder)
+    modules = sorted({*(model_module(paths, run.model) for run in found), *folders.values()})
+    options = {"study": runs.shape(paths.config), "root": paths.root, "layers": layers or None}
+    return Command("sizes", options | {"lms": list(folders) or None}, tuple(files), tuple(modules))
 
 
 def compared_masks(paths: Paths) -> Command:

@@ -71,7 +71,7 @@ def _resolved(schema: Schema, file: str) -> tuple[Schema, str]:
         return schema, file
     where, _, pointer = schema["$ref"].partition("#/")
     where = where or file
-    target = filled(SCHEMA.with_name(where))
+    target: Schema = filled(SCHEMA.with_name(where))
     for part in pointer.split("/"):
         target = target[part]
     target, where = _resolved(target, where)
