@@ -20,6 +20,7 @@ rule head_importance:
         "exec python -m secateur head-importance {params.arguments} --output {output} &> {log}"
 
 
+# All cores, as `head_latency`: times are those of a machine at rest.
 rule head_times:
     input:
         files(heads_commands.times),
@@ -29,12 +30,13 @@ rule head_times:
         f"{LOGS}/{MODEL_TAIL}/heads/times.log",
     conda:
         "../../envs/decode.yaml"
+    threads: RESOURCES.all_cores
     resources:
         gpu=GPU,
     params:
         arguments=words(heads_commands.times),
     shell:
-        "exec python -m secateur head-times {params.arguments} --output {output} &> {log}"
+        "OMP_NUM_THREADS=1 exec python -m secateur head-times {params.arguments} --output {output} &> {log}"
 
 
 rule head_removals:

@@ -28,7 +28,7 @@ def fill_schema(schema: dict[str, Any]) -> None:
         names["enum"] = POLICIES.names()
 
 
-def spell_out(config: dict[str, Any]) -> None:
+def expand(config: dict[str, Any]) -> None:
     """Put an entry for each corpus in the place of one for all, and the first search in that of none to time.
 
     An entry for all corpora leaves out what one of them lacks: searches to compare language models by, and an entry in
@@ -52,7 +52,7 @@ def _spelled_out(config: Mapping[str, Any], entry: Mapping[str, Any], corpus: st
     return spelled
 
 
-def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+def problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong in this section."""
     seen = []
     for index, entry in enumerate(config["heads"]):

@@ -93,7 +93,7 @@ def latency(paths: Paths, at: Any) -> Command:
 def prune(paths: Paths, at: Any) -> Command:
     """A model without a share of its heads, as a checkpoint of its own."""
     run = run_of(at)
-    before, (_, policy, permille) = heads.before(run), heads.last_step(run)
+    before, (_, policy, permille) = heads.parent(run), heads.last_step(run)
     measured, importances = _times(paths, before, [policy]), paths.of(heads.importance_file(before))
     options = {
         "model": paths.folder(before),
@@ -110,7 +110,7 @@ def prune(paths: Paths, at: Any) -> Command:
 def export_depth(paths: Paths, at: Any) -> Command:
     """A model without some of its layers, as a checkpoint of its own."""
     run = run_of(at)
-    before, order = heads.before(run), paths.of(heads.layer_order(run))[0]
+    before, order = heads.parent(run), paths.of(heads.layer_order(run))[0]
     options = {"model": paths.folder(before), "layers": order, "depth": heads.last_step(run)[2]}
     return Command("export_depth", options, (*paths.model(before.folder), order), _modules(paths, run))
 
@@ -118,7 +118,7 @@ def export_depth(paths: Paths, at: Any) -> Command:
 def recover(paths: Paths, at: Any) -> Command:
     """A smaller model trained on."""
     run, config = run_of(at), paths.config
-    before = heads.before(run)
+    before = heads.parent(run)
     options = {
         "start": paths.folder(before),
         "training": config["training"][runs.recipe(config, run)],

@@ -17,7 +17,7 @@ def fill_schema(schema: dict[str, Any]) -> None:
     STRATEGIES.describe(key, key["items"])
 
 
-def spell_out(config: dict[str, Any]) -> None:
+def expand(config: dict[str, Any]) -> None:
     """Put an entry for each corpus in the place of one for all, and all depths in that of none.
 
     Raises SecateurError for a model that is not there.
@@ -55,7 +55,7 @@ def at_depth(model: Mapping[str, Any], depth: int) -> dict[str, Any]:
     return model
 
 
-def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+def problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong in these sections."""
     yield from _of_layers(config)
     yield from _of_regularise(config)

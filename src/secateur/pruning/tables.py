@@ -44,7 +44,7 @@ def lineage(config: Mapping[str, Any], run: ModelRun) -> list[ModelRun]:
     """A pruned model and those that it is made from, in order, without the dense one; of pathways the first mask's."""
     chain = [run]
     while (made_from := parents(config, chain[0])) is not None:
-        chain.insert(0, made_from.before)
+        chain.insert(0, made_from.parent)
     return chain[1:]
 
 

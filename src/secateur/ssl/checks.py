@@ -38,18 +38,18 @@ def fill_schema(schema: dict[str, Any]) -> None:
         }
 
 
-def spell_out(config: dict[str, Any]) -> None:
+def expand(config: dict[str, Any]) -> None:
     """Put a list of languages in the place of none, which is all of them."""
     for entry in config["ssl"]:
         if entry["corpus"] not in config["corpora"]:
-            continue  # `contradictions` will say so
+            continue  # `problems` will say so
         entry["languages"] = entry["languages"] or list(config["corpora"][entry["corpus"]]["languages"])
         for options in entry["tasks"].values():
             if "languages" in options:
                 options["languages"] = options["languages"] or list(entry["languages"])
 
 
-def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+def problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong in this section."""
     names = [entry["name"] for entry in config["ssl"]]
     for index, entry in enumerate(config["ssl"]):

@@ -42,9 +42,9 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     if errors:
         raise SecateurError("\n".join(sorted({_explain(error) for error in map(_deepest, errors)})))
     for section in SECTIONS:
-        section.spell_out(config)
+        section.expand(config)
     _leave_out_lexicons(config)
-    problems = list(dict.fromkeys(_contradictions(config)))
+    problems = list(dict.fromkeys(_problems(config)))
     if problems:
         raise SecateurError("\n".join(problems))
     layers.add_models(config)
@@ -62,7 +62,7 @@ def _leave_out_lexicons(config: dict[str, Any]) -> None:
         if entry["searches"]
     ]
     if not lexicons or any(set(entry["searches"]) <= set(lexicons) for entry in lists):
-        return  # _contradictions will say so
+        return  # _problems will say so
     for entry in lists:
         entry["searches"] = [name for name in entry["searches"] if name not in lexicons]
     log = logging.getLogger(__name__)  # not the root logger: using that would print Snakemake's messages twice
@@ -70,7 +70,7 @@ def _leave_out_lexicons(config: dict[str, Any]) -> None:
         log.warning("searches.%s is left out: it needs flashlight-text, which %s", name, _flashlight_remedy())
 
 
-def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+def _problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What no schema can say: names that refer to nothing, and impossible combinations."""
     yield from _of_models(config)
     yield from _of_corpora(config)
@@ -83,7 +83,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         if search not in config["searches"]:
             yield unknown("decode.searches", search, "searches", config["searches"])
     for section in SECTIONS:
-        yield from section.contradictions(config)
+        yield from section.problems(config)
 
 
 def _of_models(config: Mapping[str, Any]) -> Iterator[str]:

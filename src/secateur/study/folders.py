@@ -9,13 +9,13 @@ from secateur.core.foreign import like_hub_id, no_folder, pointer
 from secateur.ssl.known_tasks import paths
 
 
-def spell_out(config: dict[str, Any]) -> None:
+def expand(config: dict[str, Any]) -> None:
     """Put the home folder in the place of `~`."""
     for _, holder, key in _places(config):
         holder[key] = os.path.expanduser(holder[key])
 
 
-def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+def problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the paths of a study."""
     for where, holder, key in _places(config):
         path = holder[key]
