@@ -83,7 +83,8 @@ def test_the_jobs_that_train_are_those_of_the_dag(plan, rules, name):
     recovered = [kind for kind in kinds if kind.endswith(heads.RECOVERED)]
     assert rules[name].get("recover", 0) == sum(kinds.pop(kind) for kind in recovered)
     assert rules[name]["prune"] == kinds.total()
-    assert rules[name]["decode"] == len([*study.decodings(config), *heads.combined_decodings(config)])
+    decodings = [*study.decodings(config), *heads.combined_decodings(config)]
+    assert rules[name]["decode"] == len({one.folder for one in decodings})
     assert rules[name]["total"] == sum(count for rule, count in rules[name].items() if rule != "total")
 
 

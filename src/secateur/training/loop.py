@@ -102,10 +102,7 @@ def train(
             if time.monotonic() - saved >= options["checkpoint_seconds"] or kept.step == steps:
                 saved = run.save()
     bar.close()
-    group.leave()
-    run.average.finish()
-    kept.average_best(model, options["average_best"])
-    model.eval()
+    run.finish()
     return kept.history
 
 
@@ -136,6 +133,13 @@ class _Run:
         self.average = MovingAverage(model, options.get("ema", 0.0))
         self.computing = autocast(device, options["precision"])
         self.norm = 0.0
+
+    def finish(self) -> None:
+        """Leave the model as the mean of its best checkpoints; of several processes only the first goes on."""
+        self.group.leave()
+        self.average.finish()
+        self.kept.average_best(self.model, self.options["average_best"])
+        self.model.eval()
 
     def begin(self) -> None:
         """Go on from the saved state, if there is one, with enough disk space for the next."""
