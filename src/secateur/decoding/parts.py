@@ -12,6 +12,8 @@ from typing import Any
 from secateur.core.errors import SecateurError
 from secateur.core.files import identity, read_json, write_json
 
+LANGUAGE, SUB_MODEL = AXES = ("language", "sub_model")
+"""Columns that the rows of several test sets, or of sub-models, have."""
 FOLDER = "parts"
 """Beside the files that are made from them."""
 

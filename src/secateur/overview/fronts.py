@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from secateur.overview.candidates import KINDS, STRUCTURED
 from secateur.reporting import drawing
@@ -51,10 +50,8 @@ def _drawn(tables: Tables, column: str, scale: float, label: str, front: str) ->
     for ax, (key, members) in zip(axes, panels.items(), strict=True):
         _panel(ax, members, column, scale, front, looks)
         different = [part for place, part in enumerate(key) if len({other[place] for other in panels}) > 1]
-        ax.set(title=", ".join(different), xscale="log", xlabel=label)
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set(title=", ".join(different), xlabel=label)
+        drawing.plain_log(ax)
         ax.margins(x=0.1)
         ax.set_ylim(bottom=0)
         sns.despine(ax=ax)

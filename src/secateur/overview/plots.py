@@ -6,7 +6,6 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from secateur.reporting import drawing
 from secateur.reporting.drawing import NothingToShow, Tables
@@ -100,10 +99,8 @@ def tradeoff(tables: Tables) -> Figure:
             ax.plot([], [], "s", color=colours[search], label=search)
         for model, marker in zip(models, drawing.MARKERS * len(models), strict=False):
             ax.plot([], [], marker, color="none", markeredgecolor="#333333", label=model)
-        ax.set(title=corpus if len(corpora) > 1 else "", xscale="log", xlabel="Real-time factor (log scale)")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set(title=corpus if len(corpora) > 1 else "", xlabel="Real-time factor (log scale)")
+        drawing.plain_log(ax)
         ax.margins(x=0.15)
         ax.set_ylim(bottom=0)
         sns.despine(ax=ax)

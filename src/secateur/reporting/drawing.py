@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from secateur.core.files import written_aside
 from secateur.reporting import figure as specs
@@ -139,6 +140,14 @@ def palette(count: int) -> list[tuple]:
 def label_left(axes: Sequence[Axes], text: str) -> None:
     for ax in axes[::2]:
         ax.set_ylabel(text)
+
+
+def plain_log(ax: Axes) -> None:
+    """A logarithmic horizontal axis with plain numbers at 1, 2 and 5."""
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def legend(figure: Figure, axes: Sequence[Axes]) -> None:

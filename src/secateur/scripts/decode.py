@@ -21,7 +21,7 @@ from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.files import identity, write_json, write_tsv
 from secateur.core.jobs import json_argument, threads
-from secateur.decoding.parts import Parts, nested
+from secateur.decoding.parts import LANGUAGE, SUB_MODEL, Parts, nested
 from secateur.decoding.recognize import Recognizer, batch_size, check, decode, language_model, read_features
 from secateur.decoding.timing import PARTS, latency
 from secateur.heads import removals
@@ -32,7 +32,6 @@ from secateur.pruning.engines.mask import Mask, mask_for
 from secateur.speech.datadir import read_data_dir, read_table
 from secateur.speech.tokens import SPACE, Tokenizer
 
-LANGUAGE, SUB_MODEL = "language", "sub_model"
 SCORING = "secateur.scripts.score"
 COLUMNS = ("utterance", "reference", "hypothesis", "duration_s", *PARTS)
 
@@ -86,9 +85,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     write_tsv(arguments.output / "hypotheses.tsv", (*keys, *COLUMNS), rows)
     write_json(arguments.output / "latency.json", nested(times))
     # By name, so that an edit of how errors are counted decodes nothing again (see `Parts`).
-    importlib.import_module(SCORING).write(rows, arguments.output)
+    utterances = importlib.import_module(SCORING).write(rows, arguments.output)
     record |= conditions | {
-        "utterances": len({(row.get(LANGUAGE), row["utterance"]) for row in rows}),
+        "utterances": utterances,
         "frames": frames,
         "audio_s": round(sum({(row.get(LANGUAGE), row["utterance"]): row["duration_s"] for row in rows}.values()), 3),
         "decoding_seconds": round(seconds, 3),

@@ -7,11 +7,9 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv, write_json, write_text, write_tsv
-from secateur.decoding.parts import nested
+from secateur.decoding.parts import AXES, LANGUAGE, nested
 from secateur.decoding.scoring import alignment_text, score, summary
 
-AXES = ("language", "sub_model")
-"""Columns that hypotheses of several test sets or sub-models have (see decode.py)."""
 COLUMNS = ("utterance", "words", "errors", "characters", "character_errors")
 
 
@@ -31,7 +29,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
 
 
 def write(rows: Sequence[Mapping[str, Any]], output: Path) -> int:
-    """Score hypotheses and write the files; the number of utterances of one sub-model.
+    """Score hypotheses and write the files; the number of utterances of all languages.
 
     Each language and sub-model is scored by itself: score.json has a key for each, utterances.tsv a column.
     """
@@ -59,5 +57,4 @@ def write(rows: Sequence[Mapping[str, Any]], output: Path) -> int:
     texts = [(f"{titles[names]}: " if axes else "") + alignment_text(items) for names, items in scores.items()]
     write_text(output / "alignment.txt", "\n".join(texts))
     write_json(output / "score.json", nested({names: summary(items) for names, items in scores.items()}))
-    first = next(iter(scores))[axes.index(AXES[1])] if AXES[1] in axes else None
-    return sum(len(items) for names, items in scores.items() if first is None or first in names)
+    return len({(row.get(LANGUAGE), row["utterance"]) for row in rows})

@@ -56,12 +56,12 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             left -= len(samples) / 16000
     seconds = extraction_seconds(encoders, waves, arguments.runs, device)
     audio = sum(map(len, waves)) / 16000
+    counts = {name: parameter_counts(encoder) for name, encoder in encoders.items()}
     rows = [
         {
             "model": name,
             "seconds": seconds[name],
-            "parameters": parameter_counts(encoder)["parameters"],
-            "nonzero": parameter_counts(encoder)["nonzero"],
+            **counts[name],
             "bytes": bytes_of(lambda file, encoder=encoder: save_tensors(file, encoder.state_dict())),
             "macs_per_second": macs_per_second(encoder),
         }
