@@ -8,6 +8,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
+from secateur.speech.datadir import read_table
 from secateur.study.runs import ModelRun, used_corpora
 
 MODEL_AXES = (
@@ -52,6 +53,12 @@ class Results:
                 "the file is from another version: delete it and run again"
             )
         return rows
+
+    def speakers(self, corpus: str, language: str, split: str) -> dict[str, str]:
+        """The speaker of every utterance of a split."""
+        path = speakers_file(corpus, language, split)
+        self._note(path)
+        return read_table(self.root / path)
 
     def _note(self, path: str) -> None:
         if not path.startswith(".."):
@@ -108,6 +115,11 @@ class Results:
 
 SCORED = ("score.json", "utterances.tsv")
 """What `systems.scored` reads of a decoding."""
+
+
+def speakers_file(corpus: str, language: str, split: str) -> str:
+    """Who speaks the utterances of a split."""
+    return f"data/{corpus}/{language}/{split}/utt2spk"
 
 
 def files_of(found: Iterable[Any], *names: str) -> Iterator[str]:

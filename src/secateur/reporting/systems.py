@@ -3,14 +3,14 @@
 Sub-models are decoded many at a time, into one file; a system then names the one that it is (`decode.py`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.decoding.scoring import average_error_rate, paired_average, paired_bootstrap
-from secateur.reporting.results import Results
+from secateur.reporting.results import SCORED, Results
 from secateur.study.runs import Decoding
 
 RATES = ("wer", "wer_low", "wer_high", "cer")
@@ -86,3 +86,34 @@ def _difference(results: Results, rival: System, pairs: Mapping[str, tuple[Count
     compared = paired_bootstrap(*next(iter(triples.values()))) if len(triples) == 1 else paired_average(triples)
     difference = compared.difference
     return dict(zip(DIFFERENCE, (difference.value, difference.low, difference.high, compared.p_value), strict=True))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The errors of one system: (U,) errors and reference words, all languages one after the other.
+
+    Attributes:
+        names, languages, speakers: of the utterances.
+        files: that they are from, separated by spaces.
+    """
+
+    names: list[str]
+    languages: list[str]
+    speakers: list[str]
+    errors: list[int]
+    words: list[int]
+    files: str
+
+
+def counts(results: Results, system: System, codes: Iterable[str] | None = None) -> Counted:
+    """The errors of a system in some of its languages, by default in all; in characters where words are not written."""
+    found: tuple[list, ...] = ([], [], [], [], [])
+    chosen = {code: system.decodings[code] for code in codes or system.decodings}
+    for code, decoding in chosen.items():
+        names, errors, words = _counts(results, system, code)
+        spoken = results.speakers(decoding.run.corpus, code, decoding.split)
+        columns = (names, [code] * len(names), [spoken.get(name, name) for name in names], errors, words)
+        for column, values in zip(found, columns, strict=True):
+            column.extend(values)
+    files = dict.fromkeys(f"{decoding.folder}/{SCORED[1]}" for decoding in chosen.values())
+    return Counted(*found, " ".join(files))
