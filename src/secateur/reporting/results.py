@@ -9,7 +9,7 @@ from typing import Any
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
 from secateur.speech.datadir import read_table
-from secateur.study.runs import ModelRun, used_corpora
+from secateur.study.runs import ModelRun, splits, used_corpora
 
 MODEL_AXES = (
     *("corpus", "model", "method", "initialization", "mask_changes", "scope", "sparsity_target", "sparsity", "seed"),
@@ -125,3 +125,16 @@ def speakers_file(corpus: str, language: str, split: str) -> str:
 def files_of(found: Iterable[Any], *names: str) -> Iterator[str]:
     """The files with these names of runs or decodings, which have a `folder`."""
     return (f"{one.folder}/{name}" for one in found for name in names)
+
+
+def counted_of(found: Iterable[Any]) -> Iterator[str]:
+    """What `systems.counts` reads of decodings: the errors of every utterance, and who speaks it."""
+    for one in found:
+        yield f"{one.folder}/{SCORED[1]}"
+        yield speakers_file(one.run.corpus, one.language, one.split)
+
+
+def main_split(config: Mapping[str, Any], corpus: str) -> str:
+    """The split that claims are tested on: `test` if the study decodes it, else the first that it decodes."""
+    found = splits(config, corpus)
+    return "test" if "test" in found else found[0]

@@ -5,9 +5,9 @@ from typing import Any
 
 from secateur.layers import study as layers
 from secateur.reporting.figure import Figure
-from secateur.reporting.results import SCORED, files_of
+from secateur.reporting.results import SCORED, counted_of, files_of
 from secateur.reporting.table import Table
-from secateur.study.runs import decodings
+from secateur.study.runs import ModelRun, decodings
 
 
 def sub_models(config: Mapping[str, Any]) -> Iterator[str]:
@@ -27,11 +27,22 @@ def similarities(config: Mapping[str, Any]) -> Iterator[str]:
 
 def finetuned(config: Mapping[str, Any]) -> Iterator[str]:
     yield from files_of(decodings(config), *SCORED)
+    yield from files_of(late(config), "run.json", "history.tsv")
+
+
+def late(config: Mapping[str, Any]) -> Iterator[ModelRun]:
     for entry in config["regularise"]:
-        runs = [
-            layers.late_run(entry, variant["name"], seed) for variant in entry["variants"] for seed in config["seeds"]
-        ]
-        yield from files_of(runs, "run.json", "history.tsv")
+        for variant in entry["variants"]:
+            yield from (layers.late_run(entry, variant["name"], seed) for seed in config["seeds"])
+
+
+def evidence_files(config: Mapping[str, Any]) -> Iterator[str]:
+    """What the comparisons and claims about layers are made of."""
+    yield from counted_of((*layers.decodings(config), *decodings(config)))
+    for entry, run in layers.runs(config):
+        yield from (layers.order_file(run, name) for name in entry["strategies"])
+    yield from speeds(config)
+    yield from files_of(late(config), "run.json", "history.tsv")
 
 
 TABLES = (
