@@ -57,7 +57,18 @@ class Times:
     """What was measured in turns for a model of `heads`."""
 
     def __init__(self, results: Results, run: ModelRun):
-        self.results, self.source = results, heads.latency_file(run)
+        self.results, self.run, self.source = results, run, heads.latency_file(run)
+
+    @property
+    def files(self) -> str:
+        """What the times and their conditions are in, separated by spaces."""
+        return f"{self.source} {heads.conditions_file(self.run)}"
+
+    @cached_property
+    def doubt(self) -> str:
+        """Why the times are not to be relied on, by the A/A test and the machine's load; or ""."""
+        conditions = self.results.json(heads.conditions_file(self.run), "conditions")["conditions"]
+        return conditions.get("doubt", "")
 
     @cached_property
     def _rows(self) -> dict[tuple[str, str], list[Row]]:

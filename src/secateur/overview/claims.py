@@ -76,7 +76,9 @@ def described(part: Part) -> str:
     bounds = [f"above {part.above:g}"] if part.above > float("-inf") else []
     bounds += [f"below {part.below:g}"] if part.below < float("inf") else []
     text = f"{part.about} {figure(value, digits)} {part.unit}"
-    return f"{text}, claimed {' and '.join(bounds)}" if low == high else f"{text} ({ends}), claimed {' and '.join(bounds)}"
+    return (
+        f"{text}, claimed {' and '.join(bounds)}" if low == high else f"{text} ({ends}), claimed {' and '.join(bounds)}"
+    )
 
 
 def view(tables: views.Tables) -> list[Grid]:

@@ -72,10 +72,10 @@ def scores(results: Results) -> Iterator[dict[str, Any]]:
             task: {metric: value["higher_is_better"] for metric, value in measured["metrics"].items()}
             for task, measured in zero.items()
         }
-        chosen = telling(metrics, _values(zero), _values(reference))
+        chosen = telling(metrics, values(zero), values(reference))
         if chosen:
             parts = [
-                {task: values for task, values in _values(each).items() if task in chosen}
+                {task: values for task, values in values(each).items() if task in chosen}
                 for each in (found[run], zero, reference)
             ]
             sources = dict.fromkeys(replace(run, model=name).scores for name in (run.model, FBANK, TEACHER))
@@ -135,28 +135,33 @@ def blocks(results: Results) -> Iterator[dict[str, Any]]:
     for entry, run in upstreams.runs(results.config):
         if run.model == FBANK:
             continue
-        source = f"{_folder(results, entry, run)}/config.json"
-        config = results.json(source, "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size")
-        width, heads = config["hidden_size"], config["num_attention_heads"]
-        whole = {"heads": range(heads), "qk": [width // heads] * heads, "vo": [width // heads] * heads}
-        whole["ffn"] = config["intermediate_size"]
-        shapes = config.get("layers") or [whole] * config["num_hidden_layers"]
-        for layer, shape in enumerate(shapes, 1):
-            qk, vo, ffn = sum(shape["qk"]), sum(shape["vo"]), shape["ffn"] or 0
-            yield {
-                **_axes(entry, run),
-                "layer": layer,
-                "attention": 0 if shape["heads"] is None else 2 * (width + 1) * qk + (2 * width + 1) * vo + width,
-                "feed_forward": 0 if shape["ffn"] is None else (2 * width + 1) * ffn + width,
-                "source": source,
-            }
+        found, source = blocks_of(results, entry, run)
+        for layer, attention, feed_forward in found:
+            sizes = {"layer": layer, "attention": attention, "feed_forward": feed_forward}
+            yield {**_axes(entry, run), **sizes, "source": source}
+
+
+def blocks_of(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> tuple[list[tuple[int, int, int]], str]:
+    """(layer, parameters of its attention, of its feed-forward block) of an encoder, and the file that says so."""
+    source = f"{_folder(results, entry, run)}/config.json"
+    config = results.json(source, "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size")
+    width, heads = config["hidden_size"], config["num_attention_heads"]
+    whole = {"heads": range(heads), "qk": [width // heads] * heads, "vo": [width // heads] * heads}
+    whole["ffn"] = config["intermediate_size"]
+    found = []
+    for layer, shape in enumerate(config.get("layers") or [whole] * config["num_hidden_layers"], 1):
+        qk, vo, ffn = sum(shape["qk"]), sum(shape["vo"]), shape["ffn"] or 0
+        attention = 0 if shape["heads"] is None else 2 * (width + 1) * qk + (2 * width + 1) * vo + width
+        found.append((layer, attention, 0 if shape["ffn"] is None else (2 * width + 1) * ffn + width))
+    return found, source
 
 
 def _axes(entry: Mapping[str, Any], run: UpstreamRun) -> dict[str, Any]:
     return {"corpus": entry["corpus"], "upstream": run.name, "model": run.model, "seed": run.seed}
 
 
-def _values(tasks: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def values(tasks: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The metrics of tasks without their intervals."""
     return {
         task: {metric: value["value"] for metric, value in measured["metrics"].items()}
         for task, measured in tasks.items()
