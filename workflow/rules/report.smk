@@ -5,7 +5,7 @@ MASKS = commands.compared_masks(PATHS)
 # What decides which rows the tables have.
 STUDY = {key: value for key, value in config.items() if key not in ("report", "container", "modules")}
 # Of each command the modules that it imports by name. Captions are printed on the page alone.
-OF_TABLES = (*table_specs.function_modules(), *pruning_methods.shown_modules())
+OF_TABLES = (*table_specs.function_modules(), *claims.modules(), *pruning_methods.shown_modules())
 OF_FIGURES = (*figure_specs.function_modules(), *pruning_methods.shown_modules())
 TABLES = Command("tables", {"study": STUDY, "root": ROOT}, modules=OF_TABLES)
 FIGURES = Command("figures", {"tables": f"{ROOT}/tables", "output": f"{ROOT}/figures"}, modules=OF_FIGURES)

@@ -173,8 +173,8 @@ def jump(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         number = over_seeds(ratios)
         effect = 100 * float(np.expm1(number.value / 100))
         yield Finding(
-            f"late-{brought[0]} with late-{control['name']}: {entry['model']} on {entry['corpus']}; log ratio of losses",
-            [Part("highest loss", number, above=0.0, unit="%")],
+            f"late-{brought[0]} with late-{control['name']}: {entry['model']} on {entry['corpus']}",
+            [Part("log ratio of highest losses", number, above=0.0, unit="%")],
             " ".join(files),
             relative=effect,
             interval="seeds",

@@ -26,12 +26,14 @@ NOTE = (
 
 
 def rows(results: Results) -> Iterator[dict[str, Any]]:
-    """One row for every claim and model that it can be tested on; of a claim that cannot be tested, one that says why."""
+    """One row for every claim and model that it can be tested on; of one that cannot be tested, a row that says why."""
     found: list[tuple[Claim, Finding | Missing]] = []
     for claim in claims.claims():
         answers = list(resolve(claim.measure)(results, claim))
         tested: list[Finding | Missing] = [answer for answer in answers if isinstance(answer, Finding)]
-        found += [(claim, answer) for answer in tested or answers[:1] or [Missing(f"it needs {claim.needs}")]]
+        lacking = "; ".join(dict.fromkeys(answer.why for answer in answers if isinstance(answer, Missing)))
+        lacking = lacking or f"the study lacks what it needs: {claim.needs}"
+        found += [(claim, answer) for answer in tested or [Missing(lacking)]]
     evidence = {str(place): _evidence(answer) for place, (_, answer) in enumerate(found)}
     judged = verdicts.verdicts(evidence, claims_of(results.config)["level"])
     for place, (claim, answer) in enumerate(found):

@@ -1,6 +1,6 @@
 """What a study has on the claims about masks and pathways (S3)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,15 +92,12 @@ def arenas(results: Results, languages: str) -> Iterator[Arena]:
             continue
         every = list(results.config["corpora"][entry["corpus"]]["languages"])
         pathways = [[code for code in every if code in part["languages"]] for part in entry["pathways"]]
-        fits: Mapping[str, Callable[[list[str]], bool]] = {
-            TWO: lambda codes: len(codes) == 2,
-            MANY: lambda codes: len(codes) > 2,
-            ANY: lambda codes: len(codes) == max(map(len, pathways)),
-        }
+        sizes = set(map(len, pathways))
+        wanted = {TWO: {2}, MANY: sizes - {2}, ANY: {max(sizes, default=0)}}.get(languages, set())
         if languages == methods.EACH:
             yield Arena(results, entry, every)
         else:
-            for codes in dict.fromkeys(map(tuple, filter(fits[languages], pathways))):
+            for codes in dict.fromkeys(tuple(codes) for codes in pathways if len(codes) in wanted):
                 yield Arena(results, entry, codes)
 
 

@@ -12,6 +12,7 @@ HEADINGS = {
     "a": "A",
     "b": "B",
     "seed": "Seed",
+    "seeds": "Seeds",
     "model": "Model",
     "method": "Method",
     "initialization": "Starts from",

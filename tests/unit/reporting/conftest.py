@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from secateur.core.files import write_json, write_tsv
+from secateur.core.files import write_json, write_text, write_tsv
 from secateur.reporting.drawing import write_figures
 from secateur.reporting.registry import resolve
 from secateur.reporting.render import write_tables
@@ -74,6 +74,7 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
         )
         for language in names:
             folder = root / f"data/{corpus}/{language}"
+            write_text(folder / "test/utt2spk", "u0 voice\nu1 voice\n")
             source = {"name": "Prompts & replies", "licence": "CC BY-SA 3.0", "credits": ["A. Voice", "B. Voice"]}
             write_json(folder / "source.json", source | {"synthetic": synthetic, "version": "1"})
             dropped = [("a", "too short"), ("b", "too short"), ("c", "no speech")]
