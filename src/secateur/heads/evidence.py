@@ -68,7 +68,7 @@ def normalisation(results: Results, claim: Claim) -> Iterator[Finding | Missing]
 
 
 def locality(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
-    """At the middle share: the lowest layers first, against the least important heads first; faster, and more errors."""
+    """At the middle share: the lowest layers first, against the least important heads; faster, with more errors."""
     for entry in results.config["heads"]:
         if not {BY_LAYER, AGAINST} <= set(entry["policies"]):
             yield Missing(f"{_name(entry)} has not both policies, {BY_LAYER} and {AGAINST}")

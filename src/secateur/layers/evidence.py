@@ -74,7 +74,7 @@ def as_trained_alone(results: Results, claim: Claim) -> Iterator[Finding | Missi
 
 
 def without_regularisers(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
-    """At each depth: the sub-model of a model without regularisers against the one trained alone, its own or another's."""
+    """At each depth: the sub-model of a model without regularisers against one trained alone, its own or another's."""
     plain = [entry for entry in results.config["layers"] if not regularised(results, entry)]
     for entry in plain:
         others = [entry, *(other for other in results.config["layers"] if _alike(results, entry, other))]

@@ -163,7 +163,7 @@ def _fixed(config, found, system: System) -> System | None:
 
 
 def _fixed_pathways(config, found, system: System) -> System | None:
-    """Pathways with the fixed masks of the last level, made by the same method as those that dynamic ones start from."""
+    """Pathways with fixed masks of the last level, by the method whose masks the dynamic ones start from."""
     parsed = methods.find(system.run.method)
     if not (parsed and parsed.method.adapts and parsed.method.from_masks):
         return None
@@ -177,10 +177,10 @@ def _of_method(found, system: System, method: str, sparsity: float) -> System | 
     """The system of the same model, languages and search whose method this is."""
     run = system.run
     for other in found:
-        same = (other.run.corpus, other.run.model, other.run.scope) == (run.corpus, run.model, run.scope)
-        if same and (other.split, other.search) == (system.split, system.search):
-            if (other.run.method, other.run.sparsity) == (method, sparsity):
-                return other
+        alike = (other.run.corpus, other.run.model, other.run.scope) == (run.corpus, run.model, run.scope)
+        alike = alike and (other.split, other.search) == (system.split, system.search)
+        if alike and (other.run.method, other.run.sparsity) == (method, sparsity):
+            return other
     return None
 
 

@@ -51,7 +51,7 @@ TABLES = (
         title="Sub-models by strategy and depth",
         caption=(
             "Word error rate and real-time factor of every sub-model, by strategy and depth, beside models "
-            "trained alone at that depth, with a verdict from a paired bootstrap."
+            "trained alone at that depth."
         ),
         section="layers",
         columns="secateur.layers.tables:COLUMNS",
@@ -59,6 +59,20 @@ TABLES = (
         files=sub_models,
         view="secateur.layers.tables:view",
         order=10,
+    ),
+    Table(
+        name="layer_comparisons",
+        title="Sub-models and late regularisers, compared",
+        caption=(
+            "Sub-models against models trained alone at their depth, with a verdict by a margin, and regularisers that "
+            "come late against the control: differences of error rates with 95 % intervals over seeds and utterances."
+        ),
+        section="layers",
+        columns="secateur.layers.verdicts:COLUMNS",
+        rows="secateur.layers.verdicts:rows",
+        files=evidence_files,
+        view="secateur.layers.verdicts:view",
+        order=15,
     ),
     Table(
         name="depth_rtf",
