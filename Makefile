@@ -34,9 +34,10 @@ test-cluster: venv ## run the tests on a SLURM cluster of virtual nodes, which i
 soak: venv ## kill processes of the smoke study again and again: SECATEUR_KILLS=100
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -m soak -s $(ARGS)
 
-lint: venv ## check style: ruff, snakefmt, snakemake --lint
+lint: venv ## check style and types: ruff, mypy, snakefmt, snakemake --lint
 	@$(IN_VENV) ruff check .
 	@$(IN_VENV) ruff format --check .
+	@$(IN_VENV) mypy
 	@$(IN_VENV) snakefmt --check Snakefile workflow
 	@$(IN_VENV) snakemake --lint
 

@@ -15,7 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "tests" / "workflow" / "goldens"
 STUDIES = ("default", "smoke")
-VARIES = re.compile(r"^ {4}(jobid|reason|threads|log|benchmark): .*\n|--code \w+ ?|tmpdir=[^,\s]+(, )?", re.MULTILINE)
+VARIES = re.compile(
+    r"^ {4}(jobid|reason|threads|log|benchmark): .*\n|--(?:code|keep) \w+ ?|tmpdir=[^,\s]+(, )?", re.MULTILINE
+)
 
 
 def jobs(study: str, root: Path = ROOT) -> list[str]:

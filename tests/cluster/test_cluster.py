@@ -241,13 +241,13 @@ def test_jobs_ask_for_gpus_and_decodings_share_one(cluster, site):
     assert asked["TresPerJob"] == "gres:gpu:1" and asked["Partition"] == "gpu" and asked["Account"] == ACCOUNT
     assert asked["MinMemoryNode"] == "16000M" and asked["TimeLimit"] == "1-00:00:00" and asked["Requeue"] == "0"
 
-    scores = [f"{MODEL}/decode/test/en/{search}/score.json" for search in ("greedy", "beam", "lexicon")]
+    scores = [f"{MODEL}/decode/test/{search}/score.json" for search in ("greedy", "beam", "lexicon")]
     site.launch(TARGET)
     status, _ = site.launch(*scores, *once, "--rerun-triggers", "mtime", check=False)
     assert status != 0
     asked = details(newest(cluster, "rule_decoding_"))
     assert asked["TresPerJob"] == "gres:gpu:1" and asked["NumCPUs"] == "1" and asked["MinMemoryNode"] == "8000M"
-    assert asked["TimeLimit"] == "03:30:00", "one after the other: three of an hour and ten minutes"
+    assert asked["TimeLimit"] == "03:00:00", "one after the other: three of an hour"
 
 
 def newest(cluster: Cluster, comment: str) -> str:

@@ -102,7 +102,8 @@ def command(kind: str, corpus: Path, output: Path) -> list[object]:
                 "--features", corpus / "features", "--languages", "en", "--tokens", corpus / "tokens/tokens.txt",
                 "--device", "cpu", "--output", output, "--run-json", output / "run.json"]  # fmt: skip
     return ["decode", "--model", corpus / "model", "--search", json.dumps(GREEDY), "--device", "cpu", "--data",
-            corpus / "data/en/test", "--features", corpus / "features/en/test", "--output", output]  # fmt: skip
+            corpus / "data/en/test", "--features", corpus / "features/en/test", "--keep", "code",
+            "--output", output]  # fmt: skip
 
 
 def start(script: str, *arguments: object, said: str | Path = os.devnull) -> multiprocessing.Process:
@@ -137,7 +138,7 @@ def contents(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.is_dir() or path.name in ("run.json", "latency.json"):
+        if path.is_dir() or path.name in ("run.json", "latency.json") or path.parent.name == "parts":
             continue
         content = path.read_bytes()
         if path.suffix == ".tsv":

@@ -48,7 +48,7 @@ def profile():
 
 
 def test_every_job_asks_for_memory_and_time(asked):
-    assert {"train", "decode", "score", "features", "tables"} <= asked.keys()
+    assert {"train", "decode", "features", "tables"} <= asked.keys()
     for rule, resources in asked.items():
         assert int(resources["mem_mb"]) >= 1000 and int(resources["runtime"]) >= 10, rule
 

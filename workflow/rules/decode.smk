@@ -1,4 +1,4 @@
-# Decoding of every model with every search, and the scores.
+# Decoding of every model with every search, in all its languages, and the error rates.
 
 
 rule decode:
@@ -7,6 +7,9 @@ rule decode:
     output:
         hypotheses=f"{DECODING}/hypotheses.tsv",
         latency=f"{DECODING}/latency.json",
+        score=f"{DECODING}/score.json",
+        utterances=f"{DECODING}/utterances.tsv",
+        alignment=f"{DECODING}/alignment.txt",
         run=f"{DECODING}/run.json",
     log:
         f"{LOGS}/{DECODING_TAIL}.log",
@@ -21,21 +24,3 @@ rule decode:
     shell:
         "exec python -m secateur decode {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"
-
-
-rule score:
-    input:
-        f"{DECODING}/hypotheses.tsv",
-    output:
-        score=f"{DECODING}/score.json",
-        utterances=f"{DECODING}/utterances.tsv",
-        alignment=f"{DECODING}/alignment.txt",
-    log:
-        f"{LOGS}/{DECODING_TAIL}.score.log",
-    conda:
-        "../../envs/decode.yaml"
-    params:
-        arguments=Command("score", {}).arguments,
-    shell:
-        "exec python -m secateur score {params.arguments} --hypotheses {input}"
-        " --output $(dirname {output.score}) &> {log}"

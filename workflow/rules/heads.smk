@@ -1,5 +1,5 @@
 # Head pruning: how much heads matter, which of them go, what that does to errors and time; and what language models cost.
-HEADS_TAIL = f"{MODEL_TAIL}/heads/decode/{{split}}/{{language}}/{{search}}"
+HEADS_TAIL = f"{MODEL_TAIL}/heads/decode/{{split}}/{{search}}"
 HEADS = f"{ROOT}/{HEADS_TAIL}"
 
 
@@ -58,6 +58,9 @@ use rule decode as decode_heads with:
     output:
         hypotheses=f"{HEADS}/hypotheses.tsv",
         latency=f"{HEADS}/latency.json",
+        score=f"{HEADS}/score.json",
+        utterances=f"{HEADS}/utterances.tsv",
+        alignment=f"{HEADS}/alignment.txt",
         run=f"{HEADS}/run.json",
     log:
         f"{LOGS}/{HEADS_TAIL}.log",
@@ -65,17 +68,6 @@ use rule decode as decode_heads with:
         f"{BENCHMARKS}/{HEADS_TAIL}.tsv"
     params:
         arguments=words(heads_commands.decode),
-
-
-use rule score as score_heads with:
-    input:
-        f"{HEADS}/hypotheses.tsv",
-    output:
-        score=f"{HEADS}/score.json",
-        utterances=f"{HEADS}/utterances.tsv",
-        alignment=f"{HEADS}/alignment.txt",
-    log:
-        f"{LOGS}/{HEADS_TAIL}.score.log",
 
 
 # All cores, so that nothing runs beside it, but one thread of computation: times are those of a machine at rest.

@@ -1,5 +1,5 @@
 # Layer pruning on demand: which layers to remove, all depths decoded from one checkpoint, and late regularisers.
-DEPTHS_TAIL = f"{MODEL_TAIL}/depths/{{split}}/{{language}}/{{search}}"
+DEPTHS_TAIL = f"{MODEL_TAIL}/depths/{{split}}/{{search}}"
 DEPTHS = f"{ROOT}/{DEPTHS_TAIL}"
 SIMILARITY_TAIL = "similarity/{corpus}/{rate}/seed{seed}"
 
@@ -64,6 +64,9 @@ use rule decode as decode_depths with:
     output:
         hypotheses=f"{DEPTHS}/hypotheses.tsv",
         latency=f"{DEPTHS}/latency.json",
+        score=f"{DEPTHS}/score.json",
+        utterances=f"{DEPTHS}/utterances.tsv",
+        alignment=f"{DEPTHS}/alignment.txt",
         run=f"{DEPTHS}/run.json",
     log:
         f"{LOGS}/{DEPTHS_TAIL}.log",
@@ -71,17 +74,6 @@ use rule decode as decode_depths with:
         f"{BENCHMARKS}/{DEPTHS_TAIL}.tsv"
     params:
         arguments=words(layers_commands.decode_depths),
-
-
-use rule score as score_depths with:
-    input:
-        f"{DEPTHS}/hypotheses.tsv",
-    output:
-        score=f"{DEPTHS}/score.json",
-        utterances=f"{DEPTHS}/utterances.tsv",
-        alignment=f"{DEPTHS}/alignment.txt",
-    log:
-        f"{LOGS}/{DEPTHS_TAIL}.score.log",
 
 
 rule similarity:

@@ -3,6 +3,7 @@
 import csv
 import errno
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -156,3 +157,12 @@ def read_tsv(path: str | os.PathLike) -> list[dict[str, str]]:
             return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
     except FileNotFoundError as error:
         raise SecateurError(f"{path}: no such file; the job that makes it has not run") from error
+
+
+def identity(values: Any, files: Sequence[str | os.PathLike]) -> str:
+    """A hash of what a run computes and from what: JSON-able `values`, and the contents of `files`."""
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for file in files:
+        with open(file, "rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()

@@ -96,7 +96,7 @@ def _read(source: bytes, file: Path) -> tuple[str, set[str], set[str], str]:
                     f"{file}:{node.lineno}: a relative import, whose edits would rerun nothing; "
                     "import from `secateur` with the whole path"
                 )
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
                 node.body = node.body[1:] or [ast.Pass()]

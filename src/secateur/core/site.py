@@ -52,7 +52,7 @@ def check_slurm(directory: Path, command: Sequence[str]) -> None:
     if not executor and chosen["--profile"]:
         file = directory / chosen["--profile"] / "config.yaml"
         content = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
-        executor = content.get("executor") if isinstance(content, dict) else ""
+        executor = (isinstance(content, dict) and content.get("executor")) or ""
     if executor == "slurm" and not all(map(shutil.which, SLURM_COMMANDS)):
         raise SecateurError(
             f"jobs are to go to SLURM, but {' and '.join(SLURM_COMMANDS)} are not on this machine; run this on the "

@@ -9,8 +9,8 @@ from secateur.decoding.scoring import average_error_rate
 from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, measure, pivot
 from secateur.reporting.rates import in_characters, rate
-from secateur.reporting.results import EACH, MODEL_AXES, Results
-from secateur.reporting.systems import AVERAGE, counted
+from secateur.reporting.results import EACH, MODEL_AXES, SCORE, Results
+from secateur.reporting.systems import AVERAGE, counted, counted_files
 from secateur.speech.units import CHARACTER
 from secateur.study.runs import Decoding, ModelRun, decodings, languages
 
@@ -32,8 +32,8 @@ def wer(results: Results) -> Iterator[Row]:
     """
     rows: dict[Decoding, Row] = {}
     for decoding in decodings(results.config):
-        source = f"{decoding.folder}/score.json"
-        score = results.json(source, *SCORES)
+        source = f"{decoding.folder}/{SCORE}"
+        score = results.decoded(decoding, SCORE, *SCORES)
         rows[decoding] = {
             **decoding_axes(results, decoding),
             **{column: score[column] for column in SCORES},
@@ -41,8 +41,7 @@ def wer(results: Results) -> Iterator[Row]:
         }
     yield from rows.values()
     for members in families(results, rows):
-        paths = {decoding.language: f"{decoding.folder}/utterances.tsv" for decoding in members}
-        mean = average_error_rate({language: counted(results, path)[1:] for language, path in paths.items()})
+        mean = average_error_rate({decoding.language: counted(results, decoding)[1:] for decoding in members})
         parts = [rows[decoding] for decoding in members]
         yield {
             **average_axes(parts),
@@ -53,7 +52,7 @@ def wer(results: Results) -> Iterator[Row]:
             "cer": fmean(part["cer"] for part in parts),
             "utterances": sum(part["utterances"] for part in parts),
             "words": sum(part["words"] for part in parts),
-            "source": " ".join(paths.values()),
+            "source": counted_files(members),
         }
 
 
@@ -62,7 +61,7 @@ def latency(results: Results) -> Iterator[Row]:
     rows: dict[Decoding, Row] = {}
     for decoding in decodings(results.config):
         source = f"{decoding.folder}/latency.json"
-        times = results.json(source, *TIMES, *MEASURED_ON)
+        times = results.decoded(decoding, "latency.json", *TIMES, *MEASURED_ON)
         rows[decoding] = {
             **decoding_axes(results, decoding),
             **{column: times[column] for column in (*TIMES, *MEASURED_ON)},
@@ -75,7 +74,7 @@ def latency(results: Results) -> Iterator[Row]:
             **average_axes(parts),
             **{column: fmean(part[column] for part in parts) for column in TIMES},
             **{column: common(part[column] for part in parts) for column in MEASURED_ON},
-            "source": " ".join(part["source"] for part in parts),
+            "source": " ".join(dict.fromkeys(part["source"] for part in parts)),
         }
 
 

@@ -16,7 +16,7 @@ from secateur.pruning import tables as pruning
 from secateur.reporting import published, views
 from secateur.reporting.grid import Cell, Grid, Row, combined, label, listing, measure
 from secateur.reporting.rates import rate
-from secateur.reporting.results import EACH, Results
+from secateur.reporting.results import EACH, SCORE, Results
 from secateur.reporting.systems import counted
 from secateur.study.runs import Decoding, ModelRun, ancestors, languages, model_runs, scope_of, splits, steps
 
@@ -138,14 +138,14 @@ def _row(results: Results, line: Line, runs: Mapping[str, ModelRun], split: str,
     }
     counts, sources = {}, []
     for code, run in runs.items():
-        folder = Decoding(run, split, code, search).folder
-        score = results.json(f"{folder}/score.json", "wer", "wer_low", "wer_high")
+        decoding = Decoding(run, split, code, search)
+        score = results.decoded(decoding, SCORE, "wer", "wer_low", "wer_high")
         row |= {f"{code}{ending}": score[f"wer{ending}"] for ending in INTERVAL}
-        counts[code] = counted(results, f"{folder}/utterances.tsv")[1:]
-        sources.append(f"{folder}/score.json")
+        counts[code] = counted(results, decoding)[1:]
+        sources.append(f"{decoding.folder}/{SCORE}")
     mean = average_error_rate(counts)
     row |= {"avg": mean.value, "avg_low": mean.low, "avg_high": mean.high}
-    return row | {"source": " ".join(sources)}
+    return row | {"source": " ".join(dict.fromkeys(sources))}
 
 
 def _published(figures: Mapping[str, float], runs: Mapping[str, ModelRun]) -> dict[str, float]:

@@ -60,11 +60,12 @@ def card(
 def _error_rates(folder: Path, export: Mapping[str, Any]) -> list[str]:
     """A table of every search that the model was decoded with, and what half precision changes."""
     rows, found = [], {}
-    for file in sorted(folder.glob("decode/*/*/*/utterances.tsv")):
-        split, language, search = file.parts[-4:-1]
-        utterances = read_tsv(file)
-        counts = [[int(row[column]) for row in utterances] for column in ("errors", "words")]
-        found.setdefault((split, search), {})[language] = counts
+    for file in sorted(folder.glob("decode/*/*/utterances.tsv")):
+        split, search = file.parts[-3:-1]
+        for row in read_tsv(file):
+            errors, words = found.setdefault((split, search), {}).setdefault(row["language"], ([], []))
+            errors.append(int(row["errors"]))
+            words.append(int(row["words"]))
     for (split, search), languages in found.items():
         for language, counts in languages.items():
             rows.append((split, search, language, _percent(word_error_rate(*counts))))

@@ -1,6 +1,6 @@
 """The files of a study that tables are made of. Only what `study.runs` enumerates is read; nothing is globbed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,12 +9,15 @@ from typing import Any
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
 from secateur.speech.datadir import read_table
-from secateur.study.runs import ModelRun, splits, used_corpora
+from secateur.study.runs import Decoding, ModelRun, splits, used_corpora
 
 MODEL_AXES = (
     *("corpus", "model", "method", "initialization", "mask_changes", "scope", "sparsity_target", "sparsity", "seed"),
 )
 SIZES_FILE = "sizes.json"
+SCORE, UTTERANCES = "score.json", "utterances.tsv"
+"""Of a decoding: its error rates, and the errors of every utterance."""
+KEPT = 8  # files of decodings in memory: of a model's searches
 EACH = "each"
 """Scope of an average over monolingual models, each decoding its own language. No single model has this scope."""
 
@@ -29,30 +32,40 @@ class Results:
     config: Mapping[str, Any]
     root: Path
     read: set[str] = field(default_factory=set, compare=False)
+    _contents: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def json(self, path: str, *keys: str) -> dict[str, Any]:
         """Read a JSON object. Raises SecateurError naming the file if it is missing or lacks one of `keys`."""
         self._note(path)
-        value = read_json(self.root / path)
-        missing = [key for key in keys if key not in value]
-        if missing:
-            raise SecateurError(
-                f"{self.root / path}: the keys {missing} are missing, found {sorted(value)}; "
-                "the file is from another version: delete it and run again"
-            )
-        return value
+        return _having(self.root / path, read_json(self.root / path), keys)
+
+    def decoded(self, decoding: Decoding, name: str, *keys: str, sub_model: str = "") -> dict[str, Any]:
+        """What a JSON file of a decoding says of its language, and of one of its sub-models. It raises as `json`."""
+        path = f"{decoding.folder}/{name}"
+        found = self._kept(path, self.json)
+        for key in filter(None, (decoding.language, sub_model)):
+            found = _having(self.root / path, found, (key,))[key]
+        return _having(self.root / path, found, keys)
+
+    def utterances(self, decoding: Decoding, *columns: str, sub_model: str = "", name: str = UTTERANCES) -> list[dict]:
+        """The rows of a table of a decoding about its language, and one of its sub-models. It raises as `tsv`."""
+        path = f"{decoding.folder}/{name}"
+        rows = _with_columns(self.root / path, self._kept(path, self.tsv), ("language", *columns))
+        found = [row for row in rows if row["language"] == decoding.language]
+        return [row for row in found if row["sub_model"] == sub_model] if sub_model else found
+
+    def _kept(self, path: str, read: Callable[[str], Any]) -> Any:
+        """The content of a file of a decoding, which is asked for once a language and sub-model; of the last few."""
+        if path not in self._contents:
+            self._contents[path] = read(path)
+            while len(self._contents) > KEPT:
+                del self._contents[next(iter(self._contents))]
+        return self._contents[path]
 
     def tsv(self, path: str, *columns: str) -> list[dict[str, str]]:
         """Read a table. Raises SecateurError naming the file if it is missing or lacks one of `columns`."""
         self._note(path)
-        rows = read_tsv(self.root / path)
-        missing = [column for column in columns if rows and column not in rows[0]]
-        if missing:
-            raise SecateurError(
-                f"{self.root / path}: the columns {missing} are missing, found {list(rows[0])}; "
-                "the file is from another version: delete it and run again"
-            )
-        return rows
+        return _with_columns(self.root / path, read_tsv(self.root / path), columns)
 
     def speakers(self, corpus: str, language: str, split: str) -> dict[str, str]:
         """The speaker of every utterance of a split."""
@@ -113,13 +126,35 @@ class Results:
         return self.lm_of(search) or "none"
 
 
-SCORED = ("score.json", "utterances.tsv")
+SCORED = (SCORE, UTTERANCES)
 """What `systems.scored` reads of a decoding."""
 
 
 def speakers_file(corpus: str, language: str, split: str) -> str:
     """Who speaks the utterances of a split."""
     return f"data/{corpus}/{language}/{split}/utt2spk"
+
+
+def _with_columns(path: Path, rows: list[dict[str, str]], columns: Sequence[str]) -> list[dict[str, str]]:
+    """`rows`, which `path` holds, if they have all of `columns`."""
+    missing = [column for column in columns if rows and column not in rows[0]]
+    if missing:
+        raise SecateurError(
+            f"{path}: the columns {missing} are missing, found {list(rows[0])}; "
+            "the file is from another version: delete it and run again"
+        )
+    return rows
+
+
+def _having(path: Path, value: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """`value`, which `path` holds, if it has all of `keys`."""
+    missing = [key for key in keys if key not in value]
+    if missing:
+        raise SecateurError(
+            f"{path}: the keys {missing} are missing, found {sorted(value)}; "
+            "the file is from another version: delete it and run again"
+        )
+    return value
 
 
 def files_of(found: Iterable[Any], *names: str) -> Iterator[str]:
@@ -130,7 +165,7 @@ def files_of(found: Iterable[Any], *names: str) -> Iterator[str]:
 def counted_of(found: Iterable[Any]) -> Iterator[str]:
     """What `systems.counts` reads of decodings: the errors of every utterance, and who speaks it."""
     for one in found:
-        yield f"{one.folder}/{SCORED[1]}"
+        yield f"{one.folder}/{UTTERANCES}"
         yield speakers_file(one.run.corpus, one.language, one.split)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.decoding.scoring import average_error_rate, paired_average, paired_bootstrap
-from secateur.reporting.results import SCORED, Results
+from secateur.reporting.results import SCORE, UTTERANCES, Results
 from secateur.study.runs import Decoding
 
 RATES = ("wer", "wer_low", "wer_high", "cer")
@@ -39,7 +39,7 @@ def scored(results: Results, system: System, rival: System | None = None) -> Ite
     counts = {code: _counts(results, system, code) for code in system.decodings}
     others = {code: _counts(results, rival, code) for code in system.decodings} if rival else {}
     for code, score in scores.items():
-        values = {column: score[column] for column in RATES} | {"source": f"{system.decodings[code].folder}/score.json"}
+        values = {column: score[column] for column in RATES} | {"source": f"{system.decodings[code].folder}/{SCORE}"}
         if rival:
             values |= _difference(results, rival, {code: (counts[code], others[code])})
         yield code, values
@@ -47,33 +47,30 @@ def scored(results: Results, system: System, rival: System | None = None) -> Ite
         mean = average_error_rate({code: found[1:] for code, found in counts.items()})
         values = {"wer": mean.value, "wer_low": mean.low, "wer_high": mean.high}
         values["cer"] = fmean(score["cer"] for score in scores.values())
-        values["source"] = " ".join(f"{one.folder}/utterances.tsv" for one in system.decodings.values())
+        values["source"] = counted_files(system.decodings.values())
         if rival:
             values |= _difference(results, rival, {code: (counts[code], others[code]) for code in counts})
         yield AVERAGE, values
 
 
 def _score(results: Results, system: System, language: str) -> Mapping[str, Any]:
-    path = f"{system.decodings[language].folder}/score.json"
-    if not system.sub_model:
-        return results.json(path, *RATES)
-    return results.json(path, system.sub_model)[system.sub_model]
+    return results.decoded(system.decodings[language], SCORE, *RATES, sub_model=system.sub_model)
 
 
-def counted(results: Results, path: str, sub_model: str = "") -> Counts:
-    """Names, errors and reference words of the utterances of a decoding, or of one sub-model in it.
-
-    `path` is the decoding's `utterances.tsv`, relative to the study's folder.
-    """
-    found = results.tsv(path, "utterance", "errors", "words")
-    if sub_model:
-        found = [row for row in found if row["sub_model"] == sub_model]
+def counted(results: Results, decoding: Decoding, sub_model: str = "") -> Counts:
+    """Names, errors and reference words of the utterances of a decoding, or of one sub-model in it."""
+    found = results.utterances(decoding, "utterance", "errors", "words", sub_model=sub_model)
     errors, words = ([int(row[column]) for row in found] for column in ("errors", "words"))
     return [row["utterance"] for row in found], errors, words
 
 
 def _counts(results: Results, system: System, language: str) -> Counts:
-    return counted(results, f"{system.decodings[language].folder}/utterances.tsv", system.sub_model)
+    return counted(results, system.decodings[language], system.sub_model)
+
+
+def counted_files(found: Iterable[Decoding]) -> str:
+    """The files that `counted` reads of decodings, separated by spaces."""
+    return " ".join(dict.fromkeys(f"{one.folder}/{UTTERANCES}" for one in found))
 
 
 def _difference(results: Results, rival: System, pairs: Mapping[str, tuple[Counts, Counts]]) -> dict[str, Any]:
@@ -115,5 +112,4 @@ def counts(results: Results, system: System, codes: Iterable[str] | None = None)
         columns = (names, [code] * len(names), [spoken.get(name, name) for name in names], errors, words)
         for column, values in zip(found, columns, strict=True):
             column.extend(values)
-    files = dict.fromkeys(f"{decoding.folder}/{SCORED[1]}" for decoding in chosen.values())
-    return Counted(*found, " ".join(files))
+    return Counted(*found, counted_files(chosen.values()))

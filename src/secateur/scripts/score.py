@@ -1,14 +1,17 @@
 """Score decoded hypotheses: error rates with confidence intervals, counts per utterance, alignments to read."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv, write_json, write_text, write_tsv
+from secateur.decoding.parts import nested
 from secateur.decoding.scoring import alignment_text, score, summary
 
-SUB_MODEL = "sub_model"
+AXES = ("language", "sub_model")
+"""Columns that hypotheses of several test sets or sub-models have (see decode.py)."""
 COLUMNS = ("utterance", "words", "errors", "characters", "character_errors")
 
 
@@ -24,29 +27,37 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     lacking = {"utterance", "reference", "hypothesis"} - (rows[0].keys() if rows else set())
     if lacking:
         raise SecateurError(f"{arguments.hypotheses}: lacks {', '.join(sorted(lacking))}, or has no rows; decode again")
-    # Of sub-models, a file holds several (see decode.py).
-    pruned = bool(rows) and SUB_MODEL in rows[0]
-    groups: dict[str, list[dict[str, str]]] = {}
+    record["utterances"] = write(rows, arguments.output)
+
+
+def write(rows: Sequence[Mapping[str, Any]], output: Path) -> int:
+    """Score hypotheses and write the files; the number of utterances of one sub-model.
+
+    Each language and sub-model is scored by itself: score.json has a key for each, utterances.tsv a column.
+    """
+    axes = [axis for axis in AXES if axis in rows[0]]
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
-        groups.setdefault(row.get(SUB_MODEL, ""), []).append(row)
+        groups.setdefault(tuple(row[axis] for axis in axes), []).append(row)
     scores = {
-        name: score(
+        names: score(
             {row["utterance"]: row["reference"] for row in members},
             {row["utterance"]: row["hypothesis"] for row in members},
         )
-        for name, members in groups.items()
+        for names, members in groups.items()
     }
     write_tsv(
-        arguments.output / "utterances.tsv",
-        (SUB_MODEL, *COLUMNS) if pruned else COLUMNS,
+        output / "utterances.tsv",
+        (*axes, *COLUMNS),
         [
-            ({SUB_MODEL: name} if pruned else {}) | {column: getattr(item, column) for column in COLUMNS}
-            for name, items in scores.items()
+            dict(zip(axes, names, strict=True)) | {column: getattr(item, column) for column in COLUMNS}
+            for names, items in scores.items()
             for item in items
         ],
     )
-    texts = [(f"Sub-model {name}: " if pruned else "") + alignment_text(items) for name, items in scores.items()]
-    write_text(arguments.output / "alignment.txt", "\n".join(texts))
-    summaries = {name: summary(items) for name, items in scores.items()}
-    write_json(arguments.output / "score.json", summaries if pruned else summaries[""])
-    record["utterances"] = len(next(iter(scores.values())))
+    titles = {names: ", ".join(f"{axis} {name}" for axis, name in zip(axes, names, strict=True)) for names in scores}
+    texts = [(f"{titles[names]}: " if axes else "") + alignment_text(items) for names, items in scores.items()]
+    write_text(output / "alignment.txt", "\n".join(texts))
+    write_json(output / "score.json", nested({names: summary(items) for names, items in scores.items()}))
+    first = next(iter(scores))[axes.index(AXES[1])] if AXES[1] in axes else None
+    return sum(len(items) for names, items in scores.items() if first is None or first in names)

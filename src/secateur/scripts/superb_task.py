@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from secateur.core import devices
-from secateur.core.files import write_json
+from secateur.core.files import identity, write_json
 from secateur.core.jobs import LEFT_OVER, json_argument
 from secateur.ssl.tasks import prompts
 from secateur.ssl.tasks.fit import Fit
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     files = [] if arguments.upstream == FBANK else sorted(Path(arguments.upstream).glob("*.safetensors"))
     files += sorted(arguments.data.glob("*/*/text")) if needed else []
     folder = arguments.output / state.FOLDER
-    fit = Fit(arguments.seed, device, folder, state.identity(facts(arguments), files))
+    fit = Fit(arguments.seed, device, folder, identity(facts(arguments), files))
     scores = run_tasks(arguments.tasks, corpus, hidden, fit)
     write_json(arguments.output / "scores.json", {"upstream": arguments.upstream, "tasks": scores})
     record |= {

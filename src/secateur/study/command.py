@@ -49,5 +49,9 @@ class Command:
                 words += map(str, value)
             elif value is not True:
                 words.append(str(value))
-        source = Path(scripts.__file__).with_name(f"{self.name}.py")
-        return shlex.join([*words, "--code", fingerprint(source, self.modules)])
+        return shlex.join([*words, "--code", self.code])
+
+    @property
+    def code(self) -> str:
+        """The fingerprint of the command's code."""
+        return fingerprint(Path(scripts.__file__).with_name(f"{self.name}.py"), self.modules)

@@ -148,15 +148,19 @@ def train_lm(paths: Paths, at: Any) -> Command:
 
 # --- decoding
 
+SCORING = "secateur.scripts.score"
+"""What `decode` imports by name, so that an edit of how errors are counted decodes nothing again."""
+
 
 def decode(paths: Paths, at: Any, **options: Any) -> Command:
-    """One model on one split of one language with one search; `options` say which sub-models of it."""
+    """One model on one split of all its languages with one search; `options` say which sub-models of it."""
     config, run = paths.config, run_of(at)
     search = config["searches"][at.search]
     modules = [model_module(paths, at.model), searches.module(search["type"])]
-    tail = f"{at.corpus}/{at.language}/{at.split}"
+    languages = paths.languages(at.corpus, at.scope)
     files = [*paths.model(run.folder), *masks(paths, run)]
-    files += [*paths.features(at.corpus, at.language, at.split), *paths.data(at.corpus, at.language, at.split)]
+    for language in languages:
+        files += [*paths.features(at.corpus, language, at.split), *paths.data(at.corpus, language, at.split)]
     if search.get("lm"):
         folder = paths.lm(at.corpus, search["lm"], at.seed)
         modules.append(lm_module(paths, search["lm"]))
@@ -169,12 +173,14 @@ def decode(paths: Paths, at: Any, **options: Any) -> Command:
     known = {
         "model": paths.folder(run),
         "search": search,
-        "data": f"{paths.root}/data/{tail}",
-        "features": f"{paths.root}/features/{tail}",
-        "language": at.language if runs.leaves_masks(run) else None,
+        "languages": languages,
+        "data": [f"{paths.root}/data/{at.corpus}/{language}/{at.split}" for language in languages],
+        "features": [f"{paths.root}/features/{at.corpus}/{language}/{at.split}" for language in languages],
         "device": config["device"],
     }
-    return Command("decode", known | options, tuple(files), tuple(modules))
+    decoder = Command("decode", {}, modules=tuple(modules))
+    known["keep"] = decoder.code
+    return Command("decode", known | options, tuple(files), (*modules, SCORING))
 
 
 def reading(command: Command, *files: str) -> Command:
@@ -193,7 +199,7 @@ def masks(paths: Paths, run: runs.ModelRun) -> tuple[str, ...]:
 def sizes(paths: Paths, extra: list[runs.ModelRun]) -> Command:
     """What models cost: all of the study, and `extra` ones that are checkpoints of their own."""
     found = list(runs.model_runs(paths.config))
-    files = []
+    files: list[str] = []
     for run in (*found, *extra):
         files += paths.model(run.folder)
         files += masks(paths, run)

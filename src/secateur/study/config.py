@@ -32,12 +32,12 @@ BESIDE_PIECES = 2
 """Tokens of a list of byte-pair pieces that are neither pieces nor blank: `<unk>` and `<sos/eos>`."""
 
 
-def complete(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `config`, a study as read from YAML, with the defaults of the schema filled in.
+def complete(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `given`, a study as read from YAML, with the defaults of the schema filled in.
 
     Raises SecateurError with the path of the key, the value found and what is allowed.
     """
-    config = copy.deepcopy(dict(config))
+    config = copy.deepcopy(dict(given))
     if odd := list(written.odd_keys(config)):
         raise SecateurError("\n".join(odd))
     errors = list(_validator(SCHEMA).iter_errors(config))
@@ -216,7 +216,7 @@ def _validator(schema: Path) -> Draft202012Validator:
         {"properties": properties_with_defaults, "oneOf": choice},
         type_checker=base.TYPE_CHECKER.redefine("number", is_number),
     )
-    return extended(filled(schema), registry=Registry(retrieve=retrieve))
+    return extended(filled(schema), registry=Registry(retrieve=retrieve))  # type: ignore[call-arg]  # attrs
 
 
 def filled(schema: Path) -> dict[str, Any]:

@@ -32,7 +32,9 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _places(config: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """(name of the key, what holds it, its last part) of everything that is a path."""
-    found = [(f"corpora.{name}", corpus, ("root",)) for name, corpus in config["corpora"].items()]
+    found: list[tuple[str, Any, tuple[str, ...]]] = [
+        (f"corpora.{name}", corpus, ("root",)) for name, corpus in config["corpora"].items()
+    ]
     for name, corpus in config["corpora"].items():
         if corpus["recipe"] == "kaldi":
             found.append((f"corpora.{name}.splits", corpus["splits"], tuple(corpus["splits"])))

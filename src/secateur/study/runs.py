@@ -4,7 +4,7 @@ This is the one place where a configuration becomes a list of runs and a run bec
 the tables both enumerate a study through it, so a table can hold no row that the DAG did not make. No heavy imports.
 
 The path of a result is its provenance, in the order in which the axes begin to matter:
-`models/{corpus}/{model}/{scope}/{method}/s{permille}/seed{seed}/decode/{split}/{language}/{search}`.
+`models/{corpus}/{model}/{scope}/{method}/s{permille}/seed{seed}/decode/{split}/{search}`.
 """
 
 import importlib
@@ -72,7 +72,8 @@ class Decoding:
 
     @property
     def folder(self) -> str:
-        return f"{self.run.folder}/decode/{self.split}/{self.language}/{self.search}"
+        """Folder of the decoding, which has the other languages of the model, too."""
+        return f"{self.run.folder}/decode/{self.split}/{self.search}"
 
 
 def level_name(sparsity: float) -> str:

@@ -1,6 +1,5 @@
 """The saved state of a training: what a run that was killed goes on from."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -18,14 +17,6 @@ FOLDER = "resume"
 """Beside what the run is to become."""
 SIZE = 3
 """Of a saved state, in models: weights and AdamW's two moments of each."""
-
-
-def identity(values: Any, files: Sequence[Path]) -> str:
-    """A hash of what a run computes and from what: JSON-able `values`, and the contents of small `files`."""
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
-    for file in files:
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 class State:

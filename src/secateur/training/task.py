@@ -10,7 +10,7 @@ import torch
 
 from secateur.core import devices
 from secateur.core.devices import autocast_dtype
-from secateur.core.files import write_tsv
+from secateur.core.files import identity, write_tsv
 from secateur.core.jobs import LEFT_OVER
 from secateur.models.checkpoint import save_model
 from secateur.training import state
@@ -52,7 +52,7 @@ class Task:
 
     def identity(self, files: Sequence[Path]) -> str:
         """That of the saved state of a training on the contents of `files`."""
-        return state.identity([dict(self.options), self.seed, self.before, list(self.facts)], files)
+        return identity([dict(self.options), self.seed, self.before, list(self.facts)], files)
 
 
 def facts(arguments: argparse.Namespace) -> list[str]:

@@ -8,7 +8,7 @@ import torch
 from tiny import GREEDY, LM, PLAIN, TOKENS, script, write_features
 
 from secateur.core.errors import SecateurError
-from secateur.core.files import read_tsv
+from secateur.core.files import read_json, read_tsv
 from secateur.layers.export import export
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
@@ -34,14 +34,9 @@ def folder(tmp_path):
 
 
 def decode(folder, search, model="model", **more):
-    given = (
-        {"lm": None, "train_text": [], "mask": None, "language": None, "tokens": None, "features": folder / "features"}
-        | WHOLE
-        | more
-    )
-    arguments = Namespace(
-        model=folder / model, data=folder / "data", search=search, device="cpu", output=folder / "out", **given
-    )
+    given = {"lm": None, "train_text": [], "mask": None, "languages": None, "tokens": None, "keep": None} | WHOLE | more
+    sets = {"data": [folder / "data"], "features": [folder / "features"]} | given
+    arguments = Namespace(model=folder / model, search=search, device="cpu", output=folder / "out", **sets)
     record = {}
     script("decode").run(arguments, record)
     return record
@@ -126,6 +121,7 @@ def test_sub_models_are_decoded_together_as_each_would_be_alone(folder):
     decode(folder, GREEDY, model="deep", layers=files, depths=[3, 1])
     rows = read_tsv(folder / "out" / "hypotheses.tsv")
     script("score").run(Namespace(hypotheses=folder / "out" / "hypotheses.tsv", output=folder / "out"), {})
+    counts = read_tsv(folder / "out" / "utterances.tsv")
     scores = json.loads((folder / "out" / "score.json").read_text())
     # The layer that both strategies keep at depth 1 is decoded once.
     assert list(dict.fromkeys(row["sub_model"] for row in rows)) == ["1,2,4", "4", "1,2,3"] and scores.keys() == {
@@ -137,7 +133,6 @@ def test_sub_models_are_decoded_together_as_each_would_be_alone(folder):
         decode(folder, GREEDY, model="alone")
         alone = [row["hypothesis"] for row in read_tsv(folder / "out" / "hypotheses.tsv")]
         assert [row["hypothesis"] for row in rows if row["sub_model"] == layers] == alone
-    counts = read_tsv(folder / "out" / "utterances.tsv")
     assert scores["4"]["errors"] == sum(int(row["errors"]) for row in counts if row["sub_model"] == "4")
 
 
@@ -155,3 +150,66 @@ def test_a_budget_decides_the_depth(folder):
             decode(folder, GREEDY, model="deep", **given | more)
     with pytest.raises(SecateurError, match="need --layers"):
         decode(folder, GREEDY, model="deep", depths=[1])
+
+
+@pytest.fixture
+def two_languages(folder):
+    """The same test set as two languages', the second without its first utterance."""
+    texts = {"u2": "c", "u3": "ab ab"}
+    write_data_dir(
+        folder / "more", [Utterance(name, f"{name}.wav", text, "s", "fr", 0.5) for name, text in texts.items()]
+    )
+    return {
+        "languages": ["en", "fr"],
+        "data": [folder / "data", folder / "more"],
+        "features": [folder / "features"] * 2,
+    }
+
+
+def test_languages_are_decoded_together_as_each_would_be_alone(folder, two_languages):
+    record = decode(folder, GREEDY, **two_languages)
+    assert (record["utterances"], record["frames"], record["audio_s"]) == (5, 119 + 89, 2.5)
+    rows, scores = read_tsv(folder / "out" / "hypotheses.tsv"), read_json(folder / "out" / "score.json")
+    latency = read_json(folder / "out" / "latency.json")
+    counts = read_tsv(folder / "out" / "utterances.tsv")
+    for language, data in zip(("en", "fr"), two_languages["data"], strict=True):
+        decode(folder, GREEDY, data=[data])
+        alone = read_tsv(folder / "out" / "hypotheses.tsv")
+        mine = [row for row in rows if row["language"] == language]
+        assert [row["hypothesis"] for row in mine] == [row["hypothesis"] for row in alone]
+        assert scores[language] == read_json(folder / "out" / "score.json")
+        assert latency[language].keys() == read_json(folder / "out" / "latency.json").keys()
+        assert sum(int(row["errors"]) for row in counts if row["language"] == language) == scores[language]["errors"]
+    with pytest.raises(SecateurError, match="--data has 1 folders, --features 2, --languages 2"):
+        decode(folder, GREEDY, **two_languages | {"data": [folder / "data"]})
+
+
+def test_only_what_changed_is_decoded_again(folder, two_languages, monkeypatch):
+    """Finished languages are kept while model, search, code and their own data are the same."""
+    decoded, module = [], script("decode")
+
+    def noted(arguments, recognizer, language, data, features):
+        decoded.append(language)
+        return original(arguments, recognizer, language, data, features)
+
+    original = module.decoded
+    monkeypatch.setattr(module, "decoded", noted)
+
+    def again(search=GREEDY, **more):
+        decoded.clear()
+        decode(folder, search, **two_languages | {"keep": "code"} | more)
+        return list(decoded)
+
+    first = {key: value[:1] for key, value in two_languages.items()}
+    assert again(**first) == ["en"]
+    assert again() == ["fr"], "a language joins"
+    hypotheses = (folder / "out" / "hypotheses.tsv").read_bytes()
+    assert again() == [] and (folder / "out" / "hypotheses.tsv").read_bytes() == hypotheses
+    (folder / "more" / "text").write_text("u2 a\nu3 ab ab\n")
+    assert again() == ["fr"] and again(keep="edited") == ["en", "fr"]
+    assert again(GREEDY | {"batch": 1}, keep="edited") == ["en", "fr"]
+    save_model(folder / "model", build_model(PLAIN, TOKENS), PLAIN, TOKENS)
+    assert again() == ["en", "fr"] and again(keep=None) == ["en", "fr"] and again() == []
+    (folder / "out" / "parts" / "fr.json").write_text("{")
+    assert again() == ["fr"]
+    assert again(**first) == [] and not (folder / "out" / "parts" / "fr.json").exists()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+from decodings import write_decoding
 from tiny import CTC, LM, TEXTS, TOKENS, run_script, transducer, write_corpus
 
 from secateur.core.errors import SecateurError
@@ -51,7 +52,7 @@ def acoustic(corpus: Path, folder: Path, config: dict) -> Path:
     made(corpus, folder, config, languages=list(TEXTS), speeds=[1.0, 0.9], **paths)
     for language, counts in SCORES.items():
         rows = [{"errors": errors, "words": words} for errors, words in counts]
-        write_tsv(folder / "decode" / "test" / language / "greedy" / "utterances.tsv", ("errors", "words"), rows)
+        write_decoding(folder / "decode/test/greedy", language, {}, rows)
     return folder
 
 

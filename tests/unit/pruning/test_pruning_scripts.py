@@ -288,16 +288,16 @@ def with_masks(corpus, tmp_path):
 def test_a_model_that_lists_one_mask_is_decoded_under_it(corpus, tmp_path, with_masks):
     model = with_masks(all=drawn(corpus / "start", 0, 0))
     pruned = hypotheses(corpus, model, tmp_path)
-    assert pruned == hypotheses(corpus, model, tmp_path, "--language", "en")
+    assert pruned == hypotheses(corpus, model, tmp_path, "--languages", "en")
     assert pruned != hypotheses(corpus, corpus / "start", tmp_path)
 
 
 def test_a_model_that_lists_a_mask_for_each_language_is_decoded_under_that_of_the_data(corpus, tmp_path, with_masks):
     model = with_masks(en=drawn(corpus / "start", 0, 0), fr=drawn(corpus / "start", 0, PRUNABLE))
-    english, french = (hypotheses(corpus, model, tmp_path, "--language", code) for code in ("en", "fr"))
+    english, french = (hypotheses(corpus, model, tmp_path, "--languages", code) for code in ("en", "fr"))
     assert english != french == hypotheses(corpus, corpus / "start", tmp_path)
-    for found, options in (("none", []), ("'de'", ["--language", "de"])):
-        wanted = rf"model: the model has one mask per language; --language: {found}, wanted one of en, fr$"
+    for found, options in (("none", []), ("'de'", ["--languages", "de"])):
+        wanted = rf"model: the model has one mask per language; --languages: {found}, wanted one of en, fr$"
         with pytest.raises(SecateurError, match=wanted):
             hypotheses(corpus, model, tmp_path, *options)
 
@@ -306,7 +306,7 @@ def test_masks_that_a_model_does_not_list_are_not_overlooked(corpus, tmp_path, w
     model = with_masks(en=drawn(corpus / "start", 0, 0), fr=drawn(corpus / "start", 0, PRUNABLE))
     save_model(model, load_model(model).model, PLAIN, TOKENS)
     with pytest.raises(SecateurError, match=r"model.json: lists no masks, but some lie beside it; delete them or"):
-        hypotheses(corpus, model, tmp_path, "--language", "en")
+        hypotheses(corpus, model, tmp_path, "--languages", "en")
 
 
 def test_dense_controls_are_trained_on_and_list_no_mask(corpus, tmp_path):

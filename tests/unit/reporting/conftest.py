@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from decodings import write_decoding
 
 from secateur.core.files import write_json, write_text, write_tsv
 from secateur.reporting.drawing import write_figures
@@ -100,22 +101,19 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
         first = errors(decoding.language, decoding.search, seed)
         counts = {"errors": first + 1, "words": sum(WORDS), "utterances": 2}
         rate = 100 * (first + 1) / sum(WORDS)
-        write_json(
-            folder / "score.json",
+        lm = 0.25 if decoding.search == "beam_lm" else 0.0
+        times = {"encoder_s": 0.05, "search_s": 0.2, "lm_s": lm, "total_s": 0.25 + lm, "p50_s": 0.2, "p95_s": 0.9}
+        rtf = {"en": 0.1, "fr": 0.3}[decoding.language] + lm
+        write_decoding(
+            folder,
+            decoding.language,
             counts | {"unit": "word", "wer": rate, "wer_low": rate - 5, "wer_high": rate + 5, "cer": rate / 2},
-        )
-        write_tsv(
-            folder / "utterances.tsv",
-            ("utterance", "words", "errors"),
             [
                 {"utterance": f"u{place}", "words": words, "errors": wrong}
                 for place, (words, wrong) in enumerate(zip(WORDS, (first, 1), strict=True))
             ],
+            times | {"rtf": rtf, "threads": 1, "batch": 1, "device": "cpu"},
         )
-        lm = 0.25 if decoding.search == "beam_lm" else 0.0
-        times = {"encoder_s": 0.05, "search_s": 0.2, "lm_s": lm, "total_s": 0.25 + lm, "p50_s": 0.2, "p95_s": 0.9}
-        rtf = {"en": 0.1, "fr": 0.3}[decoding.language] + lm
-        write_json(folder / "latency.json", times | {"rtf": rtf, "threads": 1, "batch": 1, "device": "cpu"})
         write_json(folder / "run.json", record(seed, seconds=2.5, cpu_seconds=2.0))
         if name := config["searches"][decoding.search].get("lm"):
             lm_run = root / lm_folder(decoding.run.corpus, name, seed)

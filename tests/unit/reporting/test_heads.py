@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+from decodings import write_decoding
 
 from secateur.core.files import read_json, write_json, write_tsv
 from secateur.heads import plots
@@ -81,9 +82,9 @@ def pruned(tmp_path_factory, write_study) -> tuple[dict, Path, dict]:
         },
     )
     for decoding in heads.decodings(config):
-        write_scores(root / decoding.folder, SETS, decoding.language == "fr")
+        write_scores(root / decoding.folder, SETS, decoding.language)
     for decoding in heads.combined_decodings(config):
-        write_scores(root / decoding.folder, {"": (5, 2)}, decoding.language == "fr")
+        write_scores(root / decoding.folder, {"": (5, 2)}, decoding.language)
     rows = []
     for name, seconds in SECONDS.items():
         system, sub_model = " ".join(name.split()[:2]), " ".join(name.split()[2:])
@@ -93,6 +94,7 @@ def pruned(tmp_path_factory, write_study) -> tuple[dict, Path, dict]:
             axes = {"system": system, "sub_model": sub_model, "utterance": f"u{place}", "duration_s": 1.0 + 2 * place}
             rows.append(axes | parts)
     write_tsv(root / heads.latency_file(run), tuple(rows[0]), rows)
+    write_json(root / heads.conditions_file(run), {"conditions": {"doubt": ""}})
     write_tsv(
         root / heads.importance_file(run),
         ("block", "layer", "head", "importance", "value"),
@@ -110,8 +112,9 @@ def pruned(tmp_path_factory, write_study) -> tuple[dict, Path, dict]:
     return config, root, read_tables(root / "tables")
 
 
-def write_scores(folder: Path, sets: dict[str, tuple[int, int]], more: bool) -> None:
-    """The files of scores of sub-models, or of a model if its name is empty; `more` adds an error to the first."""
+def write_scores(folder: Path, sets: dict[str, tuple[int, int]], language: str) -> None:
+    """The files of scores of sub-models, or of a model if its name is empty; French adds an error to the first."""
+    more = language == "fr"
     rows, scores = [], {}
     for name, errors in sets.items():
         errors = [min(count + (more and not place), (6, 4)[place]) for place, count in enumerate(errors)]
@@ -119,8 +122,7 @@ def write_scores(folder: Path, sets: dict[str, tuple[int, int]], more: bool) -> 
             rows.append({"sub_model": name, "utterance": f"u{place}", "words": words, "errors": errors[place]})
         rate = 10.0 * sum(errors)
         scores[name] = {"wer": rate, "wer_low": rate, "wer_high": rate, "cer": rate / 2}
-    write_json(folder / "score.json", scores.get("", scores))
-    write_tsv(folder / "utterances.tsv", ("sub_model", "utterance", "words", "errors"), rows)
+    write_decoding(folder, language, scores.get("", scores), rows)
     write_json(folder / "run.json", {"seconds": 1.0, "started": "2024-05-01T12:00:00Z", "host": "bench"})
 
 
@@ -154,7 +156,7 @@ def test_every_system_stands_beside_the_whole_model(pruned):
     assert numbers(row, "ratio", "ratio_low", "ratio_high") == pytest.approx([0.8] * 3)
     # (0.8 + 2.4) s for 4 s of speech; the mean is between its two utterances.
     assert numbers(row, "rtf", "total_s_low", "total_s_high") == pytest.approx([0.8, 0.8, 2.4])
-    assert row["source"].split()[0].endswith("heads/decode/test/en/greedy/score.json")
+    assert row["source"].split()[0].endswith("heads/decode/test/greedy/score.json")
     average = chosen(tables["heads"], language="avg", search="greedy", policy="by-layer", share="0.5")[0]
     assert float(average["wer"]) == 100.0 and float(average["difference"]) == pytest.approx((60 + 50) / 2)
     # Beam search is timed alone, and only the whole model was measured.

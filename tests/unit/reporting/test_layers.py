@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from decodings import write_decoding
 
 from secateur.core.files import read_json, write_json, write_tsv
 from secateur.layers import plots
@@ -80,8 +81,7 @@ def pruned(tmp_path_factory, write_study) -> tuple[dict, Path, dict]:
             ]
             rate = 10.0 * sum(errors)
             scores[kept] = {"wer": rate, "wer_low": rate, "wer_high": rate, "cer": rate / 2}
-        write_json(folder / "score.json", scores)
-        write_tsv(folder / "utterances.tsv", ("sub_model", "utterance", "words", "errors"), rows)
+        write_decoding(folder, decoding.language, scores, rows)
         write_json(folder / "run.json", read_json(root / run.folder / "run.json"))
     speeds = [("ctc", 3, 0.09), ("ctc", 2, 0.06), ("ctc", 1, 0.03), ("ctc-depth2", 2, 0.05)]
     columns = ("model", "depth", "rtf")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from decodings import write_decoding
 
 from secateur.core.files import read_tsv, write_json, write_tsv
 from secateur.pruning import multilingual
@@ -69,9 +70,8 @@ def build(root: Path, config: dict) -> Results:
         wrong = WRONG[decoding.language] + DYNAMIC * run.kind.startswith("dynamic") + OTHER_BASE * (run.model == "wide")
         wrong += run.seed
         score = {"wer": 10.0 * wrong, "wer_low": 10.0 * wrong - 5, "wer_high": 10.0 * wrong + 5}
-        write_json(root / decoding.folder / "score.json", score)
         rows = [{"utterance": "u0", "errors": wrong - 1, "words": 6}, {"utterance": "u1", "errors": 1, "words": 4}]
-        write_tsv(root / decoding.folder / "utterances.tsv", tuple(rows[0]), rows)
+        write_decoding(root / decoding.folder, decoding.language, score, rows)
     return Results(config, root)
 
 

@@ -63,23 +63,30 @@ def test_a_training_reads_the_model_that_it_starts_from(paths):
 
 
 def test_a_search_brings_its_language_model_or_its_words(paths):
-    where = {"split": "test", "language": "fr"}
+    where = {"split": "test"}
     with_lm = commands.decode(paths, at(search="beam-lm", **where))
     assert "results/default/lm/asterisk/char-lm/seed1/model.safetensors" in with_lm.inputs
     searched = "secateur.decoding.search.beam"
-    assert with_lm.modules == ("secateur.models.ctc", searched, "secateur.models.transformer_lm")
+    modules = ("secateur.models.ctc", searched, "secateur.models.transformer_lm")
+    assert with_lm.modules == (*modules, "secateur.scripts.score")
+    # What is kept depends on all code but that which counts errors.
+    assert option(with_lm, "keep") == Command("decode", {}, modules=modules).code != with_lm.code
     lexicon = commands.decode(paths, at(search="lexicon", **where))
     assert "results/default/data/asterisk/en/train/text" in lexicon.inputs and "--train-text" in lexicon.arguments
     greedy = commands.decode(paths, at(search="greedy", **where))
-    assert not {"--lm", "--language", "--train-text"} & set(shlex.split(greedy.arguments))
+    assert not {"--lm", "--train-text"} & set(shlex.split(greedy.arguments))
+    assert (
+        option(greedy, "languages") == "en" and "results/default/features/asterisk/fr/test/feats.ark" in greedy.inputs
+    )
+    french = commands.decode(paths, at(search="greedy", scope="fr", **where))
+    assert option(french, "languages") == "fr" and not [file for file in french.inputs if "/en/" in file]
 
 
 @pytest.mark.parametrize(("method", "level"), [("lap", "s700"), ("pathways-lth-s700", "s700")])
-def test_a_pruned_model_is_decoded_under_the_mask_that_it_lists_for_the_language(paths, method, level):
-    command = commands.decode(paths, at(method=method, level=level, split="test", language="fr", search="greedy"))
-    folder = f"results/default/models/asterisk/ctc/all/{method}/{level}/seed1/masks"
-    assert option(command, "language") == "fr" and folder in command.inputs
-    dense_control = at(method="longer", level="s000", split="test", language="fr", search="greedy")
+def test_a_pruned_model_is_decoded_under_the_masks_that_it_lists(paths, method, level):
+    command = commands.decode(paths, at(method=method, level=level, split="test", search="greedy"))
+    assert f"results/default/models/asterisk/ctc/all/{method}/{level}/seed1/masks" in command.inputs
+    dense_control = at(method="longer", level="s000", split="test", search="greedy")
     assert not [file for file in commands.decode(paths, dense_control).inputs if file.endswith("/masks")]
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from secateur.core.errors import SecateurError
+from secateur.core.files import identity
 from secateur.models.build import build_model
 from secateur.speech.data import Batch, BatchPlan, TextExamples
 from secateur.speech.tokens import Tokenizer, train_characters
@@ -13,7 +14,6 @@ from secateur.training import loop as training
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import evaluate, train
 from secateur.training.optimizer import learning_rate
-from secateur.training.state import identity
 
 CPU = torch.device("cpu")
 OPTIONS = {

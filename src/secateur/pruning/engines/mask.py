@@ -121,7 +121,7 @@ def mask_for(model: Path, language: str | None) -> Path | None:
     if language not in files:
         found = repr(language) if language else "none"
         raise SecateurError(
-            f"{model}: the model has one mask per language; --language: {found}, wanted one of {', '.join(files)}"
+            f"{model}: the model has one mask per language; --languages: {found}, wanted one of {', '.join(files)}"
         )
     return files[language]
 

@@ -126,7 +126,7 @@ class ParsedMethod:
     @property
     def label(self) -> str:
         """What figures call it, without its variant."""
-        if self.masks is None:
+        if self.masks is None or self.level is None:
             return self.method.shown.label
         return f"{self.method.shown.label} {self.masks.shown.label}-{100 * self.level:g}\N{NO-BREAK SPACE}%"
 
