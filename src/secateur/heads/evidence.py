@@ -131,7 +131,8 @@ def _timed(
     number = time_ratio(*rows)
     relative = 100 * (number.value - 1)
     part = Part(evidence.TIME, number, unit="times", **bounds)
-    return Finding(said, [part], times.files, relative=relative, interval=OVER_TIMES, doubt=times.doubt)
+    count = len({row["utterance"] for row in rows[0]})
+    return Finding(said, [part], times.files, 1, count, relative=relative, interval=OVER_TIMES, doubt=times.doubt)
 
 
 def _searches(results: Results, entry: Entry) -> tuple[str, str] | None:

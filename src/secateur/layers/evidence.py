@@ -115,9 +115,7 @@ def speed_at_equal_errors(results: Results, claim: Claim) -> Iterator[Finding | 
         row = max(fast, key=lambda row: int(row["depth"])) if fast else min(timed, key=lambda row: float(row["ratio"]))
         depth = int(row["depth"])
         found = compared(results, sub_models(results, entry, strategy, depth, split), base)
-        ratio = Ratio(
-            *(float(row[name]) for name in ("ratio", "ratio_low", "ratio_high")), utterances=_count(row, "utterances")
-        )
+        ratio = Ratio(*(float(row[name]) for name in ("ratio", "ratio_low", "ratio_high")))
         parts = [evidence.faster(ratio, most), evidence.no_worse(results, found)]
         said = f"{_name(entry)}, {strategy}, {depth} layers, with all layers, on {device}"
         yield evidence.finding(said, found, parts, row.get("doubt") or "", source)
@@ -176,6 +174,7 @@ def jump(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
             f"late-{brought[0]} with late-{control['name']}: {entry['model']} on {entry['corpus']}",
             [Part("log ratio of highest losses", number, above=0.0, unit="%")],
             " ".join(files),
+            len(seeds),
             relative=effect,
             interval="seeds",
             doubt=ONE_SEED if len(seeds) == 1 else "",
@@ -212,7 +211,3 @@ def _alike(results: Results, entry: Mapping[str, Any], other: Mapping[str, Any])
         for one in (entry, other)
     )
     return other is not entry and entry["corpus"] == other["corpus"] and mine == theirs and not other["variant"]
-
-
-def _count(row: Mapping[str, str], column: str) -> int:
-    return int(row.get(column) or 0)

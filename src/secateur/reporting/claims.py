@@ -79,6 +79,7 @@ class Finding:
         compared: what with what.
         parts: all of which are claimed; the first is the one whose number is shown.
         files: that it is made from, separated by spaces.
+        seeds, utterances: behind it; None where it is not about utterances.
         absolute, relative: the effect as a difference, in the unit of what was measured, and in percent of the
             reference; None where there is no such thing.
         interval: what the interval is over.
@@ -88,6 +89,8 @@ class Finding:
     compared: str
     parts: Sequence[Part]
     files: str
+    seeds: int = 1
+    utterances: int | None = None
     absolute: float | None = None
     relative: float | None = None
     interval: str = ""

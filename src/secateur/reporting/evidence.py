@@ -46,6 +46,8 @@ def finding(compared: str, found: Compared, parts: Sequence[Part], doubt: str = 
         compared,
         parts,
         " ".join(dict.fromkeys(f"{found.files} {files}".split())),
+        found.absolute.seeds,
+        found.absolute.utterances,
         float(found.absolute.value),
         None if found.relative is None else float(found.relative.value),
         found.interval,

@@ -40,7 +40,8 @@ def w2v2_on_our_scale() -> float:
 def comparable(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
     """The score of the pruned encoder, above wav2vec 2.0 Base's place on this scale, where 72 % of it is gone."""
     for entry, student in _proposed(results):
-        shares = [_parameters(results, entry, student, seed)[2] for seed in results.config["seeds"]]
+        sizes = [_sizes(results, entry, seed) for seed in results.config["seeds"]]
+        shares = [size[student] / size[TEACHER] for size in sizes]
         most = LEFT * (1 + ALIKE)
         if max(shares) > most:
             yield Missing(f"{_name(entry, student)} keeps {max(shares):.0%} of its parameters, more than {most:.0%}")
@@ -56,13 +57,8 @@ def against(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         if rival is None:
             yield Missing(f"{entry['name']} has no {why}")
             continue
-        sizes = [
-            _parameters(results, entry, one, seed)[0] for one in (student, rival) for seed in results.config["seeds"]
-        ]
-        if claim.options["rival"] == "layers" and max(sizes) > (1 + ALIKE) * min(sizes):
-            yield Missing(
-                f"{student} and {rival} of {entry['name']} differ in size: {min(sizes):,} to {max(sizes):,} parameters"
-            )
+        if claim.options["rival"] == "layers" and (why := _unlike(results, entry, student, rival)):
+            yield Missing(why)
             continue
         yield _scores(results, entry, student, rival, above=-margin, files=_speed_files(results, entry))
 
@@ -74,13 +70,8 @@ def ste_speed(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         if rival is None:
             yield Missing(f"{entry['name']} has no {why}")
             continue
-        sizes = [
-            _parameters(results, entry, one, seed)[0] for one in (student, rival) for seed in results.config["seeds"]
-        ]
-        if max(sizes) > (1 + ALIKE) * min(sizes):
-            yield Missing(
-                f"{student} and {rival} of {entry['name']} are not of equal size: {min(sizes):,}, {max(sizes):,}"
-            )
+        if why := _unlike(results, entry, student, rival):
+            yield Missing(why)
             continue
         base = upstreams.sizes(entry)[-1]
         logs, errors, files, runs = [], [], [], 0
@@ -97,6 +88,7 @@ def ste_speed(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
             f"{student} with {rival}: {entry['name']}" + (", in WavLM base's size" if base else ""),
             [Part("log ratio of times", number, below=0.0, unit="%")],
             " ".join(files),
+            len(logs),
             relative=100 * (exp(number.value / 100) - 1),
             interval=interval,
         )
@@ -118,7 +110,9 @@ def top_layers(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         part = Part("mean layer of what is left", over_seeds(places), above=middle, unit="layers")
         doubt = "one seed: where it prunes is chance of one training; run several seeds" if seeds == 1 else ""
         said = f"{_name(entry, student)}, with the middle of its layers"
-        yield Finding(said, [part], " ".join(files), places[0] - middle, interval="seeds", doubt=doubt)
+        yield Finding(
+            said, [part], " ".join(files), seeds, absolute=part.number.value - middle, interval="seeds", doubt=doubt
+        )
 
 
 def score(results: Results, entry: Entry, model: str, seed: int) -> tuple[float, float, list[str]] | None:
@@ -166,7 +160,7 @@ def _scores(
     said += f"; tasks {', '.join(tasks)}"
     part = Part("score", number, above=above, unit=SCALE)
     interval = "seeds and test items" if len(found) > 1 else "test items, one model"
-    return Finding(said, [part], " ".join(dict.fromkeys(read)), number.value, interval=interval)
+    return Finding(said, [part], " ".join(dict.fromkeys(read)), len(found), absolute=number.value, interval=interval)
 
 
 def _proposed(results: Results) -> Iterator[tuple[Entry, str]]:
@@ -197,11 +191,18 @@ def _rival(entry: Entry, student: str, kind: str) -> tuple[str | None, str]:
     }[kind]
 
 
-def _parameters(results: Results, entry: Entry, model: str, seed: int) -> tuple[int, int, float]:
-    """Parameters of an encoder and its teacher, and the share that is left."""
+def _unlike(results: Results, entry: Entry, student: str, rival: str) -> str:
+    """Why two students are not of equal size, or ""."""
+    sizes = [_sizes(results, entry, seed).get(one, 0) for one in (student, rival) for seed in results.config["seeds"]]
+    if max(sizes) <= (1 + ALIKE) * min(sizes):
+        return ""
+    return f"{student} and {rival} of {entry['name']} differ in size: {min(sizes):,} to {max(sizes):,} parameters"
+
+
+def _sizes(results: Results, entry: Entry, seed: int) -> dict[str, int]:
+    """The parameters of the encoders that are timed, by name."""
     rows = results.json(upstreams.speed_file(entry["name"], seed, False), "models")["models"]
-    sizes = {row["model"]: row["parameters"] for row in rows}
-    return sizes[model], sizes[TEACHER], sizes[model] / sizes[TEACHER]
+    return {row["model"]: row["parameters"] for row in rows}
 
 
 def _speed_files(results: Results, entry: Entry) -> list[str]:

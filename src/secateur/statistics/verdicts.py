@@ -88,8 +88,6 @@ class Exact:
     """A number that is counted, not sampled: bytes, parameters."""
 
     value: float
-    seeds: int = 1
-    utterances: int = 0
 
     low = high = property(lambda self: self.value)
     detectable = 0.0
@@ -112,12 +110,12 @@ class Ratio:
     value: float
     low: float
     high: float
-    seeds: int = 1
-    utterances: int = 0
 
     @property
     def detectable(self) -> float:
-        """The smallest distance from any bound that is shown with a probability of 80 %, of the value."""
+        """The smallest true distance from the value that is shown with a probability of 80 %."""
+        if self.low <= 0:
+            return float("inf")
         return self.value * float(np.expm1((1.96 + 0.8416) * np.log(self.high / self.low) / (2 * 1.96)))
 
     def p_below(self, bound: float) -> float:
@@ -129,7 +127,8 @@ class Ratio:
     def _p(self, bound: float) -> float:
         """The chance of a number at most as large, if the truth is `bound`."""
         far = np.log(self.value / bound)
-        width = np.log(self.high / self.value if bound > self.value else self.value / self.low)
+        above = bound > self.value
+        width = np.inf if self.low <= 0 else np.log(self.high / self.value if above else self.value / self.low)
         return float(normal_cdf(1.96 * far / width)) if width > 0 else float(self.value >= bound)
 
 
