@@ -6,6 +6,8 @@ S3 = (
 )
 """What the figures of S3's tables were measured on."""
 
+S3_CORPUS = "mls"
+"""The recipe of the corpus of S3's tables."""
 S3_SPARSITY = 0.7
 """Sparsity of all pruned models in S3's tables."""
 
@@ -36,10 +38,10 @@ S3_TABLE3 = {
 }
 
 S1 = (
-    "average seconds an utterance, and word error rates that differ by less than 1 percentage point, of a pretrained "
-    "hybrid CTC/attention Transformer with and without its one neural language model"
+    "the time with a neural language model in times of that without, and error rates that differ by less than 1 %, of "
+    "a pretrained hybrid CTC/attention Transformer; set beside our largest language model"
 )
-"""What the figures of S1 were measured on. Their language model is set beside our largest."""
+"""What the figures of S1 were measured on."""
 
 S1_SECONDS = {"lm": 44.42, "none": 21.68}
 

@@ -30,13 +30,15 @@ SCORES_COLUMNS = (
 STRUCTURED_COLUMNS = (
     *("corpus", "upstream", "model", "seed", "type", "fahp", "ste", "sparsity_target", "sparsity", "steps"),
     *("cpu_seconds", "size", "parameters", "macs_per_second", "audio_seconds", "seconds", "speedup", "speedup_low"),
-    *("speedup_high", "device", "threads", "published_parameters", "published_seconds", "published_speedup", "source"),
+    *("speedup_high", "device", "threads", "published_parameters", "published_speedup", "source"),
 )
 GATES_COLUMNS = (
     *("corpus", "upstream", "model", "seed", "step", "z_mha", "z_ffn", "sparsity", "target", "lambda1", "lambda2"),
     "source",
 )
 BLOCKS_COLUMNS = ("corpus", "upstream", "model", "seed", "layer", "attention", "feed_forward", "source")
+LARGE = 90e6
+"""Parameters, at least, of an encoder that is as large as the published ones, of 94.7M."""
 FINE = {"mha", "ffn", "qk", "vo", "int"}
 WHOLE_HEADS = {"mha", "ffn", "heads", "int"}
 """The document's gates, with and without fine-grained head pruning."""
@@ -63,7 +65,7 @@ def scores(results: Results) -> Iterator[dict[str, Any]]:
                     "value_high": value["high"],
                     "chance": value["chance"],
                     "higher_is_better": value["higher_is_better"],
-                    "published": figures.get((task, metric)),
+                    "published": figures.get((task, metric)) if _official(entry, task) else None,
                     "notes": measured["notes"],
                     "source": run.scores,
                 }
@@ -84,7 +86,6 @@ def scores(results: Results) -> Iterator[dict[str, Any]]:
                 "task": SCORE,
                 "metric": SCORE,
                 "value": superb_score(*parts),
-                "published": figures.get((SCORE, SCORE)),
                 "notes": " ".join(chosen),
                 "source": " ".join(sources),
             }
@@ -112,7 +113,7 @@ def structured(results: Results) -> Iterator[dict[str, Any]]:
                         "speedup_low": min(ratios),
                         "speedup_high": max(ratios),
                         **{key: timed[key] for key in ("device", "threads")},
-                        **published.S4_SPEED.get(_published_name(results, entry, run), {}),
+                        **(_published_speed(results, entry, run) if teacher["parameters"] > LARGE else {}),
                         "source": " ".join(filter(None, (source, _record(results, entry, run)))),
                     }
 
@@ -154,6 +155,17 @@ def blocks_of(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> t
         attention = 0 if shape["heads"] is None else 2 * (width + 1) * qk + (2 * width + 1) * vo + width
         found.append((layer, attention, 0 if shape["ffn"] is None else (2 * width + 1) * ffn + width))
     return found, source
+
+
+def _official(entry: Mapping[str, Any], task: str) -> bool:
+    """Whether a task of an entry is SUPERB's own, on its own data."""
+    return entry.get("tasks", {}).get(task, {}).get("source") == "official"
+
+
+def _published_speed(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> Mapping[str, float]:
+    """What S4 has beside an encoder of WavLM base's size: parameters, and the speed-up, which is relative."""
+    figures = published.S4_SPEED.get(_published_name(results, entry, run), {})
+    return {name: value for name, value in figures.items() if name != "published_seconds"}
 
 
 def _axes(entry: Mapping[str, Any], run: UpstreamRun) -> dict[str, Any]:

@@ -231,7 +231,7 @@ def test_the_tables_and_figures_are_on_the_page(pruned):
     losses, *_, before, jumps = right.lines
     assert list(losses.get_xdata()[:2]) == [0, 20] and list(losses.get_ydata()[:2]) == [2.0, 25.0]
     assert set(before.get_ydata()) == {2.0} and list(jumps.get_ydata()) == [60.0, 60.0]
-    assert len(left.lines) == 2 and left.lines[0].get_xdata()[0] == 20
+    assert len(left.lines) == 3 and left.lines[0].get_xdata()[0] == 20
 
 
 def test_exactly_the_declared_files_are_read(pruned, files_read):
