@@ -30,7 +30,7 @@ from typing import Any
 
 import torch
 
-from secateur.heads.policies import removal_order, removed_at
+from secateur.heads.order import removal_order, removed_at
 from secateur.models.build import build_model
 from secateur.models.size import encoding_cost
 from secateur.models.surgery.heads import Head, heads, masked, remove_heads

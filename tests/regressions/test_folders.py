@@ -8,7 +8,7 @@ from test_user_data import ROOT, STUDY, clone, snakemake  # noqa: F401
 
 from secateur.core.errors import SecateurError
 from secateur.models.tensors import load_tensors
-from secateur.speech.corpora import asterisk, kaldi, librispeech, mls
+from secateur.speech.corpora import asterisk, kaldi, librispeech, mls, split_names
 from secateur.study.config import complete
 
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 377000000\n"
@@ -135,7 +135,7 @@ def test_any_split_folder_of_librispeech_will_do(tmp_path):
     entry = {"recipe": "librispeech", "languages": ["en"], "root": str(tmp_path / "LS"), "train": ["train-clean-5"],
              "dev": ["dev-clean-2"], "test": ["my-own-test"]}  # fmt: skip
     options = completed(corpora={"mini": entry})["corpora"]["mini"]
-    assert librispeech.splits(options) == ["train", "dev", "my-own-test"]
+    assert split_names(options | {"recipe": "librispeech"}) == ["train", "dev", "my-own-test"]
     librispeech.fetch(options, "en", tmp_path / "cache")
     found = librispeech.prepare(options, "en", tmp_path / "cache")
     assert {split: [u.text for u in members] for split, members in found.splits.items()} == {

@@ -14,6 +14,7 @@ from snakemake.utils import update_config
 from secateur.core.errors import SecateurError
 from secateur.heads import study as heads
 from secateur.layers.study import LATE
+from secateur.overview import cost
 from secateur.study import config as configuration
 from secateur.study import runs as study
 
@@ -71,7 +72,7 @@ def test_configurations_are_merged_as_snakemake_does(plan):
 @pytest.mark.parametrize("name", ["smoke", "mls-tables"])
 def test_the_jobs_that_train_are_those_of_the_dag(plan, rules, name):
     config = plan.load(ROOT, STUDIES / f"{name}.yaml")
-    kinds = Counter(job.kind for job in plan.training_jobs(config))
+    kinds = Counter(job.kind for job in cost.training_jobs(config))
     language_models, dense = kinds.pop("language model", 0), kinds.pop("dense")
     assert rules[name]["train"] == dense and rules[name].get("train_lm", 0) == language_models
     adaptive = [kind for kind in kinds if kind.endswith("-adaptive") or kind == "dynamic"]
@@ -87,7 +88,7 @@ def test_the_jobs_that_train_are_those_of_the_dag(plan, rules, name):
 
 
 def test_steps_by_kind_of_job_by_hand(plan, small):
-    jobs = plan.training_jobs(small)
+    jobs = cost.training_jobs(small)
     steps, batches, masks = Counter(), {}, Counter()
     for job in jobs:
         steps[job.kind] += job.steps
@@ -103,22 +104,22 @@ def test_steps_by_kind_of_job_by_hand(plan, small):
     assert masks["imp"] == 8 and masks["pathways"] == 4 and masks["dense"] == 0
     # dense → finetune → imp 50 % → imp 70 % → pathways, an hour each
     hourly = [replace(job, seconds=3600 / job.steps) for job in jobs]
-    assert plan.longest_chain(hourly) == pytest.approx(5)
+    assert cost.longest_chain(hourly) == pytest.approx(5)
 
 
 def job(plan, **changes):
-    return replace(plan.Job("a", "mls", "big", "rnnt", "dense", 10, 20.0, parameters=1000), **changes)
+    return replace(cost.Job("a", "mls", "big", "rnnt", "dense", 10, 20.0, parameters=1000), **changes)
 
 
 def measured(
     plan, kind="rnnt", device="1 CPU thread(s)", parameters=1000, batch=20.0, steps=500, seconds=100.0, **more
 ):
-    unit = more.get("unit", plan.AUDIO)
-    return plan.Measured(kind, unit, device, parameters, batch, steps, seconds, [Path("results/x")])
+    unit = more.get("unit", cost.AUDIO)
+    return cost.Measured(kind, unit, device, parameters, batch, steps, seconds, [Path("results/x")])
 
 
 def seconds(plan, jobs, groups, speed=None):
-    return [timed.seconds for timed in plan.timed(jobs, groups, speed)[0]]
+    return [timed.seconds for timed in cost.timed(jobs, groups, speed)[0]]
 
 
 def test_hours_of_what_was_measured_and_of_what_is_scaled(plan):
@@ -133,12 +134,12 @@ def test_hours_of_what_was_measured_and_of_what_is_scaled(plan):
     # A short run is not scaled, but good enough for the model itself; the runs of a language model are no measure.
     brief = [measured(plan, steps=50, seconds=10.0)]
     assert seconds(plan, [big, twice], brief) == pytest.approx([0.2, float("nan")], nan_ok=True)
-    assert seconds(plan, [big], [measured(plan, unit=plan.TOKENS)]) == pytest.approx([float("nan")], nan_ok=True)
+    assert seconds(plan, [big], [measured(plan, unit=cost.TOKENS)]) == pytest.approx([float("nan")], nan_ok=True)
     # What a GPU did goes before what a CPU did.
     groups = [measured(plan), measured(plan, device="a GPU", parameters=4000, seconds=4.0)]
     assert seconds(plan, [big], groups) == pytest.approx([4 / 500 / 4])
     # One number: steps per second of the largest dense model.
-    timed, reasons = plan.timed([big, twice, lm], [measured(plan)], speed=0.5)
+    timed, reasons = cost.timed([big, twice, lm], [measured(plan)], speed=0.5)
     assert [one.seconds for one in timed] == pytest.approx([2 / 6, 2, float("nan")], nan_ok=True)
     assert timed[1].hours == pytest.approx(20 / 3600)
     assert "scaled from --speed, which is that of bigger" in reasons[0] and "train one" in reasons[2]
@@ -162,11 +163,11 @@ def test_what_was_trained_here_is_found(plan, tmp_path):
     trained("two/lm/c/char/seed1")
     (trained("broken/models/c/ctc/all/dense/s000/seed1") / "model.safetensors").write_bytes(b"short")
     trained("old/models/c/ctc/all/dense/s000/seed1", arguments={})
-    found = {(group.unit, group.device): group for group in plan.measurements(tmp_path)}
-    together = found[plan.AUDIO, "1 CPU thread(s)"]
+    found = {(group.unit, group.device): group for group in cost.measurements(tmp_path)}
+    together = found[cost.AUDIO, "1 CPU thread(s)"]
     assert (together.type, together.parameters, together.batch) == ("ctc", 16, 20)
     assert (together.steps, together.seconds) == (100, 18.0)
-    assert found[plan.AUDIO, "a GPU"].steps == 40 and found[plan.TOKENS, "1 CPU thread(s)"].batch == 1500
+    assert found[cost.AUDIO, "a GPU"].steps == 40 and found[cost.TOKENS, "1 CPU thread(s)"].batch == 1500
     assert len(found) == 3
 
 
@@ -247,7 +248,7 @@ def test_the_full_study_of_encoders_dry_runs_and_is_planned(plan, tmp_path):
     rules = plan.jobs_by_rule(ROOT, file)
     assert {"superb": 8, "ssl_prune": 4, "ssl_distill": 2, "ssl_speed": 1}.items() <= rules.items()
     assert not {"ssl_pretrain", "ssl_targets", "train", "decode"} & rules.keys()
-    (note,) = plan.encoder_notes(plan.load(ROOT, file))
+    (note,) = cost.encoder_notes(plan.load(ROOT, file))
     assert "1,200,000 training steps on 106,667 hours" in note  # six students, 200 000 steps of 320 s
     teacher.joinpath("config.json").unlink()
     with pytest.raises(SecateurError, match=r"wavlm base/config\.json"):

@@ -1,5 +1,6 @@
 """Style and types, as `make lint` checks them, so that CI does."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -16,3 +17,14 @@ def test_the_sources_pass(checks, tmp_path):
         [sys.executable, "-m", *checks, *cache], cwd=ROOT, capture_output=True, text=True, timeout=600
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_files_and_functions_are_short():
+    """At most 400 lines a file, 60 a function: what is longer is about two things."""
+    for file in [*(ROOT / "src").rglob("*.py"), *(ROOT / "workflow").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk")]:
+        text = file.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 400, file
+        if file.suffix == ".py":
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef):
+                    assert node.end_lineno - node.lineno < 60, f"{file}: {node.name}"

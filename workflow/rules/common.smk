@@ -8,10 +8,14 @@ from snakemake.exceptions import WorkflowError
 from secateur.core import gpus
 from secateur.core.errors import SecateurError
 from secateur.core.scheduler import one_timer
+from secateur.decoding.search import SEARCHES
 from secateur.heads import commands as heads_commands
 from secateur.heads import study as heads
+from secateur.heads.policies import POLICIES
 from secateur.layers import commands as layers_commands
 from secateur.layers import study as layers
+from secateur.layers.strategies import STRATEGIES
+from secateur.overview.study import lm_runs
 from secateur.pruning import commands as pruning_commands
 from secateur.pruning import methods as pruning_methods
 from secateur.reporting import claims, registry
@@ -19,6 +23,7 @@ from secateur.reporting import figure as figure_specs
 from secateur.reporting import table as table_specs
 from secateur.ssl import commands as ssl_commands
 from secateur.ssl import study as upstreams
+from secateur.ssl.known_tasks import TASKS
 from secateur.study import commands
 from secateur.study import config as configuration
 from secateur.study import runs as study
@@ -71,3 +76,8 @@ def files(make):
 def words(make):
     """The arguments of a rule whose command `make` builds."""
     return lambda wildcards: make(PATHS, wildcards).arguments
+
+
+def one_of(names):
+    """A constraint for a wildcard: one of these names, which may be none."""
+    return "|".join(sorted(set(names))) or "(?!)"

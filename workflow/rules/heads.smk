@@ -20,6 +20,7 @@ rule head_importance:
         "exec python -m secateur head-importance {params.arguments} --output {output} &> {log}"
 
 
+# All cores, as `head_latency`: times are those of a machine at rest.
 rule head_times:
     input:
         files(heads_commands.times),
@@ -29,12 +30,13 @@ rule head_times:
         f"{LOGS}/{MODEL_TAIL}/heads/times.log",
     conda:
         "../../envs/decode.yaml"
+    threads: RESOURCES.all_cores
     resources:
         gpu=GPU,
     params:
         arguments=words(heads_commands.times),
     shell:
-        "exec python -m secateur head-times {params.arguments} --output {output} &> {log}"
+        "OMP_NUM_THREADS=1 exec python -m secateur head-times {params.arguments} --output {output} &> {log}"
 
 
 rule head_removals:
@@ -103,7 +105,7 @@ rule prune_heads:
     log:
         f"{LOGS}/{MODEL_TAIL}.log",
     wildcard_constraints:
-        method=r"([a-z0-9-]+--)?heads-(global|per-layer|by-layer|latency-aware)-\d+",
+        method=rf"([a-z0-9-]+--)?heads-({one_of(POLICIES.names())})-\d+",
     conda:
         "../../envs/decode.yaml"
     params:
@@ -123,7 +125,7 @@ rule export_depth:
     log:
         f"{LOGS}/{MODEL_TAIL}.log",
     wildcard_constraints:
-        method=r"([a-z0-9-]+--)?depth-(greedy|svcca|truncate|random|every-other)-\d+",
+        method=rf"([a-z0-9-]+--)?depth-({one_of(STRATEGIES.names())})-\d+",
     conda:
         "../../envs/decode.yaml"
     params:

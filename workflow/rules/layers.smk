@@ -30,7 +30,7 @@ rule layer_search:
     log:
         f"{LOGS}/{MODEL_TAIL}/layers/{{strategy}}.log",
     wildcard_constraints:
-        strategy="greedy|svcca|truncate|random|every-other",
+        strategy=one_of(STRATEGIES.names()),
     conda:
         "../../envs/train.yaml"
     resources:
@@ -41,6 +41,7 @@ rule layer_search:
         "exec python -m secateur layer-search {params.arguments} --output {output} &> {log}"
 
 
+# All cores, so that nothing runs beside it, but one thread of computation: times are those of a machine at rest.
 rule depth_rtf:
     input:
         files(layers_commands.depth_rtf),
@@ -50,12 +51,13 @@ rule depth_rtf:
         f"{LOGS}/{MODEL_TAIL}/layers/rtf.log",
     conda:
         "../../envs/decode.yaml"
+    threads: RESOURCES.all_cores
     resources:
         gpu=GPU,
     params:
         arguments=words(layers_commands.depth_rtf),
     shell:
-        "exec python -m secateur depth-rtf {params.arguments} --output {output} &> {log}"
+        "OMP_NUM_THREADS=1 exec python -m secateur depth-rtf {params.arguments} --output {output} &> {log}"
 
 
 use rule decode as decode_depths with:

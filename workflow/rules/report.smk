@@ -1,12 +1,19 @@
 # From scores to tables, figures and the page.
-SIZES = commands.sizes(PATHS, list(heads.checkpoints(config)))
+SIZES = commands.sizes(PATHS, list(heads.checkpoints(config)), layers.orders(config), lm_runs(config))
 MASKS = commands.compared_masks(PATHS)
 
 # What decides which rows the tables have.
 STUDY = {key: value for key, value in config.items() if key not in ("report", "container", "modules")}
 # Of each command the modules that it imports by name. Captions are printed on the page alone.
-OF_TABLES = (*table_specs.function_modules(), *claims.modules(), *pruning_methods.shown_modules())
-OF_FIGURES = (*figure_specs.function_modules(), *pruning_methods.shown_modules())
+METHODS = pruning_methods.shown_modules()
+OF_TABLES = (
+    *table_specs.function_modules(),
+    *claims.modules(),
+    *METHODS,
+    *SEARCHES.shown_modules(),
+    *TASKS.shown_modules(),
+)
+OF_FIGURES = (*figure_specs.function_modules(), *METHODS, *STRATEGIES.shown_modules(), *POLICIES.shown_modules())
 TABLES = Command("tables", {"study": STUDY, "root": ROOT}, modules=OF_TABLES)
 FIGURES = Command("figures", {"tables": f"{ROOT}/tables", "output": f"{ROOT}/figures"}, modules=OF_FIGURES)
 PAGE = Command("report", {"config": config, "root": ROOT}, modules=(*registry.modules(), *OF_TABLES))

@@ -4,11 +4,6 @@ SSL_LOGS = f"{LOGS}/upstreams/{{upstream}}"
 SSL_BENCHMARKS = f"{BENCHMARKS}/upstreams/{{upstream}}"
 
 
-def one_of(names):
-    """A constraint for a wildcard: one of these names, which may be none."""
-    return "|".join(sorted(set(names))) or "(?!)"
-
-
 rule ssl_targets:
     input:
         files(ssl_commands.targets),

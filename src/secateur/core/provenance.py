@@ -21,7 +21,9 @@ from secateur.core.files import write_text
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 SHOWN = "SHOWN"
 """A module's constant of this name says how something is shown, and counts only where it is asked for."""
-_KEPT = 1  # to be raised when `_read` finds something else in the same file
+SCHEMA = "SCHEMA"
+"""A module's constant of this name says which options it has. It never counts: their values are in the command."""
+_KEPT = 2  # to be raised when `_read` finds something else in the same file
 
 
 def fingerprint(script: str | Path, extra_modules: tuple[str, ...] = ()) -> str:
@@ -30,8 +32,9 @@ def fingerprint(script: str | Path, extra_modules: tuple[str, ...] = ()) -> str:
     It covers the script and, transitively, the modules of this package that it imports (also inside functions), as
     syntax trees without docstrings: comments, docstrings and layout do not count. It covers the versions of the
     third-party packages that these files import. `extra_modules` names modules that are imported by name at run time
-    (one corpus, one pruning method), e.g. `"secateur.speech.corpora.asterisk"`. Constants called SHOWN do not count,
-    but for those that `extra_modules` names, e.g. `"secateur.pruning.methods.imp:SHOWN"`, without their modules.
+    (one corpus, one pruning method), e.g. `"secateur.speech.corpora.asterisk"`. Constants called SCHEMA do not count.
+    Nor do those called SHOWN, but for those that `extra_modules` names, e.g. `"secateur.pruning.methods.imp:SHOWN"`,
+    without their modules.
     """
     files = {Path(script).resolve()}
     packages: set[str] = set()
@@ -84,8 +87,11 @@ def _cache() -> Path:
 
 def _read(source: bytes, file: Path) -> tuple[str, set[str], set[str], str]:
     tree = ast.parse(source, filename=str(file))
-    shown = [node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == SHOWN]
-    tree.body = [node for node in tree.body if node not in shown]
+    assigned: dict[ast.stmt, str] = {
+        node: ast.unparse(node.targets[0]) for node in tree.body if isinstance(node, ast.Assign)
+    }
+    shown = [node for node, name in assigned.items() if name == SHOWN]
+    tree.body = [node for node in tree.body if assigned.get(node) not in (SHOWN, SCHEMA)]
     modules, foreign = set(), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

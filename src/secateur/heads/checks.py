@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from secateur.decoding.search import reads
+from secateur.heads.policies import POLICIES
 from secateur.study.checks import (
     begins,
     corpora_of,
@@ -18,7 +20,15 @@ from secateur.study.checks import (
 AGAIN = "gradient-again"
 
 
-def spell_out(config: dict[str, Any]) -> None:
+def fill_schema(schema: dict[str, Any]) -> None:
+    """Name the policies, with their summaries, in the schema of a configuration, in place."""
+    entry = schema["properties"]["heads"]["items"]["properties"]
+    POLICIES.describe(entry["policies"], entry["policies"]["items"])
+    for names in (entry["recovery"]["properties"]["policies"]["items"], entry["combine"]["properties"]["policy"]):
+        names["enum"] = POLICIES.names()
+
+
+def expand(config: dict[str, Any]) -> None:
     """Put an entry for each corpus in the place of one for all, and the first search in that of none to time.
 
     An entry for all corpora leaves out what one of them lacks: searches to compare language models by, and an entry in
@@ -42,7 +52,7 @@ def _spelled_out(config: Mapping[str, Any], entry: Mapping[str, Any], corpus: st
     return spelled
 
 
-def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+def problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong in this section."""
     seen = []
     for index, entry in enumerate(config["heads"]):
@@ -68,7 +78,7 @@ def _times(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> I
     for search in searches:
         if search not in known:
             yield unknown(f"{where}.latency.searches", search, "searches", known)
-        elif known[search]["type"] == "lexicon":
+        elif reads(known[search]["type"]):
             yield f"{where}.latency.searches: {search!r}; allowed: searches without a lexicon"
     yield from unfit(config, f"{where}.latency", entry["model"], searches)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from secateur.decoding import search as searches
 from secateur.heads import study as heads
+from secateur.heads.policies import POLICIES, TIMES, needs
 from secateur.layers.commands import analysed, dev_options
 from secateur.study import commands, runs
 from secateur.study.command import Command
@@ -52,7 +53,7 @@ def removals(paths: Paths, at: Any) -> Command:
         "times": next(iter(measured), None),
     }
     files = (*paths.model(run.folder), *importances, *measured)
-    return Command("head_removals", options, files, _modules(paths, run))
+    return Command("head_removals", options, files, (*_modules(paths, run), *_policies(entry["policies"])))
 
 
 def decode(paths: Paths, at: Any) -> Command:
@@ -92,7 +93,7 @@ def latency(paths: Paths, at: Any) -> Command:
 def prune(paths: Paths, at: Any) -> Command:
     """A model without a share of its heads, as a checkpoint of its own."""
     run = run_of(at)
-    before, (_, policy, permille) = heads.before(run), heads.last_step(run)
+    before, (_, policy, permille) = heads.parent(run), heads.last_step(run)
     measured, importances = _times(paths, before, [policy]), paths.of(heads.importance_file(before))
     options = {
         "model": paths.folder(before),
@@ -103,13 +104,13 @@ def prune(paths: Paths, at: Any) -> Command:
         "times": next(iter(measured), None),
     }
     files = (*paths.model(before.folder), *importances, *measured)
-    return Command("prune_heads", options, files, _modules(paths, run))
+    return Command("prune_heads", options, files, (*_modules(paths, run), *_policies([policy])))
 
 
 def export_depth(paths: Paths, at: Any) -> Command:
     """A model without some of its layers, as a checkpoint of its own."""
     run = run_of(at)
-    before, order = heads.before(run), paths.of(heads.layer_order(run))[0]
+    before, order = heads.parent(run), paths.of(heads.layer_order(run))[0]
     options = {"model": paths.folder(before), "layers": order, "depth": heads.last_step(run)[2]}
     return Command("export_depth", options, (*paths.model(before.folder), order), _modules(paths, run))
 
@@ -117,7 +118,7 @@ def export_depth(paths: Paths, at: Any) -> Command:
 def recover(paths: Paths, at: Any) -> Command:
     """A smaller model trained on."""
     run, config = run_of(at), paths.config
-    before = heads.before(run)
+    before = heads.parent(run)
     options = {
         "start": paths.folder(before),
         "training": config["training"][runs.recipe(config, run)],
@@ -153,4 +154,9 @@ def _modules(paths: Paths, run: runs.ModelRun) -> tuple[str]:
 
 def _times(paths: Paths, run: runs.ModelRun, policies: list[str]) -> tuple[str, ...]:
     """The measured times that policies need; nothing for most."""
-    return paths.of(heads.times_file(run)) if "latency-aware" in policies else ()
+    return paths.of(heads.times_file(run)) if any(TIMES in needs(policy) for policy in policies) else ()
+
+
+def _policies(names: list[str]) -> tuple[str, ...]:
+    """The modules of policies, which commands import by name."""
+    return tuple(POLICIES.named(name).module for name in names)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from secateur.heads.lms import NONE
+from secateur.heads.policies import POLICIES
 from secateur.heads.tables import WHOLE, blocks
 from secateur.layers.tables import averaged
 from secateur.reporting import drawing
@@ -17,7 +18,6 @@ from secateur.reporting.grid import Cell, Row, combined, measure
 from secateur.reporting.rates import rate
 from secateur.reporting.views import main_split
 
-POLICIES = ("global", "per-layer", "by-layer", "latency-aware")
 MILLISECONDS = 1000.0
 
 
@@ -51,11 +51,12 @@ def _by_share(ax: Axes, rows: Sequence[Row], column: str, scale: float) -> None:
         (row for row in rows if row["policy"] != WHOLE), lambda row: (row["importance"], row["policy"])
     )
     others = list(dict.fromkeys(importance for importance, _ in lines if importance != first))
-    colours = drawing.palette(len(POLICIES) + len(others))
+    policies = POLICIES.names()
+    colours = drawing.palette(len(policies) + len(others))
     whole = _cell([row for row in rows if row["policy"] == WHOLE], column, scale)
     for number, ((importance, policy), members) in enumerate(lines.items()):
         mine = importance == first
-        colour = colours[POLICIES.index(policy) if mine else len(POLICIES) + others.index(importance)]
+        colour = colours[policies.index(policy) if mine else len(policies) + others.index(importance)]
         shift = 0.9 * (number - (len(lines) - 1) / 2)
         for trained in (False, True):
             chosen = [row for row in members if (row["recovery"] == "true") == trained]

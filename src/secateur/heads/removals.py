@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from secateur.core.files import read_json
-from secateur.heads.policies import Times, removal_order, removed_at
+from secateur.heads.order import Times, removal_order, removed_at
+from secateur.models.checkpoint import stored_bytes
 from secateur.models.size import size
 from secateur.models.surgery.heads import Head, check_compaction, heads, made_up_batch, remove_heads
 
@@ -69,4 +70,4 @@ def without(model: torch.nn.Module, removed: Sequence[Head]) -> torch.nn.Module:
 
 
 def _cost(model: torch.nn.Module, bins: int) -> dict[str, Any]:
-    return size(model, bins) | {"bytes": sum(parameter.nbytes for parameter in model.parameters())}
+    return size(model, bins) | {"bytes": stored_bytes(model)}

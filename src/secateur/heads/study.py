@@ -113,7 +113,7 @@ def _decoded(config: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[tu
                 yield split, language, search
 
 
-def before(run: ModelRun) -> ModelRun:
+def parent(run: ModelRun) -> ModelRun:
     """The model that the last step of a smaller model's method began with."""
     method, _, _ = run.method.rpartition(THEN)
     return replace(run, method=method or WHOLE, initialization="dense" if method else "")
@@ -198,7 +198,7 @@ def layer_order(run: ModelRun) -> str:
     """The file that says which layers a model loses whose last step is that of layers."""
     kind, strategy, _ = last_step(run)
     assert kind == DEPTH
-    return f"{before(run).folder}/layers/{strategy}.json"
+    return f"{parent(run).folder}/layers/{strategy}.json"
 
 
 def _whole(run: ModelRun) -> ModelRun:

@@ -60,15 +60,6 @@ def attention_times(
             scores, states = model.decoder.batch_score(prefixes, states, memory.expand(beam, -1, -1))
             prefixes = torch.cat([prefixes, scores.argmax(-1, keepdim=True)], dim=1)
 
-    def timed(run: Callable[[torch.nn.Module], None], model: torch.nn.Module) -> Timed:
-        def seconds(_: str) -> dict[str, float]:
-            watch = Stopwatch(device)
-            with watch:
-                run(model)
-            return dict.fromkeys(PARTS, 0.0) | {PARTS[0]: watch.seconds}
-
-        return seconds
-
     found, conditions = {}, {}
     for block in BLOCKS:
         numbers = sorted({head.head for head in heads(whole) if head.block == block})
@@ -77,12 +68,22 @@ def attention_times(
             continue
         run = run_encoder if block == "encoder-self" else run_decoder
         counts = range(len(numbers) + 1)
-        systems = {count: timed(run, _with_heads(whole, block, count)) for count in counts}
+        systems = {count: _timed(run, _with_heads(whole, block, count), device) for count in counts}
         measured = measure(systems, counts[-1], {"random speech": frames / FRAMES_PER_SECOND}, repeats)
         seconds = {count: np.array([row[PARTS[0]] for row in measured.rows[count]]) for count in counts}
         found[block] = [float(np.median(seconds[count] - seconds[0])) / len(layers) for count in counts]
         conditions[block] = measured.conditions
     return found, conditions
+
+
+def _timed(run: Callable[[torch.nn.Module], None], model: torch.nn.Module, device: torch.device) -> Timed:
+    def seconds(_: str) -> dict[str, float]:
+        watch = Stopwatch(device)
+        with watch:
+            run(model)
+        return dict.fromkeys(PARTS, 0.0) | {PARTS[0]: watch.seconds}
+
+    return seconds
 
 
 def _with_heads(whole: torch.nn.Module, block: str, count: int) -> torch.nn.Module:

@@ -4,13 +4,20 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from secateur.layers.strategies import STRATEGIES
 from secateur.layers.study import timed_searches, trained_name
 from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole, taken, trained, unknown, untrained
 
 TYPES = ("ctc", "hybrid")
 
 
-def spell_out(config: dict[str, Any]) -> None:
+def fill_schema(schema: dict[str, Any]) -> None:
+    """Name the strategies, with their summaries, in the schema of a configuration, in place."""
+    key = schema["properties"]["layers"]["items"]["properties"]["strategies"]
+    STRATEGIES.describe(key, key["items"])
+
+
+def expand(config: dict[str, Any]) -> None:
     """Put an entry for each corpus in the place of one for all, and all depths in that of none.
 
     Raises SecateurError for a model that is not there.
@@ -48,7 +55,7 @@ def at_depth(model: Mapping[str, Any], depth: int) -> dict[str, Any]:
     return model
 
 
-def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+def problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong in these sections."""
     yield from _of_layers(config)
     yield from _of_regularise(config)

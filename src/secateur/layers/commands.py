@@ -3,6 +3,7 @@
 from typing import Any
 
 from secateur.decoding import search as searches
+from secateur.layers import strategies
 from secateur.layers import study as layers
 from secateur.study import commands, runs
 from secateur.study.command import Command
@@ -48,7 +49,7 @@ def search(paths: Paths, at: Any) -> Command:
     """The order in which a strategy removes the layers of a model."""
     run, config = run_of(at), paths.config
     known = paths.of(f"{run.folder}/layers/similarity.tsv", f"{run.folder}/layers/curves.json")
-    known = known if at.strategy == "svcca" else ()
+    known = known if strategies.SIMILARITY in strategies.needs(at.strategy) else ()
     options = {
         "model": paths.folder(run),
         "tokens": paths.tokens(run.corpus)[0],
@@ -60,7 +61,8 @@ def search(paths: Paths, at: Any) -> Command:
         **dev_options(paths, run.corpus),
     }
     files = (*analysed(paths, run), *known)
-    return Command("layer_search", options, files, (commands.model_module(paths, run.model),))
+    modules = (commands.model_module(paths, run.model), strategies.STRATEGIES.named(at.strategy).module)
+    return Command("layer_search", options, files, modules)
 
 
 def orders(paths: Paths, run: runs.ModelRun) -> list[str]:

@@ -44,15 +44,16 @@ def depth(tables: Tables) -> Figure:
 
 
 def _rates(ax: Axes, rows: Sequence[Row]) -> None:
-    colours = dict(zip(STRATEGIES, drawing.palette(len(STRATEGIES)), strict=True))
+    strategies = STRATEGIES.names()
+    colours = dict(zip(strategies, drawing.palette(len(strategies)), strict=True))
     whole = [row for row in rows if row["strategy"] == WHOLE]
-    for number, strategy in enumerate([*STRATEGIES, TRAINED]):
+    for number, strategy in enumerate([*strategies, TRAINED]):
         members = [row for row in rows if row["strategy"] == strategy]
         depths = sorted({int(row["depth"]) for row in members})
         if not depths:
             continue
         colour = colours.get(strategy, BLACK)
-        shift = 0.06 * (number - len(STRATEGIES) / 2)
+        shift = 0.06 * (number - len(strategies) / 2)
         cells = [drawing.cell(members, "wer", depth=str(depth)) for depth in depths]
         places = [depth + shift for depth in depths]
         if strategy != TRAINED:

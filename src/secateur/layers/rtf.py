@@ -6,8 +6,8 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
 
 COLUMNS = (
-    *("model", "depth", "layers", "search", "device", "rtf", "rtf_low", "rtf_high", "ratio"),
-    *("ratio_low", "ratio_high", "rounds", "utterances", "batch", "threads"),
+    *("model", "depth", "layers", "search", "device", "rtf", "rtf_low", "rtf_high", "p50_s"),
+    *("p50_s_low", "p50_s_high", "ratio", "ratio_low", "ratio_high", "rounds", "utterances", "batch", "threads"),
     *("same", "same_low", "same_high", "others", "measured", "doubt"),
 )
 

@@ -1,30 +1,12 @@
 """Which layers are safe to remove: strategies that order the encoder layers of one model, for every depth at once.
 
 A strategy gives one order of removal, so that its sub-models are nested, and each of them gets its loss on dev data;
-their word error rates on test data are for `secateur.decoding.recognize` to measure.
-
-    greedy       remove the layer whose removal hurts the dev data least; again, from what is left
-    svcca        remove the layer whose output is most like its input, as measured beforehand
-    truncate     remove the last layer; the head then is that of intermediate CTC (Lee & Watanabe 2021)
-    random       a control: remove any layer
-    every-other  a control: remove every second layer, the last one first; again, from what is left
-
-`greedy` compares n sub-models of n − 1 layers in a round. To run each of them from the features on would take n·(n − 1)
-layer-forwards on every batch, (N³ − N)/3 in all rounds together. But a layer that has run on a batch after the same
-layers once need not run again, and what comes out is the same, bit by bit:
-
-- Without layer i, nothing changes below i: a candidate costs only the layers after the one that it lacks. That is about
-  half, and needs memory for one hidden state per layer, since one batch is worked on at a time.
-- Once j is removed, nothing changes below j: what was computed there without layer i in the round before is what the
-  next round needs. So a candidate costs only the layers after both i and j. Half becomes 0.39 (N = 12) or 0.36
-  (N = 24) on average over all orders of removal, and less where later layers go first, as they do after stochastic
-  depth. That needs memory for up to N·(N + 1)/2 + 1 hidden states of all dev data; a batch that has no room is worked
-  on as above.
+their word error rates on test data are for `secateur.decoding.recognize` to measure. Strategies are the files of
+`secateur.layers.strategies`; what they share is here.
 """
 
 import logging
 import math
-import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +18,8 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
-from secateur.layers.strategies import STRATEGIES
+from secateur.layers import strategies
+from secateur.layers.strategies import Given, Layers, without
 from secateur.models.surgery.layers import layer_numbers
 from secateur.speech.tokens import Tokenizer
 from secateur.speech.units import unit_of, units
@@ -44,8 +27,6 @@ from secateur.training.loop import Examples
 
 OBJECTIVES = ("loss", "wer")
 MEMORY = 4 * 2**30
-
-Layers = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -86,19 +67,20 @@ def search(
     """Order the encoder layers of `model`, a CTC or hybrid model in evaluation mode, by `strategy`.
 
     Args:
+        strategy: one of `secateur.layers.strategies`.
         objective: what `greedy` compares: `loss`, the CTC loss after the last layer, or `wer`, the word error rate of
             greedy decoding over all languages together, and of equal ones the loss. What is equal even so: the later
             layer goes first.
-        seed: of `random`.
-        similarity: for `svcca`: how much the output of each layer is like its input. Equal ones: as above.
-        memory: bytes of hidden states that `greedy` may keep from round to round, on the model's device.
+        seed: of strategies that draw at random.
+        similarity: for strategies that need it: how much the output of each layer is like its input.
+        memory: bytes of hidden states that a strategy that needs it may keep from round to round, on the model's
+            device.
 
     Returns what a `layers.json` holds. Layers have their numbers in the whole model.
-        strategy, objective; seed, of `random`.
+        strategy, objective, and what the strategy records: `greedy` its `rounds`, `random` its `seed`.
         order_removed: the layers in the order of their removal; one layer never is.
         depths: for every depth: `layers`, those that are kept; `dev_loss`, the mean CTC loss of an utterance in nats;
             with the objective `wer` also `dev_wer`, in percent.
-        rounds: of `greedy`: for every removal the layer `removed`, and `without`: the objective without each layer.
         layer_forwards, seconds: what finding the order cost. A layer-forward is one layer run on one batch.
         evaluation_layer_forwards, evaluation_seconds: what it cost, after that, to find the losses of all depths.
         dev_batches, dev_utterances.
@@ -107,34 +89,24 @@ def search(
     Raises SecateurError for a strategy or an objective that is unknown, a similarity that is missing or of other
     layers, a model without a CTC head or with an encoder whose layers do not run singly, and a loss that is not finite.
     """
-    for name, value, allowed in (("strategy", strategy, STRATEGIES), ("objective", objective, OBJECTIVES)):
-        if value not in allowed:
-            raise SecateurError(f"{name} {value!r} is unknown; it must be one of {', '.join(allowed)}")
+    chosen = strategies.STRATEGIES.named(strategy)
+    if objective not in OBJECTIVES:
+        raise SecateurError(f"objective {objective!r} is unknown; it must be one of {', '.join(OBJECTIVES)}")
     layers = tuple(layer_numbers(model))
-    scorer = Scorer(model, dev, objective, memory if strategy == "greedy" else 0)
-    result: dict[str, Any] = {"strategy": strategy, "objective": objective}
+    scorer = Scorer(model, dev, objective, memory if strategies.MEMORY in strategies.needs(strategy) else 0)
     started = time.perf_counter()
-    if strategy == "greedy":
-        order, scores, rounds = greedy(scorer, layers)
-        result["rounds"] = [
-            {"removed": layer, "without": {str(other): scorer.mean(score) for other, score in found.items()}}
-            for layer, found in zip(order, rounds, strict=True)
-        ]
-    else:
-        order = fixed_order(strategy, layers, seed, similarity)
+    found = chosen.load().order(Given(layers, scorer, seed, similarity))
     searched, forwards = time.perf_counter(), scorer.layer_forwards
-    if strategy == "random":
-        result["seed"] = seed
-    models = family(layers, order)
-    if strategy != "greedy":
-        scores = scorer.score(models)
+    result: dict[str, Any] = {"strategy": strategy, "objective": objective, **found.record}
+    models = family(layers, found.order)
+    scores = scorer.score(models) if found.scores is None else found.scores
     result["depths"] = {
         str(len(kept)): {"layers": list(kept), "dev_loss": score.loss / scorer.utterances}
         | ({"dev_wer": scorer.mean(score)} if objective == "wer" else {})
         for kept, score in zip(models, scores, strict=True)
     }
     return result | {
-        "order_removed": order,
+        "order_removed": found.order,
         "layer_forwards": forwards,
         "seconds": round(searched - started, 3),
         "evaluation_layer_forwards": scorer.layer_forwards - forwards,
@@ -142,52 +114,6 @@ def search(
         "dev_batches": len(dev.batches),
         "dev_utterances": scorer.utterances,
     }
-
-
-def greedy(scorer: "Scorer", layers: Layers) -> tuple[list[int], list[Score], list[dict[int, Score]]]:
-    """Remove the layer whose removal hurts least, and again, until one is left.
-
-    Returns the order of removal, the scores of all depths from that of `layers` down to 1, and the scores of each round
-    by the layer that is missing.
-    """
-    order: list[int] = []
-    scores, rounds = scorer.score([layers]), []
-    while len(layers) > 1:
-        found = dict(zip(layers, scorer.score([without(layers, layer) for layer in layers]), strict=True))
-        best = min(found, key=lambda layer: (scorer.mean(found[layer]), found[layer].loss, -layer))
-        order.append(best)
-        scores.append(found[best])
-        rounds.append(found)
-        layers = without(layers, best)
-        scorer.forget(best)
-    return order, scores, rounds
-
-
-def fixed_order(
-    strategy: str, layers: Layers, seed: int = 1, similarity: Mapping[int, float] | None = None
-) -> list[int]:
-    """The order of removal by a strategy other than `greedy`; arguments and errors as for `search`."""
-    from_last = sorted(layers, reverse=True)
-    match strategy:
-        case "svcca":
-            given = {layer for layer, value in (similarity or {}).items() if math.isfinite(value)}
-            if given != set(layers):
-                raise SecateurError(
-                    f"strategy svcca: similarities of the layers {sorted(given)} were given; give a number for each "
-                    f"layer of the model, {sorted(layers)}"
-                )
-            return sorted(from_last, key=lambda layer: -similarity[layer])[:-1]
-        case "truncate":
-            return from_last[:-1]
-        case "random":
-            return random.Random(seed).sample(from_last, len(layers) - 1)
-        case "every-other":
-            order, left = [], sorted(layers)
-            while len(left) > 1:
-                order += reversed(left[1::2])
-                left = left[::2]
-            return order
-    raise ValueError(f"{strategy} has no fixed order")
 
 
 def read_similarity(file: str | Path, model: str | None = None, measure: str = "svcca") -> dict[int, float]:
@@ -219,11 +145,6 @@ def family(layers: Layers, order: Sequence[int]) -> list[Layers]:
     for layer in order:
         kept.append(without(kept[-1], layer))
     return kept
-
-
-def without(layers: Layers, layer: int) -> Layers:
-    """`layers` without one of them."""
-    return tuple(other for other in layers if other != layer)
 
 
 class Scorer:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from secateur.decoding.search import reads
 from secateur.study.runs import Decoding, Kind, ModelRun, Parents, languages, splits
 
 RTF_SPLIT = "dev"
@@ -75,6 +76,11 @@ def order_file(run: ModelRun, strategy: str) -> str:
     return f"{run.folder}/layers/{strategy}.json"
 
 
+def orders(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """By folder of a model, what all strategies found for it."""
+    return {run.folder: [order_file(run, name) for name in entry["strategies"]] for entry, run in runs(config)}
+
+
 def rtf_file(run: ModelRun) -> str:
     """The measured real-time factor of a model at every depth."""
     return f"{run.folder}/layers/rtf.tsv"
@@ -83,7 +89,7 @@ def rtf_file(run: ModelRun) -> str:
 def timed_searches(config: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
     """The searches of an entry whose time by depth is measured: those without a language model or a lexicon."""
     known = config["searches"]
-    return [name for name in entry["searches"] if known[name]["type"] != "lexicon" and not known[name].get("lm")]
+    return [name for name in entry["searches"] if not known[name].get("lm") and not reads(known[name]["type"])]
 
 
 def decodings(config: Mapping[str, Any]) -> Iterator[DepthDecoding]:

@@ -9,7 +9,9 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
-from secateur.models.tensors import load_tensors, save_tensors
+from secateur.models.sparse import FILE as SPARSE_FILE
+from secateur.models.sparse import read_sparse
+from secateur.models.tensors import bytes_of, load_tensors, save_tensors
 
 FORMAT = 1
 
@@ -27,11 +29,25 @@ def save_model(folder: str | Path, model: torch.nn.Module, config: Mapping[str, 
     """Write `model.safetensors` and `model.json` into `folder`."""
     folder = Path(folder)
     save_tensors(folder / "model.safetensors", model.state_dict())
-    write_json(folder / "model.json", {"format": FORMAT, "config": dict(config), "tokens": list(tokens)})
+    write_description(folder, config, tokens)
 
 
-def read_checkpoint(folder: str | Path) -> Checkpoint:
-    """Read a checkpoint. Raises SecateurError when files are missing, truncated or of another format."""
+def write_description(folder: str | Path, config: Mapping[str, Any], tokens: Sequence[str]) -> None:
+    """Write `model.json` into `folder`: what rebuilds a model around its tensors."""
+    write_json(Path(folder) / "model.json", {"format": FORMAT, "config": dict(config), "tokens": list(tokens)})
+
+
+def stored_bytes(model: torch.nn.Module) -> int:
+    """The bytes of the `model.safetensors` that `save_model` writes of a model, measured on a file."""
+    return bytes_of(lambda file: save_tensors(file, model.state_dict()))
+
+
+def read_checkpoint(folder: str | Path, language: str | None = None) -> Checkpoint:
+    """Read a checkpoint, sparse ones too. Raises SecateurError when files are missing, truncated or of another format.
+
+    Args:
+        language: whose weights to read from a sparse file with a mask for each language; else it does not matter.
+    """
     folder = Path(folder)
     description = read_json(folder / "model.json")
     if description.get("format") != FORMAT:
@@ -42,8 +58,11 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     missing = [key for key in ("config", "tokens") if key not in description]
     if missing:
         raise SecateurError(f"{folder / 'model.json'}: lacks {missing[0]!r}; make the model again")
-    tensors = load_tensors(folder / "model.safetensors")
+    file = folder / "model.safetensors"
+    if not file.exists() and (folder / SPARSE_FILE).exists():
+        file = folder / SPARSE_FILE
+    tensors = load_tensors(file) if file.name != SPARSE_FILE else read_sparse(file, language)
     broken = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
-        raise SecateurError(f"{folder / 'model.safetensors'}: {broken[0]} holds NaN or infinity; train the model again")
+        raise SecateurError(f"{file}: {broken[0]} holds NaN or infinity; train the model again")
     return Checkpoint(description["config"], description["tokens"], tensors)

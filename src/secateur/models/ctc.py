@@ -1,6 +1,6 @@
 """CTC models out of ESPnet2's parts: a Transformer or Conformer encoder and a CTC head.
 
-Configuration (see `src/secateur/study/schemas/config.schema.yaml` for defaults):
+Configuration (SCHEMA has the defaults):
     features: number of mel bins F.
     input: `stack` (concatenate `stack` frames, a linear layer: cheap) or `conv2d` (subsampling by 4).
     encoder: {type: transformer | conformer, layers, dim, heads, ffn, dropout, attention_dropout, kernel}.
@@ -23,6 +23,16 @@ from espnet2.asr.preencoder.abs_preencoder import AbsPreEncoder
 
 from secateur.core.errors import SecateurError
 from secateur.models.conformer import use_fast_parts
+
+SCHEMA = {
+    "training": {"$ref": "#/$defs/acoustic/training"},
+    "input": {"$ref": "#/$defs/acoustic/input", "default": "conv2d"},
+    "stack": {"$ref": "#/$defs/acoustic/stack", "default": 4},
+    "encoder": {"$ref": "#/$defs/acoustic/encoder"},
+    "intermediate_ctc": {"$ref": "#/$defs/intermediate_ctc", "default": {}},
+    "stochastic_depth": {"$ref": "#/$defs/stochastic_depth", "default": 0.0},
+    "start": {"$ref": "#/$defs/acoustic/start", "default": None},
+}
 
 
 class Float32CTC(CTC):

@@ -36,13 +36,16 @@ def rebuild(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Module
     return model
 
 
-def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Loaded:
+def load_model(folder: str | Path, device: str | torch.device = "cpu", language: str | None = None) -> Loaded:
     """Rebuild a checkpoint, strictly, in evaluation mode.
+
+    Args:
+        language: of a sparse checkpoint with a mask for each language, whose mask the model gets.
 
     Raises SecateurError when files are missing, truncated, of another format, or do not fit one another.
     """
     folder = Path(folder)
-    found = read_checkpoint(folder)
+    found = read_checkpoint(folder, language)
     try:
         model = rebuild(found.config, found.tokens)
     except SecateurError as error:

@@ -1,6 +1,6 @@
 """RNN transducers (Graves 2012): an encoder, an LSTM over the labels so far (the predictor), and a joiner of both.
 
-Configuration (see `src/secateur/study/schemas/config.schema.yaml` for defaults):
+Configuration (SCHEMA has the defaults):
     features: number of mel bins F.
     input, stack: as for `secateur.models.ctc`; an Emformer needs `stack`.
     encoder: {type: emformer, layers, dim, heads, ffn, dropout, attention_dropout, segment, left_context, right_context,
@@ -22,6 +22,152 @@ from secateur.models.ctc import Float32CTC, Normalize, Stack, build_encoder
 from secateur.models.emformer import Emformer
 from secateur.models.lstm import LSTM
 from secateur.models.rnnt_loss import lattice_loss, rnnt_loss, step_log_probs
+
+PARTS = ("joiner",)
+SCHEMA = {
+    "training": {"$ref": "#/$defs/acoustic/training"},
+    "input": {
+        "description": "As for `ctc`; an Emformer needs `stack`.",
+        "enum": ["stack", "conv2d"],
+        "default": "stack",
+    },
+    "stack": {"description": "Frames to concatenate, for `stack`.", "type": "integer", "minimum": 1, "default": 4},
+    "encoder": {
+        "description": "An Emformer (Shi et al. 2021), or an encoder that hears the whole utterance first.",
+        "type": "object",
+        "required": ["type", "layers", "dim"],
+        "oneOf": [
+            {
+                "title": "emformer",
+                "additionalProperties": False,
+                "properties": {
+                    "type": {"const": "emformer", "description": "Segment by segment."},
+                    "layers": {"type": "integer", "minimum": 1, "description": "Number of layers N."},
+                    "dim": {"type": "integer", "minimum": 8, "description": "Width d; a multiple of `heads`."},
+                    "heads": {"type": "integer", "minimum": 1, "default": 8, "description": "Attention heads."},
+                    "ffn": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "default": 2048,
+                        "description": "Units of the feed-forward layers.",
+                    },
+                    "dropout": {"$ref": "#/$defs/rate", "default": 0.1, "description": "Dropout rate."},
+                    "attention_dropout": {
+                        "$ref": "#/$defs/rate",
+                        "default": 0.0,
+                        "description": "Dropout of attention weights.",
+                    },
+                    "segment": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "default": 4,
+                        "description": "Stacked frames of a segment.",
+                    },
+                    "left_context": {
+                        "type": "integer",
+                        "minimum": 0,
+                        "default": 30,
+                        "description": "Stacked frames heard before it.",
+                    },
+                    "right_context": {
+                        "type": "integer",
+                        "minimum": 0,
+                        "default": 1,
+                        "description": "Stacked frames heard after it.",
+                    },
+                    "memory": {
+                        "type": "integer",
+                        "minimum": 0,
+                        "default": 0,
+                        "description": "Summaries of earlier segments.",
+                    },
+                    "positions": {
+                        "type": "boolean",
+                        "default": False,
+                        "description": "A learned bias for every distance; ours.",
+                    },
+                    "convolution": {
+                        "type": "integer",
+                        "minimum": 0,
+                        "default": 0,
+                        "description": "Width of a causal convolution in every layer; ours; 0 for none.",
+                    },
+                },
+            },
+            {
+                "title": "transformer",
+                "additionalProperties": False,
+                "properties": {
+                    "type": {"const": "transformer", "description": "Kind of layer."},
+                    "layers": {"$ref": "#/$defs/acoustic/encoder/properties/layers"},
+                    "dim": {"$ref": "#/$defs/acoustic/encoder/properties/dim"},
+                    "heads": {"$ref": "#/$defs/acoustic/encoder/properties/heads", "default": 4},
+                    "ffn": {"$ref": "#/$defs/acoustic/encoder/properties/ffn", "default": 2048},
+                    "dropout": {"$ref": "#/$defs/acoustic/encoder/properties/dropout", "default": 0.1},
+                    "attention_dropout": {
+                        "$ref": "#/$defs/acoustic/encoder/properties/attention_dropout",
+                        "default": 0.0,
+                    },
+                    "kernel": {"$ref": "#/$defs/acoustic/encoder/properties/kernel", "default": 31},
+                },
+            },
+            {
+                "title": "conformer",
+                "additionalProperties": False,
+                "properties": {
+                    "type": {"const": "conformer", "description": "Kind of layer."},
+                    "layers": {"$ref": "#/$defs/acoustic/encoder/properties/layers"},
+                    "dim": {"$ref": "#/$defs/acoustic/encoder/properties/dim"},
+                    "heads": {"$ref": "#/$defs/acoustic/encoder/properties/heads", "default": 4},
+                    "ffn": {"$ref": "#/$defs/acoustic/encoder/properties/ffn", "default": 2048},
+                    "dropout": {"$ref": "#/$defs/acoustic/encoder/properties/dropout", "default": 0.1},
+                    "attention_dropout": {
+                        "$ref": "#/$defs/acoustic/encoder/properties/attention_dropout",
+                        "default": 0.0,
+                    },
+                    "kernel": {"$ref": "#/$defs/acoustic/encoder/properties/kernel", "default": 31},
+                },
+            },
+        ],
+    },
+    "stochastic_depth": {
+        "description": "As for `ctc`; transformer and conformer only.",
+        "$ref": "#/$defs/rate",
+        "default": 0.0,
+    },
+    "predictor": {
+        "description": "The LSTM over the labels so far.",
+        "type": "object",
+        "additionalProperties": False,
+        "default": {},
+        "properties": {
+            "embedding": {
+                "type": "integer",
+                "minimum": 1,
+                "default": 512,
+                "description": "Width of the label embeddings.",
+            },
+            "dim": {"type": "integer", "minimum": 1, "default": 512, "description": "Width of the LSTM."},
+            "layers": {"type": "integer", "minimum": 1, "default": 3, "description": "LSTM layers."},
+            "dropout": {"$ref": "#/$defs/rate", "default": 0.1, "description": "Dropout rate."},
+        },
+    },
+    "joiner": {
+        "description": "What joins encoder and predictor.",
+        "type": "object",
+        "additionalProperties": False,
+        "default": {},
+        "properties": {
+            "dim": {"type": "integer", "minimum": 1, "default": 1024, "description": "Width of the joint layer."}
+        },
+    },
+    "ctc_weight": {
+        "description": "Weight of an auxiliary CTC loss on the encoder; 0 for none.",
+        "type": "number",
+        "minimum": 0,
+        "default": 0.0,
+    },
+}
 
 FRAME_SECONDS = 0.01
 LARGEST_JOINT = {"cpu": 2**25, "cuda": 2**29}  # numbers in a tensor over all frames and prefixes of a batch

@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ def save_tensors(
             if number := re.search(r"os error (\d+)", str(error)):  # a full disk, say
                 raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
             raise
+
+
+def bytes_of(write: Callable[[Path], None]) -> int:
+    """The bytes of the file that `write` makes at the path that it is given. The file is not kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "measured.safetensors"
+        write(file)
+        return file.stat().st_size
 
 
 def load_tensors(path: str | Path, foreign: bool = False) -> dict[str, torch.Tensor]:

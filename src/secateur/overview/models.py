@@ -17,16 +17,20 @@ Row = dict[str, Any]
 SIZES = ("parameters", "nonzero", "bytes", "macs_per_second", "peak_memory", "algorithmic_latency")
 LOSSES = ("step", "train_loss", "dev_loss", "learning_rate", "grad_norm", "utterances", "seconds")
 RECORDED = ("steps", "seconds", "cpu_seconds", "started", "host", "processor", "threads", "device", "git", "versions")
-SIZE_COLUMNS = (*MODEL_AXES, *SIZES, "source")
+SIZE_COLUMNS = (*MODEL_AXES, *SIZES, "sparse_bytes", "source")
 HISTORY_COLUMNS = ("stage", *MODEL_AXES, *LOSSES, "source")
 RUNS_COLUMNS = ("stage", *DECODING_AXES, *RECORDED, "total_steps", "source")
 
 
 def size(results: Results) -> Iterator[Row]:
-    """What each model costs; the algorithmic latency is empty where a model hears the whole utterance first."""
+    """What each model costs.
+
+    The algorithmic latency is empty where a model hears the whole utterance first, the sparse bytes without masks.
+    """
     for run in model_runs(results.config):
         sizes = results.size(run, *SIZES)
-        yield {**results.axes(run), **{column: sizes[column] for column in SIZES}, "source": SIZES_FILE}
+        values = {column: sizes[column] for column in SIZES} | {"sparse_bytes": sizes.get("sparse_bytes")}
+        yield {**results.axes(run), **values, "source": SIZES_FILE}
 
 
 def history(results: Results) -> Iterator[Row]:
@@ -72,6 +76,7 @@ def size_view(tables: views.Tables) -> list[Grid]:
         "parameters": ("Parameters (M)", 1e-6),
         "nonzero": ("Not zero (M)", 1e-6),
         "bytes": ("File (MB)", 1e-6),
+        "sparse_bytes": ("Sparse file (MB)", 1e-6),
         "macs_per_second": ("MMAC per s of speech", 1e-6),
         "peak_memory": ("Peak memory (MB)", 1e-6),
         "algorithmic_latency": ("Algorithmic latency (s)", 1),
@@ -80,6 +85,7 @@ def size_view(tables: views.Tables) -> list[Grid]:
         "Algorithmic latency: seconds of speech that streaming waits for on any machine, a segment and its look-ahead; "
         "–: the model hears the whole utterance first."
     )
+    sparse = "Sparse file: the bits of all masks of a model, and the weights that one of them keeps."
     grids = []
     for corpus, rows in views.by_corpus(tables["size"]).items():
 
@@ -92,7 +98,9 @@ def size_view(tables: views.Tables) -> list[Grid]:
         )
         grids.append(
             views.captioned(
-                grid, tables, corpus, rows, streaming if any(row["algorithmic_latency"] for row in rows) else ""
+                *(grid, tables, corpus, rows),
+                streaming if any(row["algorithmic_latency"] for row in rows) else "",
+                sparse if any(row["sparse_bytes"] for row in rows) else "",
             )
         )
     return grids

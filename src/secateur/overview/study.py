@@ -3,8 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from secateur.heads import study as heads
+from secateur.layers import study as layers
 from secateur.ssl import study as upstreams
-from secateur.study.runs import decodings, languages, lm_folder, model_runs, used_corpora
+from secateur.study.runs import Decoding, ModelRun, decodings, languages, lm_folder, model_runs, used_corpora
+
+DEV = "dev"
+"""The split that systems are chosen on."""
 
 
 def corpus_languages(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -29,3 +34,34 @@ def training_folders(config: Mapping[str, Any]) -> Iterator[str]:
     yield from (run.folder for run in model_runs(config))
     yield from (lm_folder(*run) for run in lm_runs(config))
     yield from (run.folder for _, run in upstreams.trained(config))
+
+
+def dense_of(run: ModelRun) -> ModelRun:
+    """The dense model of all languages that a model is of the same size as, or was made from."""
+    return ModelRun(run.corpus, run.model, "all", run.seed)
+
+
+def all_decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
+    """Those of models and of all their sub-models."""
+    yield from decodings(config)
+    yield from sub_model_decodings(config)
+    yield from heads.combined_decodings(config)
+
+
+def sub_model_decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
+    """Those of several sub-models at once, which have no checkpoint of their own."""
+    yield from layers.decodings(config)
+    yield from heads.decodings(config)
+
+
+def against_dense(config: Mapping[str, Any]) -> Iterator[tuple[Decoding, Decoding]]:
+    """Every decoding of what was made from a dense model, and that of this model, on data that are not for choosing.
+
+    Sub-models stand beside the whole model that they are part of.
+    """
+    known, parts = set(decodings(config)), set(sub_model_decodings(config))
+    for mine in all_decodings(config):
+        whole = mine.run if mine in parts else dense_of(mine.run)
+        other = Decoding(whole, mine.split, mine.language, mine.search)
+        if mine.split != DEV and other in known and (mine in parts or mine.run.method != whole.method):
+            yield mine, other

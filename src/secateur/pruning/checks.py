@@ -25,7 +25,7 @@ def fill_schema(schema: dict[str, Any]) -> None:
     schedule["required"] += [name for name, option in options.items() if "default" not in option]
 
 
-def spell_out(config: dict[str, Any]) -> None:
+def expand(config: dict[str, Any]) -> None:
     """Put an entry for each corpus that an entry of `prune` is about in its place, with the languages of its pathways.
 
     Raises SecateurError for a model that is not there.
@@ -50,7 +50,7 @@ def _spelled_out(config: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterato
         }
 
 
-def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+def problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong in these sections."""
     yield from _of_schedules(config)
     yield from _of_entries(config)

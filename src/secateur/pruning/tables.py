@@ -24,8 +24,6 @@ BYTES = ("theta_bytes", "mask_bytes", "total_bytes", "separate_bytes", "ratio")
 SPARSE_BYTES = ("sparse_total_bytes", "sparse_separate_bytes", "sparse_ratio")
 STORAGE_COLUMNS = (*RUN_AXES, "languages", *BYTES, *SPARSE_BYTES, "source")
 MASKS_FILE = "masks.json"
-BYTES_PER_WEIGHT = 4
-"""Checkpoints hold float32."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def lineage(config: Mapping[str, Any], run: ModelRun) -> list[ModelRun]:
     """A pruned model and those that it is made from, in order, without the dense one; of pathways the first mask's."""
     chain = [run]
     while (made_from := parents(config, chain[0])) is not None:
-        chain.insert(0, made_from.before)
+        chain.insert(0, made_from.parent)
     return chain[1:]
 
 
@@ -130,21 +128,18 @@ def matrices(results: Results) -> Iterator[Row]:
 def storage(results: Results) -> Iterator[Row]:
     """Bytes of one θ with its masks against a model for each language, of every model that languages share.
 
-    With zeros: θ is the file that was measured, a separate model is the same file. Sparse: these files without the
-    bytes of the weights that are pruned, of θ those that every mask prunes; and masks, which say where the others are.
+    All are of files that were written. With zeros: θ, and as a separate model the same file again. Sparse: one file
+    of all masks and what any of them keeps, against one for each language of its mask and what it keeps.
     """
     for run in model_runs(results.config):
         if not (at_target(results.config, run) and methods.parse(run.method).method.shared):
             continue
-        size = results.size(run, "bytes", "mask_bytes", "prunable", "kept", "kept_by_any")
+        size = results.size(run, "bytes", "mask_bytes", "sparse_bytes", "sparse_bytes_each")
         count = len(languages(results.config, run.corpus, run.scope))
-        # Where there is one mask for all languages, a separate model has one of its own.
-        copies = count // len(size["kept"])
         theta, masks, separate = size["bytes"], size["mask_bytes"], count * size["bytes"]
-        pruned = size["prunable"] - size["kept_by_any"]
-        pruned_apart = count * size["prunable"] - copies * sum(size["kept"])
-        sparse = theta - BYTES_PER_WEIGHT * pruned + masks
-        sparse_apart = separate - BYTES_PER_WEIGHT * pruned_apart + copies * masks
+        # Where there is one mask for all languages, a separate model has the same file.
+        copies = count // len(size["sparse_bytes_each"])
+        sparse, sparse_apart = size["sparse_bytes"], copies * sum(size["sparse_bytes_each"].values())
         values = (theta, masks, theta + masks, separate, (theta + masks) / separate)
         sparse_values = (sparse, sparse_apart, sparse / sparse_apart)
         yield {
@@ -162,11 +157,11 @@ def storage_view(tables: views.Tables) -> list[Grid]:
     headings |= {"sparse_total_bytes": "Sparse: θ + masks (MB)", "sparse_separate_bytes": "Sparse: separate (MB)"}
     headings |= {"sparse_ratio": "Sparse: ratio"}
     notes = (
-        "One shared θ and its masks against a model of the same architecture for each language: bytes of the files. "
-        "θ is stored with its zeros, and so is each separate model, which needs no mask; a mask takes one bit for each "
-        "prunable weight. Sparse, counted from the same files but not written: without the four bytes of each pruned "
-        "weight; in θ that is one which every mask prunes, in a separate model one which its language's mask prunes. "
-        "There each separate model needs its mask, too. LAP has one mask for all languages.",
+        "One shared θ and its masks against a model of the same architecture for each language: bytes of files that "
+        "were written. θ is stored with its zeros, and so is each separate model, which needs no mask; a mask takes "
+        "one bit for each prunable weight. Sparse: without the weights that are pruned; from θ those that every mask "
+        "prunes, from a separate model those that its language's mask prunes, and it holds that mask. LAP has one mask "
+        "for all languages. `secateur export-sparse` writes such files.",
     )
     grids = []
     for corpus, rows in views.by_corpus(tables["storage"]).items():

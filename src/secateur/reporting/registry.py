@@ -20,6 +20,7 @@ SECTIONS = {
     "claims": "What is claimed, and what was found",
     "data": "Data",
     "accuracy": "Word error rates",
+    "systems": "All systems side by side",
     "masks": "Masks and pathways",
     "layers": "Layers on demand",
     "heads": "Attention heads and language models",

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_text
+from secateur.decoding.search import shown
 from secateur.reporting.figure import EMPTY, Figure
 from secateur.reporting.figure import figures as all_figures
 from secateur.reporting.grid import Cell, Grid, combined, measure
@@ -118,8 +119,8 @@ def keys(config: Mapping[str, Any], tables: Tables) -> list[Key]:
 
 def _search(config: Mapping[str, Any], row: Mapping[str, str]) -> str:
     """The search of a row, and what it knows beside the sound."""
-    if config["searches"][row["search"]]["type"] == "lexicon":
-        return f"{row['search']} (closed vocabulary: only words of the training text; {row['lm']})"
+    if note := shown(config["searches"][row["search"]], "note"):
+        return f"{row['search']} ({note}; {row['lm']})"
     return f"{row['search']}, no LM" if row["lm"] == "none" else f"{row['search']}, LM {row['lm']}"
 
 

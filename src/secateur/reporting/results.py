@@ -8,6 +8,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
+from secateur.decoding.search import shown
 from secateur.speech.datadir import read_table
 from secateur.study.runs import Decoding, ModelRun, splits, used_corpora
 
@@ -15,8 +16,8 @@ MODEL_AXES = (
     *("corpus", "model", "method", "initialization", "mask_changes", "scope", "sparsity_target", "sparsity", "seed"),
 )
 SIZES_FILE = "sizes.json"
-SCORE, UTTERANCES = "score.json", "utterances.tsv"
-"""Of a decoding: its error rates, and the errors of every utterance."""
+SCORE, UTTERANCES, HYPOTHESES, LATENCY = "score.json", "utterances.tsv", "hypotheses.tsv", "latency.json"
+"""Of a decoding: its error rates, the errors of every utterance, what was heard, and the time that it took."""
 KEPT = 8  # files of decodings in memory: of a model's searches
 EACH = "each"
 """Scope of an average over monolingual models, each decoding its own language. No single model has this scope."""
@@ -67,9 +68,8 @@ class Results:
         self._note(path)
         return _with_columns(self.root / path, read_tsv(self.root / path), columns)
 
-    def speakers(self, corpus: str, language: str, split: str) -> dict[str, str]:
-        """The speaker of every utterance of a split."""
-        path = speakers_file(corpus, language, split)
+    def lines(self, path: str) -> dict[str, str]:
+        """Read a Kaldi table: what stands after every utterance. Raises SecateurError naming a file that is missing."""
         self._note(path)
         return read_table(self.root / path)
 
@@ -88,12 +88,14 @@ class Results:
 
     def size(self, run: ModelRun, *keys: str) -> dict[str, Any]:
         """The entry of a model in `sizes.json`. Raises SecateurError if the model or one of `keys` is missing."""
-        entry = self._sizes.get(run.folder, {})
+        return self.cost(run.folder, *keys)
+
+    def cost(self, folder: str, *keys: str) -> dict[str, Any]:
+        """As `size`, of the model or language model in a folder."""
+        entry = self._sizes.get(folder, {})
         missing = [key for key in keys if key not in entry]
         if missing:
-            raise SecateurError(
-                f"{self.root / SIZES_FILE}: {missing} of {run.folder} is missing; delete it and run again"
-            )
+            raise SecateurError(f"{self.root / SIZES_FILE}: {missing} of {folder} is missing; delete it and run again")
         return entry
 
     @cached_property
@@ -120,19 +122,18 @@ class Results:
 
     def lm_label(self, search: str) -> str:
         """What tables call the language model of a search: its name, `2-gram` for a lexicon search, or `none`."""
-        options = self.config["searches"][search]
-        if options["type"] == "lexicon":
-            return f"{options['order']}-gram"
-        return self.lm_of(search) or "none"
+        return shown(self.config["searches"][search], "lm") or self.lm_of(search) or "none"
 
 
 SCORED = (SCORE, UTTERANCES)
 """What `systems.scored` reads of a decoding."""
+HEARD = (UTTERANCES, HYPOTHESES)
+"""What `systems.utterances` reads of a decoding, beside the speakers of its data."""
 
 
-def speakers_file(corpus: str, language: str, split: str) -> str:
-    """Who speaks the utterances of a split."""
-    return f"data/{corpus}/{language}/{split}/utt2spk"
+def speakers_file(decoding: Decoding) -> str:
+    """Who speaks in the data of a decoding, relative to the study's folder."""
+    return f"data/{decoding.run.corpus}/{decoding.language}/{decoding.split}/utt2spk"
 
 
 def _with_columns(path: Path, rows: list[dict[str, str]], columns: Sequence[str]) -> list[dict[str, str]]:
@@ -166,7 +167,7 @@ def counted_of(found: Iterable[Any]) -> Iterator[str]:
     """What `systems.counts` reads of decodings: the errors of every utterance, and who speaks it."""
     for one in found:
         yield f"{one.folder}/{UTTERANCES}"
-        yield speakers_file(one.run.corpus, one.language, one.split)
+        yield speakers_file(one)
 
 
 def main_split(config: Mapping[str, Any], corpus: str) -> str:

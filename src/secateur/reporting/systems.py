@@ -9,13 +9,16 @@ from statistics import fmean
 from typing import Any
 
 from secateur.core.errors import SecateurError
-from secateur.decoding.scoring import average_error_rate, paired_average, paired_bootstrap
-from secateur.reporting.results import SCORE, UTTERANCES, Results
+from secateur.decoding.scoring import average_error_rate, paired_average, paired_bootstrap, word_error_rate
+from secateur.reporting.results import HYPOTHESES, LATENCY, SCORE, UTTERANCES, Results, speakers_file
 from secateur.study.runs import Decoding
 
 RATES = ("wer", "wer_low", "wer_high", "cer")
+ENDS = ("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high")
+TIMES = ("p50_s", "rtf")
 DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value")
 AVERAGE = "avg"
+COUNTED = ("utterance", "words", "errors", "characters", "character_errors")
 
 Counts = tuple[list[str], list[int], list[int]]
 """Names, errors and reference words of utterances."""
@@ -27,6 +30,18 @@ class System:
 
     decodings: Mapping[str, Decoding]
     sub_model: str = ""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What a system made of an utterance. Where errors are counted in characters, `words` are characters."""
+
+    name: str
+    speaker: str
+    words: int
+    errors: int
+    reference: str
+    hypothesis: str
 
 
 def scored(results: Results, system: System, rival: System | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -51,6 +66,56 @@ def scored(results: Results, system: System, rival: System | None = None) -> Ite
         if rival:
             values |= _difference(results, rival, {code: (counts[code], others[code]) for code in counts})
         yield AVERAGE, values
+
+
+def rated(results: Results, system: System) -> dict[str, Any]:
+    """Both error rates in percent with their intervals, the columns `ENDS`, and `source`: the means over languages.
+
+    Raises SecateurError when a file is missing.
+    """
+    counts = {code: _rows(results, system, code, UTTERANCES, *COUNTED) for code in system.decodings}
+    found: dict[str, Any] = {}
+    for rate, parts, wholes in (("wer", "errors", "words"), ("cer", "character_errors", "characters")):
+        pairs = {
+            code: ([int(row[parts]) for row in rows], [int(row[wholes]) for row in rows])
+            for code, rows in counts.items()
+        }
+        mean = average_error_rate(pairs) if len(pairs) > 1 else word_error_rate(*next(iter(pairs.values())))
+        found |= {rate: mean.value, f"{rate}_low": mean.low, f"{rate}_high": mean.high}
+    return found | {"source": counted_files(system.decodings.values())}
+
+
+def utterances(results: Results, system: System, language: str) -> list[Utterance]:
+    """What a system made of every utterance of a language, and who spoke.
+
+    Raises SecateurError when a file is missing, or lacks an utterance.
+    """
+    decoding = system.decodings[language]
+    speakers = results.lines(speakers_file(decoding))
+    texts = {
+        row["utterance"]: row
+        for row in _rows(results, system, language, HYPOTHESES, "utterance", "reference", "hypothesis")
+    }
+    found = []
+    for row in _rows(results, system, language, UTTERANCES, *COUNTED):
+        name = row["utterance"]
+        if name not in texts or name not in speakers:
+            raise SecateurError(f"{results.root / decoding.folder}: no text or speaker of {name!r}; decode again")
+        counts = (int(row["words"]), int(row["errors"]))
+        found.append(Utterance(name, speakers[name], *counts, texts[name]["reference"], texts[name]["hypothesis"]))
+    return found
+
+
+def decoding_times(results: Results, system: System) -> dict[str, Any]:
+    """The columns `TIMES` while the system was decoded, means over languages, and `source`. Of whole models alone."""
+    times = [results.decoded(decoding, LATENCY, *TIMES) for decoding in system.decodings.values()]
+    paths = dict.fromkeys(f"{decoding.folder}/{LATENCY}" for decoding in system.decodings.values())
+    return {column: fmean(one[column] for one in times) for column in TIMES} | {"source": " ".join(paths)}
+
+
+def _rows(results: Results, system: System, language: str, file: str, *columns: str) -> list[Mapping[str, str]]:
+    """The rows of a system in a table of one of its decodings."""
+    return results.utterances(system.decodings[language], *columns, sub_model=system.sub_model, name=file)
 
 
 def _score(results: Results, system: System, language: str) -> Mapping[str, Any]:
@@ -108,7 +173,7 @@ def counts(results: Results, system: System, codes: Iterable[str] | None = None)
     chosen = {code: system.decodings[code] for code in codes or system.decodings}
     for code, decoding in chosen.items():
         names, errors, words = _counts(results, system, code)
-        spoken = results.speakers(decoding.run.corpus, code, decoding.split)
+        spoken = results.lines(speakers_file(decoding))
         columns = (names, [code] * len(names), [spoken.get(name, name) for name in names], errors, words)
         for column, values in zip(found, columns, strict=True):
             column.extend(values)

@@ -55,7 +55,11 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             whole = measured.rows[next(iter(systems))]
             for model, depth in systems:
                 found = measured.rows[model, depth]
-                low, high = latency_intervals(found)["rtf"]
+                summary, ends = latency(found), latency_intervals(found)
+                times = {name: summary[name] for name in ("rtf", "p50_s")}
+                times |= {f"{name}_low": ends[name][0] for name in times} | {
+                    f"{name}_high": ends[name][1] for name in times
+                }
                 ratio = relative_time(found, whole)
                 rows.append(
                     {
@@ -64,9 +68,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
                         "layers": listed(layer_numbers(models[model, depth].model), ","),
                         "search": name,
                         "device": device,
-                        "rtf": latency(found)["rtf"],
-                        "rtf_low": low,
-                        "rtf_high": high,
+                        **times,
                         **dict(zip(("ratio", "ratio_low", "ratio_high"), ratio, strict=True)),
                         "rounds": arguments.repeats,
                         "utterances": len(features),

@@ -10,7 +10,8 @@ from typing import Any
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
 from secateur.heads.importance import IMPORTANCES, read_importance
-from secateur.heads.policies import POLICIES, read_times
+from secateur.heads.order import read_times
+from secateur.heads.policies import POLICIES
 from secateur.heads.removals import removals
 from secateur.models.load import load_model
 from secateur.models.surgery.heads import heads
@@ -19,7 +20,7 @@ from secateur.models.surgery.heads import heads
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--importances", type=Path, required=True, help="importance.tsv of the model")
-    parser.add_argument("--times", type=Path, help="times.json of the architecture, for latency-aware")
+    parser.add_argument("--times", type=Path, help="times.json of the architecture, for policies that need them")
     parser.add_argument("--systems", nargs="+", required=True, help="pairs such as gradient/global")
     parser.add_argument("--shares", type=float, nargs="+", required=True, help="shares of the heads to remove, 0 to 1")
     parser.add_argument("--output", type=Path, required=True, help="removals.json to write")
@@ -29,9 +30,10 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     loaded = load_model(arguments.model)
     systems = [tuple(text.split("/")) for text in arguments.systems]
     for text, system in zip(arguments.systems, systems, strict=True):
-        if len(system) != 2 or system[0] not in IMPORTANCES or system[1] not in POLICIES:
+        if len(system) != 2 or system[0] not in IMPORTANCES or system[1] not in POLICIES.names():
             raise SecateurError(
-                f"--systems: {text!r}; give IMPORTANCE/POLICY, of {', '.join(IMPORTANCES)} and {', '.join(POLICIES)}"
+                f"--systems: {text!r}; give IMPORTANCE/POLICY, of {', '.join(IMPORTANCES)} and "
+                f"{', '.join(POLICIES.names())}"
             )
     found = {name: read_importance(arguments.importances, name) for name, _ in systems}
     if any(values.keys() != set(heads(loaded.model)) for values in found.values()):

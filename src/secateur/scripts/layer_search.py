@@ -19,17 +19,19 @@ from secateur.training.acoustic import FRAMES_PER_SECOND
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt of the model")
-    parser.add_argument("--strategy", default="greedy", choices=STRATEGIES, help="how to choose the layers")
+    parser.add_argument("--strategy", default="greedy", choices=STRATEGIES.names(), help="how to choose the layers")
     parser.add_argument("--objective", default="loss", choices=OBJECTIVES, help="what greedy compares")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories, of all languages")
     parser.add_argument("--features", type=Path, nargs="+", required=True, help="folder of the features of each")
     parser.add_argument("--batch-seconds", type=float, default=20.0, help="seconds of speech in a batch")
     parser.add_argument("--memory", type=float, default=MEMORY / 2**30, help="GiB of hidden states to keep at most")
-    parser.add_argument("--similarity", type=Path, help="for svcca: similarity.tsv of the model's layers")
+    parser.add_argument(
+        "--similarity", type=Path, help="for strategies that need it: similarity.tsv of the model's layers"
+    )
     parser.add_argument("--similarity-curves", type=Path, help="its curves.json, to count what measuring it cost")
     parser.add_argument("--similarity-model", help="what the model is called there (its only model)")
     parser.add_argument("--measure", default="svcca", choices=["svcca", "cka"], help="which of its measures")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the strategy random")
+    parser.add_argument("--seed", type=int, default=1, help="seed of what is drawn at random")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to compute")
     parser.add_argument("--output", type=Path, required=True, help="layers.json to write")
 

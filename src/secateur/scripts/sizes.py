@@ -1,9 +1,12 @@
 """Measure what the models of a study cost: parameters, bytes on disk, arithmetic per second of audio, memory.
 
-One process for all models: loading torch takes longer than measuring a model.
+One process for all models: loading torch takes longer than measuring a model. Bytes are those of files: of the
+checkpoints themselves, and of files that are written for the purpose and not kept: sparse ones of models with masks,
+and those of sub-models, which have no checkpoint.
 """
 
 import argparse
+import copy
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,40 +16,70 @@ from tqdm import tqdm
 from secateur.core.files import write_json
 from secateur.core.jobs import json_argument
 from secateur.heads.study import checkpoints
-from secateur.models.load import load_model
-from secateur.models.size import size
-from secateur.pruning.engines.mask import Mask, masks_of, union
+from secateur.models.checkpoint import stored_bytes
+from secateur.models.load import Loaded, load_model
+from secateur.models.size import parameter_counts, size
+from secateur.models.surgery.layers import keep_layers, listed, read_depths
+from secateur.pruning.engines.mask import masks_of
+from secateur.pruning.sparse import chosen_masks, sparse_bytes
 from secateur.study.runs import model_runs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--study", type=json_argument, required=True, help="the study's configuration: JSON or @FILE")
     parser.add_argument("--root", type=Path, required=True, help="the study's folder")
+    parser.add_argument(
+        "--layers", type=json_argument, default={}, help="JSON: model → files of layer_search.py; both below ROOT"
+    )
+    parser.add_argument("--lms", nargs="*", default=[], help="folders of language models, below ROOT")
     parser.add_argument("--output", type=Path, required=True, help="sizes.json to write")
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    root = arguments.root
     folders = [run.folder for run in (*model_runs(arguments.study), *checkpoints(arguments.study))]
-    results = {folder: cost(arguments.root / folder) for folder in tqdm(folders, desc="sizes", disable=None)}
+    results = {}
+    for folder in tqdm(folders, desc="sizes", disable=None):
+        loaded = load_model(root / folder)
+        results[folder] = cost(root / folder, loaded)
+        if files := arguments.layers.get(folder):
+            results[folder]["sub_models"] = sub_models(loaded, [root / file for file in files])
+    for folder in arguments.lms:
+        results[folder] = parameter_counts(load_model(root / folder).model) | {"bytes": checkpoint_bytes(root / folder)}
     write_json(arguments.output, results)
 
 
-def cost(folder: Path) -> dict[str, Any]:
-    """The size of one model; of a pruned one also what its masks take and keep.
+def cost(folder: Path, loaded: Loaded) -> dict[str, Any]:
+    """The size of one model; of a pruned one also what its masks take.
 
-    `sparsity` is the share of the prunable weights that a mask removes, the mean over its masks; `prunable` the number
-    of prunable weights, `kept` how many of them each mask keeps, `kept_by_any` how many at least one of them.
+    `sparsity` is the share of the prunable weights that a mask removes, the mean over its masks; `mask_bytes` those of
+    its masks; `sparse_bytes` those of a sparse file of the model and all its masks, `sparse_bytes_each`, by language,
+    with one of them.
     """
-    loaded = load_model(folder)
-    result = size(loaded.model, loaded.config["features"]) | {"bytes": (folder / "model.safetensors").stat().st_size}
-    files = list(masks_of(folder).values())
-    if files:
-        masks = [Mask.load(file) for file in files]
+    result = size(loaded.model, loaded.config["features"]) | {"bytes": checkpoint_bytes(folder)}
+    if files := masks_of(folder):
+        masks, tensors = chosen_masks(folder), loaded.model.state_dict()
+        each = {name: sparse_bytes(tensors, {name: mask}) for name, mask in masks.items()}
         result |= {
-            "sparsity": fmean(mask.sparsity for mask in masks),
-            "mask_bytes": sum(file.stat().st_size for file in files),
-            "prunable": masks[0].total,
-            "kept": [mask.kept for mask in masks],
-            "kept_by_any": union(masks).kept,
+            "sparsity": fmean(mask.sparsity for mask in masks.values()),
+            "mask_bytes": sum(file.stat().st_size for file in files.values()),
+            "sparse_bytes": sparse_bytes(tensors, masks) if len(masks) > 1 else next(iter(each.values())),
+            "sparse_bytes_each": each,
         }
     return result
+
+
+def sub_models(loaded: Loaded, files: list[Path]) -> dict[str, dict[str, Any]]:
+    """The size of every sub-model that searches found, by its layers as tables name them: `1,2,5`."""
+    found = {listed(kept, ","): kept for file in files for kept in read_depths(file).values()}
+    return {name: _cost_of(loaded, kept) for name, kept in found.items()}
+
+
+def _cost_of(loaded: Loaded, kept: list[int]) -> dict[str, Any]:
+    model = keep_layers(copy.deepcopy(loaded.model), kept)
+    return size(model, loaded.config["features"]) | {"bytes": stored_bytes(model)}
+
+
+def checkpoint_bytes(folder: Path) -> int:
+    """The bytes of a checkpoint's tensors."""
+    return (folder / "model.safetensors").stat().st_size

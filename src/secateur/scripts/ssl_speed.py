@@ -13,6 +13,8 @@ import torch
 from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
+from secateur.models.size import parameter_counts
+from secateur.models.tensors import bytes_of, save_tensors
 from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.config import EncoderConfig
 from secateur.ssl.encoder import Encoder
@@ -58,7 +60,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         {
             "model": name,
             "seconds": seconds[name],
-            "parameters": sum(parameter.numel() for parameter in encoder.parameters()),
+            "parameters": parameter_counts(encoder)["parameters"],
+            "nonzero": parameter_counts(encoder)["nonzero"],
+            "bytes": bytes_of(lambda file, encoder=encoder: save_tensors(file, encoder.state_dict())),
             "macs_per_second": macs_per_second(encoder),
         }
         for name, encoder in encoders.items()

@@ -5,14 +5,12 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from secateur.core.plugins import closed
 from secateur.speech import corpora
 from secateur.ssl import study as upstreams
+from secateur.ssl.known_tasks import TASKS, missing, official_files
 from secateur.study.checks import taken, unknown, untrained
 
-OFFICIAL = {"er": "has no labels of emotions", "sf": "has no slots"}
-"""Tasks that no corpus of transcribed speech carries, and why."""
-FURTHER = {"ks": ("test_root",), "sid": ("split_file",), "sv": ("trials",)}
-"""What official data of a task needs beside `root`."""
 BASE = {
     "hidden_size": 768,
     "num_hidden_layers": 12,
@@ -29,18 +27,29 @@ MAGNITUDE = ("qk", "vo", "int")
 """What magnitude pruning removes."""
 
 
-def spell_out(config: dict[str, Any]) -> None:
+def fill_schema(schema: dict[str, Any]) -> None:
+    """Name the tasks, with their options, in the schema of tasks, in place."""
+    common = {key: {"$ref": f"#/$defs/{key}", "default": schema["$defs"][key]["default"]} for key in ("source", "root")}
+    for name, task in TASKS.all().items():
+        own = " Official data alone." if missing(name) else ""
+        schema["$defs"]["tasks"]["properties"][name] = {
+            "description": task.summary + own,
+            **closed(task.options, **common),
+        }
+
+
+def expand(config: dict[str, Any]) -> None:
     """Put a list of languages in the place of none, which is all of them."""
     for entry in config["ssl"]:
         if entry["corpus"] not in config["corpora"]:
-            continue  # `contradictions` will say so
+            continue  # `problems` will say so
         entry["languages"] = entry["languages"] or list(config["corpora"][entry["corpus"]]["languages"])
         for options in entry["tasks"].values():
             if "languages" in options:
                 options["languages"] = options["languages"] or list(entry["languages"])
 
 
-def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+def problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong in this section."""
     names = [entry["name"] for entry in config["ssl"]]
     for index, entry in enumerate(config["ssl"]):
@@ -194,11 +203,11 @@ def greatest_sparsity(encoder: Mapping[str, Any], kinds: Collection[str]) -> flo
 
 def _task(where: str, task: str, options: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:
     if options["source"] == "official":
-        for name in ("root", *FURTHER.get(task, ())):
+        for name in official_files(task):
             if not options[name]:
                 yield f"{where}.{name}: null; allowed with `source: official`: where the data lies"
-    elif task in OFFICIAL:
-        yield f"{where}: a corpus {OFFICIAL[task]}; allowed: `source: official`, or without this task"
+    elif reason := missing(task):
+        yield f"{where}: {reason}; allowed: `source: official`, or without this task"
     else:
         for language in options["languages"]:
             if language not in entry["languages"]:

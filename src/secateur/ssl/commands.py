@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from secateur.ssl import study as upstreams
+from secateur.ssl.known_tasks import TASKS
 from secateur.study.command import Command
 from secateur.study.paths import Paths
 
@@ -100,7 +101,7 @@ def superb(paths: Paths, at: Any) -> Command:
         names = {"languages": entry["languages"], "splits": entry["splits"]}
         options |= {"data": f"{paths.root}/data/{entry['corpus']}"} | names
     files = _audio_files(paths, entry, ("train", "dev", "test")) if local else ()
-    modules = [f"secateur.ssl.tasks.{task}" for task in entry["tasks"]] + (["secateur.ssl"] if own else [])
+    modules = [TASKS.named(task).module for task in entry["tasks"]] + (["secateur.ssl"] if own else [])
     return Command("superb_task", options, (*files, *(_encoder(folder) if own else ())), tuple(modules))
 
 

@@ -14,10 +14,9 @@ from secateur.reporting import published, views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.results import Results
 from secateur.ssl import study as upstreams
-from secateur.ssl.checks import OFFICIAL
+from secateur.ssl.known_tasks import TASKS, missing
 from secateur.ssl.score import superb_score, telling
 from secateur.ssl.study import FBANK, TEACHER, UpstreamRun
-from secateur.ssl.task_names import TASKS
 
 OWN = "own"
 """The size of an encoder as it was trained; its time is also measured in WavLM base's."""
@@ -242,14 +241,14 @@ def view(tables: views.Tables) -> list[Grid]:
 
         where = f"{upstream}, {views.named(tables, corpus)}"
         scored = next((row["notes"].split() for row in rows if row["task"] == SCORE), [])
-        missing = [task for task in TASKS if task not in {row["task"] for row in rows}]
+        left_out = [task for task in TASKS.names() if task not in {row["task"] for row in rows}]
         notes = [
             "Frozen encoder, learned weighted sum of its layers, a small head for each task; percent. Score: Eq. 6, 0 "
             "for log-mel features (fbank), 1000 for the teacher, over the tasks in which the teacher is better in all "
             f"metrics: {', '.join(scored) or 'none'}.",
             _by_chance(rows, scored),
             "In brackets: 95 % bootstrap interval over test items.",
-            *(f"{task}: not run; the corpus {OFFICIAL[task]}." for task in missing if task in OFFICIAL),
+            *(f"{task}: not run; {missing(task)}." for task in left_out if missing(task)),
             _chances(rows),
             published.S4_NOTE if any(row["published"] for row in rows) else "",
             _about(tables, corpus, upstream, rows),

@@ -1,7 +1,7 @@
 """What a schema cannot say of a configuration: names that refer to nothing, and impossible combinations.
 
-Each part of a study has a module here with `spell_out(config)`, which replaces entries that stand for several, and
-`contradictions(config)`, which then says what is wrong, one line each. `secateur.study.config` calls both.
+Each part of a study has a module here with `expand(config)`, which replaces entries that stand for several, and
+`problems(config)`, which then says what is wrong, one line each. `secateur.study.config` calls both.
 """
 
 import difflib
@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from secateur.core.errors import SecateurError
+from secateur.decoding import search as registry
+from secateur.models import types
 
 
 def unknown(where: str, name: str, section: str, allowed) -> str:
@@ -83,8 +85,9 @@ def unfit(config: Mapping[str, Any], where: str, model: str, searches: Sequence[
     if model not in config["models"]:
         return
     kind = config["models"][model]["type"]
+    parts = types.parts(kind)
+    fits = [name for name, other in config["searches"].items() if registry.part(other["type"]) in parts]
     for search in searches:
-        fits = [name for name, other in config["searches"].items() if _for_transducers(other) == (kind == "rnnt")]
         if search in config["searches"] and search not in fits:
             allowed = ", ".join(fits) or "none of `searches`"
             yield f"{where}.searches: {search!r} does not fit models of type {kind}; allowed: {allowed}"
@@ -129,7 +132,3 @@ def not_of_the_whole(
                 f"{where}: {search!r} is not a search of the whole model, smaller ones are compared with it; "
                 f"allowed: {', '.join(decoded)}"
             )
-
-
-def _for_transducers(search: Mapping[str, Any]) -> bool:
-    return search["type"].startswith("transducer")

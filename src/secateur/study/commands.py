@@ -3,10 +3,12 @@
 Each function takes the study's paths and the wildcards of its rule. See `secateur.study.command`.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from secateur.decoding import search as searches
+from secateur.models import types
 from secateur.speech import corpora
 from secateur.study import runs
 from secateur.study.command import Command
@@ -36,7 +38,7 @@ def prepare(paths: Paths, at: Any) -> Command:
 
 
 def _recipe(entry: Any) -> tuple[str]:
-    return (f"{corpora.__name__}.{entry['recipe']}",)
+    return (corpora.RECIPES.named(entry["recipe"]).module,)
 
 
 def tokens(paths: Paths, at: Any) -> Command:
@@ -86,11 +88,11 @@ def features(paths: Paths, at: Any) -> Command:
 
 def model_module(paths: Paths, model: str) -> str:
     """The module of a model's type, which commands import by name."""
-    return f"secateur.models.{paths.config['models'][model]['type']}"
+    return types.module(paths.config["models"][model]["type"])
 
 
 def lm_module(paths: Paths, lm: str) -> str:
-    return f"secateur.models.{paths.config['language_models'][lm]['type']}"
+    return types.module(paths.config["language_models"][lm]["type"])
 
 
 def training_options(paths: Paths, at: Any) -> dict[str, Any]:
@@ -166,10 +168,10 @@ def decode(paths: Paths, at: Any, **options: Any) -> Command:
         modules.append(lm_module(paths, search["lm"]))
         options["lm"] = f"{paths.root}/{folder}"
         files += paths.model(folder)
-    if search["type"] == "lexicon":
-        options["train_text"] = paths.texts(at.corpus, "train")
-        options["tokens"] = paths.tokens(at.corpus)[0]
-        files += [*options["train_text"], *paths.tokens(at.corpus)]
+    for what in searches.reads(search["type"]):
+        found = paths.texts(at.corpus, "train") if what == searches.TRAIN_TEXT else list(paths.tokens(at.corpus))
+        options[what] = found if what == searches.TRAIN_TEXT else found[0]
+        files += found
     known = {
         "model": paths.folder(run),
         "search": search,
@@ -196,15 +198,27 @@ def masks(paths: Paths, run: runs.ModelRun) -> tuple[str, ...]:
 # --- what all models cost
 
 
-def sizes(paths: Paths, extra: list[runs.ModelRun]) -> Command:
-    """What models cost: all of the study, and `extra` ones that are checkpoints of their own."""
+def sizes(
+    paths: Paths, extra: list[runs.ModelRun], layers: Mapping[str, list[str]], lms: Iterable[tuple[str, str, int]]
+) -> Command:
+    """What models cost: all of the study, and `extra` ones that are checkpoints of their own.
+
+    Args:
+        layers: by folder of a model, the files that say which layers its sub-models keep.
+        lms: corpus, name and seed of language models.
+    """
     found = list(runs.model_runs(paths.config))
     files: list[str] = []
     for run in (*found, *extra):
         files += paths.model(run.folder)
         files += masks(paths, run)
-    modules = sorted({model_module(paths, run.model) for run in found})
-    return Command("sizes", {"study": runs.shape(paths.config), "root": paths.root}, tuple(files), tuple(modules))
+    files += paths.of(*(file for orders in layers.values() for file in orders))
+    folders = {runs.lm_folder(*lm): lm_module(paths, lm[1]) for lm in lms}
+    for folder in folders:
+        files += paths.model(folder)
+    modules = sorted({*(model_module(paths, run.model) for run in found), *folders.values()})
+    options = {"study": runs.shape(paths.config), "root": paths.root, "layers": layers or None}
+    return Command("sizes", options | {"lms": list(folders) or None}, tuple(files), tuple(modules))
 
 
 def compared_masks(paths: Paths) -> Command:

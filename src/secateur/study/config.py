@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
@@ -22,12 +21,11 @@ from secateur.speech import corpora
 from secateur.ssl import checks as ssl
 from secateur.study import folders, written
 from secateur.study.checks import hint, unfit, unknown, unlike, untrained
+from secateur.study.schema import SCHEMA, filled
 
 SECTIONS = (folders, prune, layers, heads, ssl)
 DECODED = ("dense", "prune", "layers", "regularise", "heads")
 """Sections whose entries name searches."""
-SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
-"""The JSON Schema of a study, in YAML; files that it refers to lie beside it."""
 BESIDE_PIECES = 2
 """Tokens of a list of byte-pair pieces that are neither pieces nor blank: `<unk>` and `<sos/eos>`."""
 
@@ -44,9 +42,9 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     if errors:
         raise SecateurError("\n".join(sorted({_explain(error) for error in map(_deepest, errors)})))
     for section in SECTIONS:
-        section.spell_out(config)
+        section.expand(config)
     _leave_out_lexicons(config)
-    problems = list(dict.fromkeys(_contradictions(config)))
+    problems = list(dict.fromkeys(_problems(config)))
     if problems:
         raise SecateurError("\n".join(problems))
     layers.add_models(config)
@@ -64,7 +62,7 @@ def _leave_out_lexicons(config: dict[str, Any]) -> None:
         if entry["searches"]
     ]
     if not lexicons or any(set(entry["searches"]) <= set(lexicons) for entry in lists):
-        return  # _contradictions will say so
+        return  # _problems will say so
     for entry in lists:
         entry["searches"] = [name for name in entry["searches"] if name not in lexicons]
     log = logging.getLogger(__name__)  # not the root logger: using that would print Snakemake's messages twice
@@ -72,7 +70,7 @@ def _leave_out_lexicons(config: dict[str, Any]) -> None:
         log.warning("searches.%s is left out: it needs flashlight-text, which %s", name, _flashlight_remedy())
 
 
-def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+def _problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What no schema can say: names that refer to nothing, and impossible combinations."""
     yield from _of_models(config)
     yield from _of_corpora(config)
@@ -85,7 +83,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         if search not in config["searches"]:
             yield unknown("decode.searches", search, "searches", config["searches"])
     for section in SECTIONS:
-        yield from section.contradictions(config)
+        yield from section.problems(config)
 
 
 def _of_models(config: Mapping[str, Any]) -> Iterator[str]:
@@ -205,7 +203,7 @@ def _validator(schema: Path) -> Draft202012Validator:
             yield ValidationError(f"type {kind!r} is unknown{hint(kind, kinds)}; allowed: {', '.join(kinds)}")
 
     def retrieve(uri: str) -> Resource:
-        return DRAFT202012.create_resource(read_yaml(schema.parent / uri))
+        return DRAFT202012.create_resource(filled(schema.parent / uri))
 
     def is_number(checker, instance):
         """YAML has .nan and .inf, which are numbers, and useless as a learning rate."""
@@ -217,22 +215,6 @@ def _validator(schema: Path) -> Draft202012Validator:
         type_checker=base.TYPE_CHECKER.redefine("number", is_number),
     )
     return extended(filled(schema), registry=Registry(retrieve=retrieve))  # type: ignore[call-arg]  # attrs
-
-
-def filled(schema: Path) -> dict[str, Any]:
-    """The schema of a configuration, with the methods of pruning that there are."""
-    document = read_yaml(schema)
-    prune.fill_schema(document)
-    return document
-
-
-def read_yaml(path: Path) -> Any:
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except FileNotFoundError as error:
-        raise SecateurError(f"{path}: no such file") from error
-    except yaml.YAMLError as error:
-        raise SecateurError(f"{path}: not YAML: {error}") from error
 
 
 def _deepest(error: ValidationError) -> ValidationError:

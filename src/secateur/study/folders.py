@@ -6,18 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from secateur.core.foreign import like_hub_id, no_folder, pointer
-
-OF_TASKS = ("root", "test_root", "split_file", "trials", "lexicon")
-"""Keys of a SUPERB-style task that name files or folders."""
+from secateur.ssl.known_tasks import paths
 
 
-def spell_out(config: dict[str, Any]) -> None:
+def expand(config: dict[str, Any]) -> None:
     """Put the home folder in the place of `~`."""
     for _, holder, key in _places(config):
         holder[key] = os.path.expanduser(holder[key])
 
 
-def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+def problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the paths of a study."""
     for where, holder, key in _places(config):
         path = holder[key]
@@ -43,7 +41,7 @@ def _places(config: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     for index, entry in enumerate(config["ssl"]):
         found.append((f"ssl[{index}]", entry, ("folder",)))
         for task, options in entry["tasks"].items():
-            found.append((f"ssl[{index}].tasks.{task}", options, OF_TASKS))
+            found.append((f"ssl[{index}].tasks.{task}", options, paths(task)))
     for where, holder, keys in found:
         for key in keys:
             value = holder.get(key)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from secateur.study.config import SCHEMA, filled, read_yaml
+from secateur.study.schema import SCHEMA, filled
 
 Schema = Mapping[str, Any]
 BEGINNING = """# Configuration
@@ -39,7 +39,7 @@ def rows(path: str, schema: Schema, file: str, required: bool = False) -> Iterat
 
 def _below(path: str, schema: Schema, file: str) -> Iterator[tuple[str, str, str, str]]:
     for name, inner in schema.get("properties", {}).items():
-        if "const" not in inner:
+        if inner and "const" not in inner:
             yield from rows(f"{path}.{name}", inner, file, name in schema.get("required", ()))
     for alternative in schema.get("oneOf", ()):
         inner, where = _resolved(alternative, file)
@@ -71,7 +71,7 @@ def _resolved(schema: Schema, file: str) -> tuple[Schema, str]:
         return schema, file
     where, _, pointer = schema["$ref"].partition("#/")
     where = where or file
-    target = read_yaml(SCHEMA.with_name(where))
+    target: Schema = filled(SCHEMA.with_name(where))
     for part in pointer.split("/"):
         target = target[part]
     target, where = _resolved(target, where)

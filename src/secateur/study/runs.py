@@ -125,7 +125,7 @@ class Parents:
     sparsities: Sequence[float] = ()
 
     @property
-    def before(self) -> ModelRun:
+    def parent(self) -> ModelRun:
         """The model whose training comes just before, along one chain: of pathways the first mask's."""
         return self.ranked or next(iter(self.masks.values()), self.start)
 
@@ -195,7 +195,7 @@ def steps(config: Mapping[str, Any], run: ModelRun) -> int:
 def steps_before(config: Mapping[str, Any], run: ModelRun) -> int:
     """Optimiser steps that lead to what a model is made from, along one chain from random weights on."""
     made_from = parents(config, run)
-    before = made_from.before if made_from else start(config, run)
+    before = made_from.parent if made_from else start(config, run)
     return steps_before(config, before) + steps(config, before) if before else 0
 
 

@@ -84,11 +84,8 @@ def train(
     with ThreadPoolExecutor(1) as reader:
 
         def read(step: int) -> tuple[list[Future], bool]:
-            keys = plan(before + step)
-            mine = group.part(keys)
-            # A process without a part borrows an utterance, which then weighs nothing: all take part in every step.
-            parts = _split(mine or keys[:1], options["accumulate"])
-            return [reader.submit(examples.load, part) for part in parts], not mine
+            parts, borrowed = _mine(plan(before + step), group, options["accumulate"])
+            return [reader.submit(examples.load, part) for part in parts], borrowed
 
         pending = read(kept.step) if kept.step < steps else ([], False)
         for step in range(kept.step, steps):
@@ -110,6 +107,15 @@ def train(
     kept.average_best(model, options["average_best"])
     model.eval()
     return kept.history
+
+
+def _mine(keys: list, group: distributed.Group, accumulate: int) -> tuple[list[list], bool]:
+    """This process' part of a batch, in micro-batches, and whether it is borrowed.
+
+    A process without a part borrows an utterance, which then weighs nothing: all take part in every step.
+    """
+    part = group.part(keys)
+    return _split(part or keys[:1], accumulate), not part
 
 
 class _Run:

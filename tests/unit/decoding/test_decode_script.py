@@ -12,6 +12,7 @@ from secateur.core.files import read_json, read_tsv
 from secateur.layers.export import export
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
+from secateur.models.load import load_model
 from secateur.speech.datadir import Utterance, write_data_dir
 
 PIECES = ["<blank>", "<unk>", "▁a", "b", "▁c", "a", "<sos/eos>"]
@@ -73,7 +74,7 @@ def test_hypotheses_scores_and_times(folder, search, more):
 
 
 def test_size(folder):
-    size = script("sizes").cost(folder / "model")
+    size = script("sizes").cost(folder / "model", load_model(folder / "model"))
     assert size["bytes"] == (folder / "model" / "model.safetensors").stat().st_size > 4 * size["parameters"]
 
 

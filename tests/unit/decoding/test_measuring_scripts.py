@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import PLAIN, TOKENS, script
+from tiny import CTC, LM, TOKENS, script
 
 from secateur.core.files import read_json, write_json
+from secateur.layers.export import export
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
 from secateur.pruning.engines.mask import Mask, mask_file, save_masks
+from secateur.pruning.sparse import export_sparse
 from secateur.study.runs import ModelRun, model_runs
 
 ENTRY = {"corpus": "talk", "model": "ctc", "variant": None, "schedule": "steps", "methods": ["imp", "lap"]}
@@ -35,8 +37,8 @@ STUDY = {
 }
 
 
-def run(name: str, root: Path) -> dict:
-    script(name).run(Namespace(study=STUDY, root=root, output=root / f"{name}.json"), {})
+def run(name: str, root: Path, **options) -> dict:
+    script(name).run(Namespace(study=STUDY, root=root, output=root / f"{name}.json", **options), {})
     return read_json(root / f"{name}.json")
 
 
@@ -95,18 +97,35 @@ def test_masks_are_compared_with_those_of_their_own_models(tmp_path):
     ]
 
 
-def test_sizes_say_what_masks_keep(tmp_path):
-    model = build_model(PLAIN, TOKENS)
+def test_sizes_are_those_of_files(tmp_path):
+    """Of checkpoints, of sparse files of models with masks, of sub-models as they are exported, of language models."""
+    model = build_model(CTC, TOKENS)
     for run_ in model_runs(STUDY):
-        save_model(tmp_path / run_.folder, model, PLAIN, TOKENS)
+        save_model(tmp_path / run_.folder, model, CTC, TOKENS)
     pathways = ModelRun("talk", "ctc", "fr-it", 1, "dynamic-lap-s500", 0.7).folder
-    save_masks(tmp_path / pathways, {"fr": mask(0, 1, 2), "it": mask(2, 3, 4)})
-    sizes = run("sizes", tmp_path)
+    masks = {"fr": Mask.random(model, 0.7, 1), "it": Mask.random(model, 0.7, 2)}
+    save_masks(tmp_path / pathways, masks)
+    whole = ModelRun("talk", "ctc", "en", 1, "imp", 0.5).folder
+    write_json(tmp_path / "order.json", {"depths": {"2": {"layers": [1, 3]}, "1": {"layers": [3]}}})
+    save_model(tmp_path / "lm", build_model(LM, TOKENS), LM, TOKENS)
+    sizes = run("sizes", tmp_path, layers={whole: ["order.json"]}, lms=["lm"])
     found = sizes[pathways]
-    assert (found["prunable"], found["kept"], found["kept_by_any"]) == (10, [3, 3], 5)
-    assert found["sparsity"] == pytest.approx(0.7)
-    files = [mask_file(tmp_path / pathways, name) for name in ("fr", "it")]
+    assert found["sparsity"] == pytest.approx(0.7, abs=1e-3)
+    files = [mask_file(tmp_path / pathways, name) for name in masks]
     assert found["mask_bytes"] == sum(file.stat().st_size for file in files)
     assert found["bytes"] == (tmp_path / pathways / "model.safetensors").stat().st_size
     assert found["algorithmic_latency"] is None
-    assert "mask_bytes" not in sizes[ModelRun("talk", "ctc", "en", 1, "imp", 0.5).folder]
+    exported = export_sparse(tmp_path / pathways, tmp_path / "sparse")
+    assert found["sparse_bytes"] == exported.stat().st_size
+    assert found["sparse_bytes_each"] == {
+        name: export_sparse(tmp_path / pathways, tmp_path / name, name).stat().st_size for name in masks
+    }
+    assert sizes[whole].keys().isdisjoint({"mask_bytes", "sparse_bytes"})
+    parts = sizes[whole]["sub_models"]
+    assert parts.keys() == {"1,3", "3"}
+    for name, part in parts.items():
+        alone = export(tmp_path / whole, map(int, name.split(",")), tmp_path / f"layers {name}").model
+        assert part["bytes"] == (tmp_path / f"layers {name}/model.safetensors").stat().st_size
+        assert part["parameters"] == sum(parameter.numel() for parameter in alone.parameters())
+    assert parts["3"]["macs_per_second"] < parts["1,3"]["macs_per_second"] < sizes[whole]["macs_per_second"]
+    assert sizes["lm"]["bytes"] == (tmp_path / "lm/model.safetensors").stat().st_size

@@ -1,6 +1,7 @@
 """The registry of searches: a search is one file, and its edits rerun only what uses it."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,9 @@ from secateur.decoding.search import Search
 def prepare(recognizer, width):
     return width
 
-SEARCH = Search(prepare, part="joiner")
+PART = "joiner"
+READS = ("tokens",)
+SEARCH = Search(prepare, part=PART)
 """
 
 
@@ -23,7 +26,7 @@ SEARCH = Search(prepare, part="joiner")
 def folder(tmp_path, monkeypatch):
     """A folder of searches that holds one new file."""
     (tmp_path / "some_search.py").write_text(NEW)
-    monkeypatch.setattr(searches, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(searches, "SEARCHES", replace(searches.SEARCHES, folder=tmp_path))
     monkeypatch.setattr(searches, "__path__", [str(tmp_path)])
     yield tmp_path
     sys.modules.pop("secateur.decoding.search.some_search", None)
@@ -31,13 +34,14 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_the_files_of_the_folder_are_the_searches():
-    assert searches.names() == SEARCHES
+    assert searches.SEARCHES.names() == SEARCHES
 
 
 def test_a_new_search_is_one_file(folder):
-    assert searches.names() == ["some_search"]
+    assert searches.SEARCHES.names() == ["some_search"]
     found = searches.named("some_search")
     assert (found.part, found.options) == ("joiner", ["width"])
+    assert (searches.part("some_search"), searches.reads("some_search")) == ("joiner", ("tokens",))
     assert searches.module("some_search") == "secateur.decoding.search.some_search"
 
 

@@ -65,13 +65,13 @@ def test_what_is_removed_is_a_chain():
     alone = ["depth-greedy-2", "heads-global-250"]
     methods = [one.method for one in runs.checkpoints(CONFIG) if one.seed == 1]
     assert methods == [*alone, *both, "heads-by-layer-500"]
-    assert [(runs.before(run(method)).method, runs.last_step(run(method))) for method in methods] == [
+    assert [(runs.parent(run(method)).method, runs.last_step(run(method))) for method in methods] == [
         ("dense", ("depth-", "greedy", 2)), ("dense", ("heads-", "global", 250)),
         ("depth-greedy-2", ("heads-", "global", 250)), ("heads-global-250", ("depth-", "greedy", 2)),
         ("dense", ("heads-", "by-layer", 500)),
     ]  # fmt: skip
-    assert runs.before(run("depth-greedy-2")) == DENSE
-    assert runs.before(run(f"{both[0]}--recovered")).method == both[0]
+    assert runs.parent(run("depth-greedy-2")) == DENSE
+    assert runs.parent(run(f"{both[0]}--recovered")).method == both[0]
     folder = "models/c/m/all/heads-global-250/s000/seed1"
     assert runs.layer_order(run(both[1])) == f"{folder}/layers/greedy.json"
     again = ENTRY | {"combine": ENTRY["combine"] | {"recovery": True}}

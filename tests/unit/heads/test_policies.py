@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
-from secateur.heads.policies import POLICIES, read_times, removal_order, removed_at
+from secateur.heads.order import read_times, removal_order, removed_at
+from secateur.heads.policies import POLICIES
 from secateur.models.surgery.heads import Head
 
 # Two encoder layers of three heads, a decoder layer of two and two.
@@ -70,7 +71,7 @@ times = st.fixed_dictionaries(dict.fromkeys(TIMES, increments.map(lambda steps: 
 
 
 @settings(max_examples=60, deadline=None)
-@given(importance=importances, times=times, policy=st.sampled_from(POLICIES))
+@given(importance=importances, times=times, policy=st.sampled_from(POLICIES.names()))
 def test_every_policy_orders_all_heads_once(importance, times, policy):
     found = removal_order(policy, importance, times)
     assert sorted(found) == sorted(HEADS)

@@ -11,7 +11,8 @@ from tiny import CTC, TOKENS, hybrid, with_encoder
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_tsv
 from secateur.decoding.scoring import score
-from secateur.layers.search import MEMORY, Dev, Score, Scorer, family, fixed_order, greedy, read_similarity, search
+from secateur.layers.search import MEMORY, Dev, Score, Scorer, family, read_similarity, search
+from secateur.layers.strategies import STRATEGIES, Given
 from secateur.models.build import build_model
 from secateur.models.surgery.layers import keep_layers, layer_numbers
 from secateur.speech.data import Batch, pad
@@ -94,6 +95,11 @@ def naive(whole, objective):
     return order, rounds, depths
 
 
+def order_of(strategy, *given, **others):
+    """The order that a strategy finds."""
+    return STRATEGIES.named(strategy).load().order(Given(*given, **others)).order
+
+
 @pytest.mark.parametrize("config", [TRANSFORMER, CONFORMER, HYBRID], ids=["transformer", "conformer", "hybrid"])
 @pytest.mark.parametrize("objective", ["loss", "wer"])
 def test_greedy_is_the_naive_search(config, objective):
@@ -164,7 +170,7 @@ def test_layer_forwards(order, memory, forwards):
     calls = [0]
     for layer in scorer.layers.values():
         layer.register_forward_pre_hook(lambda *_: calls.__setitem__(0, calls[0] + 1))
-    assert greedy(scorer, (1, 2, 3, 4))[0] == order
+    assert order_of("greedy", (1, 2, 3, 4), scorer) == order
     assert scorer.layer_forwards == calls[0] == forwards * len(DEV.batches)
     assert forwards < 4 + NAIVE
     assert scorer.most <= (LAYERS * (LAYERS + 1) // 2 + 1 if memory else 0)
@@ -175,7 +181,7 @@ def test_a_batch_without_room_costs_more_and_memory_is_given_back():
     order = [3, 1, 2]
     plenty, none, some = Rigged(order, MEMORY), Rigged(order, 0), Rigged(order, 40_000)
     for scorer in (plenty, none, some):
-        assert greedy(scorer, (1, 2, 3, 4))[0] == order
+        assert order_of("greedy", (1, 2, 3, 4), scorer) == order
     assert plenty.layer_forwards < some.layer_forwards < none.layer_forwards
     held = sum(state.nbytes for batch in some._batches for state in batch.kept.values())
     assert 0 < held <= 40_000
@@ -201,14 +207,14 @@ def test_equal_candidates_lose_the_later_layer_first():
 
 def test_orders_by_hand():
     layers = (1, 2, 3, 4, 5, 6)
-    assert fixed_order("truncate", layers) == [6, 5, 4, 3, 2]
-    assert fixed_order("every-other", layers) == [6, 4, 2, 3, 5]
-    assert fixed_order("every-other", (1, 2, 3, 4, 5)) == [4, 2, 3, 5]
-    assert fixed_order("every-other", (2, 5, 7)) == [5, 7]
+    assert order_of("truncate", layers) == [6, 5, 4, 3, 2]
+    assert order_of("every-other", layers) == [6, 4, 2, 3, 5]
+    assert order_of("every-other", (1, 2, 3, 4, 5)) == [4, 2, 3, 5]
+    assert order_of("every-other", (2, 5, 7)) == [5, 7]
     likeness = {1: 0.2, 2: 0.9, 3: 0.95, 4: 0.9, 5: 0.1, 6: 0.5}
-    assert fixed_order("svcca", layers, similarity=likeness) == [3, 4, 2, 6, 1]
-    drawn = [tuple(fixed_order("random", layers, seed)) for seed in range(50)]
-    assert drawn[:3] == [tuple(fixed_order("random", layers, seed)) for seed in range(3)]
+    assert order_of("svcca", layers, similarity=likeness) == [3, 4, 2, 6, 1]
+    drawn = [tuple(order_of("random", layers, seed=seed)) for seed in range(50)]
+    assert drawn[:3] == [tuple(order_of("random", layers, seed=seed)) for seed in range(3)]
     assert len(set(drawn)) > 40
     assert all(len(set(order)) == 5 and set(order) < set(layers) for order in drawn)
     assert {layer for order in drawn for layer in set(layers) - set(order)} == set(layers)

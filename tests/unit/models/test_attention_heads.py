@@ -24,7 +24,7 @@ from small_models import (
 
 from secateur.core.errors import SecateurError
 from secateur.decoding.recognize import Recognizer, decode
-from secateur.heads.policies import removal_order
+from secateur.heads.order import removal_order
 from secateur.layers.export import export
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model

@@ -7,13 +7,14 @@ import pytest
 from decodings import write_decoding
 
 from secateur.core.files import write_json, write_text, write_tsv
+from secateur.overview.study import lm_runs
 from secateur.reporting.drawing import write_figures
 from secateur.reporting.registry import resolve
 from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
 from secateur.reporting.results import Results
 from secateur.reporting.table import tables
-from secateur.study.runs import decodings, languages, lm_folder, model_runs
+from secateur.study.runs import Decoding, decodings, languages, lm_folder, model_runs
 
 CONFIG = {
     "study": "tiny",
@@ -75,7 +76,6 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
         )
         for language in names:
             folder = root / f"data/{corpus}/{language}"
-            write_text(folder / "test/utt2spk", "u0 voice\nu1 voice\n")
             source = {"name": "Prompts & replies", "licence": "CC BY-SA 3.0", "credits": ["A. Voice", "B. Voice"]}
             write_json(folder / "source.json", source | {"synthetic": synthetic, "version": "1"})
             dropped = [("a", "too short"), ("b", "too short"), ("c", "no speech")]
@@ -93,7 +93,8 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
         "algorithmic_latency": None,
     }
     write_json(root / "masks.json", {"overlaps": [], "matrices": []})
-    write_json(root / "sizes.json", {run.folder: size for run in model_runs(config)})
+    models = [run.folder for run in model_runs(config)] + [lm_folder(*run) for run in lm_runs(config)]
+    write_json(root / "sizes.json", dict.fromkeys(models, size))
     for run in model_runs(config):
         training(root / run.folder, run.seed, steps=400)
     for decoding in decodings(config):
@@ -108,18 +109,35 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
             folder,
             decoding.language,
             counts | {"unit": "word", "wer": rate, "wer_low": rate - 5, "wer_high": rate + 5, "cer": rate / 2},
-            [
-                {"utterance": f"u{place}", "words": words, "errors": wrong}
-                for place, (words, wrong) in enumerate(zip(WORDS, (first, 1), strict=True))
-            ],
-            times | {"rtf": rtf, "threads": 1, "batch": 1, "device": "cpu"},
+            latency=times | {"rtf": rtf, "threads": 1, "batch": 1, "device": "cpu"},
         )
+        heard(root, decoding, {"": (first, 1)})
         write_json(folder / "run.json", record(seed, seconds=2.5, cpu_seconds=2.0))
         if name := config["searches"][decoding.search].get("lm"):
             lm_run = root / lm_folder(decoding.run.corpus, name, seed)
             if not lm_run.exists():
                 training(lm_run, seed, steps=50)
     return root
+
+
+def heard(root: Path, decoding: Decoding, systems: dict[str, tuple[int, int]]) -> None:
+    """Write what systems, by sub-model, made of the two utterances, with so many errors, and who spoke.
+
+    As many words as there are errors are replaced, from the first. There are five characters to a word.
+    """
+    counts, texts = [], []
+    for name, errors in systems.items():
+        part = {"sub_model": name} if name else {}
+        for place, (words, wrong) in enumerate(zip(WORDS, errors, strict=True)):
+            said = [f"w{place}{number}" for number in range(words)]
+            row = part | {"utterance": f"u{place}"}
+            characters = {"characters": 5 * words, "character_errors": wrong}
+            counts.append(row | {"words": words, "errors": wrong} | characters)
+            heard_as = ["wrong"] * min(wrong, words) + said[min(wrong, words) :]
+            texts.append(row | {"reference": " ".join(said), "hypothesis": " ".join(heard_as)})
+    write_decoding(root / decoding.folder, decoding.language, utterances=counts, hypotheses=texts)
+    speakers = root / f"data/{decoding.run.corpus}/{decoding.language}/{decoding.split}/utt2spk"
+    write_text(speakers, "u0 anna\nu1 bert\n")
 
 
 def training(folder: Path, seed: int, steps: int) -> None:
@@ -156,6 +174,12 @@ def config() -> dict:
 def write_study():
     """The configuration, and the function that writes the files of a study."""
     return CONFIG, build
+
+
+@pytest.fixture(scope="package")
+def write_heard():
+    """The function that writes what systems made of the utterances of a decoding."""
+    return heard
 
 
 @pytest.fixture(scope="package")

@@ -64,7 +64,7 @@ def test_a_study_with_little_in_it_still_gets_its_figures(study, config, tmp_pat
 
 def test_missing_data_is_said_in_the_picture(copy, tmp_path):
     tables = copy / "tables"
-    for name in ("wer", "latency", "history"):
+    for name in ("wer", "latency", "history", "systems"):
         rows = read_tsv(tables / f"{name}.tsv")
         write_tsv(tables / f"{name}.tsv", list(rows[0]), [])
     for figure in figures():

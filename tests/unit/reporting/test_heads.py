@@ -65,7 +65,7 @@ COST = {"bytes": 400, "macs_per_second": 1000, "peak_memory": 800}
 
 
 @pytest.fixture(scope="module")
-def pruned(tmp_path_factory, write_study) -> tuple[dict, Path, dict]:
+def pruned(tmp_path_factory, write_study, write_heard) -> tuple[dict, Path, dict]:
     """Configuration, folder and tables of a study that removes heads."""
     base, build = write_study
     config = base | STUDY
@@ -84,9 +84,9 @@ def pruned(tmp_path_factory, write_study) -> tuple[dict, Path, dict]:
         },
     )
     for decoding in heads.decodings(config):
-        write_scores(root / decoding.folder, SETS, decoding.language)
+        write_heard(root, decoding, write_scores(root / decoding.folder, SETS, decoding.language))
     for decoding in heads.combined_decodings(config):
-        write_scores(root / decoding.folder, {"": (5, 2)}, decoding.language)
+        write_heard(root, decoding, write_scores(root / decoding.folder, {"": (5, 2)}, decoding.language))
     rows = []
     for name, seconds in SECONDS.items():
         system, sub_model = " ".join(name.split()[:2]), " ".join(name.split()[2:])
@@ -114,18 +114,20 @@ def pruned(tmp_path_factory, write_study) -> tuple[dict, Path, dict]:
     return config, root, read_tables(root / "tables")
 
 
-def write_scores(folder: Path, sets: dict[str, tuple[int, int]], language: str) -> None:
-    """The files of scores of sub-models, or of a model if its name is empty; French adds an error to the first."""
+def write_scores(folder: Path, sets: dict[str, tuple[int, int]], language: str) -> dict[str, tuple[int, int]]:
+    """Write the scores of sub-models, or of a model if its name is empty, and return their errors.
+
+    French adds an error to the first.
+    """
     more = language == "fr"
-    rows, scores = [], {}
+    found, scores = {}, {}
     for name, errors in sets.items():
-        errors = [min(count + (more and not place), (6, 4)[place]) for place, count in enumerate(errors)]
-        for place, words in enumerate((6, 4)):
-            rows.append({"sub_model": name, "utterance": f"u{place}", "words": words, "errors": errors[place]})
-        rate = 10.0 * sum(errors)
+        found[name] = tuple(min(count + (more and not place), (6, 4)[place]) for place, count in enumerate(errors))
+        rate = 10.0 * sum(found[name])
         scores[name] = {"wer": rate, "wer_low": rate, "wer_high": rate, "cer": rate / 2}
-    write_decoding(folder, language, scores.get("", scores), rows)
+    write_decoding(folder, language, scores.get("", scores))
     write_json(folder / "run.json", {"seconds": 1.0, "started": "2024-05-01T12:00:00Z", "host": "bench"})
+    return found
 
 
 def chosen(rows, **axes):

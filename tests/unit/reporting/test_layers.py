@@ -71,7 +71,7 @@ ERRORS = {"1,3": (0, 1), "3": (5, 4), "1,2": (3, 1), "1": (6, 4)}
 
 
 @pytest.fixture(scope="module")
-def pruned(tmp_path_factory, write_study) -> tuple[dict, Path, dict]:
+def pruned(tmp_path_factory, write_study, write_heard) -> tuple[dict, Path, dict]:
     """Configuration, folder and tables of a study that prunes layers."""
     base, build = write_study
     config = base | STUDY
@@ -83,17 +83,19 @@ def pruned(tmp_path_factory, write_study) -> tuple[dict, Path, dict]:
         write_json(root / layers.order_file(run, strategy), {"depths": found} | cost)
     for decoding in layers.decodings(config):
         folder, more = root / decoding.folder, decoding.language == "fr"
-        rows, scores = [], {}
+        found, scores = {}, {}
         for kept, errors in ERRORS.items():
             errors = [min(count + more, words) for count, words in zip(errors, (6, 4), strict=True)]
-            rows += [
-                {"sub_model": kept, "utterance": f"u{place}", "words": words, "errors": wrong}
-                for place, (words, wrong) in enumerate(zip((6, 4), errors, strict=True))
-            ]
+            found[kept] = tuple(errors)
             rate = 10.0 * sum(errors)
             scores[kept] = {"wer": rate, "wer_low": rate, "wer_high": rate, "cer": rate / 2}
-        write_decoding(folder, decoding.language, scores, rows)
+        write_decoding(folder, decoding.language, scores)
+        write_heard(root, decoding, found)
         write_json(folder / "run.json", read_json(root / run.folder / "run.json"))
+    sizes = read_json(root / "sizes.json")
+    cost = {"parameters": 500, "nonzero": 400, "bytes": 2000, "macs_per_second": 1000, "peak_memory": 800}
+    sizes[run.folder] |= {"sub_models": dict.fromkeys(ERRORS, cost)}
+    write_json(root / "sizes.json", sizes)
     speeds = [("ctc", 3, 0.09), ("ctc", 2, 0.06), ("ctc", 1, 0.03), ("ctc-depth2", 2, 0.05)]
     columns = ("model", "depth", "rtf")
     facts = {"layers": "", "search": "greedy", "device": "cpu", "rounds": 3, "utterances": 4, "batch": 1, "threads": 1}

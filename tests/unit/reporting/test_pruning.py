@@ -55,8 +55,9 @@ def pruned(tmp_path_factory: pytest.TempPathFactory, write_study) -> tuple[dict,
     for run in model_runs(config):
         masks = {"lth-adaptive": 1, "lap": 1, "longer": 1, "dense": 0}.get(run.method, 2)
         kept = round(PRUNABLE * (1 - run.sparsity))
-        facts = {"sparsity": run.sparsity, "prunable": PRUNABLE, "kept": [kept] * masks, "mask_bytes": 125 * masks}
-        facts["kept_by_any"] = 500 if masks > 1 else kept
+        names = ("en", "fr")[:masks] if masks > 1 else ("all",)
+        facts = {"sparsity": run.sparsity, "mask_bytes": 125 * masks, "sparse_bytes": 4000 if masks == 1 else 5000}
+        facts["sparse_bytes_each"] = dict.fromkeys(names, 4000)
         sizes[run.folder] |= {"bytes": BYTES} | (facts if masks else {})
         if run.method == "lth-adaptive":
             rows = [dict(step=50, kept=kept, removed=30, regrown=30), dict(step=100, kept=kept, removed=6, regrown=6)]
@@ -133,12 +134,10 @@ def test_bytes_together_and_separate(pruned):
         columns += ("sparse_total_bytes", "sparse_separate_bytes", "sparse_ratio")
         return [float(rows[method][column]) for column in columns]
 
-    # LAP prunes 700 of 1000 weights, four bytes each, for both languages.
-    sparse, apart = 10_000 - 2800 + 125, 2 * (10_000 - 2800 + 125)
-    assert numbers("lap") == pytest.approx([2, 10_000, 125, 10_125, 20_000, 0.50625, sparse, apart, 0.5])
-    # Two masks of 300 weights that keep 500 together.
-    sparse = 10_000 - 2000 + 250
-    expected = [2, 10_000, 250, 10_250, 20_000, 0.5125, sparse, apart, sparse / apart]
+    # LAP has one file, which two separate models would have twice.
+    assert numbers("lap") == pytest.approx([2, 10_000, 125, 10_125, 20_000, 0.50625, 4000, 8000, 0.5])
+    # One file of two masks and the weights that either keeps.
+    expected = [2, 10_000, 250, 10_250, 20_000, 0.5125, 5000, 8000, 0.625]
     assert numbers("pathways-lth-s700") == pytest.approx(expected)
 
 

@@ -50,7 +50,7 @@ def test_wer_row_is_copied_from_its_source(tables, finished):
     # fr 2 + beam_lm 0 + seed 1 = 3 errors in the first utterance, 1 in the second, of 10 words
     assert (row["wer"], row["wer_low"], row["wer_high"], row["cer"]) == ("40.0", "35.0", "45.0", "20.0")
     assert (row["lm"], row["sparsity"], row["method"], row["words"]) == ("small", "0.0", "dense", "10")
-    assert read_json(finished / row["source"])["en"]["wer"] == 40.0
+    assert read_json(finished / row["source"])["fr"]["wer"] == 40.0
 
 
 @pytest.mark.parametrize("scope", ["all", "each"])

@@ -84,7 +84,13 @@ def encoders(tmp_path_factory, write_study):
         ]
         write_tsv(folder / "gates.tsv", tuple(rows[0]), rows)
     models = [
-        {"model": name, "seconds": seconds, "parameters": 1000 * number, "macs_per_second": 10.0}
+        {
+            "model": name,
+            "seconds": seconds,
+            "parameters": 1000 * number,
+            "macs_per_second": 10.0,
+            "bytes": 4000 * number,
+        }
         for number, (name, seconds) in enumerate(
             {"teacher": [4.0, 6.0, 8.0], "proposed": [2.0] * 3, "without-ste": [3.0] * 3}.items(), 1
         )

@@ -523,7 +523,10 @@ SSL_MISTAKES = {
     "kind of gate": ({"students": [STUDENT | {"kinds": ["head"]}]}, "'head' (did you mean 'heads'?)"),
     "task": ({"tasks": {"st": {}}}, "ssl[0].tasks.st: unknown key"),
     "option of a task": ({"tasks": {"ks": {"keyword": 4}}}, "ssl[0].tasks.ks.keyword: unknown key (did you mean"),
-    "task without labels": ({"tasks": {"er": {}}}, "ssl[0].tasks.er: a corpus has no labels of emotions; allowed"),
+    "task without labels": (
+        {"tasks": {"er": {}}},
+        "ssl[0].tasks.er: the corpus has no labels of emotions; all prompts are read in one manner; allowed",
+    ),
     "no root": ({"tasks": {"ks": {"source": "official", "test_root": "/x"}}}, "ssl[0].tasks.ks.root: null"),
     "language of a task": (
         {"languages": ["en"], "tasks": {"asr": {"languages": ["fr"]}}},

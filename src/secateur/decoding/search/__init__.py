@@ -4,7 +4,14 @@ A search is named by the `type` of its entry in the configuration; the entry's o
 needed (the schema of the configuration has their defaults).
 
 To add one, add a file here: `some_search.py` is the search `some_search`. It has `SEARCH`, a `Search`. Its module is
-imported only where it is used; commands name it among their modules, so that its edits rerun only its decodings.
+imported only where it is used; commands name it among their modules, so that its edits rerun only its decodings. What
+the workflow must know of it are literals at the top of the file (`secateur.core.plugins`):
+
+    SCHEMA   its options; `lm`, if it has one, names a language model
+    PART     attribute that a model must have, if not `ctc`: `joiner` of a transducer
+    READS    files that it needs beside: `train_text`, the training texts, and `tokens`, the token list's file
+    SHOWN    {"lm": what tables call a language model of its own, "note": what a reader must know}, both with options
+             in braces
 """
 
 import importlib
@@ -15,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur.core.errors import SecateurError
+from secateur.core.plugins import Plugins
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,7 @@ class Search:
     Attributes:
         prepare: gives what decodes (`secateur.decoding.recognize.Decoder`) from a recognizer and the search's options,
             which are the names of its other parameters.
-        part: attribute that a model must have: `ctc`, or `joiner` of a transducer.
+        part: attribute that a model must have: the file's PART.
         called: what messages call that part.
         check: raises SecateurError for options that do not fit a token list.
     """
@@ -40,16 +48,31 @@ class Search:
         return list(inspect.signature(self.prepare).parameters)[1:]
 
 
-def names() -> list[str]:
-    """The names of all searches."""
-    return sorted(file.stem for file in Path(__file__).parent.glob("[a-z]*.py"))
+SEARCHES = Plugins("search type", __name__, Path(__file__).parent, mark="SEARCH")
+TRAIN_TEXT, TOKENS = "train_text", "tokens"
 
 
 def module(name: str) -> str:
     """The module of the search of this name. Raises SecateurError if there is none."""
-    if name not in names():
-        raise SecateurError(f"search type {name!r} is unknown; it must be one of {', '.join(names())}")
-    return f"{__name__}.{name}"
+    return SEARCHES.named(name).module
+
+
+def reads(name: str) -> tuple[str, ...]:
+    """What a search reads beside the model, its language model and the sound. Raises SecateurError for other things."""
+    found = SEARCHES.named(name).get("READS", ())
+    if wrong := [each for each in found if each not in (TRAIN_TEXT, TOKENS)]:
+        raise SecateurError(f"{module(name)}: READS: expected {TRAIN_TEXT} or {TOKENS}, got {wrong[0]!r}")
+    return found
+
+
+def part(name: str) -> str:
+    """The part that a model must have for a search: `ctc`, or `joiner` of a transducer."""
+    return SEARCHES.named(name).get("PART", "ctc")
+
+
+def shown(search: Mapping[str, Any], key: str) -> str:
+    """What an entry of `searches` says of itself under a key of SHOWN; nothing if it does not."""
+    return SEARCHES.named(search["type"]).get("SHOWN", {}).get(key, "").format(**search)
 
 
 def named(name: str) -> Search:

@@ -1,4 +1,7 @@
-"""ESPnet's beam search: {type: beam, beam: 5, ctc_weight: 0.3, lm: NAME or null, lm_weight: 0.3, length_bonus: 0.0}."""
+"""ESPnet's batch beam search over CTC prefix scores, decoder and LM.
+
+{type: beam, beam: 5, ctc_weight: 0.3, lm: NAME or null, lm_weight: 0.3, length_bonus: 0.0}
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,6 +17,25 @@ from espnet.nets.scorers.length_bonus import LengthBonus
 from secateur.core.errors import SecateurError
 from secateur.decoding.recognize import Decoder, Recognizer, Stopwatch, one_by_one
 from secateur.decoding.search import Search
+
+SCHEMA = {
+    "beam": {
+        "type": "integer",
+        "minimum": 1,
+        "default": 10,
+        "description": "Hypotheses kept; fewer than there are tokens.",
+    },
+    "ctc_weight": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "default": 0.3,
+        "description": "Weight of CTC against the decoder; models without a decoder use CTC alone.",
+    },
+    "lm": {"type": ["string", "null"], "default": None, "description": "An entry of `language_models`."},
+    "lm_weight": {"type": "number", "minimum": 0, "default": 0.3, "description": "Weight of the LM."},
+    "length_bonus": {"type": "number", "default": 0.0, "description": "Bonus per token."},
+}
 
 
 def beam(

@@ -1,4 +1,7 @@
-"""Best path of CTC: {type: ctc_greedy, batch: 16, batch_frames: 2000}."""
+"""Best token per frame, collapsed.
+
+{type: ctc_greedy, batch: 16, batch_frames: 2000}
+"""
 
 from functools import partial
 
@@ -6,6 +9,16 @@ import torch
 
 from secateur.decoding.recognize import Decoder, Recognizer, in_batches
 from secateur.decoding.search import Search
+
+SCHEMA = {
+    "batch": {"type": "integer", "minimum": 1, "default": 16, "description": "The most utterances decoded together."},
+    "batch_frames": {
+        "description": "The most frames decoded together, padding included; a longer utterance is decoded alone.",
+        "type": "integer",
+        "minimum": 1,
+        "default": 2000,
+    },
+}
 
 
 def ctc_greedy(recognizer: Recognizer, batch: int, batch_frames: int) -> Decoder:

@@ -1,4 +1,7 @@
-"""Flashlight's search over words: {type: lexicon, beam: 50, order: 2, lm_weight: 1.0, word_score: 0.0}."""
+"""CTC search over the words of the training text with a word n-gram; Flashlight's.
+
+{type: lexicon, beam: 50, order: 2, lm_weight: 1.0, word_score: 0.0}
+"""
 
 import logging
 import math
@@ -13,6 +16,15 @@ from secateur.decoding.recognize import Decoder, Recognizer, Stopwatch, one_by_o
 from secateur.decoding.search import Search
 from secateur.speech.ngram import END, START, Ngram
 from secateur.speech.tokens import SPACE, UNKNOWN, Tokenizer
+
+SCHEMA = {
+    "beam": {"type": "integer", "minimum": 1, "default": 50, "description": "Hypotheses kept."},
+    "order": {"type": "integer", "minimum": 1, "default": 2, "description": "Order of the n-gram."},
+    "lm_weight": {"type": "number", "minimum": 0, "default": 1.0, "description": "Weight of the n-gram."},
+    "word_score": {"type": "number", "default": 0.0, "description": "Bonus per word."},
+}
+READS = ("train_text", "tokens")
+SHOWN = {"lm": "{order}-gram", "note": "closed vocabulary: only words of the training text"}
 
 BEAM_THRESHOLD = 50.0  # lexicon search drops hypotheses that score this much less than the best one
 _NEVER = -1e4  # a log-probability that no path can make up for

@@ -1,4 +1,4 @@
-"""Beam search of a transducer.
+"""Time-synchronous beam search of an RNN transducer.
 
 {type: transducer_beam, beam: 5, max_symbols: 3, lm: NAME or null, lm_weight: 0.3, length_bonus: 0.0, streaming: false}
 """
@@ -11,6 +11,16 @@ import torch
 from secateur.decoding.recognize import Decoder, Recognizer, Stopwatch, as_it_arrives, one_by_one
 from secateur.decoding.search import Search
 from secateur.decoding.transducer import Beam
+
+SCHEMA = {
+    "beam": {"type": "integer", "minimum": 1, "default": 5, "description": "Hypotheses kept after every frame."},
+    "max_symbols": {"type": "integer", "minimum": 1, "default": 3, "description": "Most labels at one frame."},
+    "lm": {"type": ["string", "null"], "default": None, "description": "An entry of `language_models`."},
+    "lm_weight": {"type": "number", "minimum": 0, "default": 0.3, "description": "Weight of the LM."},
+    "length_bonus": {"type": "number", "default": 0.0, "description": "Bonus per token."},
+    "streaming": {"type": "boolean", "default": False, "description": "Segment by segment, as speech arrives."},
+}
+PART = "joiner"
 
 
 def transducer_beam(
@@ -48,4 +58,4 @@ def transducer_beam(
     return partial(one_by_one, recognizer, best=best, lm_watch=lm_watch)
 
 
-SEARCH = Search(transducer_beam, part="joiner", called="joiner")
+SEARCH = Search(transducer_beam, part=PART, called="joiner")

@@ -1,4 +1,4 @@
-"""The likeliest labels of a transducer.
+"""Likeliest label at every step of an RNN transducer.
 
 {type: transducer_greedy, batch: 16, batch_frames: 2000, max_symbols: 10, streaming: false}
 """
@@ -11,6 +11,19 @@ import torch
 from secateur.decoding.recognize import Decoder, Recognizer, Stopwatch, as_it_arrives, in_batches
 from secateur.decoding.search import Search
 from secateur.decoding.transducer import Greedy
+
+SCHEMA = {
+    "batch": {"type": "integer", "minimum": 1, "default": 16, "description": "Most utterances decoded together."},
+    "batch_frames": {
+        "type": "integer",
+        "minimum": 1,
+        "default": 2000,
+        "description": "Most frames in a batch, padding included.",
+    },
+    "max_symbols": {"type": "integer", "minimum": 1, "default": 10, "description": "Most labels at one frame."},
+    "streaming": {"type": "boolean", "default": False, "description": "Segment by segment, as speech arrives."},
+}
+PART = "joiner"
 
 
 def transducer_greedy(
@@ -44,4 +57,4 @@ def transducer_greedy(
     return partial(in_batches, recognizer, batch=batch, batch_frames=batch_frames, best=best)
 
 
-SEARCH = Search(transducer_greedy, part="joiner", called="joiner")
+SEARCH = Search(transducer_greedy, part=PART, called="joiner")

@@ -28,7 +28,8 @@ TABLES = (
         name="size",
         title="Size of the models",
         caption=(
-            "Parameters, those that are not zero, bytes on disk, multiply–accumulates per second of speech, "
+            "Parameters, those that are not zero, bytes of the file and, where there are masks, of a sparse one, "
+            "multiply–accumulates per second of speech, "
             "peak memory in bytes and, of models that can stream, the algorithmic latency in seconds, one "
             "row per model and seed."
         ),

@@ -4,17 +4,20 @@ A recipe is a module with these functions; `options` is the corpus' entry of the
 schema's defaults are filled in, and are nowhere else), and `cache` a folder that all studies share:
 
 - `fetch(options, language, cache)` checks that the material is there, or downloads it, and records where it is, its
-  versions and checksums in `fetched_record(cache, language)`. Doing it again changes nothing. `FETCH_OPTIONS` names the
-  keys that it reads.
+  versions and checksums in `fetched_record(cache, language)`. Doing it again changes nothing.
 - `inputs(options, language)`, which a recipe may leave out, lists the files of the user's that may be edited, as far as
   they exist and are cheap to find. `fetch` puts their checksums into its record, so an edit runs all that follows.
-- `splits(options)` names the splits, without touching a file.
 - `prepare(options, language, cache)` returns a `Prepared`. It knows nothing of `exclude`.
 
-A new corpus is one new file, its name in `RECIPES`, and its keys in `src/secateur/study/schemas/corpora.schema.yaml`.
+and these literals at the top of the file, which the workflow reads without importing it (`secateur.core.plugins`):
+
+    SCHEMA          its keys beside those that all corpora have; it may narrow `languages`
+    SPLITS          names of the splits; "{key}" stands for the names that an option of this name lists
+    FETCH_OPTIONS   the keys that `fetch` reads
+
+A new corpus is one new file here: `some_corpus.py` is the recipe `some_corpus`.
 """
 
-import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,9 +26,10 @@ from types import ModuleType
 from typing import Any
 
 from secateur.core.errors import SecateurError
+from secateur.core.plugins import Plugins
 from secateur.speech.datadir import Utterance
 
-RECIPES = ("asterisk", "espeak", "kaldi", "librispeech", "mls")
+RECIPES = Plugins("recipe", __name__, Path(__file__).parent, mark="SCHEMA")
 
 
 @dataclass(frozen=True)
@@ -59,20 +63,21 @@ class Prepared:
 
 
 def recipe(name: str) -> ModuleType:
-    """The recipe called `name`. Raises SecateurError for a name that is not in `RECIPES`."""
-    if name not in RECIPES:
-        raise SecateurError(f"recipe {name!r} is not known; choose one of {', '.join(RECIPES)}")
-    return importlib.import_module(f"secateur.speech.corpora.{name}")
+    """The recipe called `name`. Raises SecateurError if there is none."""
+    return RECIPES.named(name).load()
 
 
 def split_names(options: Mapping[str, Any]) -> list[str]:
-    """Names of the splits of a corpus."""
-    return recipe(options["recipe"]).splits(options)
+    """Names of the splits of a corpus, in the order of its recipe."""
+    found: list[str] = []
+    for name in RECIPES.named(options["recipe"]).get("SPLITS", ("train", "dev", "test")):
+        found += options[name.strip("{}")] if name.startswith("{") else [name]
+    return found
 
 
 def fetch_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a corpus' entry that fetching reads: studies that differ elsewhere share what was fetched."""
-    return {key: options[key] for key in ("recipe", *recipe(options["recipe"]).FETCH_OPTIONS)}
+    return {key: options[key] for key in ("recipe", *RECIPES.named(options["recipe"]).get("FETCH_OPTIONS", ()))}
 
 
 def inputs(options: Mapping[str, Any], language: str) -> list[str]:

@@ -28,6 +28,37 @@ from secateur.speech.corpora import text as texts
 from secateur.speech.corpora.splits import closed_vocabulary
 from secateur.speech.datadir import Utterance
 
+SCHEMA = {
+    "languages": {
+        "description": "`ru` is meant for self-supervised training: its transcripts are Cyrillic.",
+        "items": {"enum": ["en", "es", "fr", "it", "ru"]},
+    },
+    "root": {
+        "description": (
+            "Folder with the Debian packages asterisk-core-sounds-XX and asterisk-core-sounds-XX-g722, as "
+            ".deb files or unpacked; null downloads them with apt-get into data/."
+        ),
+        "type": ["string", "null"],
+        "default": None,
+    },
+    "dev_utterances": {
+        "description": "Size of each language's dev set; less where too few prompts can be held out.",
+        "$ref": "#/$defs/size",
+        "default": 40,
+    },
+    "test_utterances": {
+        "description": "Size of each language's test set; less where too few prompts can be held out.",
+        "$ref": "#/$defs/size",
+        "default": 100,
+    },
+    "max_seconds": {
+        "description": "Longer prompts are dropped.",
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "default": 45,
+    },
+}
+
 CREDITS = {  # from the packages' copyright files
     "en": ("CC BY-SA 3.0", "Allison Smith"),
     "es": ("CC BY-SA 3.0", "Allison Smith"),
@@ -44,6 +75,7 @@ KNOWN_MISTAKES = {"fr": {"digits/h-80": "the transcript is that of digits/h-70"}
 KEYS = {"en": {"*": "star", "#": "pound"}, "fr": {"*": "étoile", "#": "dièse"}}
 
 FETCH_OPTIONS = ("root",)
+SPLITS = ("train", "dev", "test")
 MIN_SECONDS = 0.2
 RATE_RANGE = (0.45, 1.55)  # characters per second of a line of text, relative to the language's median
 RATE_CHARACTERS = 20
@@ -53,11 +85,6 @@ WAYS_OUT = (
     "(packages asterisk-core-sounds-{language} and asterisk-core-sounds-{language}-g722, as .deb or unpacked), "
     "or run `make results STUDY=synthetic`, which needs no download"
 )
-
-
-def splits(options: Mapping[str, Any]) -> list[str]:
-    """Names of the splits."""
-    return ["train", "dev", "test"]
 
 
 def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:

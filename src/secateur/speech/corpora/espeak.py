@@ -26,18 +26,41 @@ from secateur.speech.corpora.sentences import GRAMMARS, derivations, grammar, re
 from secateur.speech.corpora.text import normalise
 from secateur.speech.datadir import Utterance
 
+SCHEMA = {
+    "languages": {
+        "description": "Languages with a grammar in src/secateur/speech/corpora/sentences.py.",
+        "items": {"enum": ["en", "es", "fr", "it", "nl"]},
+    },
+    "utterances": {
+        "description": "Utterances per split and language.",
+        "type": "object",
+        "additionalProperties": False,
+        "default": {},
+        "properties": {
+            "train": {"$ref": "#/$defs/size", "default": 600, "description": "Utterances of train."},
+            "dev": {"$ref": "#/$defs/size", "default": 40, "description": "Utterances of dev."},
+            "test": {"$ref": "#/$defs/size", "default": 100, "description": "Utterances of test."},
+        },
+    },
+    "seed": {"description": "Seed of the sentences and voices.", "type": "integer", "minimum": 0, "default": 0},
+    "voices": {
+        "description": "Voice variants of espeak-ng; each is a speaker.",
+        "type": "array",
+        "items": {"type": "string"},
+        "minItems": 1,
+        "uniqueItems": True,
+        "default": ["f1", "f2", "f5", "m1", "m3", "m7"],
+    },
+}
+
 FETCH_OPTIONS = ("voices",)
+SPLITS = ("train", "dev", "test")
 RATE = 16000
 WORDS_PER_MINUTE = (100, 135)
 ATTEMPTS = 200  # derivations tried per sentence wanted, before giving up on finding new ones
 
 _RETRIEVAL_MODE, _CHARS_UTF8, _RATE_PARAMETER = 2, 1, 1  # from espeak-ng's speak_lib.h
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
-
-
-def splits(options: Mapping[str, Any]) -> list[str]:
-    """Names of the splits."""
-    return ["train", "dev", "test"]
 
 
 def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:

@@ -27,26 +27,57 @@ from secateur.speech.corpora.download import file_hash
 from secateur.speech.corpora.transcripts import Transcripts
 from secateur.speech.datadir import Utterance, line_of, parse_segment, read_table
 
+SCHEMA = {
+    "root": {
+        "description": (
+            "Folder of the data directories: {root}/{language}/{name}, or {root}/{name} with utt2lang "
+            "where it holds several languages. Their tables are read again when they change; recordings "
+            "are not watched."
+        ),
+        "type": "string",
+    },
+    "splits": {
+        "description": "Folder's name of every split; train, dev and test are needed, others are further test sets.",
+        "type": "object",
+        "required": ["train", "dev", "test"],
+        "propertyNames": {"pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"},
+        "additionalProperties": {"type": "string"},
+        "default": {"train": "train", "dev": "dev", "test": "test"},
+    },
+    "channel": {
+        "description": (
+            "Channel to hear of recordings with several, counted from 0; null averages them all. A fifth "
+            "column of `segments` has precedence."
+        ),
+        "type": ["integer", "null"],
+        "minimum": 0,
+        "default": None,
+    },
+    "normalise": {
+        "description": (
+            "Lower the case, remove punctuation, spell numbers out; false takes transcripts as they are, but for tags."
+        ),
+        "type": "boolean",
+        "default": True,
+    },
+}
+
 FETCH_OPTIONS = ("root", "splits")
+SPLITS = ("{splits}",)
 TABLES = ("wav.scp", "segments", "text", "utt2spk", "utt2lang")
 REQUIRED = ("train", "dev", "test")
 
 
-def splits(options: Mapping[str, Any]) -> list[str]:
-    """Names of the splits: train, dev, test and whatever else `splits` names."""
-    return list(options["splits"])
-
-
 def inputs(options: Mapping[str, Any], language: str) -> list[str]:
     """The tables of all splits."""
-    folders = [folder for split in splits(options) if (folder := _find(options, language, split))]
+    folders = [folder for split in options["splits"] if (folder := _find(options, language, split))]
     return [str(folder / name) for folder in folders for name in TABLES if (folder / name).is_file()]
 
 
 def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
     """Check that every split has its tables and that `wav.scp` has paths; record checksums of the tables."""
     found = {}
-    for split in splits(options):
+    for split in options["splits"]:
         folder = _folder(options, language, split)
         for name in ("wav.scp", "text", "utt2spk"):
             if not (folder / name).is_file():
@@ -64,7 +95,7 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
     transcripts = Transcripts(language, options)
     broken: list[Dropped] = []
     headers: dict[str, audio.Header] = {}
-    for split in splits(options):
+    for split in options["splits"]:
         reader = _DataDir(Path(fetched[split]["folder"]), language, options["channel"])
         prepared[split] = []
         transcripts.dropped += [Dropped(key, "no transcript", split=split) for key in reader.without_transcript()]

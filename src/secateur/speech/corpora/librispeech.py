@@ -20,12 +20,22 @@ from secateur.speech.corpora.download import fetch_archive
 from secateur.speech.corpora.transcripts import Transcripts
 from secateur.speech.datadir import Utterance, read_lines
 
+SCHEMA = {
+    "root": {"$ref": "#/$defs/root", "default": None},
+    "url": {"$ref": "#/$defs/url", "default": None},
+    "checksum": {"$ref": "#/$defs/checksum", "default": {}},
+    "languages": {"items": {"enum": ["en"]}, "description": "LibriSpeech is English."},
+    "train": {"$ref": "#/$defs/parts", "default": ["train-clean-100"], "description": "Parts to train on."},
+    "dev": {"$ref": "#/$defs/parts", "default": ["dev-clean", "dev-other"], "description": "Parts of the dev set."},
+    "test": {
+        "$ref": "#/$defs/parts",
+        "default": ["test-clean", "test-other"],
+        "description": "Parts to test on; each is a split of its own.",
+    },
+}
+
 FETCH_OPTIONS = ("root", "url", "checksum", "train", "dev", "test")
-
-
-def splits(options: Mapping[str, Any]) -> list[str]:
-    """`train`, `dev`, and the names of the test parts."""
-    return ["train", "dev", *options["test"]]
+SPLITS = ("train", "dev", "{test}")
 
 
 def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:

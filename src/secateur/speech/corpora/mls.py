@@ -21,6 +21,21 @@ from secateur.speech.corpora.download import fetch_archive, file_hash
 from secateur.speech.corpora.transcripts import Transcripts
 from secateur.speech.datadir import Utterance, read_lines
 
+SCHEMA = {
+    "root": {"$ref": "#/$defs/root", "default": None},
+    "url": {"$ref": "#/$defs/url", "default": None},
+    "checksum": {"$ref": "#/$defs/checksum", "default": {}},
+    "languages": {
+        "description": "Languages of Multilingual LibriSpeech.",
+        "items": {"enum": ["de", "en", "es", "fr", "it", "nl", "pl", "pt"]},
+    },
+    "subset": {
+        "description": "Training set: everything, or the limited-supervision lists (10h is 9h and 1h together).",
+        "enum": ["full", "10h", "9h", "1h"],
+        "default": "full",
+    },
+}
+
 LANGUAGES = {
     "de": "german",
     "en": "english",
@@ -34,11 +49,6 @@ LANGUAGES = {
 FETCH_OPTIONS = ("root", "url", "checksum")
 SPLITS = ("train", "dev", "test")
 SUBSETS = {"full": None, "10h": ("9hr", "1hr"), "9h": ("9hr",), "1h": ("1hr",)}
-
-
-def splits(options: Mapping[str, Any]) -> list[str]:
-    """Names of the splits."""
-    return list(SPLITS)
 
 
 def inputs(options: Mapping[str, Any], language: str) -> list[str]:
@@ -77,7 +87,7 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
     prepared: dict[str, list[Utterance]] = {}
     transcripts = Transcripts(language, options)
     broken: list[Dropped] = []
-    for split in splits(options):
+    for split in SPLITS:
         prepared[split] = []
         seconds = {row[0]: float(row[3]) - float(row[2]) for row in _rows(folder / split / "segments.txt", 4)}
         texts = dict(_rows(folder / split / "transcripts.txt", 2))

@@ -5,7 +5,7 @@ the utterances; what can, but should be known, is a note.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -114,19 +114,10 @@ def validate(
             if input_layers:
                 check_lengths(utterances, split, tokenizer, frame_shift_ms, input_layers, fastest, findings)
             resampled = check_recordings(utterances, rate, findings, headers)
-            unit = unit_of(utterance.text for utterance in utterances)
-            words = [word for utterance in utterances for word in units(utterance.text, unit)]
             rows.append(
-                {
-                    "corpus": data.name,
-                    "language": language,
-                    "split": split,
-                    "utterances": len(utterances),
-                    "hours": round(sum(utterance.duration for utterance in utterances) / 3600, 4),
-                    "unit": unit,
-                    "words": len(words),
-                    "types": len(set(words)),
-                    "speakers": len({utterance.speaker for utterance in utterances}),
+                {"corpus": data.name, "language": language, "split": split}
+                | counts(utterances)
+                | {
                     "seen_sentences": shared_sentences(utterances, train) if train else None,
                     "seen_speakers": shared_speakers(utterances, train) if train else None,
                     "uncovered": uncovered,
@@ -137,14 +128,40 @@ def validate(
                     "synthetic": source["synthetic"],
                 }
             )
+    check_copies(trained, speeds, findings)
+    check_splits(everyone, headers, findings)
+    return rows, findings
+
+
+def counts(utterances: Sequence[Utterance]) -> dict[str, Any]:
+    """How much speech and text there is: columns of the summary table."""
+    unit = unit_of(utterance.text for utterance in utterances)
+    words = [word for utterance in utterances for word in units(utterance.text, unit)]
+    return {
+        "utterances": len(utterances),
+        "hours": round(sum(utterance.duration for utterance in utterances) / 3600, 4),
+        "unit": unit,
+        "words": len(words),
+        "types": len(set(words)),
+        "speakers": len({utterance.speaker for utterance in utterances}),
+    }
+
+
+def check_copies(trained: Sequence[str], speeds: Sequence[float], findings: Findings) -> None:
+    """No id of the training data is that of another's copy at another speed."""
     for key in taken_by_copies(trained, speeds):
         findings.error("id that a copy at another speed gets, too: rename it, or set features.speeds to [1.0]", key)
+
+
+def check_splits(
+    everyone: Mapping[str, list[Utterance]], headers: Mapping[str, audio.Header | None], findings: Findings
+) -> None:
+    """No recording is in two splits."""
     for place, utterance, other_place, other in shared_recordings(everyone, headers):
         findings.error(
             "the same recording in two splits: take it out of one, or add its id to corpora.<name>.exclude",
             f"{utterance.id} ({place}) and {other.id} ({other_place})",
         )
-    return rows, findings
 
 
 def check_ids(utterances: Sequence[Utterance], place: str, seen: dict[str, str], findings: Findings) -> None:

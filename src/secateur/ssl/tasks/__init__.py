@@ -14,10 +14,16 @@ A task is a module of this package, with
   cannot carry it; `official(options)` from the corpus that SUPERB uses, in its official layout. Both give `Data`.
 - `run(data, hidden, fit, options)` trains its head, if it has one, and answers with `Result`.
 
-A new task is one new file and its name in `secateur.ssl.task_names.TASKS`. Nothing here imports torch before a task is.
+A new task is one new file. At its top, it may have as literals, which the workflow reads without importing it
+(`secateur.core.plugins`),
+
+    SCHEMA     its options beside `source` and `root`; `#/$defs/training` and the like refer to `superb.schema.yaml`;
+               those with `"format": "path"` name files
+    OFFICIAL   options that official data needs beside `root`
+    MISSING    why data directories cannot carry it
+    SHOWN      {"order": its place in tables}
 """
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -25,7 +31,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.decoding.scoring import Interval
-from secateur.ssl.task_names import TASKS
+from secateur.ssl.known_tasks import TASKS
 from secateur.ssl.tasks.clips import Clip
 
 SPLITS = ("train", "dev", "test")
@@ -112,10 +118,8 @@ class Result:
 
 
 def module(name: str) -> ModuleType:
-    """The module of the task called `name`. Raises SecateurError for a name that is not in `TASKS`."""
-    if name not in TASKS:
-        raise SecateurError(f"task {name!r} is not known; choose from {', '.join(TASKS)}")
-    return importlib.import_module(f"{__name__}.{name}")
+    """The module of the task called `name`. Raises SecateurError if there is none."""
+    return TASKS.named(name).load()
 
 
 def check(data: Data, task: str) -> None:

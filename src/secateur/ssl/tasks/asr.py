@@ -29,6 +29,32 @@ from secateur.ssl.tasks.heads import RecurrentCTC
 from secateur.ssl.tasks.hidden import Hidden
 from secateur.ssl.tasks.recognize import Transcription, transcribe
 
+SHOWN = {"order": 40}
+SCHEMA = {
+    "languages": {"$ref": "#/$defs/languages", "default": None},
+    "max_seconds": {"$ref": "#/$defs/longest", "default": None},
+    "projection": {"$ref": "#/$defs/projection", "default": 256},
+    "hidden": {"type": "integer", "minimum": 1, "default": 128, "description": "Width of the LSTM in each direction."},
+    "layers": {"type": "integer", "minimum": 1, "default": 1, "description": "Layers of the LSTM."},
+    "dropout": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.1},
+    "stack": {"type": "integer", "minimum": 1, "default": 2, "description": "Frames that are joined to one."},
+    "normalize": {"$ref": "#/$defs/normalize", "default": False},
+    "specaug": {"$ref": "#/$defs/specaug", "default": {}},
+    "search": {
+        "description": "Lexicon search.",
+        "type": "object",
+        "additionalProperties": False,
+        "default": {},
+        "properties": {
+            "beam": {"type": "integer", "minimum": 1, "default": 20},
+            "order": {"type": "integer", "minimum": 1, "default": 2, "description": "Of the word n-gram."},
+            "lm_weight": {"type": "number", "minimum": 0, "default": 1.0},
+            "word_score": {"type": "number", "default": 0.0},
+        },
+    },
+    "training": {"$ref": "#/$defs/training", "default": {}},
+}
+
 TASK = Task("asr", "speech recognition", (Metric("wer", higher=False),))
 PARTS = {"train": "train-clean-100", "dev": "dev-clean", "test": "test-clean"}
 

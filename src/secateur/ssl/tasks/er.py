@@ -18,12 +18,21 @@ from secateur.ssl.tasks.clips import recording
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.hidden import Hidden
 
+MISSING = "the corpus has no labels of emotions; all prompts are read in one manner"
+SHOWN = {"order": 50}
+SCHEMA = {
+    "projection": {"$ref": "#/$defs/projection", "default": 256},
+    "normalize": {"$ref": "#/$defs/normalize", "default": False},
+    "balance": {"$ref": "#/$defs/balance", "default": False},
+    "training": {"$ref": "#/$defs/training", "default": {}},
+}
+
 TASK = Task(
     "er",
     "emotion recognition",
     (Metric("acc", higher=True),),
     pooled=True,
-    missing="the corpus has no labels of emotions; all prompts are read in one manner",
+    missing=MISSING,
 )
 EMOTIONS = {"neu": "neutral", "hap": "happy", "exc": "happy", "sad": "sad", "ang": "angry"}
 LINE = re.compile(r"\[\d+\.\d+ - \d+\.\d+\]\t(\S+)\t(\w+)\t\[")

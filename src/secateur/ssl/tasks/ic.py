@@ -23,6 +23,22 @@ from secateur.ssl.tasks.clips import recording, whole
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.hidden import Hidden
 
+SHOWN = {"order": 20}
+SCHEMA = {
+    "languages": {"$ref": "#/$defs/languages", "default": None},
+    "minimum": {
+        "type": "integer",
+        "minimum": 1,
+        "default": 5,
+        "description": "Fewest training clips of an intent that counts.",
+    },
+    "max_seconds": {"$ref": "#/$defs/longest", "default": None},
+    "projection": {"$ref": "#/$defs/projection", "default": 256},
+    "normalize": {"$ref": "#/$defs/normalize", "default": False},
+    "balance": {"$ref": "#/$defs/balance", "default": False},
+    "training": {"$ref": "#/$defs/training", "default": {}},
+}
+
 TASK = Task("ic", "intent classification", (Metric("acc", higher=True),), pooled=True)
 SAME = {"confbridge": "conf", "priv": "privacy", "screen": "privacy"}
 """Names of one application, as the prompts themselves show."""

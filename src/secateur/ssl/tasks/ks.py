@@ -23,6 +23,25 @@ from secateur.ssl.tasks.clips import Clip, Part, recording, whole
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.hidden import Hidden
 
+OFFICIAL = ("test_root",)
+SHOWN = {"order": 10}
+SCHEMA = {
+    "test_root": {
+        "type": ["string", "null"],
+        "format": "path",
+        "default": None,
+        "description": "Folder of Speech Commands' separate test set.",
+    },
+    "languages": {"$ref": "#/$defs/languages", "default": None},
+    "keywords": {"type": "integer", "minimum": 2, "default": 5, "description": "Keywords of each language."},
+    "letters": {"type": "integer", "minimum": 1, "default": 4, "description": "Letters of the shortest keyword."},
+    "max_seconds": {"$ref": "#/$defs/longest", "default": None},
+    "projection": {"$ref": "#/$defs/projection", "default": 256},
+    "normalize": {"$ref": "#/$defs/normalize", "default": False},
+    "balance": {"$ref": "#/$defs/balance", "default": False},
+    "training": {"$ref": "#/$defs/training", "default": {}},
+}
+
 TASK = Task("ks", "keyword spotting", (Metric("acc", higher=True),), pooled=True)
 NONE = "none"
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")

@@ -20,6 +20,22 @@ from secateur.ssl.tasks.hidden import Hidden
 from secateur.ssl.tasks.phonemes import phonemes
 from secateur.ssl.tasks.recognize import Symbols, transcribe
 
+SHOWN = {"order": 30}
+SCHEMA = {
+    "lexicon": {
+        "type": "array",
+        "format": "path",
+        "items": {"type": "string"},
+        "default": [],
+        "description": "Pronunciations, for `official`; none for espeak-ng's.",
+    },
+    "languages": {"$ref": "#/$defs/languages", "default": None},
+    "max_seconds": {"$ref": "#/$defs/longest", "default": None},
+    "projection": {"$ref": "#/$defs/projection", "default": 256},
+    "normalize": {"$ref": "#/$defs/normalize", "default": False},
+    "training": {"$ref": "#/$defs/training", "default": {}},
+}
+
 TASK = Task("pr", "phoneme recognition", (Metric("per", higher=False),))
 
 

@@ -29,6 +29,15 @@ from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.hidden import Hidden
 from secateur.ssl.tasks.metrics import maximum_term_weighted_value
 
+SHOWN = {"order": 60}
+SCHEMA = {
+    "languages": {"$ref": "#/$defs/languages", "default": None},
+    "queries": {"type": "integer", "minimum": 1, "default": 30, "description": "Most queries of a language and split."},
+    "words": {"type": "integer", "minimum": 1, "default": 3, "description": "Words of the longest query."},
+    "letters": {"type": "integer", "minimum": 1, "default": 5, "description": "Letters of the shortest query."},
+    "max_seconds": {"$ref": "#/$defs/longest", "default": None},
+}
+
 TASK = Task("qbe", "query by example", (Metric("mtwv", higher=True),))
 LANGUAGE = "nnenglish"
 SHORTEST = 5  # frames; s3prl gives shorter queries a score of nothing

@@ -60,7 +60,7 @@ def run(
 
 def in_order(names: Iterable[str]) -> list[str]:
     """`names` in the order of `TASKS`; a SecateurError for one that is not among these."""
-    return sorted(names, key=lambda name: TASKS.index(module(name).TASK.name))
+    return sorted(names, key=lambda name: TASKS.names().index(TASKS.named(name).name))
 
 
 def described(task: Task, data: Data, result: Result, seconds: float) -> dict[str, Any]:

@@ -33,6 +33,34 @@ from secateur.ssl.tasks.heads import Diarization
 from secateur.ssl.tasks.hidden import Hidden
 from secateur.ssl.tasks.metrics import diarization_errors
 
+SHOWN = {"order": 100}
+SCHEMA = {
+    "languages": {"$ref": "#/$defs/languages", "default": None},
+    "mixtures": {
+        "description": "Mixtures of two voices that are made.",
+        "type": "object",
+        "additionalProperties": False,
+        "default": {},
+        "properties": {
+            "train": {"type": "integer", "minimum": 1, "default": 40},
+            "dev": {"type": "integer", "minimum": 1, "default": 10},
+            "test": {"type": "integer", "minimum": 1, "default": 25},
+        },
+    },
+    "min_seconds": {"type": "number", "minimum": 0, "default": 1.2, "description": "Shortest prompt in a mixture."},
+    "max_seconds": {"$ref": "#/$defs/longest", "default": None},
+    "gain_db": {
+        "type": "number",
+        "minimum": 0,
+        "default": 2.5,
+        "description": "Largest difference in level of the two.",
+    },
+    "seed": {"type": "integer", "minimum": 0, "default": 1, "description": "Decides which mixtures are made."},
+    "hidden": {"type": "integer", "minimum": 1, "default": 128},
+    "normalize": {"$ref": "#/$defs/normalize", "default": False},
+    "training": {"$ref": "#/$defs/training", "default": {}},
+}
+
 TASK = Task("sd", "speaker diarization", (Metric("der", higher=False),))
 SPEAKERS = 2
 STEP = 0.01  # seconds between frames of the reference

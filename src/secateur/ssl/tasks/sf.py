@@ -27,11 +27,24 @@ from secateur.ssl.tasks.heads import RecurrentCTC
 from secateur.ssl.tasks.hidden import Hidden
 from secateur.ssl.tasks.recognize import Symbols, transcribe
 
+MISSING = "the corpus' transcripts have no slots; its prompts are a machine's announcements"
+SHOWN = {"order": 70}
+SCHEMA = {
+    "projection": {"$ref": "#/$defs/projection", "default": 256},
+    "hidden": {"type": "integer", "minimum": 1, "default": 1024},
+    "layers": {"type": "integer", "minimum": 1, "default": 2},
+    "dropout": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.2},
+    "stack": {"type": "integer", "minimum": 1, "default": 1},
+    "normalize": {"$ref": "#/$defs/normalize", "default": False},
+    "specaug": {"$ref": "#/$defs/specaug", "default": {}},
+    "training": {"$ref": "#/$defs/training", "default": {}},
+}
+
 TASK = Task(
     "sf",
     "slot filling",
     (Metric("f1", higher=True), Metric("cer", higher=False)),
-    missing="the corpus' transcripts have no slots; its prompts are a machine's announcements",
+    missing=MISSING,
 )
 FOLDERS = {"train": "train", "dev": "valid", "test": "test"}
 SPEAKERS = {  # SUPERB's division of the voices

@@ -20,6 +20,20 @@ from secateur.ssl.tasks.clips import middle, recording
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.hidden import Hidden
 
+OFFICIAL = ("split_file",)
+SHOWN = {"order": 80}
+SCHEMA = {
+    "split_file": {"type": ["string", "null"], "format": "path", "default": None, "description": "`iden_split.txt`."},
+    "languages": {"$ref": "#/$defs/languages", "default": None},
+    "seconds": {"type": "number", "exclusiveMinimum": 0, "default": 1.0, "description": "Length of a clip."},
+    "clips": {"$ref": "#/$defs/clips", "default": {}},
+    "max_seconds": {"$ref": "#/$defs/longest", "default": None},
+    "projection": {"$ref": "#/$defs/projection", "default": 256},
+    "normalize": {"$ref": "#/$defs/normalize", "default": False},
+    "balance": {"$ref": "#/$defs/balance", "default": False},
+    "training": {"$ref": "#/$defs/training", "default": {}},
+}
+
 TASK = Task("sid", "speaker identification", (Metric("acc", higher=True),), pooled=True)
 USES = {"1": "train", "2": "dev", "3": "test"}
 

@@ -29,6 +29,34 @@ from secateur.ssl.tasks.hidden import Hidden
 from secateur.ssl.tasks.metrics import equal_error_rate
 from secateur.ssl.tasks.sid import find
 
+OFFICIAL = ("trials",)
+SHOWN = {"order": 90}
+SCHEMA = {
+    "trials": {"type": ["string", "null"], "format": "path", "default": None, "description": "`veri_test.txt`."},
+    "languages": {"$ref": "#/$defs/languages", "default": None},
+    "seconds": {"type": "number", "exclusiveMinimum": 0, "default": 1.0, "description": "Length of a clip."},
+    "clips": {"$ref": "#/$defs/clips", "default": {}},
+    "min_seconds": {
+        "type": "number",
+        "minimum": 0,
+        "default": 0.0,
+        "description": "Shortest training clip, for `official`.",
+    },
+    "max_seconds": {"$ref": "#/$defs/longest", "default": None},
+    "projection": {"$ref": "#/$defs/projection", "default": 256},
+    "hidden": {"type": "integer", "minimum": 1, "default": 128},
+    "pooled": {"type": "integer", "minimum": 1, "default": 256, "description": "Width before pooling over time."},
+    "scale": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "default": 30.0,
+        "description": "Of the additive margin softmax.",
+    },
+    "margin": {"type": "number", "minimum": 0, "default": 0.4},
+    "normalize": {"$ref": "#/$defs/normalize", "default": False},
+    "training": {"$ref": "#/$defs/training", "default": {}},
+}
+
 TASK = Task("sv", "speaker verification", (Metric("eer", higher=False),))
 DEV_SHARE = 100  # VoxCeleb1: one training clip in so many shows the loss on clips of known speakers
 

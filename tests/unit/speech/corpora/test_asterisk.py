@@ -99,7 +99,7 @@ def test_prepare(tmp_path):
         "en-absent": "no recording",
         "en-unsaid": "recording without transcript",
     }
-    assert [len(prepared.splits[split]) for split in asterisk.splits({})] == [5, 1, 1]
+    assert [len(prepared.splits[split]) for split in asterisk.SPLITS] == [5, 1, 1]
     one = utterances["en-digits_1"]
     assert (one.duration, one.speaker, one.language) == (0.6, "ada", "en")
     assert one.audio.endswith("en_US_f_Ada/digits/1.g722")

@@ -18,10 +18,11 @@ from secateur.speech.corpora import Dropped, Prepared, asterisk, espeak, mls, re
 from secateur.speech.corpora.preparation import write_prepared
 from secateur.speech.datadir import Utterance, read_data_dir
 from secateur.study import config
+from secateur.study.schema import SCHEMA as CONFIGURATION
+from secateur.study.schema import filled
 
 PROJECT = Path(__file__).parents[4]
-SCHEMA = yaml.safe_load(config.SCHEMA.with_name("corpora.schema.yaml").read_text(encoding="utf-8"))
-SCHEMA["$ref"] = "#/$defs/corpus"
+SCHEMA = filled(CONFIGURATION.with_name("corpora.schema.yaml")) | {"$ref": "#/$defs/corpus"}
 
 
 def keys(name):
@@ -41,18 +42,18 @@ def completed(name, **given):
     return config.complete(study)["corpora"]["new"]
 
 
-@pytest.mark.parametrize("name", corpora.RECIPES)
+@pytest.mark.parametrize("name", corpora.RECIPES.names())
 def test_every_recipe_has_the_interface(name):
     module = recipe(name)
     assert list(inspect.signature(module.fetch).parameters) == ["options", "language", "cache"]
     assert list(inspect.signature(module.prepare).parameters) == ["options", "language", "cache"]
-    splits = module.splits(completed(name))
+    splits = corpora.split_names(completed(name))
     assert splits[:2] == ["train", "dev"] and len(splits) >= 3
     assert set(module.FETCH_OPTIONS) < set(keys(name))
 
 
 def test_an_unknown_recipe():
-    with pytest.raises(SecateurError, match=r"'timit' is not known; choose one of asterisk"):
+    with pytest.raises(SecateurError, match=r"'timit' is unknown; it must be one of asterisk"):
         recipe("timit")
 
 
@@ -177,7 +178,8 @@ def test_schema_rejects(entry):
 
 
 def test_schema_and_recipes_agree():
-    assert SCHEMA["$defs"]["corpus"]["properties"]["recipe"]["enum"] == list(corpora.RECIPES)
+    assert corpora.RECIPES.names() == ["asterisk", "espeak", "kaldi", "librispeech", "mls"]
+    assert SCHEMA["$defs"]["corpus"]["properties"]["recipe"]["enum"] == corpora.RECIPES.names()
     assert keys("asterisk")["languages"]["items"]["enum"] == sorted(asterisk.CREDITS)
     assert keys("espeak")["languages"]["items"]["enum"] == sorted(espeak.GRAMMARS)
     assert keys("mls")["languages"]["items"]["enum"] == sorted(mls.LANGUAGES)
@@ -185,7 +187,7 @@ def test_schema_and_recipes_agree():
 
 
 def test_every_key_is_described():
-    for name in corpora.RECIPES:
+    for name in corpora.RECIPES.names():
         for key, schema in keys(name).items():
             target = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else {}
             general = SCHEMA["$defs"]["corpus"]["properties"].get(key, {})

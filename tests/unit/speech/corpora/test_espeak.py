@@ -76,7 +76,7 @@ def test_prepare_gives_the_same_bytes_again(tmp_path):
     for cache in (tmp_path / "one", tmp_path / "two"):
         espeak.fetch(options, "it", cache)
         results.append(espeak.prepare(options, "it", cache))
-    for split in espeak.splits(options):
+    for split in espeak.SPLITS:
         assert len(results[0].splits[split]) == options["utterances"][split]
         for one, two in zip(results[0].splits[split], results[1].splits[split], strict=True):
             assert (one.id, one.text, one.duration) == (two.id, two.text, two.duration)

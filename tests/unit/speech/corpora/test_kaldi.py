@@ -3,7 +3,7 @@ import pytest
 import soundfile
 
 from secateur.core.errors import SecateurError
-from secateur.speech.corpora import Prepared, kaldi
+from secateur.speech.corpora import Prepared, kaldi, split_names
 from secateur.speech.corpora.preparation import exclude, prepare
 
 
@@ -105,7 +105,7 @@ def test_split_names(root, tmp_path):
     with pytest.raises(SecateurError, match=r"neither en/test nor test in it, which the split 'test' needs.*splits:"):
         run(root, tmp_path / "cache")
     splits = {"train": "train", "dev": "dev", "test": "eval92", "other": "dev"}
-    assert kaldi.splits({"splits": splits}) == ["train", "dev", "test", "other"]
+    assert split_names({"recipe": "kaldi", "splits": splits}) == ["train", "dev", "test", "other"]
     assert run(root, tmp_path / "cache", splits=splits).splits["test"][0].id == "test-1"
     with pytest.raises(SecateurError, match="splits: dev, test missing"):
         run(root, tmp_path / "cache", splits={"train": "train"})

@@ -1,0 +1,186 @@
+"""All systems of a study: dense models, what pruning made of them by masks, layers and heads, with their searches.
+
+A system has what serves all its languages: a model of each language where models are monolingual, one model else.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from secateur.heads import study as heads
+from secateur.heads.study import DEPTH, HEADS, THEN, HeadsDecoding
+from secateur.layers import study as layers
+from secateur.layers.study import DepthDecoding
+from secateur.overview.comparisons import systems
+from secateur.overview.study import dense_of
+from secateur.pruning import methods
+from secateur.pruning import tables as pruning
+from secateur.reporting.grid import label
+from secateur.reporting.results import EACH, Results
+from secateur.reporting.systems import System
+from secateur.study.runs import Decoding, ModelRun, languages, lm_folder, splits
+
+DENSE, MASKS, PATHWAYS, SHALLOWER, HEADLESS, BOTH, STRUCTURED = KINDS = (
+    *("dense", "masks", "pathways", "fewer layers", "fewer heads", "fewer layers and heads", "structured"),
+)
+"""What a system is: dense controls of any size, late regularisers and further training among them, are dense."""
+COSTS = ("parameters", "nonzero", "bytes", "macs_per_second", "peak_memory")
+STORED = ("parameters", "nonzero", "bytes")
+SPARSE = "sparse"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model or sub-model with a search, before anything is read of it.
+
+    Attributes:
+        kind: one of `KINDS`.
+        name: what tables call it; unique within a corpus and search.
+        run: the model; with scope `each` those of all languages together; of a sub-model the whole one.
+        search: name of the search.
+        systems: its decodings, by split.
+        sub_model: the layers that are kept, or the set of heads that is removed; empty for a model.
+    """
+
+    kind: str
+    name: str
+    run: ModelRun
+    search: str
+    systems: Mapping[str, System]
+    sub_model: str = ""
+
+    @property
+    def languages(self) -> list[str]:
+        """Those that it is decoded on."""
+        return list(next(iter(self.systems.values())).decodings)
+
+    @property
+    def runs(self) -> list[ModelRun]:
+        """The models that serve its languages."""
+        decodings = next(iter(self.systems.values())).decodings.values()
+        return list(dict.fromkeys(decoding.run for decoding in decodings))
+
+
+def candidates(results: Results) -> Iterator[Candidate]:
+    """Every system of a study that is decoded."""
+    yield from _models(results)
+    yield from _shallower(results)
+    yield from _headless(results)
+    yield from _combined(results)
+
+
+def kind_of(run: ModelRun) -> str:
+    """Which of `KINDS` a model is."""
+    if parsed := methods.find(run.method):
+        return DENSE if parsed.method.masks is None else PATHWAYS if parsed.method.from_masks else MASKS
+    steps = run.method.split(THEN)
+    found = [any(step.startswith(part) for step in steps) for part in (DEPTH, HEADS)]
+    return {(True, True): BOTH, (True, False): SHALLOWER, (False, True): HEADLESS}.get(tuple(found), DENSE)
+
+
+def name_of(run: ModelRun) -> str:
+    """What tables call a model."""
+    parts = [run.model] if run.method == "dense" else [run.model, run.method]
+    if run.sparsity:
+        parts.append(label("sparsity_target", str(run.sparsity)))
+    if run.scope != "all":
+        parts.append("each language" if run.scope == EACH else label("scope", run.scope))
+    return ", ".join(parts)
+
+
+def steps_behind(config: Mapping[str, Any], run: ModelRun) -> int:
+    """Training steps behind a model from random weights on; removing layers or heads takes none."""
+    untrained = run.method.startswith((HEADS, DEPTH)) and not heads.trained_on(run)
+    return pruning.total_steps(config, dense_of(run) if untrained else run)
+
+
+def costs(results: Results, candidate: Candidate) -> dict[str, Any]:
+    """The columns `COSTS`, `format` and `models`.
+
+    What is stored is the sum over the models that serve all languages, and over the language model of the search.
+    Arithmetic is the mean and memory the maximum of the acoustic models, of which one runs at a time.
+    """
+    parts = _costs_of_parts(results, candidate)
+    found: dict[str, Any] = {column: sum(part[column] for part in parts) for column in STORED}
+    found["macs_per_second"] = fmean(part["macs_per_second"] for part in parts)
+    found["peak_memory"] = max(part["peak_memory"] for part in parts)
+    if lm := results.lm_of(candidate.search):
+        run = candidate.run
+        stored = results.cost(lm_folder(run.corpus, lm, run.seed), *STORED)
+        found |= {column: found[column] + stored[column] for column in STORED}
+    return found | {"format": parts[0]["format"], "models": len(parts)}
+
+
+def _costs_of_parts(results: Results, candidate: Candidate) -> Sequence[Mapping[str, Any]]:
+    run = candidate.run
+    if not candidate.sub_model:
+        return [_smallest_file(results.size(one, *COSTS)) for one in candidate.runs]
+    if candidate.kind == SHALLOWER:
+        cost = results.size(run, "sub_models")["sub_models"][candidate.sub_model]
+    else:
+        cost = results.json(heads.removals_file(run), "sets")["sets"][candidate.sub_model]
+    return [dict(cost) | {"nonzero": cost.get("nonzero", cost["parameters"]), "format": "dense"}]
+
+
+def _smallest_file(size: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of `sizes.json` with the bytes of the best format, and its name in `format`.
+
+    Where languages have masks of their own over the same weights, the dense format needs these files, too.
+    """
+    several = len(size.get("sparse_bytes_each", ())) > 1
+    dense = size["bytes"] + (size["mask_bytes"] if several else 0)
+    sparse = size.get("sparse_bytes", dense)
+    return {**size, "bytes": min(dense, sparse), "format": SPARSE if sparse < dense else "dense"}
+
+
+def _models(results: Results) -> Iterator[Candidate]:
+    """Every model that has a checkpoint of its own and is trained."""
+    groups: dict[tuple[ModelRun, str], dict[str, System]] = {}
+    for found, parts in systems(results.config).items():
+        groups.setdefault((found.run, found.search), {})[found.split] = System(parts)
+    for (run, search), parts in groups.items():
+        yield Candidate(kind_of(run), name_of(run), run, search, parts)
+
+
+def _shallower(results: Results) -> Iterator[Candidate]:
+    """Every sub-model of fewer layers, once, however many strategies found it."""
+    for entry, run in layers.runs(results.config):
+        found: dict[str, list[str]] = {}
+        for strategy in entry["strategies"]:
+            depths = results.json(layers.order_file(run, strategy), "depths")["depths"]
+            for depth in entry["depths"]:
+                found.setdefault(",".join(map(str, depths[str(depth)]["layers"])), []).append(strategy)
+        for search in entry["searches"]:
+            for kept, strategies in found.items():
+                name = f"{layers.name(run)}, {len(kept.split(','))} layers ({', '.join(strategies)})"
+                parts = _by_split(results, run, DepthDecoding, search, kept)
+                yield Candidate(SHALLOWER, name, run, search, parts, kept)
+
+
+def _headless(results: Results) -> Iterator[Candidate]:
+    """Every set of heads that was removed, once, however many policies found it."""
+    for entry, run in heads.runs(results.config):
+        sets = results.json(heads.removals_file(run), "sets")["sets"]
+        for search in entry["searches"]:
+            for part in sets:
+                parts = _by_split(results, run, HeadsDecoding, search, part)
+                yield Candidate(HEADLESS, f"{name_of(run)}, heads: {part}", run, search, parts, part)
+
+
+def _combined(results: Results) -> Iterator[Candidate]:
+    """Every model that lost layers, heads or both, and was not trained on."""
+    for entry, run in heads.runs(results.config):
+        for method in heads.combined(entry):
+            smaller = heads.smaller_run(entry, method, run.seed)
+            for search in entry["searches"]:
+                parts = _by_split(results, smaller, Decoding, search)
+                yield Candidate(kind_of(smaller), name_of(smaller), smaller, search, parts)
+
+
+def _by_split(results: Results, run: ModelRun, decoding: Any, search: str, part: str = "") -> dict[str, System]:
+    codes = languages(results.config, run.corpus, run.scope)
+    return {
+        split: System({code: decoding(run, split, code, search) for code in codes}, part)
+        for split in splits(results.config, run.corpus)
+    }

@@ -1,0 +1,68 @@
+"""A system of `systems.tsv` as files to use: its model or models in the format that the table's bytes are of."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json, write_json
+from secateur.heads.removals import without
+from secateur.heads.study import removals_file
+from secateur.layers.export import export
+from secateur.models.checkpoint import save_model
+from secateur.models.load import load_model
+from secateur.models.surgery.heads import Head, kept_heads
+from secateur.overview.candidates import SHALLOWER, SPARSE, STRUCTURED
+from secateur.pruning.engines.mask import masks_of
+from secateur.pruning.sparse import export_sparse
+from secateur.study.runs import ModelRun, lm_folder
+
+
+def hand_over(root: Path, row: Mapping[str, str], output: Path) -> None:
+    """Write the models of a row into `output`, and the row itself as `system.json`.
+
+    Monolingual models go into a folder for each language, the language model of the search into `lm`.
+
+    Args:
+        root: the study's folder.
+
+    Raises SecateurError if a model is missing, or lies outside of the study.
+    """
+    folders = row["folder"].split()
+    if not folders:
+        raise SecateurError(f"{row['system']}: is no model of this study; take it from where the study takes it")
+    languages = row["languages"].split()
+    for place, folder in enumerate(folders):
+        if not (root / folder).is_dir():
+            raise SecateurError(f"{root / folder}: no such folder; run the study again")
+        _hand_over_model(root, folder, row, output / languages[place] if len(folders) > 1 else output)
+    lm = root / lm_folder(row["corpus"], row["lm"], int(row["seed"]))
+    if row["kind"] != STRUCTURED and lm.is_dir():
+        _copy(lm, output / "lm")
+    write_json(output / "system.json", dict(row))
+
+
+def _hand_over_model(root: Path, folder: str, row: Mapping[str, str], output: Path) -> None:
+    if not (part := row["sub_model"]):
+        if row["format"] == SPARSE and masks_of(root / folder):
+            export_sparse(root / folder, output)
+        else:
+            _copy(root / folder, output)
+    elif row["kind"] == SHALLOWER:
+        export(root / folder, map(int, part.split(",")), output)
+    else:
+        run = ModelRun(row["corpus"], row["model"], row["scope"], int(row["seed"]), row["method"])
+        removed = read_json(root / removals_file(run))["sets"][part]["removed"]
+        loaded = load_model(root / folder)
+        smaller = without(loaded.model, [Head(*head) for head in removed])
+        save_model(output, smaller, loaded.config | {"kept_heads": kept_heads(smaller)}, loaded.tokens)
+
+
+def _copy(folder: Path, output: Path) -> None:
+    """Copy the files of a checkpoint, with its masks."""
+    output.mkdir(parents=True, exist_ok=True)
+    for name in ("model.safetensors", "model.json", "config.json"):
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, output / name)
+    if (folder / "masks").is_dir():
+        shutil.copytree(folder / "masks", output / "masks", dirs_exist_ok=True)

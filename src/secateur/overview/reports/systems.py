@@ -1,0 +1,112 @@
+"""All systems side by side, and what pruning breaks."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from secateur.heads import study as heads
+from secateur.layers import study as layers
+from secateur.overview.study import against_dense, all_decodings
+from secateur.reporting.figure import Figure
+from secateur.reporting.results import HEARD, SIZES_FILE, files_of, speakers_file
+from secateur.reporting.table import Table
+from secateur.ssl import study as upstreams
+from secateur.study.runs import decodings
+
+
+def sub_models(config: Mapping[str, Any]) -> Iterator[str]:
+    """What says which sub-models there are."""
+    for orders in layers.orders(config).values():
+        yield from orders
+    yield from (heads.removals_file(run) for _, run in heads.runs(config))
+
+
+def measured(config: Mapping[str, Any]) -> Iterator[str]:
+    yield SIZES_FILE
+    yield from files_of(all_decodings(config), "utterances.tsv")
+    yield from files_of(decodings(config), "latency.json")
+    yield from sub_models(config)
+    yield from (layers.rtf_file(run) for _, run in layers.runs(config))
+    yield from (heads.latency_file(run) for _, run in heads.runs(config))
+    for entry, run in upstreams.runs(config):
+        yield run.scores
+        yield upstreams.speed_file(entry["name"], run.seed, base=False)
+
+
+def heard(config: Mapping[str, Any]) -> Iterator[str]:
+    pairs = list(against_dense(config))
+    yield from files_of(dict.fromkeys(one for pair in pairs for one in pair), *HEARD)
+    yield from dict.fromkeys(speakers_file(one) for one, _ in pairs)
+    yield from sub_models(config)
+
+
+TABLES = (
+    Table(
+        name="systems",
+        title="All systems",
+        caption=(
+            "One row per system (a model or sub-model with a search) and seed: word and character error rates on test "
+            "and dev data with their intervals, parameters, those that are not zero, bytes of the smallest file, "
+            "multiply–accumulates per second of speech, peak memory, median time of an utterance and real-time factor "
+            "with their intervals, training steps, and whether no other system beats it."
+        ),
+        section="systems",
+        columns="secateur.overview.systems:COLUMNS",
+        rows="secateur.overview.systems:rows",
+        files=measured,
+        view="secateur.overview.systems:view",
+        order=10,
+    ),
+    Table(
+        name="regressions",
+        title="What pruning breaks",
+        caption=(
+            "Languages, speakers, words and utterances that got worse or better than in the dense model that a system "
+            "was made from, with what both made of them."
+        ),
+        section="systems",
+        columns="secateur.overview.regressions:COLUMNS",
+        rows="secateur.overview.regressions:rows",
+        files=heard,
+        view="secateur.overview.regressions:view",
+        order=20,
+    ),
+)
+
+READ = (
+    "Each point is a system, mean over languages; the best are at the lower left. The grey line joins the systems that "
+    "no other one beats. Bars are 95 % bootstrap intervals, or ± one standard deviation over seeds. A panel holds what "
+    "one search decoded; dense models of every size are among its points. The horizontal axis is logarithmic."
+)
+
+FIGURES = (
+    Figure(
+        name="systems_bytes",
+        title="Word error rate against size",
+        caption=f"{READ} Bytes are those of the smallest file that we write, for all languages together.",
+        section="systems",
+        draw="secateur.overview.fronts:size",
+        tables=("systems", "wer"),
+        order=10,
+    ),
+    Figure(
+        name="systems_macs",
+        title="Word error rate against arithmetic",
+        caption=f"{READ} Masks leave the arithmetic as it is: dense kernels multiply zeros.",
+        section="systems",
+        draw="secateur.overview.fronts:arithmetic",
+        tables=("systems", "wer"),
+        order=20,
+    ),
+    Figure(
+        name="systems_latency",
+        title="Word error rate against time",
+        caption=(
+            f"{READ} Times are of systems that took turns on the dev sets, where that was measured; a model that "
+            "computes what another one does takes its time over."
+        ),
+        section="systems",
+        draw="secateur.overview.fronts:time",
+        tables=("systems", "wer"),
+        order=30,
+    ),
+)

@@ -1,0 +1,80 @@
+"""The JSON Schema of a study: files in YAML, filled in with what plug-ins declare."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from secateur.core.errors import SecateurError
+from secateur.core.plugins import Plugin, closed
+from secateur.decoding import search
+from secateur.heads import checks as heads
+from secateur.layers import checks as layers
+from secateur.models import types
+from secateur.pruning import checks as prune
+from secateur.speech import corpora
+from secateur.ssl import checks as ssl
+
+SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
+"""The schema of a study; files that it refers to lie beside it."""
+Document = dict[str, Any]
+
+
+@cache
+def filled(file: Path) -> Document:
+    """A file of the schema, with the plug-ins that there are."""
+    document = read_yaml(file)
+    for fill in FILLS.get(file.name, ()):
+        fill(document)
+    return document
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds. Raises SecateurError if it is not there, or not YAML."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError as error:
+        raise SecateurError(f"{path}: no such file") from error
+    except yaml.YAMLError as error:
+        raise SecateurError(f"{path}: not YAML: {error}") from error
+
+
+def _corpora(document: Document) -> None:
+    """Name the recipes, each with its keys."""
+    corpus = document["$defs"]["corpus"]
+    recipes = corpus["properties"]["recipe"]
+    corpora.RECIPES.describe(recipes, recipes)
+    common: Document = {key: {} for key in corpus["properties"]}
+    for name, recipe in corpora.RECIPES.all().items():
+        condition = {"required": ["recipe"], "properties": {"recipe": {"const": name}}}
+        own = closed(recipe.options, **common)
+        corpus["allOf"].append({"if": condition, "then": own | {"description": recipe.summary}})
+
+
+def _models(document: Document) -> None:
+    """Name the types of models, each with its keys."""
+    for section, definition in (("models", "model"), ("language_models", "language_model")):
+        document["$defs"][definition]["oneOf"] = _by_type(types.of(section))
+
+
+def _searches(document: Document) -> None:
+    """Name the searches, each with its options."""
+    document["$defs"]["search"]["oneOf"] = _by_type(search.SEARCHES.all())
+
+
+def _by_type(plugins: Mapping[str, Plugin]) -> list[Document]:
+    """Alternatives that the key `type` tells apart."""
+    return [
+        closed(plugin.options, type={"const": name}) | {"description": plugin.summary}
+        for name, plugin in plugins.items()
+    ]
+
+
+FILLS: dict[str, tuple[Callable[[Document], None], ...]] = {
+    SCHEMA.name: (prune.fill_schema, layers.fill_schema, heads.fill_schema, _models, _searches),
+    "corpora.schema.yaml": (_corpora,),
+    "superb.schema.yaml": (ssl.fill_schema,),
+}
+"""What fills in each file."""
