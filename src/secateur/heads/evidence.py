@@ -5,8 +5,9 @@ from typing import Any
 
 from secateur.decoding.timing import time_ratio
 from secateur.heads import study as heads
+from secateur.heads.measured import Times
 from secateur.heads.study import DEPTH, HEADS, RECOVERED, THEN, HeadsDecoding, smaller_run, system_name
-from secateur.heads.tables import AGAINST, Times
+from secateur.heads.tables import AGAINST
 from secateur.layers.evidence import whole_models
 from secateur.reporting import evidence
 from secateur.reporting.claims import Claim, Finding, Missing, Part

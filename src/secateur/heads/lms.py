@@ -8,8 +8,9 @@ from typing import Any
 
 from secateur.decoding.timing import share_of_time
 from secateur.heads import study as heads
+from secateur.heads.measured import RATIO, Times
 from secateur.heads.study import system_name
-from secateur.heads.tables import RATIO, TIMED, Times, blocks
+from secateur.heads.tables import TIMED, blocks
 from secateur.layers.tables import averaged
 from secateur.reporting import published, views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot

@@ -17,10 +17,12 @@ from typing import Any
 from secateur.pruning import methods
 from secateur.pruning import tables as pruning
 from secateur.pruning.study import schedule_of
-from secateur.reporting import compared, published, systems, views
+from secateur.reporting import compared, published, views
 from secateur.reporting.grid import Cell, Grid, Row, label, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import EACH, Results
+from secateur.reporting.systems import AVERAGE
+from secateur.reporting.systems import System as Decoded
 from secateur.study.runs import Decoding, ModelRun, decodings, level_name
 
 SYSTEM = ("model", "method", "scope", "sparsity_target", "search", "lm")
@@ -38,10 +40,7 @@ PUBLISHED = "Published: the relative effect of the document on multilingual prun
 
 @dataclass(frozen=True)
 class System:
-    """A model (with scope `each`: the monolingual models together) with a search, on a split, of every seed.
-
-    The run is that of the first seed.
-    """
+    """A model (with scope `each`: the monolingual models together) with a search, on a split."""
 
     run: ModelRun
     split: str
@@ -64,25 +63,32 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
             values = {**vars(system.run), "sparsity_target": system.run.sparsity, "search": system.search}
             values["lm"] = results.lm_label(system.search)
             axes |= {f"{axis}_{side}": values[axis] for axis in SYSTEM}
-        sides = [[systems.System(found[system][seed]) for seed in seeds] for system in (a, b)]
+        sides = [[Decoded(found[system][seed]) for seed in seeds] for system in (a, b)]
         wanted = {code: [code] for code in shared}
         if len(shared) > 1 and len(shared) == len(first):
-            wanted[systems.AVERAGE] = shared
+            wanted[AVERAGE] = shared
         for language, codes in wanted.items():
             one = compared.compared(results, *sides, codes)
             facts = {"language": language, "published": _published(a, b, shared), "source": one.files}
             yield axes | compared.columns(one) | facts
 
 
-def members(config: Mapping[str, Any]) -> dict[System, dict[int, dict[str, Decoding]]]:
-    """Every system of a study and its decodings, by seed and language."""
-    found: dict[System, dict[int, dict[str, Decoding]]] = {}
-    first = config["seeds"][0]
+def systems(config: Mapping[str, Any]) -> dict[System, dict[str, Decoding]]:
+    """Every system of a study and its decodings by language."""
+    found: dict[System, dict[str, Decoding]] = {}
     for decoding in decodings(config):
-        run = replace(decoding.run, seed=first)
+        run = decoding.run
         family = replace(run, scope=EACH) if run.scope == decoding.language else run
-        system = System(family, decoding.split, decoding.search)
-        found.setdefault(system, {}).setdefault(decoding.run.seed, {})[decoding.language] = decoding
+        found.setdefault(System(family, decoding.split, decoding.search), {})[decoding.language] = decoding
+    return found
+
+
+def members(config: Mapping[str, Any]) -> dict[System, dict[int, dict[str, Decoding]]]:
+    """Every system, by its model of the first seed, and the decodings of all seeds by seed and language."""
+    found: dict[System, dict[int, dict[str, Decoding]]] = {}
+    for system, parts in systems(config).items():
+        first = replace(system, run=replace(system.run, seed=config["seeds"][0]))
+        found.setdefault(first, {})[system.run.seed] = parts
     return found
 
 
@@ -213,7 +219,7 @@ def view(tables: views.Tables) -> list[Grid]:
                 (f"detectable, {language}", measure(row, "detectable", 1)),
                 (f"relative (%), {language}", measure(row, "relative", 1, interval=True)),
             ]
-            published_too = row["published"] and language == systems.AVERAGE
+            published_too = row["published"] and language == AVERAGE
             return shown + ([("published (%)", measure(row, "published", 1))] if published_too else [])
 
         title = f"Is the difference real? {views.named(tables, corpus)}"

@@ -30,6 +30,7 @@ ALL_OF_A_SLICE = (
     "lms",
     "multilingual",
     "evidence",
+    "measured",
     "verdicts",
 )
 """Modules of a slice that know of configurations and reports; all its other modules are algorithms."""
