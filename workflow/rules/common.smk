@@ -18,8 +18,8 @@ from secateur.layers.strategies import STRATEGIES
 from secateur.overview.study import lm_runs
 from secateur.pruning import commands as pruning_commands
 from secateur.pruning import methods as pruning_methods
+from secateur.reporting import claims, registry
 from secateur.reporting import figure as figure_specs
-from secateur.reporting import registry
 from secateur.reporting import table as table_specs
 from secateur.ssl import commands as ssl_commands
 from secateur.ssl import study as upstreams

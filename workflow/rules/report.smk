@@ -6,7 +6,13 @@ MASKS = commands.compared_masks(PATHS)
 STUDY = {key: value for key, value in config.items() if key not in ("report", "container", "modules")}
 # Of each command the modules that it imports by name. Captions are printed on the page alone.
 METHODS = pruning_methods.shown_modules()
-OF_TABLES = (*table_specs.function_modules(), *METHODS, *SEARCHES.shown_modules(), *TASKS.shown_modules())
+OF_TABLES = (
+    *table_specs.function_modules(),
+    *claims.modules(),
+    *METHODS,
+    *SEARCHES.shown_modules(),
+    *TASKS.shown_modules(),
+)
 OF_FIGURES = (*figure_specs.function_modules(), *METHODS, *STRATEGIES.shown_modules(), *POLICIES.shown_modules())
 TABLES = Command("tables", {"study": STUDY, "root": ROOT}, modules=OF_TABLES)
 FIGURES = Command("figures", {"tables": f"{ROOT}/tables", "output": f"{ROOT}/figures"}, modules=OF_FIGURES)

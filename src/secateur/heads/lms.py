@@ -8,8 +8,9 @@ from typing import Any
 
 from secateur.decoding.timing import share_of_time
 from secateur.heads import study as heads
+from secateur.heads.measured import RATIO, Times
 from secateur.heads.study import system_name
-from secateur.heads.tables import RATIO, TIMED, Times, blocks
+from secateur.heads.tables import TIMED, blocks
 from secateur.layers.tables import averaged
 from secateur.reporting import published, views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
@@ -23,7 +24,7 @@ SHARE = ("lm_share", "lm_share_low", "lm_share_high")
 TIMES = ("total_s", "total_s_low", "total_s_high", "encoder_s", "search_s", "lm_s")
 COLUMNS = (
     *("corpus", "model", "seed", "search", "lm", "parameters", "split", "language", "perplexity", *RATES, *DIFFERENCE),
-    *(*TIMES, *SHARE, *RATIO, "published_total_s", "source"),
+    *(*TIMES, *SHARE, *RATIO, "published_ratio", "source"),
 )
 
 
@@ -45,9 +46,8 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
                 lm, timed = results.lm_of(search) or NONE, times.rows(system_name(heads.WHOLE, search))
                 facts = {column: value for column, value in times.columns(timed, times.rows(without)).items()}
                 facts |= dict(zip(SHARE, share_of_time(timed, "lm_s"), strict=True))
-                facts["published_total_s"] = published.S1_SECONDS[NONE] if lm == NONE else None
-                if search == largest:
-                    facts["published_total_s"] = published.S1_SECONDS["lm"]
+                if search == largest and lm != NONE:
+                    facts["published_ratio"] = published.S1_SECONDS["lm"] / published.S1_SECONDS[NONE]
                 system = base if lm == NONE else _system(results, run, split, search)
                 for language, values in scored(results, system, None if lm == NONE else base):
                     sources = [values["source"], times.source, found[search].get("source")]
@@ -101,7 +101,7 @@ def view(tables: views.Tables) -> list[Grid]:
                 ("ms an utterance", measure(row, "total_s", None, 1000, True)),
                 ("of it LM (%)", measure(row, "lm_share", 0, 100, True)),
                 ("Time over that without", measure(row, "ratio", 2, interval=True)),
-                ("Published s", measure(row, "published_total_s", 2)),
+                ("Published ratio", measure(row, "published_ratio", 2)),
             ]
 
         title = f"What the language model costs: {model}, {views.named(tables, corpus)}"
@@ -109,7 +109,7 @@ def view(tables: views.Tables) -> list[Grid]:
         text = rate(tables, corpus)(" ".join(conclusion(row) for row in chosen if row["lm"] != NONE))
         note = (
             "Perplexity by token, the end of a sentence included: e to the mean negative log-probability; mean over "
-            f"languages, geometric for perplexity. {TIMED} Published: {published.S1}; compare lines, not columns."
+            f"languages, geometric for perplexity. {TIMED} Published: {published.S1}."
         )
         grids.append(replace(grid, caption=f"{text} {note} {views.about(tables, corpus, chosen, {model})}"))
     return grids
@@ -126,8 +126,8 @@ def conclusion(row: Row) -> str:
     time = interval(RATIO, 2, lambda value: 1 / value)
     points = interval(DIFFERENCE[:3], 1, lambda value: -value)
     seconds = published.S1_SECONDS
-    beside = f" (published: {seconds[NONE] / seconds['lm']:.2f} of the time, within 1 point)"
+    beside = f" (published: {seconds[NONE] / seconds['lm']:.2f} of the time, within 1 %)"
     return (
         f"{row['lm']} takes {share} % of the time of decoding with it; without it decoding takes {time} of the time, "
-        f"and the WER changes by {points} points{beside if row['published_total_s'] else ''}."
+        f"and the WER changes by {points} points{beside if row['published_ratio'] else ''}."
     )

@@ -154,6 +154,11 @@ def latency_file(run: ModelRun) -> str:
     return f"{run.folder}/heads/latency/latency.tsv"
 
 
+def conditions_file(run: ModelRun) -> str:
+    """A summary of the same, and how sound they are."""
+    return f"{run.folder}/heads/latency/latency.json"
+
+
 def perplexity_file(corpus: str, lm: str, seed: int) -> str:
     """What a language model costs, and its perplexity on the texts of the corpus."""
     return f"{lm_folder(corpus, lm, seed)}/perplexity.json"

@@ -8,11 +8,11 @@ measured have rows of language `avg` without error rates.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
-from secateur.decoding.timing import latency, latency_intervals, relative_time
+from secateur.decoding.timing import relative_time
 from secateur.heads import study as heads
+from secateur.heads.measured import RATIO, TIMES, Times
 from secateur.heads.study import (
     DEPTH,
     RECOVERED,
@@ -33,8 +33,6 @@ from secateur.study.runs import Decoding, ModelRun, languages, splits
 
 WHOLE = "whole"
 PLACE = ("split", "language", "search")
-TIMES = ("encoder_s", "search_s", "lm_s", "total_s", "total_s_low", "total_s_high", "p50_s", "p95_s", "rtf")
-RATIO = ("ratio", "ratio_low", "ratio_high")
 COSTS = ("parameters", "macs_per_second", "bytes", "peak_memory")
 AXES = ("corpus", "model", "seed", "importance", "policy", "share", "heads_removed", "recovery")
 COLUMNS = (*AXES, *PLACE, *RATES, *DIFFERENCE, *COSTS, *TIMES, *RATIO, "source")
@@ -51,32 +49,6 @@ AGAINST = "global"
 UNDECIDED = "undecided"
 ORDERS = ("layers", "heads", "layers, then heads", "heads, then layers")
 """What `secateur.study.runs.combined` removes, in its order."""
-
-
-class Times:
-    """What was measured in turns for a model of `heads`."""
-
-    def __init__(self, results: Results, run: ModelRun):
-        self.results, self.source = results, heads.latency_file(run)
-
-    @cached_property
-    def _rows(self) -> dict[tuple[str, str], list[Row]]:
-        groups: dict[tuple[str, str], list[Row]] = {}
-        for row in self.results.tsv(self.source, "system", "sub_model", "utterance", "duration_s"):
-            groups.setdefault((row["system"], row["sub_model"]), []).append(row)
-        return groups
-
-    def rows(self, system: str, sub_model: str = "") -> list[Row]:
-        """The utterances of a system, or of one of its sets of heads; none if it was not measured."""
-        return self._rows.get((system, sub_model), [])
-
-    def columns(self, rows: Sequence[Row], whole: Sequence[Row]) -> dict[str, float]:
-        """The columns `TIMES` and `RATIO`, the latter against the rows of `whole`; none if there are no rows."""
-        if not rows:
-            return {}
-        low, high = latency_intervals(rows)["total_s"]
-        found = latency(rows) | {"total_s_low": low, "total_s_high": high}
-        return found | dict(zip(RATIO, relative_time(rows, whole), strict=True))
 
 
 def rows(results: Results) -> Iterator[dict[str, Any]]:

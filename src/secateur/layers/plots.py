@@ -123,7 +123,7 @@ def late(tables: Tables) -> Figure:
     On the left the loss of the training data, with intermediate CTC; on the right that of the dev data by the last
     layer alone. All variants see the same batches.
     """
-    variants = [row for row in averaged(tables["finetune"]) if row["rival"]]
+    variants = [row for row in averaged(tables["finetune"]) if row["schedule"]]
     if not variants:
         raise NothingToShow("the study brings in no regularisers late")
     split = main_split(tables)
@@ -149,7 +149,7 @@ def late(tables: Tables) -> Figure:
             left.plot(steps, [float(other["train_loss"]) for other in history], **style)
             right.plot([0, *steps], [float(row["initial_loss"]), *dev], **style)
         right.axhline(float(members[0]["initial_loss"]), color=BLACK, linestyle=":", label="before")
-        jumped = [float(row["regularised_loss"]) for row in members if row["intermediate_layers"] and row["rival"]]
+        jumped = [float(row["regularised_loss"]) for row in members if row["intermediate_layers"]]
         right.plot([0] * len(jumped), jumped, "x", color=BLACK, label="with intermediate CTC, at its full weight")
         left.set(xlabel="Training step", ylabel="Training loss, all layers that have one")
         right.set(xlabel="Training step", ylabel="Loss of the dev data, last layer")

@@ -1,9 +1,4 @@
-"""Layer pruning on demand: error rates and time by depth, verdicts, how alike layers are, and late regularisers.
-
-A sub-model keeps the accuracy of the model that was trained alone at its depth if its word error rate is at most
-`MARGIN` percentage points higher. That is supported where the whole 95 % interval of the difference (paired bootstrap)
-says so, not supported where the whole interval says the opposite, and else undecided.
-"""
+"""Layer pruning on demand: error rates and time by depth, how alike layers are, and late regularisers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,14 +9,12 @@ from secateur.layers.study import DepthDecoding, late_run
 from secateur.reporting import rates, views
 from secateur.reporting.grid import Cell, Grid, Row, listing, measure, pivot
 from secateur.reporting.results import Results
-from secateur.reporting.systems import DIFFERENCE, RATES, System, scored
+from secateur.reporting.systems import RATES, System, scored
 from secateur.study.runs import Decoding, ModelRun, languages, splits
 
-MARGIN = 1.0
 WHOLE, TRAINED = "whole", "trained"
-VERDICTS = ("supported", "not supported", "undecided")
 AXES = ("corpus", "model", "seed", "strategy", "depth", "layers_kept", "split", "language", "search")
-COLUMNS = (*(*AXES, *RATES, "rtf", "device", "layer_forwards", "search_seconds", *DIFFERENCE, "verdict", "source"),)
+COLUMNS = (*(*AXES, *RATES, "rtf", "device", "layer_forwards", "search_seconds", "source"),)
 MEASURED = ("rtf", "rtf_low", "rtf_high", "ratio", "ratio_low", "ratio_high")
 RTF_COLUMNS = (
     *("corpus", "model", "seed", "measured_model", "depth", "layers", "search", "device", *MEASURED, "rounds"),
@@ -32,7 +25,7 @@ LOSSES = ("initial_loss", "regularised_loss", "peak_loss", "final_loss")
 FINETUNE_COLUMNS = (
     *("corpus", "model", "seed", "variant", "regulariser", "intermediate_layers", "weight", "stochastic_depth"),
     *("schedule", "steps", *LOSSES, "split", "language", "search", "wer", "wer_low", "wer_high"),
-    *("rival", *DIFFERENCE, "source"),
+    "source",
 )
 SCRATCH, DENSE = "from scratch", "dense"
 
@@ -55,17 +48,13 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
         for split in splits(results.config, run.corpus):
             for search in entry["searches"]:
                 found = list(_parts(results, entry, run, costs, split, search))
-                alone = {part.depth: part.system for part in found if part.strategy == TRAINED}
                 for part in found:
-                    rival = alone.get(part.depth) if part.strategy in costs else None
                     cost = costs.get(part.strategy, {})
                     alone_here = part.strategy == TRAINED
                     model = layers.trained_name(run.model, part.depth) if alone_here else layers.name(run)
                     timed = speeds.get((model, part.depth, search), {})
-                    for language, values in scored(results, part.system, rival):
+                    for language, values in scored(results, part.system):
                         axes = (run.corpus, layers.name(run), run.seed, part.strategy, part.depth, part.kept)
-                        if rival:
-                            values["verdict"] = verdict(values["difference_low"], values["difference_high"])
                         yield {
                             **dict(zip(AXES, (*axes, split, language, search), strict=True)),
                             **values,
@@ -92,13 +81,6 @@ def _parts(
     for depth in entry["trained"]:
         other = layers.trained_run(entry, depth, run.seed)
         yield Part(TRAINED, depth, "", System({code: Decoding(other, split, code, search) for code in codes}))
-
-
-def verdict(low: float, high: float, margin: float = MARGIN) -> str:
-    """Whether a difference of word error rates is at most `margin`, by its interval from `low` to `high`."""
-    if high <= margin:
-        return VERDICTS[0]
-    return VERDICTS[1] if low > margin else VERDICTS[2]
 
 
 def _speeds(results: Results, run: ModelRun) -> dict[tuple[str, int, str], Row]:
@@ -137,23 +119,16 @@ def similarities(results: Results) -> Iterator[dict[str, Any]]:
 
 
 def finetuned(results: Results) -> Iterator[dict[str, Any]]:
-    """What regularisers do that come late: the dense model, its variants, and the model that had them from scratch.
-
-    The rival of a variant is the first one with the same regularisers, so by another schedule; of the first, the dense
-    model.
-    """
+    """What regularisers do that come late: the dense model, its variants, and the model that had them from scratch."""
     for entry in results.config["regularise"]:
         model = results.config["models"][entry["model"]]
         for seed in results.config["seeds"]:
             start = ModelRun(entry["corpus"], entry["model"], "all", seed)
             facts = regularisers(model.get("intermediate_ctc"), model["stochastic_depth"])
             yield from _finetuned(results, entry, start, {"variant": DENSE, **facts})
-            first: dict[str, Mapping[str, Any]] = {}
             for variant in entry["variants"]:
                 run = late_run(entry, variant["name"], seed)
                 facts = regularisers(variant["intermediate_ctc"], variant["stochastic_depth"])
-                other = first.setdefault(str(facts), variant)
-                rival = start if other is variant else late_run(entry, other["name"], seed)
                 record = results.json(f"{run.folder}/run.json", "initial_loss", "regularised_loss", "steps")
                 history = results.tsv(f"{run.folder}/history.tsv", "dev_loss")
                 losses = [float(row["dev_loss"]) for row in history if row["dev_loss"]]
@@ -166,7 +141,6 @@ def finetuned(results: Results) -> Iterator[dict[str, Any]]:
                     {
                         "variant": variant["name"],
                         **facts,
-                        "rival": DENSE if rival is start else other["name"],
                         "schedule": f"rate {recipe['learning_rate']:g} after {recipe['warmup']} steps{rise}",
                         "steps": record["steps"],
                         "initial_loss": record["initial_loss"],
@@ -174,7 +148,6 @@ def finetuned(results: Results) -> Iterator[dict[str, Any]]:
                         "peak_loss": max(record["initial_loss"], *losses),
                         "final_loss": losses[-1],
                     },
-                    rival,
                 )
             if entry["scratch"]:
                 other = results.config["models"][entry["scratch"]]
@@ -201,16 +174,12 @@ def _finetuned(
     entry: Mapping[str, Any],
     run: ModelRun,
     facts: Mapping[str, Any],
-    rival: ModelRun | None = None,
 ) -> Iterator[dict[str, Any]]:
     codes = languages(results.config, run.corpus, run.scope)
     for split in splits(results.config, run.corpus):
         for search in entry["searches"]:
-            system, other = (
-                System({code: Decoding(one, split, code, search) for code in codes}) if one else None
-                for one in (run, rival)
-            )
-            for language, values in scored(results, system, other):
+            system = System({code: Decoding(run, split, code, search) for code in codes})
+            for language, values in scored(results, system):
                 axes = {"corpus": run.corpus, "model": entry["model"], "seed": run.seed}
                 place = {"split": split, "language": language, "search": search}
                 yield {**axes, **facts, **place, **{name: value for name, value in values.items() if name != "cer"}}
@@ -220,7 +189,7 @@ def _finetuned(
 
 
 def view(tables: views.Tables) -> list[Grid]:
-    """By model: error rates by strategy and depth, the verdicts, and what finding the layers cost."""
+    """By model: error rates by strategy and depth, and what finding the layers cost."""
     grids = []
     for (corpus, model, search), members in views.grouped(tables["layers"], "corpus", "model", "search").items():
         where = f"{model}, {search}, {views.named(tables, corpus)}"
@@ -235,10 +204,6 @@ def view(tables: views.Tables) -> list[Grid]:
         by_strategy = pivot(title, chosen, index, by_depth, keep=("strategy",))
         notes = (views.INTERVALS, f"Strategy `{TRAINED}`: models trained alone at that depth.", about)
         grids.append(replace(by_strategy, caption=" ".join(("Mean over languages.", *notes))))
-        judged = [row for row in chosen if row["verdict"]]
-        if judged:
-            verdicts = _verdicts(where, judged, about)
-            grids.append(replace(verdicts, caption=rates.rate(tables, corpus)(verdicts.caption)))
         costly = {row["strategy"]: row for row in members if row["layer_forwards"]}
         columns = {"strategy": "Strategy", "layer_forwards": "Layer-forwards", "search_seconds": "Seconds"}
         numbers = {"layer_forwards": 0, "search_seconds": 1}
@@ -246,25 +211,6 @@ def view(tables: views.Tables) -> list[Grid]:
         text = "A layer-forward is one layer run on one batch of dev data. " + about
         grids.append(replace(grid, caption=text))
     return grids
-
-
-def _verdicts(where: str, judged: Sequence[Row], about: str) -> Grid:
-    def cells(row: Row) -> list[tuple[str, Cell]]:
-        return [
-            ("Kept layers", Cell(text=row["layers_kept"])),
-            ("Difference", measure(row, "difference", 1, interval=True)),
-            ("p", measure(row, "p_value", 4)),
-            ("Same accuracy?", Cell(text=row["verdict"])),
-        ]
-
-    title = f"Does a sub-model keep the accuracy of a model trained alone at its depth? {where}"
-    grid = pivot(title, judged, ("strategy", "depth", "seed", "split"), cells, keep=("strategy", "depth"))
-    note = (
-        "Word error rate of the sub-model minus that of the model trained alone, in percentage points, mean over "
-        f"languages, with its 95 % interval (paired bootstrap). Supported: the interval ends at {MARGIN:g} or below; "
-        f"not supported: it begins above {MARGIN:g}. "
-    )
-    return replace(grid, caption=note + about)
 
 
 def speed_view(tables: views.Tables) -> list[Grid]:
@@ -300,12 +246,7 @@ def finetune_view(tables: views.Tables) -> list[Grid]:
 
         def cells(row: Row, headings: Mapping[str, str] = headings, wer: str = wer) -> list[tuple[str, Cell]]:
             losses = [(heading, measure(row, column, 2)) for column, heading in headings.items()]
-            compared = [
-                ("Against", Cell(text=row["rival"])),
-                ("Difference", measure(row, "difference", 1, interval=True)),
-                ("p", measure(row, "p_value", 4)),
-            ]
-            return [*losses, (wer, measure(row, "wer", 1, interval=True)), *compared]
+            return [*losses, (wer, measure(row, "wer", 1, interval=True))]
 
         title = f"Regularisers that come late: {model}, {views.named(tables, corpus)}"
         index = ("variant", "regulariser", "intermediate_layers", "stochastic_depth", "schedule", "split", "search")
@@ -313,8 +254,7 @@ def finetune_view(tables: views.Tables) -> list[Grid]:
         note = (
             "Loss of the dev data by the last layer alone, as the model was trained before: before the first step, the "
             "highest and the last of the training; and the loss before the first step with intermediate CTC at its "
-            "full weight, which makes it jump. Word error rate: mean over languages; difference from the first variant "
-            "with the same regularisers, or from the dense model: paired bootstrap. " + views.INTERVALS
+            "full weight, which makes it jump. Word error rate: mean over languages. " + views.INTERVALS
         )
         named = {f"{model}/late-{row['variant']}" for row in members} | {model, row_scratch(members)}
         caption = f"{rates.rate(tables, corpus)(note)} {_about(tables, corpus, model, members, named)}"

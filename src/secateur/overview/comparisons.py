@@ -1,39 +1,41 @@
-"""Which differences are real: pairs of systems, compared on the same utterances by a paired bootstrap.
+"""Which differences are real: pairs of systems, compared on the same utterances over all seeds.
 
 Only pairs that answer a question of the study are compared, A against B:
+
 - LM: a search with a neural LM, against the same search without;
 - search: any other search, against greedy search of the same model;
 - multilingual: the dense model of all languages, against the monolingual models together, by the same search;
-- pruning: a pruned model at its target sparsity (or a control), against the dense model that it comes from.
+- pruning: a pruned model at its target sparsity (or a control), against the dense model that it comes from;
+- adaptive: a method whose masks adapt, against the same with fixed masks;
+- dynamic: dynamic pathways, against fixed ones from masks of the same method at the last level.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from secateur.core.errors import SecateurError
-from secateur.decoding.scoring import paired_average, paired_bootstrap
+from secateur.pruning import methods
 from secateur.pruning import tables as pruning
-from secateur.reporting import views
+from secateur.pruning.study import schedule_of
+from secateur.reporting import compared, published, views
 from secateur.reporting.grid import Cell, Grid, Row, label, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import EACH, Results
-from secateur.reporting.systems import counted, counted_files
-from secateur.study.runs import Decoding, ModelRun, decodings
+from secateur.reporting.systems import AVERAGE
+from secateur.reporting.systems import System as Decoded
+from secateur.study.runs import Decoding, ModelRun, decodings, level_name
 
 SYSTEM = ("model", "method", "scope", "sparsity_target", "search", "lm")
 COLUMNS = (
-    *("corpus", "question", *(f"{axis}_{side}" for side in "ab" for axis in SYSTEM), "seed", "split", "language"),
-    *("wer_a", "wer_b", "difference", "difference_low", "difference_high", "p_value", "source"),
+    *("corpus", "question", *(f"{axis}_{side}" for side in "ab" for axis in SYSTEM), "split", "language"),
+    *(*compared.COLUMNS, "published", "source"),
 )
 NOTE = (
-    "Word error rate of A minus that of B in percentage points, with its 95 % interval: below 0, A is better; where "
-    "the interval holds 0, the test set does not tell the two apart. p: paired bootstrap over utterances, two-sided, "
-    "of each comparison by itself; of twenty pairs that are equally good, about one is below 0.05 by chance."
+    "Word error rate of A minus that of B in percentage points: below 0, A is better; where the interval holds 0, the "
+    "test set does not tell the two apart. Relative: in percent of B's. Of twenty pairs that are equally good, about "
+    "one has p below 0.05 by chance."
 )
-
-Counts = tuple[list[int], list[int], list[int]]
-"""Errors of A, errors of B and reference words of every utterance."""
+PUBLISHED = "Published: the relative effect of the document on multilingual pruning (S3), of other data and models."
 
 
 @dataclass(frozen=True)
@@ -45,22 +47,30 @@ class System:
     search: str
 
 
+Members = Mapping[int, Mapping[str, Decoding]]
+"""The decodings of a system by seed and language."""
+
+
 def rows(results: Results) -> Iterator[dict[str, Any]]:
     """One row per pair and language that both decode, and one of their mean, as language `avg`."""
-    found = systems(results.config)
+    found = members(results.config)
     for question, a, b in pairs(results.config, found):
-        shared = [language for language in found[a] if language in found[b]]
-        axes = {"corpus": a.run.corpus, "question": question, "seed": a.run.seed, "split": a.split}
+        seeds = [seed for seed in found[a] if seed in found[b]]
+        first = found[a][seeds[0]]
+        shared = [code for code in first if code in found[b][seeds[0]]]
+        axes = {"corpus": a.run.corpus, "question": question, "split": a.split}
         for side, system in (("a", a), ("b", b)):
             values = {**vars(system.run), "sparsity_target": system.run.sparsity, "search": system.search}
             values["lm"] = results.lm_label(system.search)
             axes |= {f"{axis}_{side}": values[axis] for axis in SYSTEM}
-        counts, sources = {}, {}
-        for language in shared:
-            counts[language], sources[language] = _counts(results, found[a][language], found[b][language])
-            yield axes | _compared({language: counts[language]}, language, sources[language])
-        if len(shared) > 1 and len(shared) == len(found[a]):
-            yield axes | _compared(counts, "avg", " ".join(dict.fromkeys(" ".join(sources.values()).split())))
+        sides = [[Decoded(found[system][seed]) for seed in seeds] for system in (a, b)]
+        wanted = {code: [code] for code in shared}
+        if len(shared) > 1 and len(shared) == len(first):
+            wanted[AVERAGE] = shared
+        for language, codes in wanted.items():
+            one = compared.compared(results, *sides, codes)
+            facts = {"language": language, "published": _published(a, b, shared), "source": one.files}
+            yield axes | compared.columns(one) | facts
 
 
 def systems(config: Mapping[str, Any]) -> dict[System, dict[str, Decoding]]:
@@ -73,15 +83,24 @@ def systems(config: Mapping[str, Any]) -> dict[System, dict[str, Decoding]]:
     return found
 
 
-def pairs(
-    config: Mapping[str, Any], found: Mapping[System, Mapping[str, Decoding]]
-) -> Iterator[tuple[str, System, System]]:
+def members(config: Mapping[str, Any]) -> dict[System, dict[int, dict[str, Decoding]]]:
+    """Every system, by its model of the first seed, and the decodings of all seeds by seed and language."""
+    found: dict[System, dict[int, dict[str, Decoding]]] = {}
+    for system, parts in systems(config).items():
+        first = replace(system, run=replace(system.run, seed=config["seeds"][0]))
+        found.setdefault(first, {})[system.run.seed] = parts
+    return found
+
+
+def pairs(config: Mapping[str, Any], found: Mapping[System, Any]) -> Iterator[tuple[str, System, System]]:
     """The pairs to compare: (question, A, B)."""
     for question, choose in (
         ("LM", _without_lm),
         ("search", _greedy),
         ("multilingual", _monolingual),
         ("pruning", _dense),
+        ("adaptive", _fixed),
+        ("dynamic", _fixed_pathways),
     ):
         for system in found:
             other = choose(config, found, system)
@@ -140,51 +159,74 @@ def _dense(config, found, system: System) -> System | None:
     return dense if dense in found else None
 
 
-def _counts(results: Results, a: Decoding, b: Decoding) -> tuple[Counts, str]:
-    """Counts of all utterances, and the two files that they are from."""
-    (names_a, errors_a, words_a), (names_b, errors_b, words_b) = (counted(results, one) for one in (a, b))
-    if (names_a, words_a) != (names_b, words_b):
-        raise SecateurError(
-            f"{results.root / a.folder} and {b.folder} are not about the same utterances; "
-            "delete the older one and run again"
-        )
-    return (errors_a, errors_b, words_a), counted_files((a, b))
+def _fixed(config, found, system: System) -> System | None:
+    """The same method without adaptation, at its last level."""
+    parsed = methods.find(system.run.method)
+    if not (parsed and parsed.method.adapts and not parsed.method.from_masks and pruning.at_target(config, system.run)):
+        return None
+    fixed = parsed.name.removesuffix("-adaptive") + (f"+{parsed.variant}" if parsed.variant else "")
+    return _of_method(found, system, fixed, system.run.sparsity)
 
 
-def _compared(counts: Mapping[str, Counts], language: str, source: str) -> dict[str, Any]:
-    rates = [[100 * sum(part[side]) / sum(part[2]) for part in counts.values()] for side in (0, 1)]
-    compared = paired_bootstrap(*counts[language]) if language in counts else paired_average(counts)
-    return {
-        "language": language,
-        "wer_a": sum(rates[0]) / len(rates[0]),
-        "wer_b": sum(rates[1]) / len(rates[1]),
-        "difference": compared.difference.value,
-        "difference_low": compared.difference.low,
-        "difference_high": compared.difference.high,
-        "p_value": compared.p_value,
-        "source": source,
-    }
+def _fixed_pathways(config, found, system: System) -> System | None:
+    """Pathways with fixed masks of the last level, by the method whose masks the dynamic ones start from."""
+    parsed = methods.find(system.run.method)
+    if not (parsed and parsed.method.adapts and parsed.method.from_masks):
+        return None
+    target = schedule_of(config, system.run)["levels"][-1]
+    plain = next(one.name for one in methods.registry().values() if one.from_masks and not one.adapts)
+    variant = f"+{parsed.variant}" if parsed.variant else ""
+    return _of_method(found, system, f"{plain}-{parsed.masks.name}-{level_name(target)}{variant}", target)
+
+
+def _of_method(found, system: System, method: str, sparsity: float) -> System | None:
+    """The system of the same model, languages and search whose method this is."""
+    run = system.run
+    for other in found:
+        alike = (other.run.corpus, other.run.model, other.run.scope) == (run.corpus, run.model, run.scope)
+        alike = alike and (other.split, other.search) == (system.split, system.search)
+        if alike and (other.run.method, other.run.sparsity) == (method, sparsity):
+            return other
+    return None
+
+
+def _published(a: System, b: System, shared: list[str]) -> float | None:
+    """The relative effect that S3 has of two methods, in percent; of pathways that of as many languages, or of more."""
+    if published.S3_SPARSITY not in (a.run.sparsity, b.run.sparsity):
+        return None
+    names = [one.run.method for one in (a, b)]
+    tables = [published.S3_TABLE1, published.S3_TABLE3]
+    if methods.find(names[0]) and methods.parse(names[0]).method.from_masks:
+        tables = [published.S3_TABLE2] if len(shared) == 2 else [published.S3_TABLE3, published.S3_TABLE1]
+    for table in tables:
+        if all(name in table for name in names):
+            mine, other = (table[name]["avg"] for name in names)
+            return 100 * (mine / other - 1)
+    return None
 
 
 def view(tables: views.Tables) -> list[Grid]:
-    """Per corpus one line a pair, a difference and its p-value a language."""
+    """Per corpus and question one line a pair: A and B by name, and a difference and its p-value a language."""
     grids = []
-    for corpus, members in views.by_corpus(tables["comparisons"]).items():
-        several = len({row["seed"] for row in members}) > 1
-        lines = [
-            {**row, "a": _name(row, "a"), "b": _name(row, "b"), "seed": row["seed"] if several else ""}
-            for row in members
-        ]
+    for corpus, found in views.by_corpus(tables["comparisons"]).items():
+        lines = [{**row, "a": _name(row, "a"), "b": _name(row, "b")} for row in found]
 
         def cells(row: Row) -> list[tuple[str, Cell]]:
-            return [
-                (row["language"], measure(row, "difference", 1, interval=True)),
-                (f"p, {row['language']}", measure(row, "p_value", 4)),
+            language = row["language"]
+            shown = [
+                (language, measure(row, "difference", 1, interval=True)),
+                (f"p, {language}", measure(row, "p_value", 4)),
+                (f"detectable, {language}", measure(row, "detectable", 1)),
+                (f"relative (%), {language}", measure(row, "relative", 1, interval=True)),
             ]
+            published_too = row["published"] and language == AVERAGE
+            return shown + ([("published (%)", measure(row, "published", 1))] if published_too else [])
 
         title = f"Is the difference real? {views.named(tables, corpus)}"
-        index = ("question", "a", "b", "seed", "split")
-        grids.append(replace(pivot(title, lines, index, cells, keep=("question",)), caption=rate(tables, corpus)(NOTE)))
+        grid = pivot(title, lines, ("question", "a", "b", "seeds", "split"), cells, keep=("question", "a", "b"))
+        beside = PUBLISHED if any(row["published"] for row in found) else ""
+        caption = " ".join(filter(None, (rate(tables, corpus)(NOTE), compared.note(found), beside)))
+        grids.append(replace(grid, caption=caption))
     return grids
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from secateur.decoding.timing import AGAIN, latency, latency_intervals, relative_time
 from secateur.heads import study as heads
+from secateur.heads.measured import Times as InTurns
 from secateur.heads.study import DEPTH, HEADS, RECOVERED, heads_step, system_name
-from secateur.heads.tables import Times as InTurns
 from secateur.layers import study as layers
 from secateur.overview.candidates import Candidate, name_of
 from secateur.overview.comparisons import System as Family

@@ -93,7 +93,11 @@ def rows(
             if values not in seen:
                 seen.add(values)
                 axes = dict(zip(AXES, values, strict=True))
-                yield axes | _row(results, line, runs, split, search) | _published(figures.get(line.key, {}), runs)
+                yield (
+                    axes
+                    | _row(results, line, runs, split, search)
+                    | _published(results.config, figures.get(line.key, {}), runs)
+                )
 
 
 def _found(
@@ -148,15 +152,18 @@ def _row(results: Results, line: Line, runs: Mapping[str, ModelRun], split: str,
     return row | {"source": " ".join(dict.fromkeys(sources))}
 
 
-def _published(figures: Mapping[str, float], runs: Mapping[str, ModelRun]) -> dict[str, float]:
-    """The published figures that can stand beside a row: of its languages, at its sparsity.
+def _published(
+    config: Mapping[str, Any], figures: Mapping[str, float], runs: Mapping[str, ModelRun]
+) -> dict[str, float]:
+    """The published figures, where they can stand beside a row: of the same corpus and languages, at its sparsity.
 
-    An average is comparable only where it is over the same languages.
+    Elsewhere the published relative effects stand beside the measured ones, in comparisons and claims.
     """
-    if any(run.sparsity not in (0.0, published.S3_SPARSITY) for run in runs.values()):
+    same = all(config["corpora"][run.corpus]["recipe"] == published.S3_CORPUS for run in runs.values())
+    same = same and all(run.sparsity in (0.0, published.S3_SPARSITY) for run in runs.values())
+    if not same or {*runs, "avg"} != set(figures):
         return {}
-    average = ["avg"] if {*runs, "avg"} == set(figures) else []
-    return {f"published_{code}": figures[code] for code in (*runs, *average) if code in figures}
+    return {f"published_{code}": figures[code] for code in (*runs, "avg")}
 
 
 BUDGET_COLUMNS = ("corpus", "base", "seed", "rows", "steps_run", "steps_alone", "share")

@@ -12,6 +12,7 @@ HEADINGS = {
     "a": "A",
     "b": "B",
     "seed": "Seed",
+    "seeds": "Seeds",
     "model": "Model",
     "method": "Method",
     "initialization": "Starts from",
@@ -46,6 +47,7 @@ class Cell:
         digits: decimals to show; None shows three significant figures.
         deviation: sample standard deviation over `runs` seeds, when there are several.
         sources: files that the number came from, relative to the study's folder.
+        suffix: what stands right behind the number: its unit, where cells of a column differ in it.
     """
 
     value: float | None = None
@@ -56,11 +58,12 @@ class Cell:
     deviation: float | None = None
     runs: int = 1
     sources: tuple[str, ...] = ()
+    suffix: str = ""
 
     @property
     def number(self) -> str:
-        """The value as text, without its uncertainty."""
-        return "" if self.value is None else f"{self.value:,.{self.decimals}f}"
+        """The value as text, with its unit and without its uncertainty."""
+        return "" if self.value is None else f"{self.value:,.{self.decimals}f}{self.suffix}"
 
     @property
     def decimals(self) -> int:

@@ -6,6 +6,8 @@ S3 = (
 )
 """What the figures of S3's tables were measured on."""
 
+S3_CORPUS = "mls"
+"""The recipe of the corpus of S3's tables."""
 S3_SPARSITY = 0.7
 """Sparsity of all pruned models in S3's tables."""
 
@@ -36,10 +38,10 @@ S3_TABLE3 = {
 }
 
 S1 = (
-    "average seconds an utterance, and word error rates that differ by less than 1 percentage point, of a pretrained "
-    "hybrid CTC/attention Transformer with and without its one neural language model"
+    "the time with a neural language model in times of that without, and error rates that differ by less than 1 %, of "
+    "a pretrained hybrid CTC/attention Transformer; set beside our largest language model"
 )
-"""What the figures of S1 were measured on. Their language model is set beside our largest."""
+"""What the figures of S1 were measured on."""
 
 S1_SECONDS = {"lm": 44.42, "none": 21.68}
 
@@ -51,6 +53,9 @@ _S4_METRICS = (
     *(("ks", "acc"), ("ic", "acc"), ("pr", "per"), ("asr", "wer"), ("er", "acc"), ("qbe", "mtwv"), ("sf", "f1")),
     *(("sf", "cer"), ("sid", "acc"), ("sv", "eer"), ("sd", "der"), ("score", "score")),
 )
+_S4_ZERO = (41.38, 10.44, 82.01, 23.18, 48.24, 0.58, 69.64, 52.94, 20.06, 9.56, 10.05)
+S4_FBANK = dict(zip(_S4_METRICS, _S4_ZERO, strict=False))
+"""What log-mel features (FBANK) have on SUPERB's public leaderboard, the zero of its score."""
 S4_SUPERB = {
     name: dict(zip(_S4_METRICS, values, strict=True))
     for name, values in {

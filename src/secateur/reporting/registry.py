@@ -17,6 +17,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import write_text
 
 SECTIONS = {
+    "claims": "What is claimed, and what was found",
     "data": "Data",
     "accuracy": "Word error rates",
     "systems": "All systems side by side",

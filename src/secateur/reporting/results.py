@@ -10,7 +10,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
 from secateur.decoding.search import shown
 from secateur.speech.datadir import read_table
-from secateur.study.runs import Decoding, ModelRun, used_corpora
+from secateur.study.runs import Decoding, ModelRun, splits, used_corpora
 
 MODEL_AXES = (
     *("corpus", "model", "method", "initialization", "mask_changes", "scope", "sparsity_target", "sparsity", "seed"),
@@ -131,6 +131,11 @@ HEARD = (UTTERANCES, HYPOTHESES)
 """What `systems.utterances` reads of a decoding, beside the speakers of its data."""
 
 
+def speakers_file(decoding: Decoding) -> str:
+    """Who speaks in the data of a decoding, relative to the study's folder."""
+    return f"data/{decoding.run.corpus}/{decoding.language}/{decoding.split}/utt2spk"
+
+
 def _with_columns(path: Path, rows: list[dict[str, str]], columns: Sequence[str]) -> list[dict[str, str]]:
     """`rows`, which `path` holds, if they have all of `columns`."""
     missing = [column for column in columns if rows and column not in rows[0]]
@@ -156,3 +161,16 @@ def _having(path: Path, value: dict[str, Any], keys: Iterable[str]) -> dict[str,
 def files_of(found: Iterable[Any], *names: str) -> Iterator[str]:
     """The files with these names of runs or decodings, which have a `folder`."""
     return (f"{one.folder}/{name}" for one in found for name in names)
+
+
+def counted_of(found: Iterable[Any]) -> Iterator[str]:
+    """What `systems.counts` reads of decodings: the errors of every utterance, and who speaks it."""
+    for one in found:
+        yield f"{one.folder}/{UTTERANCES}"
+        yield speakers_file(one)
+
+
+def main_split(config: Mapping[str, Any], corpus: str) -> str:
+    """The split that claims are tested on: `test` if the study decodes it, else the first that it decodes."""
+    found = splits(config, corpus)
+    return "test" if "test" in found else found[0]

@@ -10,7 +10,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.decoding.scoring import average_error_rate, paired_average, paired_bootstrap, word_error_rate
-from secateur.reporting.results import HYPOTHESES, LATENCY, SCORE, UTTERANCES, Results
+from secateur.reporting.results import HYPOTHESES, LATENCY, SCORE, UTTERANCES, Results, speakers_file
 from secateur.study.runs import Decoding
 
 RATES = ("wer", "wer_low", "wer_high", "cer")
@@ -106,11 +106,6 @@ def utterances(results: Results, system: System, language: str) -> list[Utteranc
     return found
 
 
-def speakers_file(decoding: Decoding) -> str:
-    """Who speaks in the data of a decoding, relative to the study's folder."""
-    return f"data/{decoding.run.corpus}/{decoding.language}/{decoding.split}/utt2spk"
-
-
 def decoding_times(results: Results, system: System) -> dict[str, Any]:
     """The columns `TIMES` while the system was decoded, means over languages, and `source`. Of whole models alone."""
     times = [results.decoded(decoding, LATENCY, *TIMES) for decoding in system.decodings.values()]
@@ -153,3 +148,33 @@ def _difference(results: Results, rival: System, pairs: Mapping[str, tuple[Count
     compared = paired_bootstrap(*next(iter(triples.values()))) if len(triples) == 1 else paired_average(triples)
     difference = compared.difference
     return dict(zip(DIFFERENCE, (difference.value, difference.low, difference.high, compared.p_value), strict=True))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The errors of one system: (U,) errors and reference words, all languages one after the other.
+
+    Attributes:
+        names, languages, speakers: of the utterances.
+        files: that they are from, separated by spaces.
+    """
+
+    names: list[str]
+    languages: list[str]
+    speakers: list[str]
+    errors: list[int]
+    words: list[int]
+    files: str
+
+
+def counts(results: Results, system: System, codes: Iterable[str] | None = None) -> Counted:
+    """The errors of a system in some of its languages, by default in all; in characters where words are not written."""
+    found: tuple[list, ...] = ([], [], [], [], [])
+    chosen = {code: system.decodings[code] for code in codes or system.decodings}
+    for code, decoding in chosen.items():
+        names, errors, words = _counts(results, system, code)
+        spoken = results.lines(speakers_file(decoding))
+        columns = (names, [code] * len(names), [spoken.get(name, name) for name in names], errors, words)
+        for column, values in zip(found, columns, strict=True):
+            column.extend(values)
+    return Counted(*found, counted_files(chosen.values()))

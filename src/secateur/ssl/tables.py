@@ -29,13 +29,15 @@ SCORES_COLUMNS = (
 STRUCTURED_COLUMNS = (
     *("corpus", "upstream", "model", "seed", "type", "fahp", "ste", "sparsity_target", "sparsity", "steps"),
     *("cpu_seconds", "size", "parameters", "macs_per_second", "audio_seconds", "seconds", "speedup", "speedup_low"),
-    *("speedup_high", "device", "threads", "published_parameters", "published_seconds", "published_speedup", "source"),
+    *("speedup_high", "device", "threads", "published_parameters", "published_speedup", "source"),
 )
 GATES_COLUMNS = (
     *("corpus", "upstream", "model", "seed", "step", "z_mha", "z_ffn", "sparsity", "target", "lambda1", "lambda2"),
     "source",
 )
 BLOCKS_COLUMNS = ("corpus", "upstream", "model", "seed", "layer", "attention", "feed_forward", "source")
+LARGE = 90e6
+"""Parameters, at least, of an encoder that is as large as the published ones, of 94.7M."""
 FINE = {"mha", "ffn", "qk", "vo", "int"}
 WHOLE_HEADS = {"mha", "ffn", "heads", "int"}
 """The document's gates, with and without fine-grained head pruning."""
@@ -62,7 +64,7 @@ def scores(results: Results) -> Iterator[dict[str, Any]]:
                     "value_high": value["high"],
                     "chance": value["chance"],
                     "higher_is_better": value["higher_is_better"],
-                    "published": figures.get((task, metric)),
+                    "published": figures.get((task, metric)) if _official(entry, task) else None,
                     "notes": measured["notes"],
                     "source": run.scores,
                 }
@@ -71,10 +73,10 @@ def scores(results: Results) -> Iterator[dict[str, Any]]:
             task: {metric: value["higher_is_better"] for metric, value in measured["metrics"].items()}
             for task, measured in zero.items()
         }
-        chosen = telling(metrics, _values(zero), _values(reference))
+        chosen = telling(metrics, values(zero), values(reference))
         if chosen:
             parts = [
-                {task: values for task, values in _values(each).items() if task in chosen}
+                {task: values for task, values in values(each).items() if task in chosen}
                 for each in (found[run], zero, reference)
             ]
             sources = dict.fromkeys(replace(run, model=name).scores for name in (run.model, FBANK, TEACHER))
@@ -83,7 +85,6 @@ def scores(results: Results) -> Iterator[dict[str, Any]]:
                 "task": SCORE,
                 "metric": SCORE,
                 "value": superb_score(*parts),
-                "published": figures.get((SCORE, SCORE)),
                 "notes": " ".join(chosen),
                 "source": " ".join(sources),
             }
@@ -111,7 +112,7 @@ def structured(results: Results) -> Iterator[dict[str, Any]]:
                         "speedup_low": min(ratios),
                         "speedup_high": max(ratios),
                         **{key: timed[key] for key in ("device", "threads")},
-                        **published.S4_SPEED.get(_published_name(results, entry, run), {}),
+                        **(_published_speed(results, entry, run) if teacher["parameters"] > LARGE else {}),
                         "source": " ".join(filter(None, (source, _record(results, entry, run)))),
                     }
 
@@ -134,28 +135,44 @@ def blocks(results: Results) -> Iterator[dict[str, Any]]:
     for entry, run in upstreams.runs(results.config):
         if run.model == FBANK:
             continue
-        source = f"{_folder(results, entry, run)}/config.json"
-        config = results.json(source, "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size")
-        width, heads = config["hidden_size"], config["num_attention_heads"]
-        whole = {"heads": range(heads), "qk": [width // heads] * heads, "vo": [width // heads] * heads}
-        whole["ffn"] = config["intermediate_size"]
-        shapes = config.get("layers") or [whole] * config["num_hidden_layers"]
-        for layer, shape in enumerate(shapes, 1):
-            qk, vo, ffn = sum(shape["qk"]), sum(shape["vo"]), shape["ffn"] or 0
-            yield {
-                **_axes(entry, run),
-                "layer": layer,
-                "attention": 0 if shape["heads"] is None else 2 * (width + 1) * qk + (2 * width + 1) * vo + width,
-                "feed_forward": 0 if shape["ffn"] is None else (2 * width + 1) * ffn + width,
-                "source": source,
-            }
+        found, source = blocks_of(results, entry, run)
+        for layer, attention, feed_forward in found:
+            sizes = {"layer": layer, "attention": attention, "feed_forward": feed_forward}
+            yield {**_axes(entry, run), **sizes, "source": source}
+
+
+def blocks_of(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> tuple[list[tuple[int, int, int]], str]:
+    """(layer, parameters of its attention, of its feed-forward block) of an encoder, and the file that says so."""
+    source = f"{_folder(results, entry, run)}/config.json"
+    config = results.json(source, "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size")
+    width, heads = config["hidden_size"], config["num_attention_heads"]
+    whole = {"heads": range(heads), "qk": [width // heads] * heads, "vo": [width // heads] * heads}
+    whole["ffn"] = config["intermediate_size"]
+    found = []
+    for layer, shape in enumerate(config.get("layers") or [whole] * config["num_hidden_layers"], 1):
+        qk, vo, ffn = sum(shape["qk"]), sum(shape["vo"]), shape["ffn"] or 0
+        attention = 0 if shape["heads"] is None else 2 * (width + 1) * qk + (2 * width + 1) * vo + width
+        found.append((layer, attention, 0 if shape["ffn"] is None else (2 * width + 1) * ffn + width))
+    return found, source
+
+
+def _official(entry: Mapping[str, Any], task: str) -> bool:
+    """Whether a task of an entry is SUPERB's own, on its own data."""
+    return entry.get("tasks", {}).get(task, {}).get("source") == "official"
+
+
+def _published_speed(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> Mapping[str, float]:
+    """What S4 has beside an encoder of WavLM base's size: parameters, and the speed-up, which is relative."""
+    figures = published.S4_SPEED.get(_published_name(results, entry, run), {})
+    return {name: value for name, value in figures.items() if name != "published_seconds"}
 
 
 def _axes(entry: Mapping[str, Any], run: UpstreamRun) -> dict[str, Any]:
     return {"corpus": entry["corpus"], "upstream": run.name, "model": run.model, "seed": run.seed}
 
 
-def _values(tasks: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def values(tasks: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The metrics of tasks without their intervals."""
     return {
         task: {metric: value["value"] for metric, value in measured["metrics"].items()}
         for task, measured in tasks.items()

@@ -165,6 +165,27 @@ def relative_change(errors: np.ndarray, reference: np.ndarray, test: TestSet) ->
     return _estimate(linear, pulls, test, scale[..., 0, 0], floor=-100.0)
 
 
+def over_seeds(values: Sequence[float], items: Sequence[float] = (0.0,), count: int = 0) -> Estimate:
+    """The mean of a number that each seed's model has, by Student's t over seeds.
+
+    Args:
+        values: one for each seed.
+        items: standard errors of these over what was measured on (test items), if that is known. All seeds are of the
+            same items, so their mean counts in full; that the spread over seeds holds a part of it already makes the
+            interval too wide, not too narrow. With one seed it is all that there is, and without it the interval is
+            infinite.
+        count: how many items there are.
+    """
+    seeds = len(values)
+    over_items = float(np.mean(np.square(items)))
+    spread = float(np.var(values, ddof=1)) / seeds if seeds > 1 else 0.0
+    variance = over_items + spread
+    if not variance and seeds == 1:
+        return Estimate(float(values[0]), np.inf, 1.0, 1, count)
+    df = max(seeds - 1, variance**2 / (spread**2 / (seeds - 1))) if spread else np.inf if over_items else seeds - 1
+    return Estimate(float(np.mean(values)), max(variance**0.5, 1e-12), df, seeds, count)
+
+
 def _contributions(errors: np.ndarray, test: TestSet) -> tuple[np.ndarray, list[np.ndarray]]:
     """The rates (…, S) of the seeds, and for every language how far each of its units pulls each of them, (…, S, C).
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from secateur.core.errors import SecateurError
+from secateur.statistics.student import normal_cdf
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED, NOT_TESTED = "supported", "not supported", "undecided", "not tested"
 LEVEL = 0.05
@@ -63,16 +64,86 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class AllOf:
+    """That several claims hold together, each about a number of its own (fewer errors, and faster).
+
+    It is borne out where each part is (an intersection–union test: R. L. Berger, Technometrics 24, 1982), and
+    contradicted where any is, by Bonferroni's method.
+    """
+
+    parts: Sequence[Claim]
+
+    def p_for(self, numbers: Sequence[Measured]) -> float:
+        """The largest of the parts' p-values."""
+        return max(part.p_for(number) for part, number in zip(self.parts, numbers, strict=True))
+
+    def p_against(self, numbers: Sequence[Measured]) -> float:
+        """The smallest of the parts' p-values, times their number."""
+        least = min(part.p_against(number) for part, number in zip(self.parts, numbers, strict=True))
+        return min(1.0, len(self.parts) * least)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A number that is counted, not sampled: bytes, parameters."""
+
+    value: float
+
+    low = high = property(lambda self: self.value)
+    detectable = 0.0
+
+    def p_below(self, bound: float) -> float:
+        return 0.0 if self.value < bound else 1.0
+
+    def p_above(self, bound: float) -> float:
+        return 0.0 if self.value > bound else 1.0
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio above 0 of which a file holds no more than the 95 % interval.
+
+    Its p-values are those of a normal distribution on the scale of logarithms, as wide on either side as the interval
+    is there: at an end of the interval they are 2.5 %.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def detectable(self) -> float:
+        """The smallest true distance from the value that is shown with a probability of 80 %."""
+        if self.low <= 0:
+            return float("inf")
+        return self.value * float(np.expm1((1.96 + 0.8416) * np.log(self.high / self.low) / (2 * 1.96)))
+
+    def p_below(self, bound: float) -> float:
+        return self._p(bound)
+
+    def p_above(self, bound: float) -> float:
+        return 1.0 - self._p(bound)
+
+    def _p(self, bound: float) -> float:
+        """The chance of a number at most as large, if the truth is `bound`."""
+        far = np.log(self.value / bound)
+        above = bound > self.value
+        width = np.inf if self.low <= 0 else np.log(self.high / self.value if above else self.value / self.low)
+        return float(normal_cdf(1.96 * far / width)) if width > 0 else float(self.value >= bound)
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What a study has on a claim.
 
     Attributes:
-        number: as measured.
+        claim: a `Claim`, or `AllOf` several.
+        number: as measured; of `AllOf`, one for each part.
         doubt: why it must not be relied on, whatever it is (a measurement of times that failed its own test); or "".
     """
 
-    claim: Claim
-    number: Measured
+    claim: Claim | AllOf
+    number: Any
     doubt: str = ""
 
 

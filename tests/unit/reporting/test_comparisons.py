@@ -1,6 +1,5 @@
 """Which systems are compared, and the numbers of the miniature study by hand."""
 
-import math
 import re
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
 from secateur.overview import comparisons
-from secateur.overview.comparisons import pairs, systems
+from secateur.overview.comparisons import members, pairs
 from secateur.reporting.results import Results
 
 CONFIG = {
@@ -44,7 +43,7 @@ def named(config):
         level = f" {system.run.sparsity:g}" if system.run.sparsity else ""
         return f"{system.run.model} {system.run.method}{level} {system.run.scope} {system.search}"
 
-    return [(question, name(a), name(b)) for question, a, b in pairs(config, systems(config))]
+    return [(question, name(a), name(b)) for question, a, b in pairs(config, members(config))]
 
 
 def test_the_pairs_of_dense_models():
@@ -106,53 +105,90 @@ def only(rows, **axes):
 
 
 def test_a_difference_and_its_interval_by_hand(table, finished):
-    row = only(table, question="LM", scope_a="all", language="en", seed="0")
-    # 2 and 3 errors of 10 words; they differ in the first utterance, of 6 words, and not in the second, of 4.
-    assert (row["wer_a"], row["wer_b"], row["difference"]) == ("20.0", "30.0", "-10.0")
-    assert float(row["difference_low"]) == pytest.approx(-100 * 2 / 12)
-    assert float(row["difference_high"]) == 0.0
-    # A quarter of the draws has the second utterance twice: no difference. The normal quantile of 1/4, shrunk by the
-    # square root of 2 for 2 utterances, is read in Student's t with 1 degree of freedom, an arc tangent.
-    t = 0.6745 / math.sqrt(2)
-    assert float(row["p_value"]) == pytest.approx(1 - 2 * math.atan(t) / math.pi, abs=0.03)
+    row = only(table, question="LM", scope_a="all", language="en")
+    # Seeds 0 and 1: 2 and 3 errors of 10 words against 3 and 4; A has one less in the first utterance, of 6 words.
+    assert (row["wer_a"], row["wer_b"], row["difference"]) == ("25.0", "35.0", "-10.0")
+    assert float(row["relative"]) == pytest.approx(-100 * 10 / 35)
+    # The utterances pull by 100 (−1 + 0.6) / 10 and 100 · 0.4 / 10 = ∓4 points: a variance of 2 (4² + 4²) = 8², less
+    # than that of one error, 10². No seed differs. Student's t of 1 degree of freedom: 12.71.
+    assert float(row["difference_high"]) == pytest.approx(-10 + 12.706 * 10, abs=0.1)
+    assert float(row["difference_low"]) == pytest.approx(-10 - 12.706 * 10, abs=0.1)
+    assert (row["seeds"], row["utterances"], row["interval"]) == ("2", "2", "seeds and utterances, these speakers")
+    assert float(row["detectable"]) > 12.706 * 10
     assert [row[f"{axis}_a"] for axis in comparisons.SYSTEM] == ["ctc", "dense", "all", "0.0", "beam_lm", "small"]
     assert [row[f"{axis}_b"] for axis in comparisons.SYSTEM] == ["ctc", "dense", "all", "0.0", "beam", "none"]
-    a, b = row["source"].split()
-    assert "/test/beam_lm/" in a and "/test/beam/" in b and (finished / a).is_file() and (finished / b).is_file()
+    files = row["source"].split()
+    assert len(files) == 4 and all((finished / file).is_file() for file in files)
+    assert ["/test/beam_lm/" in file for file in files] == [True, True, False, False]
 
 
 def test_the_mean_over_languages_is_compared_too(table):
-    row = only(table, question="search", scope_a="each", language="avg", seed="0")
-    # en 3 and 4, fr 4 and 5 errors of 10 words; in a sixteenth of the draws neither language differs.
-    assert (row["wer_a"], row["wer_b"], row["difference"]) == ("35.0", "45.0", "-10.0")
-    # The normal quantile of 1/16, shrunk for 4 utterances in 2 samples, is read in Student's t of 2 degrees of freedom.
-    t = 1.5341 / math.sqrt(2)
-    assert float(row["p_value"]) == pytest.approx(1 - t / math.sqrt(2 + t**2), abs=0.02)
-    assert len(row["source"].split()) == 4
+    row = only(table, question="search", scope_a="each", language="avg")
+    # en 3 and 4, fr 4 and 5 errors of 10 words, with seed 0; one more with seed 1.
+    assert (row["wer_a"], row["wer_b"], row["difference"]) == ("40.0", "50.0", "-10.0")
+    assert (row["seeds"], row["utterances"], row["interval"]) == ("2", "4", "seeds and utterances, these speakers")
+    assert len(row["source"].split()) == 2 * 2 * 2
 
 
 def test_equal_systems_do_not_differ(table):
     rows = [row for row in table if row["question"] == "multilingual"]
-    assert len(rows) == 3 * 3 * 2  # searches, languages and their mean, seeds
+    assert len(rows) == 3 * 3  # searches, languages and their mean
     assert {(row["difference"], row["p_value"], row["scope_a"], row["scope_b"]) for row in rows} == {
         ("0.0", "1.0", "all", "each")
     }
 
 
+def test_adaptive_masks_are_compared_with_fixed_ones_beside_what_is_published():
+    both = {"languages": ["en", "fr"]}
+    prune = {
+        "corpus": "talk",
+        "model": "ctc",
+        "schedule": "p",
+        "variant": None,
+        "methods": ["lth", "lth-adaptive"],
+        "pathways": [
+            {**both, "method": "pathways", "start": [["lth", 0.7]]},
+            {**both, "method": "dynamic", "start": [["lth", 0.5], ["lth", 0.7]]},
+        ],
+        "searches": ["greedy"],
+    }
+    config = CONFIG | {"prune": [prune]}
+    found = [pair for pair in named(config) if pair[0] in ("adaptive", "dynamic")]
+    assert found == [
+        ("adaptive", "ctc lth-adaptive 0.7 each greedy", "ctc lth 0.7 each greedy"),
+        ("dynamic", "ctc dynamic-lth-s500 0.7 all greedy", "ctc pathways-lth-s700 0.7 all greedy"),
+        ("dynamic", "ctc dynamic-lth-s700 0.7 all greedy", "ctc pathways-lth-s700 0.7 all greedy"),
+    ]
+    effects = [
+        comparisons._published(a, b, ["en", "fr"])
+        for question, a, b in pairs(config, members(config))
+        if question in ("adaptive", "dynamic")
+    ]
+    assert effects == pytest.approx([-5.25, -5.79, -0.37], abs=0.01)
+
+
 def test_other_utterances_are_not_compared(study, config):
     path = next(study.rglob("beam_lm/utterances.tsv"))
     path.write_text(path.read_text().replace("u1\t", "u7\t"))
-    with pytest.raises(SecateurError, match="are not about the same utterances; delete the older"):
+    with pytest.raises(SecateurError, match="not the utterances of the other seeds; delete the older"):
         list(comparisons.rows(Results(config, study)))
 
 
 def test_one_line_a_pair_for_reading(finished, config, study):
     text = (finished / "tables" / "comparisons.md").read_text()
     assert "### Is the difference real? corpus talk_show (SYNTHETIC SPEECH)" in text
-    systems = r"\| LM +\| ctc, multilingual, beam_lm +\| ctc, multilingual, beam +\| 0 +\|"
-    assert re.search(systems + r" +-10\.0 \[-16\.7, 0\.0\] \| +0\.\d{4} \|", text)
-    assert re.search(r"\| Seed +\|.* en \| +p, en \|.* fr \| +p, fr \|.* avg \| +p, avg \|\n", text)
-    assert "Seed" not in _markdown(config | {"seeds": [0]}, study)
+    systems = r"\| LM +\| ctc, multilingual, beam_lm +\| ctc, multilingual, beam +\|"
+    assert re.search(systems + r" +-10\.0 \[-\d+\.\d, \d+\.\d\] \| +0\.\d{4} \|", text)
+    assert re.search(r"\| Question +\| A +\| B +\| +en \| +p, en \| +detectable, en \|", text)
+    assert "One seed" not in text and "these speakers" in text
+    assert "One seed: the intervals are over utterances" in _markdown(config | {"seeds": [0]}, study)
+
+
+def test_both_sides_are_named_where_all_pairs_share_one(finished):
+    rows = [row for row in read_tsv(finished / "tables" / "comparisons.tsv") if row["question"] == "LM"]
+    others = {name: read_tsv(finished / "tables" / f"{name}.tsv") for name in ("corpora", "runs")}
+    (grid,) = comparisons.view(others | {"comparisons": rows[:3]})
+    assert list(grid.header[:3]) == ["Question", "A", "B"] and len(grid.rows) == 1
 
 
 def _markdown(config, study):

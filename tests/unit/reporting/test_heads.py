@@ -11,9 +11,11 @@ from secateur.heads import plots
 from secateur.heads import study as heads
 from secateur.heads.study import HeadsDecoding
 from secateur.heads.tables import conclusion, sign
+from secateur.overview.claims import rows as claims_rows
 from secateur.reporting.drawing import write_figures
 from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
+from secateur.reporting.results import Results
 from secateur.reporting.table import measured, read_tables
 
 ENTRY = {
@@ -94,6 +96,7 @@ def pruned(tmp_path_factory, write_study, write_heard) -> tuple[dict, Path, dict
             axes = {"system": system, "sub_model": sub_model, "utterance": f"u{place}", "duration_s": 1.0 + 2 * place}
             rows.append(axes | parts)
     write_tsv(root / heads.latency_file(run), tuple(rows[0]), rows)
+    write_json(root / heads.conditions_file(run), {"conditions": {"doubt": ""}})
     write_tsv(
         root / heads.importance_file(run),
         ("block", "layer", "head", "importance", "value"),
@@ -185,13 +188,31 @@ def test_locality_is_judged_at_the_same_share_by_intervals(pruned):
     )
 
 
+def test_claims_about_times_are_undecided_where_the_measurement_is_in_doubt(pruned):
+    config, root, tables = pruned
+    row = next(row for row in tables["claims"] if row["id"] == "S1-lm-latency")
+    # Twice the time with the language model: 1.0 of 2.0 and 3.0 of 6.0 seconds.
+    assert (float(row["measured"]), row["unit"], row["utterances"]) == (0.5, "times", "2")
+    assert row["compared"] == "ctc on talk_show: beam with beam_lm" and row["source"].endswith("latency.json")
+    ((_, run),) = heads.runs(config)
+    file = root / heads.conditions_file(run)
+    sound = file.read_text()
+    write_json(file, {"conditions": {"doubt": "the same model timed twice differs"}})
+    found = {row["id"]: row for row in claims_rows(Results(config, root))}
+    file.write_text(sound)
+    for name in ("S1-lm-latency", "S1-locality", "heads-on-layers"):
+        if found[name]["verdict"] != "not tested":
+            assert found[name]["verdict"] == "undecided" and "timed twice differs" in found[name]["why"]
+    assert found["S1-lm-latency"]["why"].startswith("the same model timed twice differs")
+
+
 def test_language_models_are_compared_with_none(pruned):
     _, _, tables = pruned
     rows = {(row["lm"], row["language"]): row for row in tables["lm"]}
     assert list(rows) == [(lm, code) for lm in ("none", "small") for code in ("en", "fr", "avg")]
     none, small = rows["none", "avg"], rows["small", "avg"]
-    assert (none["parameters"], none["perplexity"], none["published_total_s"]) == ("", "", "21.68")
-    assert (small["parameters"], small["published_total_s"]) == ("1500", "44.42")
+    assert (none["parameters"], none["perplexity"], none["published_ratio"]) == ("", "", "")
+    assert small["parameters"] == "1500" and float(small["published_ratio"]) == pytest.approx(2.05, abs=0.01)
     assert float(small["perplexity"]) == pytest.approx(math.sqrt(2 * 8))
     # 4 s without and 8 s with the language model, of which it has half; for every utterance alike.
     assert numbers(small, "ratio", "ratio_low", "ratio_high") == pytest.approx([2.0] * 3)
@@ -221,7 +242,7 @@ def test_the_tables_and_figures_are_on_the_page(pruned):
         "Does locality pay?",
         "by-layer against global: time faster at 1 of 1 comparisons",
         "small takes 50 [50, 50] % of the time of decoding with it; without it decoding takes 0.50 [0.50, 0.50] of the",
-        "(published: 0.49 of the time, within 1 point)",
+        "(published: 0.49 of the time, within 1 %)",
         "Fewer layers and fewer heads",
     ):
         assert text in page, text

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from decodings import write_decoding
 
@@ -9,11 +10,12 @@ from secateur.core.files import read_json, write_json, write_tsv
 from secateur.layers import plots
 from secateur.layers import study as layers
 from secateur.layers.study import late_run
-from secateur.layers.tables import verdict
+from secateur.reporting.compared import Compared, margin_of, no_worse
 from secateur.reporting.drawing import write_figures
 from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
 from secateur.reporting.table import measured, read_tables
+from secateur.statistics.estimates import TestSet, difference, error_rate, relative_change
 
 MODEL = {"encoder": {"layers": 3}, "training": "acoustic", "input": "stack", "stack": 3, "stochastic_depth": 0.1}
 INNER = {"layers": [2], "weight": 0.5}
@@ -50,6 +52,15 @@ STUDY = {
             "variants": [
                 {"name": name, "training": "late", "intermediate_ctc": INNER, "stochastic_depth": 0.1, "rise": rise}
                 for name, rise in (("both", 5), ("slower", 9))
+            ]
+            + [
+                {
+                    "name": "control",
+                    "training": "late",
+                    "intermediate_ctc": {"layers": [], "weight": 0.3},
+                    "stochastic_depth": 0.0,
+                    "rise": 0,
+                }
             ],
         }
     ],
@@ -118,7 +129,7 @@ def pruned(tmp_path_factory, write_study, write_heard) -> tuple[dict, Path, dict
                 for j in range(i if a == b else 0, 4)
             ],
         )
-    for variant in ("both", "slower"):
+    for variant in ("both", "slower", "control"):
         late = root / late_run(config["regularise"][0], variant, 0).folder / "run.json"
         write_json(late, read_json(late) | {"initial_loss": 2.0, "regularised_loss": 60.0})
     write_tables(config, root)
@@ -149,18 +160,34 @@ def test_every_sub_model_stands_beside_the_whole_model_and_the_one_trained_alone
 
 def test_the_verdict_compares_with_the_model_trained_alone_at_that_depth(pruned):
     _, _, tables = pruned
-    judged = {(row["strategy"], row["language"]): row for row in tables["layers"] if row["verdict"]}
+    rows = chosen(tables["layer_comparisons"], question="depth")
+    judged = {(row["strategy"], row["language"]): row for row in rows}
     assert set(judged) == {(name, code) for name in ORDERS for code in ("en", "fr", "avg")}
-    # en: 0 and 1 errors against 3 and 1; either utterance or both are drawn: −50 to 0 points.
-    row = judged["greedy", "en"]
-    assert [float(row[name]) for name in ("difference", "difference_low", "difference_high")] == [-30.0, -50.0, 0.0]
-    assert row["verdict"] == "supported"
-    # The same errors as the model trained alone.
-    assert float(judged["truncate", "en"]["difference"]) == 0.0 and judged["truncate", "en"]["verdict"] == "supported"
-    # fr: (4, 2) errors here against (4, 1): 0 to 25 points, which the test set cannot decide.
-    assert float(judged["truncate", "fr"]["difference"]) == pytest.approx(10.0)
-    assert judged["truncate", "fr"]["verdict"] == "undecided"
-    assert verdict(1.01, 5.0) == "not supported" and verdict(-3.0, 1.0) == "supported"
+    # en: 0 and 1 errors of 10 words against 3 and 1; fr: 1 and 2 against 4 and 1.
+    assert [float(judged["greedy", code]["difference"]) for code in ("en", "fr", "avg")] == [-30.0, -20.0, -25.0]
+    assert float(judged["greedy", "avg"]["relative"]) == pytest.approx(-100 * 25 / 45)
+    # The same errors as the model trained alone: two utterances cannot tell a point.
+    row = judged["truncate", "en"]
+    assert (float(row["difference"]), row["verdict"], row["margin"]) == (0.0, "undecided", "1 percentage points")
+    assert float(row["detectable"]) > 1 and (row["a"], row["b"]) == ("ctc, truncate, 2 layers", "ctc-depth2")
+    assert len(row["source"].split()) == 2
+
+
+def test_a_verdict_is_over_seeds_and_its_margin_is_a_key():
+    def measured(change: int) -> Compared:
+        """With 200 utterances of 10 words, 4 of them wrong; every fiftieth has `change` more errors."""
+        test = TestSet([10] * 200)
+        base = np.array([[4] * 200] * 3)
+        mine = base + change * (np.arange(200) % 50 == 0)
+        numbers = (error_rate(mine, test), error_rate(base, test), difference(mine, base, test))
+        return Compared(*numbers, relative_change(mine, base, test), False, "")
+
+    def verdict(change: int, **keys) -> str:
+        return no_worse(measured(change), margin_of({"claims": keys}), 0.05)
+
+    assert [verdict(change) for change in (0, 1)] == ["supported", "supported"]  # 0.2 points, of 40 %
+    assert verdict(1, margin_unit="relative", margin=2.0) == "supported"  # 0.5 % of the reference
+    assert verdict(1, margin=0.3) == "undecided"
 
 
 def test_a_budget_is_answered_by_the_greatest_depth_that_fits(pruned):
@@ -172,9 +199,12 @@ def test_a_budget_is_answered_by_the_greatest_depth_that_fits(pruned):
 def test_late_regularisers_show_the_jump(pruned):
     _, _, tables = pruned
     rows = {row["variant"]: row for row in tables["finetune"] if row["language"] == "avg"}
-    assert list(rows) == ["dense", "both", "slower", "from scratch"]
-    assert [row["rival"] for row in rows.values()] == ["", "dense", "both", ""]
-    assert float(rows["slower"]["difference"]) == 0.0 and rows["dense"]["difference"] == ""  # the same errors
+    assert list(rows) == ["dense", "both", "slower", "control", "from scratch"]
+    compared = chosen(tables["layer_comparisons"], question="late", language="avg")
+    assert [(row["a"], row["b"]) for row in compared] == [
+        ("both", "control"), ("slower", "control"), ("control", "dense")
+    ]  # fmt: skip
+    assert {float(row["difference"]) for row in compared} == {0.0}  # the same errors
     both = rows["both"]
     # Dev losses of the miniature study are 500 over the step, at every twentieth step up to 400.
     losses = [float(both[name]) for name in ("initial_loss", "regularised_loss", "peak_loss", "final_loss")]
@@ -191,20 +221,19 @@ def test_the_tables_and_figures_are_on_the_page(pruned):
     page = (root / "report" / "index.html").read_text()
     for text in ("Layers on demand", "Does a sub-model keep the accuracy", "Real-time factor by depth", "come late"):
         assert text in page
-    assert page.count("undecided") == 2
-    heatmaps = plots.similarity(tables)
-    # Four models with themselves, and the first with the three others; a colour bar.
-    assert len(heatmaps.axes) == 4 + 3 + 1
+        heatmaps = plots.similarity(tables)
+    # Five models with themselves, and the first with the four others; a colour bar.
+    assert len(heatmaps.axes) == 5 + 4 + 1
     assert heatmaps.axes[0].collections[0].get_array().max() == 1.0
     left, right = plots.depth(tables).axes
     assert left.get_xlabel() == right.get_xlabel() == "Layers kept"
     (line,) = [line for line in right.lines if len(line.get_xdata()) == 3]
     assert list(line.get_ydata()) == pytest.approx([0.03, 0.06, 0.09])
     left, right = plots.late(tables).axes
-    losses, _, before, jumps = right.lines
+    losses, *_, before, jumps = right.lines
     assert list(losses.get_xdata()[:2]) == [0, 20] and list(losses.get_ydata()[:2]) == [2.0, 25.0]
     assert set(before.get_ydata()) == {2.0} and list(jumps.get_ydata()) == [60.0, 60.0]
-    assert len(left.lines) == 2 and left.lines[0].get_xdata()[0] == 20
+    assert len(left.lines) == 3 and left.lines[0].get_xdata()[0] == 20
 
 
 def test_exactly_the_declared_files_are_read(pruned, files_read):

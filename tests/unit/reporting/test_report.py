@@ -80,7 +80,7 @@ def test_every_link_leads_to_a_file_of_the_study(output):
 def test_a_section_without_tables_and_figures_is_left_out(output):
     page = Page(output.read_text(encoding="utf-8"))
     assert [attributes["id"] for attributes in page.all("section")] == [
-        *("data", "accuracy", "systems", "time", "size", "training", "configuration"),
+        *("claims", "data", "accuracy", "systems", "time", "size", "training", "configuration"),
     ]
 
 

@@ -25,4 +25,4 @@ def test_scripts_make_a_report(study, config):
 def test_an_error_is_one_line(study, config):
     answer = call("figures", "--tables", study / "nowhere", "--output", study / "figures")
     assert answer.returncode == 1
-    assert answer.stderr.count("\n") == 1 and "nowhere/corpora.tsv: no such file" in answer.stderr
+    assert answer.stderr.count("\n") == 1 and "nowhere/claims.tsv: no such file" in answer.stderr

@@ -93,7 +93,7 @@ def test_a_file_that_is_read_but_not_declared_is_refused(drop, study, config):
 
 def test_an_unknown_section_is_named_with_those_there_are(drop):
     drop(section="toys")
-    with pytest.raises(SecateurError, match=r"section of toy: expected one of data, accuracy, .*; got toys"):
+    with pytest.raises(SecateurError, match=r"section of toy: expected one of claims, data, accuracy, .*; got toys"):
         table.tables()
 
 

@@ -92,7 +92,7 @@ def test_dropped_are_counted_by_reason(tables):
 def test_every_source_exists(tables, finished):
     for name, rows in tables.items():
         for row in rows:
-            for source in row["source"].split(" "):
+            for source in row["source"].split():  # a claim that was not tested has none
                 assert (finished / source).is_file(), (name, source)
 
 

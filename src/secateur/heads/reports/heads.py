@@ -5,7 +5,7 @@ from typing import Any
 
 from secateur.heads import study as heads
 from secateur.reporting.figure import Figure
-from secateur.reporting.results import SCORED, SIZES_FILE, files_of
+from secateur.reporting.results import SCORED, SIZES_FILE, counted_of, files_of
 from secateur.reporting.table import Table
 from secateur.study.runs import decodings
 
@@ -34,6 +34,15 @@ def language_models(config: Mapping[str, Any]) -> Iterator[str]:
     yield from times(config)
     yield from (heads.perplexity_file(*lm) for lm in heads.perplexities(config))
     yield from files_of(decodings(config), *SCORED)
+
+
+def evidence_files(config: Mapping[str, Any]) -> Iterator[str]:
+    """What the claims about heads and language models are made of."""
+    yield from times(config)
+    yield from (heads.conditions_file(run) for _, run in heads.runs(config))
+    yield from (heads.removals_file(run) for _, run in heads.runs(config))
+    yield from (heads.perplexity_file(*lm) for lm in heads.perplexities(config))
+    yield from counted_of((*heads.decodings(config), *heads.combined_decodings(config), *decodings(config)))
 
 
 TABLES = (

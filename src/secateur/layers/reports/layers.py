@@ -5,9 +5,9 @@ from typing import Any
 
 from secateur.layers import study as layers
 from secateur.reporting.figure import Figure
-from secateur.reporting.results import SCORED, files_of
+from secateur.reporting.results import SCORED, counted_of, files_of
 from secateur.reporting.table import Table
-from secateur.study.runs import decodings
+from secateur.study.runs import ModelRun, decodings
 
 
 def sub_models(config: Mapping[str, Any]) -> Iterator[str]:
@@ -27,11 +27,22 @@ def similarities(config: Mapping[str, Any]) -> Iterator[str]:
 
 def finetuned(config: Mapping[str, Any]) -> Iterator[str]:
     yield from files_of(decodings(config), *SCORED)
+    yield from files_of(late(config), "run.json", "history.tsv")
+
+
+def late(config: Mapping[str, Any]) -> Iterator[ModelRun]:
     for entry in config["regularise"]:
-        runs = [
-            layers.late_run(entry, variant["name"], seed) for variant in entry["variants"] for seed in config["seeds"]
-        ]
-        yield from files_of(runs, "run.json", "history.tsv")
+        for variant in entry["variants"]:
+            yield from (layers.late_run(entry, variant["name"], seed) for seed in config["seeds"])
+
+
+def evidence_files(config: Mapping[str, Any]) -> Iterator[str]:
+    """What the comparisons and claims about layers are made of."""
+    yield from counted_of((*layers.decodings(config), *decodings(config)))
+    for entry, run in layers.runs(config):
+        yield from (layers.order_file(run, name) for name in entry["strategies"])
+    yield from speeds(config)
+    yield from files_of(late(config), "run.json", "history.tsv")
 
 
 TABLES = (
@@ -40,7 +51,7 @@ TABLES = (
         title="Sub-models by strategy and depth",
         caption=(
             "Word error rate and real-time factor of every sub-model, by strategy and depth, beside models "
-            "trained alone at that depth, with a verdict from a paired bootstrap."
+            "trained alone at that depth."
         ),
         section="layers",
         columns="secateur.layers.tables:COLUMNS",
@@ -48,6 +59,20 @@ TABLES = (
         files=sub_models,
         view="secateur.layers.tables:view",
         order=10,
+    ),
+    Table(
+        name="layer_comparisons",
+        title="Sub-models and late regularisers, compared",
+        caption=(
+            "Sub-models against models trained alone at their depth, with a verdict by a margin, and regularisers that "
+            "come late against the control: differences of error rates with 95 % intervals over seeds and utterances."
+        ),
+        section="layers",
+        columns="secateur.layers.verdicts:COLUMNS",
+        rows="secateur.layers.verdicts:rows",
+        files=evidence_files,
+        view="secateur.layers.verdicts:view",
+        order=15,
     ),
     Table(
         name="depth_rtf",

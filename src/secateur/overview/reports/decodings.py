@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from secateur.reporting.figure import Figure
-from secateur.reporting.results import SCORED, SIZES_FILE, files_of
+from secateur.reporting.results import SCORED, SIZES_FILE, counted_of, files_of
 from secateur.reporting.table import Table
 from secateur.study.runs import decodings
 
@@ -14,7 +14,7 @@ def scored(config: Mapping[str, Any]) -> list[str]:
 
 
 def utterances(config: Mapping[str, Any]) -> Iterator[str]:
-    return files_of(decodings(config), "utterances.tsv")
+    return counted_of(decodings(config))
 
 
 def timed(config: Mapping[str, Any]) -> list[str]:
@@ -42,9 +42,9 @@ TABLES = (
         title="Which differences are real",
         caption=(
             "Pairs of systems compared on the same utterances (with a language model or without, another "
-            "search or greedy search, multilingual or monolingual, pruned or dense): the difference of "
-            "their word error rates, A minus B, with its 95 % interval and the p-value of a paired "
-            "bootstrap."
+            "search or greedy search, multilingual or monolingual, pruned or dense, adaptive or fixed masks): "
+            "the difference of their word error rates, A minus B, in points and in percent, with 95 % "
+            "intervals over seeds and utterances, p-values, and the smallest difference that could be shown."
         ),
         section="accuracy",
         columns="secateur.overview.comparisons:COLUMNS",

@@ -7,7 +7,7 @@ from secateur.heads import study as heads
 from secateur.layers import study as layers
 from secateur.overview.study import against_dense, all_decodings
 from secateur.reporting.figure import Figure
-from secateur.reporting.results import HEARD, SIZES_FILE, files_of
+from secateur.reporting.results import HEARD, SIZES_FILE, files_of, speakers_file
 from secateur.reporting.table import Table
 from secateur.ssl import study as upstreams
 from secateur.study.runs import decodings
@@ -35,7 +35,7 @@ def measured(config: Mapping[str, Any]) -> Iterator[str]:
 def heard(config: Mapping[str, Any]) -> Iterator[str]:
     pairs = list(against_dense(config))
     yield from files_of(dict.fromkeys(one for pair in pairs for one in pair), *HEARD)
-    yield from dict.fromkeys(f"data/{one.run.corpus}/{one.language}/{one.split}/utt2spk" for one, _ in pairs)
+    yield from dict.fromkeys(speakers_file(one) for one, _ in pairs)
     yield from sub_models(config)
 
 

@@ -30,6 +30,12 @@ def gates(config: Mapping[str, Any]) -> Iterator[str]:
     return files_of(pruned, "gates.tsv")
 
 
+def evidence_files(config: Mapping[str, Any]) -> Iterator[str]:
+    """What the claims about encoders are made of."""
+    yield from scores(config)
+    yield from speeds(config)
+
+
 TABLES = (
     Table(
         name="superb",

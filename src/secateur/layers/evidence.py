@@ -1,0 +1,213 @@
+"""What a study has on the claims about layers: sub-models (S2), and regularisers that come late (S1)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import log
+from typing import Any
+
+import numpy as np
+
+from secateur.layers import study as layers
+from secateur.reporting import evidence
+from secateur.reporting.claims import Claim, Finding, Missing, Part
+from secateur.reporting.compared import compared
+from secateur.reporting.results import Results, main_split
+from secateur.reporting.systems import System
+from secateur.statistics.estimates import over_seeds
+from secateur.statistics.verdicts import Ratio
+from secateur.study.runs import Decoding, ModelRun, languages, searches
+
+PUBLISHED_RATIO = 0.4
+"""0.002 / 0.005, the real-time factors of S2."""
+REGULARISERS = ("intermediate_ctc", "stochastic_depth", "training", "start")
+ONE_SEED = "one seed: a loss has no interval over utterances; run several seeds"
+
+
+def sub_models(results: Results, entry: Mapping[str, Any], strategy: str, depth: int, split: str) -> list[System]:
+    """A depth of every seed's model, by a strategy, with the entry's first search."""
+    found = []
+    for seed in results.config["seeds"]:
+        run = layers.whole(entry, seed)
+        order = results.json(layers.order_file(run, strategy), "depths")
+        kept = ",".join(map(str, order["depths"][str(depth)]["layers"]))
+        codes = languages(results.config, run.corpus, run.scope)
+        decodings = {code: layers.DepthDecoding(run, split, code, entry["searches"][0]) for code in codes}
+        found.append(System(decodings, kept))
+    return found
+
+
+def whole_models(results: Results, runs: Sequence[ModelRun], search: str, split: str) -> list[System]:
+    """Models with all that they have; none if the study does not decode them with this search."""
+    if any(search not in searches(results.config, run) for run in runs):
+        return []
+    return [
+        System({code: Decoding(run, split, code, search) for code in languages(results.config, run.corpus, run.scope)})
+        for run in runs
+    ]
+
+
+def trained_alone(results: Results, entry: Mapping[str, Any], depth: int, split: str) -> list[System]:
+    """The models that were trained at a depth by themselves."""
+    runs = [layers.trained_run(entry, depth, seed) for seed in results.config["seeds"]]
+    return whole_models(results, runs, entry["searches"][0], split)
+
+
+def regularised(results: Results, entry: Mapping[str, Any]) -> bool:
+    """Whether the model of an entry of `layers` has intermediate CTC or stochastic depth, from the start or late."""
+    if entry["variant"]:
+        return True
+    model = results.config["models"][entry["model"]]
+    return bool((model.get("intermediate_ctc") or {}).get("layers") or model.get("stochastic_depth"))
+
+
+def as_trained_alone(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
+    """At each depth: the sub-model of a model with both regularisers against the one trained alone."""
+    for entry in filter(lambda entry: regularised(results, entry), results.config["layers"]):
+        split, strategy = main_split(results.config, entry["corpus"]), entry["strategies"][0]
+        for depth in entry["trained"]:
+            found = compared(
+                results,
+                sub_models(results, entry, strategy, depth, split),
+                trained_alone(results, entry, depth, split),
+            )
+            said = f"{_name(entry)}, {strategy}, {depth} layers, with one trained alone at that depth"
+            yield evidence.finding(said, found, [evidence.no_worse(results, found)])
+
+
+def without_regularisers(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
+    """At each depth: the sub-model of a model without regularisers against one trained alone, its own or another's."""
+    plain = [entry for entry in results.config["layers"] if not regularised(results, entry)]
+    for entry in plain:
+        others = [entry, *(other for other in results.config["layers"] if _alike(results, entry, other))]
+        rival = next((other for other in others if set(other["trained"]) & set(entry["depths"])), None)
+        if rival is None:
+            yield Missing(f"no model of the size of {_name(entry)} is trained alone at one of its depths")
+            continue
+        split, strategy = main_split(results.config, entry["corpus"]), entry["strategies"][0]
+        for depth in (depth for depth in rival["trained"] if depth in entry["depths"]):
+            alone = trained_alone(results, {**rival, "searches": entry["searches"]}, depth, split)
+            if not alone:
+                yield Missing(f"{layers.trained_name(rival['model'], depth)} is not decoded by {entry['searches'][0]}")
+                continue
+            found = compared(results, sub_models(results, entry, strategy, depth, split), alone)
+            said = f"{_name(entry)}, {strategy}, {depth} layers, with {layers.trained_name(rival['model'], depth)}"
+            yield evidence.finding(said, found, [evidence.worse(results, found)])
+
+
+def speed_at_equal_errors(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
+    """The greatest depth that is fast enough (else the fastest), against the whole model: time, and errors no worse."""
+    most = evidence.tolerated(results.config, PUBLISHED_RATIO)
+    for entry in filter(lambda entry: regularised(results, entry), results.config["layers"]):
+        split, strategy = main_split(results.config, entry["corpus"]), entry["strategies"][0]
+        runs = [layers.whole(entry, seed) for seed in results.config["seeds"]]
+        source, search = layers.rtf_file(runs[0]), entry["searches"][0]
+        timed = [
+            row
+            for row in results.tsv(source, "model", "depth", "search", "ratio", "ratio_low", "ratio_high")
+            if (row["model"], row["search"]) == (layers.name(runs[0]), search) and int(row["depth"]) in entry["depths"]
+        ]
+        base = whole_models(results, runs, search, split)
+        if not timed or not base:
+            yield Missing(f"the depths of {_name(entry)} are not timed, or it is not decoded whole, by {search}")
+            continue
+        device = timed[-1]["device"]  # a GPU's, if there is one
+        timed = [row for row in timed if row["device"] == device]
+        fast = [row for row in timed if float(row["ratio"]) < most]
+        row = max(fast, key=lambda row: int(row["depth"])) if fast else min(timed, key=lambda row: float(row["ratio"]))
+        depth = int(row["depth"])
+        found = compared(results, sub_models(results, entry, strategy, depth, split), base)
+        ratio = Ratio(*(float(row[name]) for name in ("ratio", "ratio_low", "ratio_high")))
+        parts = [evidence.faster(ratio, most), evidence.no_worse(results, found)]
+        said = f"{_name(entry)}, {strategy}, {depth} layers, with all layers, on {device}"
+        yield evidence.finding(said, found, parts, row.get("doubt") or "", source)
+
+
+def svcca(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
+    """Layers chosen by SVCCA against layers drawn at random: errors, mean over the depths at which they differ."""
+    for entry in results.config["layers"]:
+        if not {"svcca", "random"} <= set(entry["strategies"]):
+            yield Missing(f"{_name(entry)} has not both strategies, svcca and random")
+            continue
+        split = main_split(results.config, entry["corpus"])
+        sides = [
+            [sub_models(results, entry, strategy, depth, split) for depth in entry["depths"]]
+            for strategy in ("svcca", "random")
+        ]
+        chosen = [place for place, pair in enumerate(zip(*sides, strict=True)) if pair[0] != pair[1]]
+        if not chosen:
+            yield Missing(f"both strategies keep the same layers of {_name(entry)} at all depths")
+            continue
+        mine, other = ([tuple(side[place][seed] for place in chosen) for seed in range(len(side[0]))] for side in sides)
+        found = compared(results, mine, other)
+        depths = ", ".join(str(entry["depths"][place]) for place in chosen)
+        said = f"{_name(entry)}: svcca with random, mean over depths {depths}"
+        yield evidence.finding(said, found, [evidence.better(found)])
+
+
+def jump(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
+    """The highest dev loss while intermediate CTC is brought in, as a multiple of that of the control."""
+    for entry in results.config["regularise"]:
+        control = control_of(entry)
+        brought = [
+            variant["name"]
+            for variant in entry["variants"]
+            if variant["intermediate_ctc"]["layers"]
+            and not variant["stochastic_depth"]
+            and control
+            and variant["training"] == control["training"]
+        ]
+        if control is None or not brought:
+            yield Missing(
+                f"{entry['model']} has no variant with intermediate CTC alone and a control of the same training"
+            )
+            continue
+        seeds, files, ratios = results.config["seeds"], [], []
+        for seed in seeds:
+            peaks = []
+            for name in (brought[0], control["name"]):
+                run = layers.late_run(entry, name, seed)
+                peaks.append(peak(results, run))
+                files += [f"{run.folder}/history.tsv", f"{run.folder}/run.json"]
+            ratios.append(100 * log(peaks[0] / peaks[1]))
+        number = over_seeds(ratios)
+        effect = 100 * float(np.expm1(number.value / 100))
+        yield Finding(
+            f"late-{brought[0]} with late-{control['name']}: {entry['model']} on {entry['corpus']}",
+            [Part("log ratio of highest losses", number, above=0.0, unit="%")],
+            " ".join(files),
+            len(seeds),
+            relative=effect,
+            interval="seeds",
+            doubt=ONE_SEED if len(seeds) == 1 else "",
+        )
+
+
+def control_of(entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The variant of an entry of `regularise` with no regulariser: as many steps, nothing else."""
+    return next(
+        (
+            variant
+            for variant in entry["variants"]
+            if not variant["intermediate_ctc"]["layers"] and not variant["stochastic_depth"]
+        ),
+        None,
+    )
+
+
+def peak(results: Results, run: ModelRun) -> float:
+    """The highest loss of the dev data by the last layer, from before the first step on."""
+    record = results.json(f"{run.folder}/run.json", "initial_loss")
+    history = results.tsv(f"{run.folder}/history.tsv", "dev_loss")
+    return max(record["initial_loss"], *(float(row["dev_loss"]) for row in history if row["dev_loss"]))
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    return layers.name(layers.whole(entry, 0)) + f" on {entry['corpus']}"
+
+
+def _alike(results: Results, entry: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two entries are about models that differ in their regularisers at most."""
+    mine, theirs = (
+        {key: value for key, value in results.config["models"][one["model"]].items() if key not in REGULARISERS}
+        for one in (entry, other)
+    )
+    return other is not entry and entry["corpus"] == other["corpus"] and mine == theirs and not other["variant"]

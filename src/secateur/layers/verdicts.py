@@ -1,0 +1,126 @@
+"""Sub-models against models trained alone, and late regularisers against the control, over all seeds.
+
+A sub-model keeps the accuracy of the model that was trained alone at its depth if it makes at most a margin more errors
+(`claims.margin`). Regularisers that come late are compared with as many steps of the same training without any.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from secateur.layers import study as layers
+from secateur.layers.evidence import control_of, sub_models, trained_alone, whole_models
+from secateur.reporting import compared, rates, views
+from secateur.reporting.compared import claims_of, margin_of
+from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
+from secateur.reporting.results import Results
+from secateur.reporting.systems import AVERAGE, System
+from secateur.study.runs import ModelRun, splits
+
+DEPTH, LATE = "depth", "late"
+DENSE = "dense"
+COLUMNS = (
+    *("question", "corpus", "model", "strategy", "depth", "a", "b", "split", "language", "search"),
+    *(*compared.COLUMNS, "margin", "verdict", "source"),
+)
+
+
+def rows(results: Results) -> Iterator[dict[str, Any]]:
+    """One row per comparison and language, and one of the mean, as language `avg`; first those of depths."""
+    yield from _depths(results)
+    yield from _late(results)
+
+
+def _depths(results: Results) -> Iterator[dict[str, Any]]:
+    margin, level = margin_of(results.config), claims_of(results.config)["level"]
+    for entry in results.config["layers"]:
+        name = layers.name(layers.whole(entry, 0))
+        for split in splits(results.config, entry["corpus"]):
+            for search in entry["searches"]:
+                searched = {**entry, "searches": [search]}
+                for strategy in entry["strategies"]:
+                    for depth in (depth for depth in entry["depths"] if depth in entry["trained"]):
+                        sides = (
+                            sub_models(results, searched, strategy, depth, split),
+                            trained_alone(results, searched, depth, split),
+                        )
+                        axes = {"question": DEPTH, "corpus": entry["corpus"], "model": name, "strategy": strategy}
+                        axes |= {"depth": depth, "a": f"{name}, {strategy}, {depth} layers"}
+                        axes |= {"b": layers.trained_name(entry["model"], depth), "split": split, "search": search}
+                        for language, found in _by_language(results, *sides):
+                            facts = compared.columns(found) | {"margin": str(margin), "source": found.files}
+                            facts["verdict"] = compared.no_worse(found, margin, level)
+                            yield axes | {"language": language} | facts
+
+
+def _late(results: Results) -> Iterator[dict[str, Any]]:
+    """Every variant against the control, or, without one, against the model before; the control against that, too."""
+    for entry in results.config["regularise"]:
+        control = control_of(entry)
+        for split in splits(results.config, entry["corpus"]):
+            for search in entry["searches"]:
+                for variant in entry["variants"]:
+                    rival = None if control is None or variant is control else control["name"]
+                    mine = _models(results, entry, variant["name"], search, split)
+                    other = _models(results, entry, rival, search, split)
+                    if not mine or not other:
+                        continue
+                    axes = {"question": LATE, "corpus": entry["corpus"], "model": entry["model"]}
+                    axes |= {"a": variant["name"], "b": rival or DENSE, "split": split, "search": search}
+                    for language, found in _by_language(results, mine, other):
+                        yield axes | {"language": language} | compared.columns(found) | {"source": found.files}
+
+
+def _models(results: Results, entry: Mapping[str, Any], variant: str | None, search: str, split: str) -> list[System]:
+    """A variant of an entry of `regularise`, or the model before, of every seed."""
+    runs = [
+        layers.late_run(entry, variant, seed) if variant else ModelRun(entry["corpus"], entry["model"], "all", seed)
+        for seed in results.config["seeds"]
+    ]
+    return whole_models(results, runs, search, split)
+
+
+def _by_language(
+    results: Results, mine: Sequence[System], other: Sequence[System]
+) -> Iterator[tuple[str, compared.Compared]]:
+    codes = list(mine[0].decodings)
+    for code in codes:
+        yield code, compared.compared(results, mine, other, [code])
+    if len(codes) > 1:
+        yield AVERAGE, compared.compared(results, mine, other, codes)
+
+
+def view(tables: views.Tables) -> list[Grid]:
+    """By model and question: the mean over languages, with verdicts for depths."""
+    grids = []
+    groups = views.grouped(tables["layer_comparisons"], "question", "corpus", "model", "search")
+    for (question, corpus, model, search), members in groups.items():
+        named = rates.rate(tables, corpus)
+        chosen = [row for row in members if row["language"] == AVERAGE] or members
+
+        def cells(row: Row) -> list[tuple[str, Cell]]:
+            numbers = [
+                ("Difference", measure(row, "difference", 1, interval=True)),
+                ("p", measure(row, "p_value", 4)),
+                ("Detectable", measure(row, "detectable", 1)),
+                ("Relative (%)", measure(row, "relative", 1, interval=True)),
+            ]
+            return numbers + ([("No worse?", Cell(text=row["verdict"]))] if row["verdict"] else [])
+
+        where = f"{model}, {search}, {views.named(tables, corpus)}"
+        if question == DEPTH:
+            title = f"Does a sub-model keep the accuracy of a model trained alone at its depth? {where}"
+            index = ("strategy", "depth", "a", "b", "seeds", "split")
+            note = (
+                f"No worse: by at most {chosen[0]['margin']}. Supported: the whole interval says so; not supported: "
+                "the whole interval says the opposite. Each by itself; the claims at the top are corrected for their "
+                "number."
+            )
+        else:
+            title = f"Do regularisers that come late change the errors? {where}"
+            index = ("a", "b", "seeds", "split")
+            note = "Against the control: as many steps of the same training, with no regulariser."
+        grid = pivot(title, chosen, index, cells, keep=("a", "b"))
+        text = named("Word error rate of A minus that of B in percentage points, mean over languages; relative: in %.")
+        grids.append(replace(grid, caption=f"{text} {note} {compared.note(chosen)} {views.speech(tables, corpus)}"))
+    return grids

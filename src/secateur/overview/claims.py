@@ -1,0 +1,118 @@
+"""What the documents claim, and what this study found: a verdict for every claim."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from secateur.reporting import claims, views
+from secateur.reporting.claims import DOCUMENTS, Claim, Finding, Missing, Part
+from secateur.reporting.compared import ONE_SEED, THESE_SPEAKERS, claims_of, number
+from secateur.reporting.grid import Cell, Grid, Row, figure, measure
+from secateur.reporting.registry import resolve
+from secateur.reporting.results import Results
+from secateur.statistics import verdicts
+from secateur.statistics.verdicts import AllOf, Evidence, Verdict
+
+COLUMNS = (
+    *("id", "document", "statement", "published", "compared", "unit", "measured", "low", "high", "detectable"),
+    *("absolute", "relative", "seeds", "utterances", "interval", "verdict", "why", "p_value", "adjusted", "source"),
+)
+NOTE = (
+    "A claim is supported where its 95 % interval lies within what is claimed, not supported where it lies outside, "
+    "after Holm's correction over all claims that were tested here; a claim of several parts needs all of them. "
+    "Undecided is no evidence against it: see the smallest effect that this study could have shown (80 % power). Not "
+    "tested: the study lacks the systems. Error rates are means over languages, of the first search and split."
+)
+
+
+def rows(results: Results) -> Iterator[dict[str, Any]]:
+    """One row for every claim and model that it can be tested on; of one that cannot be tested, a row that says why."""
+    found: list[tuple[Claim, Finding | Missing]] = []
+    for claim in claims.claims():
+        answers = list(resolve(claim.measure)(results, claim))
+        tested: list[Finding | Missing] = [answer for answer in answers if isinstance(answer, Finding)]
+        lacking = "; ".join(dict.fromkeys(answer.why for answer in answers if isinstance(answer, Missing)))
+        lacking = lacking or f"the study lacks what it needs: {claim.needs}"
+        found += [(claim, answer) for answer in tested or [Missing(lacking)]]
+    evidence = {str(place): _evidence(answer) for place, (_, answer) in enumerate(found)}
+    judged = verdicts.verdicts(evidence, claims_of(results.config)["level"])
+    for place, (claim, answer) in enumerate(found):
+        yield _row(claim, answer, judged[str(place)])
+
+
+def _evidence(answer: Finding | Missing) -> Evidence | None:
+    if isinstance(answer, Missing):
+        return None
+    parts = tuple(verdicts.Claim(part.above, part.below) for part in answer.parts)
+    return Evidence(AllOf(parts), tuple(part.number for part in answer.parts), answer.doubt)
+
+
+def _row(claim: Claim, answer: Finding | Missing, judged: Verdict) -> dict[str, Any]:
+    facts = {key: getattr(claim, key) for key in ("id", "document", "statement", "published")}
+    facts |= {"verdict": judged.verdict, "p_value": judged.p_value, "adjusted": judged.adjusted}
+    if isinstance(answer, Missing):
+        return facts | {"why": answer.why}
+    first = answer.parts[0]
+    shown = {name: number(getattr(first.number, name)) for name in ("low", "high", "detectable")}
+    return {
+        **facts,
+        **shown,
+        "why": f"{judged.why}: {'; '.join(map(described, answer.parts))}",
+        "compared": answer.compared,
+        "unit": first.unit,
+        "measured": float(first.number.value),
+        "absolute": number(answer.absolute),
+        "relative": number(answer.relative),
+        "seeds": answer.seeds,
+        "utterances": answer.utterances,
+        "interval": answer.interval,
+        "source": answer.files,
+    }
+
+
+def described(part: Part) -> str:
+    """A number with its interval, and what is claimed of it, in words."""
+    value, low, high = (number(getattr(part.number, name)) for name in ("value", "low", "high"))
+    digits = 2 if part.unit == "times" else 1
+    ends = "no interval" if low is None or high is None else f"{figure(low, digits)} to {figure(high, digits)}"
+    bounds = [f"above {part.above:g}"] if part.above > float("-inf") else []
+    bounds += [f"below {part.below:g}"] if part.below < float("inf") else []
+    text = f"{part.about} {figure(value, digits)} {part.unit}"
+    return (
+        f"{text}, claimed {' and '.join(bounds)}" if low == high else f"{text} ({ends}), claimed {' and '.join(bounds)}"
+    )
+
+
+def view(tables: views.Tables) -> list[Grid]:
+    """All claims, a grid for each document."""
+    grids = []
+    for document, members in _by_document(tables["claims"]).items():
+        lines = [[*_texts(row), *_numbers(row)] for row in members]
+        header = ["Claim", "Verdict", "Published", "Compared", "Why", "Measured", "Detectable", "Seeds", "Utterances"]
+        title = f"{document}: {DOCUMENTS[document]}"
+        grids.append(Grid(title, header, 5, lines))
+    notes = [NOTE, ONE_SEED if any(row["seeds"] == "1" for row in tables["claims"]) else ""]
+    notes += [THESE_SPEAKERS if any(row["interval"].endswith("these speakers") for row in tables["claims"]) else ""]
+    caption = " ".join(filter(None, notes))
+    return [*grids[:-1], replace(grids[-1], caption=caption)] if grids else []
+
+
+def _by_document(members: Sequence[Row]) -> Mapping[str, list[Row]]:
+    return {key: found for (key,), found in views.grouped(members, "document").items()}
+
+
+def _texts(row: Row) -> list[Cell]:
+    texts = (f"{row['id']}: {row['statement']}", row["verdict"], row["published"], row["compared"], row["why"])
+    return [Cell(text=text or "–") for text in texts]
+
+
+def _numbers(row: Row) -> list[Cell]:
+    """The number with its unit and interval, linked to its files; then what could have been seen, and the sample."""
+    digits = 2 if row["unit"] == "times" else 1
+    found = measure(row, "measured", digits) if row["measured"] else Cell()
+    if found.value is not None:
+        low, high = (float(row[end]) if row[end] else None for end in ("low", "high"))
+        low, high = (None, None) if low == high else (low, high)
+        found = replace(found, low=low, high=high, suffix=f" {row['unit']}")
+    counts = [measure({**row, "source": ""}, name, 0) if row[name] else Cell() for name in ("seeds", "utterances")]
+    return [found, measure({**row, "source": ""}, "detectable", digits), *counts]

@@ -1,0 +1,213 @@
+"""What a study has on S4's claims: scores over tasks, sizes and times of pruned encoders."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import exp, log
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from secateur.reporting import published
+from secateur.reporting.claims import Claim, Finding, Missing, Part
+from secateur.reporting.compared import claims_of
+from secateur.reporting.results import Results
+from secateur.ssl import study as upstreams
+from secateur.ssl.score import FULL, superb_score, telling
+from secateur.ssl.study import FBANK, TEACHER, UpstreamRun
+from secateur.ssl.tables import FINE, WHOLE_HEADS, blocks_of, values
+from secateur.statistics.estimates import Estimate, over_seeds
+
+Entry = Mapping[str, Any]
+SCALE = "points of the score"
+LEFT = 0.28
+"""The share of its parameters that S4 leaves of WavLM Base."""
+ALIKE = 0.1
+"""By how much sizes may differ to count as equal."""
+NO_TASK = "no task tells the teacher from log-mel features: there is no score"
+
+
+def w2v2_on_our_scale() -> float:
+    """What wav2vec 2.0 Base scores where log-mel features are 0 and WavLM Base is 1000, over all published tasks."""
+    tables = [published.S4_SUPERB["w2v2 Base"], published.S4_FBANK, published.S4_SUPERB["WavLM Base"]]
+    parts: list[dict[str, dict[str, float]]] = [{} for _ in tables]
+    for (task, metric), zero in published.S4_FBANK.items():
+        if metric != "cer" and zero is not None:
+            for part, table in zip(parts, tables, strict=True):
+                part.setdefault(task, {})[metric] = table[task, metric]
+    return superb_score(*parts)
+
+
+def comparable(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
+    """The score of the pruned encoder, above wav2vec 2.0 Base's place on this scale, where 72 % of it is gone."""
+    for entry, student in _proposed(results):
+        sizes = [_sizes(results, entry, seed) for seed in results.config["seeds"]]
+        shares = [size[student] / size[TEACHER] for size in sizes]
+        most = LEFT * (1 + ALIKE)
+        if max(shares) > most:
+            yield Missing(f"{_name(entry, student)} keeps {max(shares):.0%} of its parameters, more than {most:.0%}")
+            continue
+        yield _scores(results, entry, student, None, above=w2v2_on_our_scale(), files=_speed_files(results, entry))
+
+
+def against(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
+    """The score of the proposed encoder minus that of a `rival`; better, or no worse (`score_margin`)."""
+    margin = claims_of(results.config)["score_margin"] if claim.options.get("no worse") else 0.0
+    for entry, student in _proposed(results):
+        rival, why = _rival(entry, student, claim.options["rival"])
+        if rival is None:
+            yield Missing(f"{entry['name']} has no {why}")
+            continue
+        if claim.options["rival"] == "layers" and (why := _unlike(results, entry, student, rival)):
+            yield Missing(why)
+            continue
+        yield _scores(results, entry, student, rival, above=-margin, files=_speed_files(results, entry))
+
+
+def ste_speed(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
+    """Time with straight-through gradients in times of that without, at equal size; in WavLM base's, where timed."""
+    for entry, student in _proposed(results):
+        rival, why = _rival(entry, student, "ste")
+        if rival is None:
+            yield Missing(f"{entry['name']} has no {why}")
+            continue
+        if why := _unlike(results, entry, student, rival):
+            yield Missing(why)
+            continue
+        base = upstreams.sizes(entry)[-1]
+        logs, errors, files, runs = [], [], [], 0
+        for seed in results.config["seeds"]:
+            files.append(upstreams.speed_file(entry["name"], seed, base))
+            timed = {row["model"]: row["seconds"] for row in results.json(files[-1], "models")["models"]}
+            ratios = [100 * log(a / b) for a, b in zip(timed[student], timed[rival], strict=True)]
+            runs = len(ratios)
+            logs.append(fmean(ratios))
+            errors.append(float(np.std(ratios, ddof=1) / len(ratios) ** 0.5) if len(ratios) > 1 else np.inf)
+        number = over_seeds(logs, errors)
+        interval = f"seeds and {runs} runs" if len(logs) > 1 else f"{runs} runs, one model"
+        yield Finding(
+            f"{student} with {rival}: {entry['name']}" + (", in WavLM base's size" if base else ""),
+            [Part("log ratio of times", number, below=0.0, unit="%")],
+            " ".join(files),
+            len(logs),
+            relative=100 * (exp(number.value / 100) - 1),
+            interval=interval,
+        )
+
+
+def top_layers(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
+    """The mean layer of the parameters that are left, above the middle of the teacher's layers."""
+    for entry, student in _proposed(results):
+        places, files, middle = [], [], 0.0
+        for seed in results.config["seeds"]:
+            run = UpstreamRun(entry["name"], student, seed)
+            left, source = blocks_of(results, entry, run)
+            whole, _ = blocks_of(results, entry, UpstreamRun(entry["name"], TEACHER, seed))
+            sums = {layer: attention + feed_forward for layer, attention, feed_forward in left}
+            places.append(sum(layer * size for layer, size in sums.items()) / sum(sums.values()))
+            middle = (len(whole) + 1) / 2
+            files.append(source)
+        seeds = len(places)
+        part = Part("mean layer of what is left", over_seeds(places), above=middle, unit="layers")
+        doubt = "one seed: where it prunes is chance of one training; run several seeds" if seeds == 1 else ""
+        said = f"{_name(entry, student)}, with the middle of its layers"
+        yield Finding(
+            said, [part], " ".join(files), seeds, absolute=part.number.value - middle, interval="seeds", doubt=doubt
+        )
+
+
+def score(results: Results, entry: Entry, model: str, seed: int) -> tuple[float, float, list[str]] | None:
+    """Eq. 6 over the tasks that tell the teacher from log-mel features, and its standard error over test items.
+
+    The two ends of the scale are taken as given, and tasks as independent. Also these
+    tasks. None where no task tells the two ends apart.
+    """
+    runs = [UpstreamRun(entry["name"], name, seed) for name in (model, FBANK, TEACHER)]
+    tasks = [results.json(run.scores, "tasks")["tasks"] for run in runs]
+    higher = {
+        task: {metric: value["higher_is_better"] for metric, value in found["metrics"].items()}
+        for task, found in tasks[1].items()
+    }
+    chosen = telling(higher, values(tasks[1]), values(tasks[2]))
+    if not chosen:
+        return None
+    parts = [{task: values(each)[task] for task in chosen} for each in tasks]
+    variance = 0.0
+    for task in chosen:
+        metrics = tasks[0][task]["metrics"]
+        for metric, value in metrics.items():
+            scale = FULL / (parts[2][task][metric] - parts[1][task][metric]) / len(metrics) / len(chosen)
+            variance += (scale * (value["high"] - value["low"]) / (2 * 1.96)) ** 2
+    return superb_score(*parts), variance**0.5, chosen
+
+
+def _scores(
+    results: Results, entry: Entry, student: str, rival: str | None, above: float, files: Sequence[str]
+) -> Finding | Missing:
+    """The score of a student, or by how much it is above a rival's; items as though they were not the same."""
+    found, errors, tasks, read = [], [], [], list(files)
+    for seed in results.config["seeds"]:
+        mine = score(results, entry, student, seed)
+        other = score(results, entry, rival, seed) if rival else (0.0, 0.0, [])
+        if mine is None or other is None:
+            return Missing(f"{entry['name']}: {NO_TASK}")
+        found.append(mine[0] - other[0])
+        errors.append(float(np.hypot(mine[1], other[1])))
+        tasks = mine[2]
+        names = filter(None, (student, rival, FBANK, TEACHER))
+        read += [UpstreamRun(entry["name"], name, seed).scores for name in names]
+    number: Estimate = over_seeds(found, errors)
+    said = f"{_name(entry, student)}" + (f" with {rival}" if rival else ", on the teacher's scale")
+    said += f"; tasks {', '.join(tasks)}"
+    part = Part("score", number, above=above, unit=SCALE)
+    interval = "seeds and test items" if len(found) > 1 else "test items, one model"
+    return Finding(said, [part], " ".join(dict.fromkeys(read)), len(found), absolute=number.value, interval=interval)
+
+
+def _proposed(results: Results) -> Iterator[tuple[Entry, str]]:
+    """The first student of every entry that is pruned as S4 proposes."""
+    for entry in results.config["ssl"]:
+        for student in entry["students"]:
+            if upstreams.gated(student) and set(student["kinds"]) == FINE and student["straight_through"]:
+                yield entry, student["name"]
+                break
+
+
+def _rival(entry: Entry, student: str, kind: str) -> tuple[str | None, str]:
+    """The student that differs from the proposed one in one thing, and that in words."""
+    mine = upstreams.student_of(entry, student)
+    for other in entry["students"]:
+        gated = upstreams.gated(other)
+        same = gated and other["sparsity"] == mine["sparsity"]
+        if kind == "ste" and same and set(other["kinds"]) == FINE and not other["straight_through"]:
+            return other["name"], ""
+        if kind == "fahp" and same and set(other["kinds"]) == WHOLE_HEADS and other["straight_through"]:
+            return other["name"], ""
+        if kind == "layers" and other["type"] == "layers":
+            return other["name"], ""
+    return None, {
+        "ste": f"student like {student} without straight-through gradients",
+        "fahp": f"student like {student} with whole heads",
+        "layers": "student of the teacher's first layers",
+    }[kind]
+
+
+def _unlike(results: Results, entry: Entry, student: str, rival: str) -> str:
+    """Why two students are not of equal size, or ""."""
+    sizes = [_sizes(results, entry, seed).get(one, 0) for one in (student, rival) for seed in results.config["seeds"]]
+    if max(sizes) <= (1 + ALIKE) * min(sizes):
+        return ""
+    return f"{student} and {rival} of {entry['name']} differ in size: {min(sizes):,} to {max(sizes):,} parameters"
+
+
+def _sizes(results: Results, entry: Entry, seed: int) -> dict[str, int]:
+    """The parameters of the encoders that are timed, by name."""
+    rows = results.json(upstreams.speed_file(entry["name"], seed, False), "models")["models"]
+    return {row["model"]: row["parameters"] for row in rows}
+
+
+def _speed_files(results: Results, entry: Entry) -> list[str]:
+    return [upstreams.speed_file(entry["name"], seed, False) for seed in results.config["seeds"]]
+
+
+def _name(entry: Entry, student: str) -> str:
+    return f"{student} of {entry['name']}"

@@ -1,0 +1,209 @@
+"""Claims that are true and false by construction, void and without systems; Holm over all; a claim in one file."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from decodings import write_decoding
+
+import secateur
+from secateur.core.errors import SecateurError
+from secateur.core.files import write_text, write_tsv
+from secateur.overview import claims as table
+from secateur.reporting import claims
+from secateur.reporting.results import Results
+from secateur.statistics.verdicts import AllOf, Claim, Exact, Ratio, holm
+from secateur.study.runs import decodings, model_runs
+
+BOTH = {"languages": ["en", "fr"]}
+CONFIG = {
+    "study": "tested",
+    "corpora": {"talk": {"recipe": "espeak", "languages": ["en", "fr"]}},
+    "models": {"ctc": {"type": "ctc", "training": "long"}},
+    "training": {"long": {"steps": 100}, "retrain": {"steps": 10}},
+    "searches": {"greedy": {"type": "ctc_greedy"}},
+    "dense": [{"corpus": "talk", "model": "ctc", "scopes": ["all"]}],
+    "pruning": {"progressive": {"levels": [0.5, 0.7], "training": "retrain"}},
+    "prune": [
+        {
+            "corpus": "talk",
+            "model": "ctc",
+            "schedule": "progressive",
+            "variant": None,
+            "reference": None,
+            "methods": ["imp", "lth", "imp-adaptive", "lth-adaptive", "lap"],
+            "pathways": [
+                {**BOTH, "method": "pathways", "start": [["lth", 0.7]]},
+                {**BOTH, "method": "dynamic", "start": [["lth", 0.5]]},
+            ],
+            "searches": ["greedy"],
+        }
+    ],
+    "layers": [],
+    "regularise": [],
+    "heads": [],
+    "ssl": [],
+    "decode": {"splits": ["test"], "searches": ["greedy"]},
+    "seeds": [1, 2, 3],
+}
+RATES = {
+    "dense": 0.30,
+    "imp": 0.30,
+    "imp-adaptive": 0.40,
+    "lth": 0.40,
+    "lth-adaptive": 0.30,
+    "lap": 0.60,
+    "pathways-lth-s700": 0.40,
+    "dynamic-lth-s500": 0.20,
+}
+"""Errors per word, of 80 utterances of 10 words a language; LTH gains by adaptation, IMP loses."""
+VOID = "dynamic-lth-s500"
+"""Its masks never change, however few its errors are."""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("claims")
+    for number, decoding in enumerate(decodings(CONFIG)):
+        drawn = np.random.default_rng(number).binomial(10, RATES[decoding.run.method], 80)
+        rows = [{"utterance": f"u{place}", "words": 10, "errors": int(wrong)} for place, wrong in enumerate(drawn)]
+        write_decoding(root / decoding.folder, decoding.language, {"wer": 0.0}, rows)
+    for language in ("en", "fr"):
+        write_text(root / f"data/talk/{language}/test/utt2spk", "".join(f"u{n} s{n % 20}\n" for n in range(80)))
+    for run in model_runs(CONFIG):
+        if run.mask_changes:
+            row = {"step": 5, "kept": 300, "removed": 9, "regrown": 0 if run.method == VOID else 9}
+            write_tsv(root / run.folder / "adaptations.tsv", tuple(row), [row])
+    return root
+
+
+@pytest.fixture(scope="module")
+def found(root) -> dict[str, dict]:
+    return {row["id"]: row for row in table.rows(Results(CONFIG, root))}
+
+
+def test_a_true_and_a_false_claim_get_the_right_verdicts(found):
+    true, false = found["S3-adaptive-lth"], found["S3-adaptive-imp"]
+    assert (true["verdict"], false["verdict"]) == ("supported", "not supported")
+    assert true["measured"] == pytest.approx(-25, abs=6) and true["relative"] == true["measured"]
+    assert true["absolute"] == pytest.approx(-10, abs=2) and true["low"] < true["measured"] < true["high"] < 0
+    assert 0 < true["detectable"] < 25 and true["unit"] == "%"
+    assert (true["seeds"], true["utterances"], true["interval"]) == (3, 160, "seeds and utterances, by speaker")
+    assert "lth-adaptive with lth: ctc on talk, en, fr" in true["compared"]
+    assert "errors -2" in true["why"] and "claimed below 0" in true["why"]
+    assert found["S3-lap-worst"]["verdict"] == "supported" and found["S3-lth-imp"]["verdict"] == "not supported"
+    # Adaptive LTH makes a quarter fewer errors than pathways, which need a stage more.
+    less = found["S3-a-stage-less"]
+    assert less["verdict"] == "supported" and less["compared"].endswith("stages of training 1 and 2")
+
+
+def test_no_worse_is_by_a_margin_that_is_a_key(root, found):
+    assert found["S3-pathways-dense"]["verdict"] == "not supported"  # 10 points worse, a margin of 1
+    for keys in ({"margin": 20.0}, {"margin": 60.0, "margin_unit": "relative"}):
+        rows = table.rows(Results(CONFIG | {"claims": keys}, root))
+        assert next(row for row in rows if row["id"] == "S3-pathways-dense")["verdict"] == "supported"
+
+
+def test_what_rests_on_masks_that_never_changed_is_undecided(found):
+    row = found["S3-dynamic"]
+    assert row["measured"] < -30 and row["verdict"] == "undecided" and row["p_value"] is None
+    assert row["why"].startswith(f"not a test: no mask took up a weight at any adaptation ({VOID})")
+
+
+def test_where_systems_are_missing_it_is_not_tested_and_says_which(found):
+    same = found["S3-dynamic-same-start"]
+    assert same["verdict"] == "not tested" and same["why"] == "the study has no dynamic-lth-s700 of ctc on talk, en, fr"
+    others = [row for row in found.values() if row["document"] in ("S1", "S2", "S4")]
+    assert len(others) >= 14 and {row["verdict"] for row in others} == {"not tested"}
+    assert found["S2-svcca"]["why"].startswith("the study lacks what it needs: an entry of `layers`")
+    assert "a quarter of the bytes takes four" in found["one-for-all"]["why"]
+
+
+def test_holms_correction_is_over_all_that_were_tested(found):
+    tested = [row for row in found.values() if row["p_value"] is not None]
+    assert len(tested) == 6
+    assert [row["adjusted"] for row in tested] == pytest.approx(holm([row["p_value"] for row in tested]))
+
+
+def test_every_verdict_leads_to_its_files(root, found):
+    for row in found.values():
+        if row["verdict"] != "not tested":
+            assert row["source"] and all((root / file).is_file() for file in row["source"].split()), row["id"]
+    read = Results(CONFIG, root)
+    list(table.rows(read))
+    assert read.read <= set(claims.files(CONFIG))
+
+
+def test_one_seed_is_called_an_interval_over_utterances(root):
+    rows = {row["id"]: row for row in table.rows(Results(CONFIG | {"seeds": [1]}, root))}
+    row = rows["S3-adaptive-lth"]
+    assert (row["seeds"], row["interval"]) == (1, "utterances, by speaker")
+    strings = [
+        {key: "" if row.get(key) is None else str(row.get(key)) for key in table.COLUMNS} for row in rows.values()
+    ]
+    grids = table.view({"claims": strings})
+    assert [grid.title[:3].rstrip(":") for grid in grids] == ["S1", "S2", "S3", "S4", "our"]
+    assert "One seed: the intervals are over utterances" in grids[-1].caption
+
+
+def test_parts_hold_together_or_not_at_all():
+    both = AllOf((Claim(below=1.0), Claim(below=0.0)))
+    faster, slower = Ratio(0.8, 0.7, 0.9), Ratio(1.2, 1.1, 1.3)
+    assert both.p_for((faster, Exact(-1.0))) == faster.p_below(1.0) < 0.025
+    assert both.p_for((slower, Exact(-1.0))) > 0.9 and both.p_against((slower, Exact(-1.0))) < 0.05
+    assert both.p_for((faster, Exact(1.0))) == 1.0 and both.p_against((faster, Exact(1.0))) == 0.0
+    # At an end of the interval a one-sided p-value is 2.5 %.
+    assert Ratio(0.8, 0.7, 0.9).p_below(0.9) == pytest.approx(0.025, abs=1e-3)
+    assert Ratio(0.8, 0.7, 0.9).p_above(0.7) == pytest.approx(0.025, abs=1e-3)
+
+
+TOY = """
+from secateur.reporting.claims import Claim, Finding, Part
+from secateur.statistics.verdicts import Exact
+
+
+def toys(results, claim):
+    files = " ".join(files_of_toys(results.config))
+    yield Finding("one toy with none", [Part("toys", Exact(2.0), above=1.0, unit="times")], files)
+
+
+def files_of_toys(config):
+    return ["data/talk/en/test/utt2spk"]
+
+
+CLAIMS = (Claim("toy", "DOCUMENT", "Toys are many.", "3 toys", f"{__name__}:toys", files_of_toys, "a toy"),)
+"""
+
+
+@pytest.fixture
+def drop(tmp_path, monkeypatch):
+    """A function that puts one file with a toy claim where packages are found."""
+    package = f"slice_{tmp_path.name}"
+
+    def put(document: str) -> None:
+        folder = tmp_path / "plugins" / package / "claims"
+        folder.mkdir(parents=True)
+        (folder / "toy.py").write_text(TOY.replace("DOCUMENT", document))
+        monkeypatch.setattr(secateur, "__path__", [*secateur.__path__, str(tmp_path / "plugins")])
+        claims.clear()
+
+    yield put
+    monkeypatch.undo()
+    claims.clear()
+    for name in [name for name in sys.modules if name.startswith(f"secateur.{package}")]:
+        del sys.modules[name]
+
+
+def test_one_file_adds_a_claim(drop, root):
+    drop("ours")
+    row = next(row for row in table.rows(Results(CONFIG, root)) if row["id"] == "toy")
+    assert (row["verdict"], row["measured"], row["published"]) == ("supported", 2.0, "3 toys")
+    assert "data/talk/en/test/utt2spk" in claims.files(CONFIG) and row["source"] == "data/talk/en/test/utt2spk"
+    assert any(name.endswith("claims.toy") for name in claims.modules())
+
+
+def test_an_unknown_document_is_named_with_those_there_are(drop):
+    drop("S9")
+    with pytest.raises(SecateurError, match=r"document of toy: expected one of S1, S2, S3, S4, ours; got S9"):
+        claims.claims()
