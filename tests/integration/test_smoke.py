@@ -25,7 +25,8 @@ LAYERS = {"decode_depths": 3, "depth_rtf": 2}
 HEADS = {"decode_heads": 1, "head_latency": 1}
 """Jobs that decode the hybrid model without sets of its heads, and measure its time."""
 LM_JOBS = {
-    "train_lm": 1, "perplexity": 1, "decode": 5, "head_latency": 1, "tables": 1, "figures": 1, "report": 1
+    "train_lm": 1, "perplexity": 1, "decode": 5, "head_latency": 1, "sizes": 1,
+    "tables": 1, "figures": 1, "report": 1,
 }  # fmt: skip
 MODEL = f"{SMOKE}/models/espeak/ctc/all/dense/s000/seed1"
 
@@ -234,7 +235,7 @@ def test_a_late_regulariser_reruns_only_its_model_and_what_comes_of_it(clone, ed
 def test_another_strategy_is_searched_and_all_depths_are_decoded_again(clone, edited):
     edited(STUDY, "strategies: [truncate]", "strategies: [truncate, random]")
     assert planned(clone) == {
-        "layer_search": 1, "decode_depths": 1, "tables": 1, "figures": 1, "report": 1
+        "layer_search": 1, "decode_depths": 1, "sizes": 1, "tables": 1, "figures": 1, "report": 1
     }  # fmt: skip
 
 

@@ -151,7 +151,7 @@ def test_tasks_that_the_corpus_cannot_carry_say_why(read):
         assert task.TASK.missing
         with pytest.raises(SecateurError, match=task.TASK.missing[:20]):
             load(task.TASK.name, {"source": "directories"}, read)
-    with pytest.raises(SecateurError, match="task 'st' is not known"):
+    with pytest.raises(SecateurError, match="task 'st' is unknown"):
         module("st")
     with pytest.raises(SecateurError, match="'de' is not in the corpus"):
         load("asr", OPTIONS["asr"] | {"languages": ["de"]}, read)
