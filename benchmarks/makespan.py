@@ -24,8 +24,8 @@ launcher = importlib.import_module("run")
 SECONDS = {
     **{"train": 3600, "train_lm": 1800, "prune": 1200, "prune_adaptive": 1200},
     **{"prune_control": 1200, "regularise": 1200, "features": 600, "decode": 120, "decode_depths": 600},
-    **{"layer_search": 600, "depth_rtf": 300, "similarity": 300, "layer_similarity": 300},
-    **{"recover": 600, "decode_heads": 600, "head_importance": 300, "head_times": 300, "head_latency": 600},
+    **{"layer_search": 600, "similarity": 300, "layer_similarity": 300},
+    **{"recover": 600, "decode_heads": 600, "head_importance": 300, "head_times": 300, "timing": 900},
     **{"ssl_pretrain": 3600, "ssl_targets": 600, "ssl_prune": 1800, "ssl_distill": 1800, "superb": 600, "all": 0},
 }
 OTHERS = 20  # seconds of a job of any other rule

@@ -1,4 +1,6 @@
-# Decoding of every model with every search, in all its languages, and the error rates.
+# Decoding of every model with every search, in all its languages, the error rates, and the time of all systems.
+TIMING_TAIL = "timing/{corpus}/{model}"
+TIMING = f"{ROOT}/{TIMING_TAIL}"
 
 
 rule decode:
@@ -6,7 +8,6 @@ rule decode:
         files(commands.decode),
     output:
         hypotheses=f"{DECODING}/hypotheses.tsv",
-        latency=f"{DECODING}/latency.json",
         score=f"{DECODING}/score.json",
         utterances=f"{DECODING}/utterances.tsv",
         alignment=f"{DECODING}/alignment.txt",
@@ -23,4 +24,26 @@ rule decode:
         arguments=words(commands.decode),
     shell:
         "exec python -m secateur decode {params.arguments} --output $(dirname {output.run})"
+        " --run-json {output.run} &> {log}"
+
+
+# All cores, so that nothing runs beside it, but one thread of computation: times are those of a machine at rest.
+rule timing:
+    input:
+        files(commands.timing),
+    output:
+        systems=f"{TIMING}/timing.tsv",
+        utterances=f"{TIMING}/utterances.tsv",
+        run=f"{TIMING}/run.json",
+    log:
+        f"{LOGS}/{TIMING_TAIL}.log",
+    conda:
+        "../../envs/decode.yaml"
+    threads: RESOURCES.all_cores
+    resources:
+        gpu=GPU,
+    params:
+        arguments=words(commands.timing),
+    shell:
+        "OMP_NUM_THREADS=1 exec python -m secateur timing {params.arguments} --output $(dirname {output.run})"
         " --run-json {output.run} &> {log}"

@@ -20,7 +20,7 @@ rule head_importance:
         "exec python -m secateur head-importance {params.arguments} --output {output} &> {log}"
 
 
-# All cores, as `head_latency`: times are those of a machine at rest.
+# All cores, as `timing`: times are those of a machine at rest.
 rule head_times:
     input:
         files(heads_commands.times),
@@ -59,7 +59,6 @@ use rule decode as decode_heads with:
         files(heads_commands.decode),
     output:
         hypotheses=f"{HEADS}/hypotheses.tsv",
-        latency=f"{HEADS}/latency.json",
         score=f"{HEADS}/score.json",
         utterances=f"{HEADS}/utterances.tsv",
         alignment=f"{HEADS}/alignment.txt",
@@ -70,28 +69,6 @@ use rule decode as decode_heads with:
         f"{BENCHMARKS}/{HEADS_TAIL}.tsv"
     params:
         arguments=words(heads_commands.decode),
-
-
-# All cores, so that nothing runs beside it, but one thread of computation: times are those of a machine at rest.
-rule head_latency:
-    input:
-        files(heads_commands.latency),
-    output:
-        utterances=f"{MODEL}/heads/latency/latency.tsv",
-        summary=f"{MODEL}/heads/latency/latency.json",
-        run=f"{MODEL}/heads/latency/run.json",
-    log:
-        f"{LOGS}/{MODEL_TAIL}/heads/latency.log",
-    conda:
-        "../../envs/decode.yaml"
-    threads: RESOURCES.all_cores
-    resources:
-        gpu=GPU,
-    params:
-        arguments=words(heads_commands.latency),
-    shell:
-        "OMP_NUM_THREADS=1 exec python -m secateur latency {params.arguments} --output $(dirname {output.run})"
-        " --run-json {output.run} &> {log}"
 
 
 rule prune_heads:

@@ -41,31 +41,11 @@ rule layer_search:
         "exec python -m secateur layer-search {params.arguments} --output {output} &> {log}"
 
 
-# All cores, so that nothing runs beside it, but one thread of computation: times are those of a machine at rest.
-rule depth_rtf:
-    input:
-        files(layers_commands.depth_rtf),
-    output:
-        f"{MODEL}/layers/rtf.tsv",
-    log:
-        f"{LOGS}/{MODEL_TAIL}/layers/rtf.log",
-    conda:
-        "../../envs/decode.yaml"
-    threads: RESOURCES.all_cores
-    resources:
-        gpu=GPU,
-    params:
-        arguments=words(layers_commands.depth_rtf),
-    shell:
-        "OMP_NUM_THREADS=1 exec python -m secateur depth-rtf {params.arguments} --output {output} &> {log}"
-
-
 use rule decode as decode_depths with:
     input:
         files(layers_commands.decode_depths),
     output:
         hypotheses=f"{DEPTHS}/hypotheses.tsv",
-        latency=f"{DEPTHS}/latency.json",
         score=f"{DEPTHS}/score.json",
         utterances=f"{DEPTHS}/utterances.tsv",
         alignment=f"{DEPTHS}/alignment.txt",

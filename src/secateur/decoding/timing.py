@@ -23,7 +23,12 @@ from secateur.statistics.bootstrap import Resampled, resample
 PARTS = ("encoder_s", "search_s", "lm_s")
 AGAIN = "A/A"
 """The name of the reference where it is timed for the second time."""
-UTTERANCES, ROUNDS = 20, 6
+INTERVALS = ("total_s", "p50_s", "rtf")
+"""What tables give an interval of, of the numbers of `latency`."""
+RATIO = ("ratio", "ratio_low", "ratio_high")
+SAME = ("same", "same_low", "same_high")
+CONDITIONS = (*SAME, "others", "measured", "doubt")
+"""The columns that `Measurement.conditions` has."""
 STALL = 1.25
 OTHERS = 0.1
 """The most of the machine that other processes may use meanwhile."""
@@ -62,9 +67,8 @@ class Measurement:
     @property
     def conditions(self) -> dict[str, Any]:
         """What a table of these times says of how they were measured."""
-        names = ("same", "same_low", "same_high")
         facts = {"others": self.others, "measured": self.measured, "doubt": self.doubt}
-        return dict(zip(names, self.same, strict=True)) | facts
+        return dict(zip(SAME, self.same, strict=True)) | facts
 
 
 def measure(
@@ -142,16 +146,8 @@ class Machine:
         return (sum(ticks) - ticks[3] - ticks[4]) / per_second, sum(ticks) / per_second
 
 
-def timed_rows(results: Mapping[str, Any], durations: Mapping[str, float]) -> list[dict[str, str | float]]:
-    """The rows that this module works on, from `recognize.Result`s and seconds of audio by utterance."""
-    return [
-        {"utterance": name, "duration_s": durations[name]} | {part: getattr(result, part) for part in PARTS}
-        for name, result in results.items()
-    ]
-
-
 def latency(rows: Rows) -> dict[str, float]:
-    """Summarise the rows of a system: those of `hypotheses.tsv`, or of `measure`, which have a column `round`.
+    """Summarise the rows of a system, as `measure` gives them; without a column `round`, they are of one round.
 
     Returns, in seconds: `encoder_s`, `search_s`, `lm_s` and their sum `total_s`, means over utterances of the medians
     over rounds; `p50_s` and `p95_s`, percentiles of the total over utterances (linear interpolation); and `rtf`, the

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from secateur.decoding import search as searches
 from secateur.heads import study as heads
 from secateur.heads.policies import POLICIES, TIMES, needs
 from secateur.layers.commands import analysed, dev_options
@@ -60,34 +59,6 @@ def decode(paths: Paths, at: Any) -> Command:
     """A model without each set of its heads, on one split of one language with one search."""
     file = paths.of(heads.removals_file(run_of(at)))[0]
     return commands.reading(commands.decode(paths, at, heads=file), file)
-
-
-def latency(paths: Paths, at: Any) -> Command:
-    """The time of all systems that are compared, in turns."""
-    run, config = run_of(at), paths.config
-    entry, removed = heads.entry_of(config, run), paths.of(heads.removals_file(run))[0]
-    found = heads.timed(entry, run)
-    systems, modules, files = {}, set(_modules(paths, run)), [removed, *paths.dev(run.corpus)]
-    for name, (model, search, sets) in found.items():
-        systems[name] = {"model": paths.folder(model), "search": config["searches"][search]}
-        modules.add(searches.module(config["searches"][search]["type"]))
-        files += paths.model(model.folder)
-        if lm := config["searches"][search].get("lm"):
-            folder = paths.lm(run.corpus, lm, run.seed)
-            systems[name]["lm"] = f"{paths.root}/{folder}"
-            modules.add(commands.lm_module(paths, lm))
-            files += paths.model(folder)
-        if sets:
-            systems[name]["heads"] = removed
-    options = {
-        "systems": systems,
-        "baseline": next(iter(found)),
-        "utterances": entry["latency"]["utterances"],
-        "repeats": entry["latency"]["repeats"],
-        "seed": run.seed,
-        **dev_options(paths, run.corpus),
-    }
-    return Command("latency", options, tuple(dict.fromkeys(files)), tuple(sorted(modules)))
 
 
 def prune(paths: Paths, at: Any) -> Command:

@@ -6,17 +6,18 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from secateur.decoding.timing import share_of_time
+from secateur.decoding.timing import AGAIN, share_of_time
 from secateur.heads import study as heads
-from secateur.heads.measured import RATIO, Times
+from secateur.heads.measured import RATIO, SOUND, Times
 from secateur.heads.study import system_name
-from secateur.heads.tables import TIMED, blocks
+from secateur.heads.tables import TIMED, blocks, mean_language
 from secateur.layers.tables import averaged
 from secateur.reporting import published, views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import AVERAGE, DIFFERENCE, RATES, System, scored
+from secateur.reporting.times import soundness
 from secateur.study.runs import Decoding, ModelRun, languages, splits
 
 NONE = "none"
@@ -24,7 +25,7 @@ SHARE = ("lm_share", "lm_share_low", "lm_share_high")
 TIMES = ("total_s", "total_s_low", "total_s_high", "encoder_s", "search_s", "lm_s")
 COLUMNS = (
     *("corpus", "model", "seed", "search", "lm", "parameters", "split", "language", "perplexity", *RATES, *DIFFERENCE),
-    *(*TIMES, *SHARE, *RATIO, "published_ratio", "source"),
+    *(*TIMES, *SHARE, *RATIO, *SOUND, "published_ratio", "source"),
 )
 
 
@@ -43,9 +44,9 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
         for split in splits(results.config, run.corpus):
             base = _system(results, run, split, searches[0])
             for search in searches:
-                lm, timed = results.lm_of(search) or NONE, times.rows(system_name(heads.WHOLE, search))
-                facts = {column: value for column, value in times.columns(timed, times.rows(without)).items()}
-                facts |= dict(zip(SHARE, share_of_time(timed, "lm_s"), strict=True))
+                lm, name = results.lm_of(search) or NONE, system_name(heads.WHOLE, search)
+                facts = times.columns(name, against=without)
+                facts |= dict(zip(SHARE, share_of_time(times.rows(name), "lm_s"), strict=True))
                 if search == largest and lm != NONE:
                     facts["published_ratio"] = published.S1_SECONDS["lm"] / published.S1_SECONDS[NONE]
                 system = base if lm == NONE else _system(results, run, split, search)
@@ -61,6 +62,12 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
                         "source": " ".join(filter(None, sources)),
                     }
                     yield {column: row.get(column) for column in COLUMNS}
+            if run.seed != results.config["seeds"][0]:
+                continue
+            about = {"corpus": run.corpus, "model": run.model, "seed": run.seed, "split": split}
+            about["language"] = mean_language(results, run)
+            row = about | {"lm": AGAIN, "source": times.source} | times.again(searches[0])
+            yield {column: row.get(column) for column in COLUMNS}
 
 
 def _system(results: Results, run: ModelRun, split: str, search: str) -> System:
@@ -106,10 +113,10 @@ def view(tables: views.Tables) -> list[Grid]:
 
         title = f"What the language model costs: {model}, {views.named(tables, corpus)}"
         grid = pivot(title, chosen, ("lm", "search", "split"), cells, keep=("lm",))
-        text = rate(tables, corpus)(" ".join(conclusion(row) for row in chosen if row["lm"] != NONE))
+        text = rate(tables, corpus)(" ".join(conclusion(row) for row in chosen if row["lm"] not in (NONE, AGAIN)))
         note = (
             "Perplexity by token, the end of a sentence included: e to the mean negative log-probability; mean over "
-            f"languages, geometric for perplexity. {TIMED} Published: {published.S1}."
+            f"languages, geometric for perplexity. {TIMED} {soundness(members)} Published: {published.S1}."
         )
         grids.append(replace(grid, caption=f"{text} {note} {views.about(tables, corpus, chosen, {model})}"))
     return grids

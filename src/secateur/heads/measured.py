@@ -1,50 +1,69 @@
 """The times of a model of `heads`, whole and without some of its heads, and how sound they are."""
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping
+from typing import Any
 
-from secateur.decoding.timing import latency, latency_intervals, relative_time
+from secateur.decoding.timing import RATIO, relative_time
 from secateur.heads import study as heads
 from secateur.reporting.grid import Row
 from secateur.reporting.results import Results
+from secateur.reporting.times import SOUND, FamilyTimes
 from secateur.study.runs import ModelRun
+from secateur.study.timing import family_of
 
 TIMES = ("encoder_s", "search_s", "lm_s", "total_s", "total_s_low", "total_s_high", "p50_s", "p95_s", "rtf")
-RATIO = ("ratio", "ratio_low", "ratio_high")
 
 
 class Times:
     """What was measured in turns for a model of `heads`."""
 
     def __init__(self, results: Results, run: ModelRun):
-        self.results, self.run, self.source = results, run, heads.latency_file(run)
+        self.results, self.run = results, run
+        self.family = FamilyTimes(results, family_of(results.config, run))
+
+    @property
+    def source(self) -> str:
+        return self.family.family.utterances_file
 
     @property
     def files(self) -> str:
         """What the times and their conditions are in, separated by spaces."""
-        return f"{self.source} {heads.conditions_file(self.run)}"
+        return f"{self.source} {self.family.source}"
 
-    @cached_property
+    @property
     def doubt(self) -> str:
-        """Why the times are not to be relied on, by the A/A test and the machine's load; or ""."""
-        conditions = self.results.json(heads.conditions_file(self.run), "conditions")["conditions"]
-        return conditions.get("doubt", "")
-
-    @cached_property
-    def _rows(self) -> dict[tuple[str, str], list[Row]]:
-        groups: dict[tuple[str, str], list[Row]] = {}
-        for row in self.results.tsv(self.source, "system", "sub_model", "utterance", "duration_s"):
-            groups.setdefault((row["system"], row["sub_model"]), []).append(row)
-        return groups
+        """Why the times are not to be relied on, by the A/A tests and the machine's load; or ""."""
+        doubts = dict.fromkeys(
+            self.family.doubt(search) for _, search, _ in heads.timed(self._entry, self.run).values()
+        )
+        return "; ".join(filter(None, doubts))
 
     def rows(self, system: str, sub_model: str = "") -> list[Row]:
         """The utterances of a system, or of one of its sets of heads; none if it was not measured."""
-        return self._rows.get((system, sub_model), [])
+        return self.family.utterances(*self._model(system), sub_model)
 
-    def columns(self, rows: Sequence[Row], whole: Sequence[Row]) -> dict[str, float]:
-        """The columns `TIMES` and `RATIO`, the latter against the rows of `whole`; none if there are no rows."""
-        if not rows:
+    def columns(self, system: str, sub_model: str = "", against: str = "") -> dict[str, Any]:
+        """The columns `TIMES`, `RATIO` and `SOUND` of a system, or of one of its sets of heads; none if not measured.
+
+        The ratio is against another system, by default the whole model with the same search.
+        """
+        run, search = self._model(system)
+        if not (found := self.family.of(run, search, sub_model)):
             return {}
-        low, high = latency_intervals(rows)["total_s"]
-        found = latency(rows) | {"total_s_low": low, "total_s_high": high}
-        return found | dict(zip(RATIO, relative_time(rows, whole), strict=True))
+        base = self.rows(against or heads.system_name(heads.WHOLE, search))
+        ratio = relative_time(self.rows(system, sub_model), base)
+        return {name: found[name] for name in (*TIMES, *SOUND)} | dict(zip(RATIO, ratio, strict=True))
+
+    def again(self, search: str) -> dict[str, Any]:
+        """The same columns of the reference's second time, beside which a search was timed: its A/A row."""
+        found = self.family.again(search)
+        return {name: found[name] for name in (*TIMES, *SOUND, *RATIO)} if found else {}
+
+    def _model(self, system: str) -> tuple[ModelRun, str]:
+        method, search = system.rsplit(" ", 1)
+        whole = method == heads.WHOLE
+        return self.run if whole else heads.smaller_run(self._entry, method, self.run.seed), search
+
+    @property
+    def _entry(self) -> Mapping[str, Any]:
+        return heads.entry_of(self.results.config, self.run)

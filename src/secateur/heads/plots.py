@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from secateur.decoding.timing import AGAIN
 from secateur.heads.lms import NONE
 from secateur.heads.policies import POLICIES
 from secateur.heads.tables import WHOLE, blocks
@@ -23,7 +24,8 @@ MILLISECONDS = 1000.0
 
 def heads(tables: Tables) -> Figure:
     """Time and error rate by the share of heads removed, one line a policy: two panels a model and search."""
-    groups = blocks([row for row in tables["heads"] if row["split"] == main_split(tables)])
+    rows = [row for row in tables["heads"] if row["split"] == main_split(tables) and row["policy"] != AGAIN]
+    groups = blocks(rows)
     if not groups:
         raise NothingToShow("the study removes no heads")
     panels = [
@@ -80,7 +82,8 @@ def _by_share(ax: Axes, rows: Sequence[Row], column: str, scale: float) -> None:
 
 def lm(tables: Tables) -> Figure:
     """Perplexity against time, and error rate against time, one point a language model: two panels a model."""
-    rows = averaged([row for row in tables["lm"] if row["split"] == main_split(tables)])
+    rows = [row for row in tables["lm"] if row["split"] == main_split(tables) and row["lm"] != AGAIN]
+    rows = averaged(rows)
     groups = drawing.grouped(rows, lambda row: (row["corpus"], row["model"]))
     if not groups:
         raise NothingToShow("the study compares no language models")

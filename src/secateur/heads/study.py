@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from secateur.study.runs import Decoding, Kind, ModelRun, Parents, languages, lm_folder, splits
+from secateur.study.runs import Decoding, Kind, ModelRun, Parents, Timed, languages, lm_folder, splits
 
 HEADS, DEPTH = "heads-", "depth-"
 """Begin the steps that the method of a model without some of its heads or encoder layers is made of."""
@@ -149,16 +149,6 @@ def removals_file(run: ModelRun) -> str:
     return f"{run.folder}/heads/removals.json"
 
 
-def latency_file(run: ModelRun) -> str:
-    """The seconds of every system and utterance that are measured in turns."""
-    return f"{run.folder}/heads/latency/latency.tsv"
-
-
-def conditions_file(run: ModelRun) -> str:
-    """A summary of the same, and how sound they are."""
-    return f"{run.folder}/heads/latency/latency.json"
-
-
 def perplexity_file(corpus: str, lm: str, seed: int) -> str:
     """What a language model costs, and its perplexity on the texts of the corpus."""
     return f"{lm_folder(corpus, lm, seed)}/perplexity.json"
@@ -181,6 +171,12 @@ def timed(entry: Mapping[str, Any], run: ModelRun) -> dict[str, tuple[ModelRun, 
     for method in combined(entry):
         found[system_name(method, searches[0])] = (smaller_run(entry, method, run.seed), searches[0], False)
     return found
+
+
+def _timed(config: Mapping[str, Any]) -> Iterator[Timed]:
+    for entry, run in runs(config):
+        for model, search, sets in timed(entry, run).values():
+            yield Timed(model, search, heads=removals_file(run) if sets else "")
 
 
 def perplexities(config: Mapping[str, Any]) -> list[tuple[str, str, int]]:
@@ -224,4 +220,5 @@ KIND = Kind(
     searches=lambda config, run: entry_of(config, run)["searches"],
     shape=_shape,
     whole=_whole,
+    timed=_timed,
 )

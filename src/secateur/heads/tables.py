@@ -1,7 +1,7 @@
 """Head pruning: error rates, time and cost by importance, policy and share; locality; combinations with fewer layers.
 
-Times are those of `{model}/heads/latency/latency.tsv`, where all systems took turns on the same utterances of the dev
-sets; error rates are of the test sets. A model that was trained on takes the time of the one that it began with, whose
+Times are those of the model's family (`secateur.study.timing`), where all systems took turns on the same utterances of
+the dev sets; error rates are of the test sets. What the reference takes when it is timed again has a row of policy A/A. A model that was trained on takes the time of the one that it began with, whose
 shape it has. Differences and ratios are paired: both systems on the same utterances. Searches whose time alone is
 measured have rows of language `avg` without error rates.
 """
@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from secateur.decoding.timing import relative_time
+from secateur.decoding.timing import AGAIN, relative_time
 from secateur.heads import study as heads
-from secateur.heads.measured import RATIO, TIMES, Times
+from secateur.heads.measured import RATIO, SOUND, TIMES, Times
 from secateur.heads.study import (
     DEPTH,
     RECOVERED,
@@ -29,21 +29,22 @@ from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import SIZES_FILE, Results
 from secateur.reporting.systems import AVERAGE, DIFFERENCE, RATES, System, scored
+from secateur.reporting.times import soundness
 from secateur.study.runs import Decoding, ModelRun, languages, splits
 
 WHOLE = "whole"
 PLACE = ("split", "language", "search")
 COSTS = ("parameters", "macs_per_second", "bytes", "peak_memory")
 AXES = ("corpus", "model", "seed", "importance", "policy", "share", "heads_removed", "recovery")
-COLUMNS = (*AXES, *PLACE, *RATES, *DIFFERENCE, *COSTS, *TIMES, *RATIO, "source")
+COLUMNS = (*AXES, *PLACE, *RATES, *DIFFERENCE, *COSTS, *TIMES, *RATIO, *SOUND, "source")
 IMPORTANCE_COLUMNS = ("corpus", "model", "seed", "block", "layer", "head", "importance", "value", "source")
 COMBINED_COLUMNS = (
     *("corpus", "model", "seed", "removed", "depth", "share", "policy", "recovery"),
-    *(*PLACE, *RATES, *DIFFERENCE, *COSTS, *TIMES, *RATIO, "source"),
+    *(*PLACE, *RATES, *DIFFERENCE, *COSTS, *TIMES, *RATIO, *SOUND, "source"),
 )
 LOCALITY_COLUMNS = (
     *("corpus", "model", "seed", "importance", "policy", "against", "share", *PLACE),
-    *(*RATIO, "time", *DIFFERENCE, "errors", "source"),
+    *(*RATIO, "time", *DIFFERENCE, "errors", *SOUND, "source"),
 )
 AGAINST = "global"
 UNDECIDED = "undecided"
@@ -54,7 +55,7 @@ ORDERS = ("layers", "heads", "layers, then heads", "heads, then layers")
 def rows(results: Results) -> Iterator[dict[str, Any]]:
     """One row per system in every language, and as language `avg` their mean; the first is the whole model."""
     for entry, run in heads.runs(results.config):
-        times, source = Times(results, run), heads.removals_file(run)
+        times, source, first = Times(results, run), heads.removals_file(run), run.seed == results.config["seeds"][0]
         content = results.json(source, "systems", "sets", "whole")
         for split in splits(results.config, run.corpus):
             for search in _searches(entry):
@@ -63,10 +64,24 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
                 for system, axes, part in _systems(results, entry, run, content, split, search):
                     cost = content["sets"][part] if part else content["whole"]
                     facts = {column: cost[column] for column in COSTS}
-                    facts |= times.columns(times.rows(name, part), times.rows(name))
+                    facts |= times.columns(name, part)
                     for language, values in _rated(results, entry, search, system, whole if part else None):
                         place = (split, language, search)
                         yield _row(COLUMNS, run, axes | facts, place, values, source, times)
+                if again := times.again(search) if first else {}:
+                    place = (split, mean_language(results, run), search)
+                    yield _row(COLUMNS, run, _again("policy") | {"share": 0.0} | again, place, {}, "", times)
+
+
+def mean_language(results: Results, run: ModelRun) -> str:
+    """What the rows of a model's mean over languages have for a language: of one language, its own."""
+    codes = languages(results.config, run.corpus, run.scope)
+    return AVERAGE if len(codes) > 1 else codes[0]
+
+
+def _again(axis: str) -> dict[str, Any]:
+    """What a row about the reference's second time is called."""
+    return {axis: AGAIN, "recovery": False}
 
 
 def _searches(entry: Mapping[str, Any]) -> list[str]:
@@ -156,7 +171,10 @@ def locality(results: Results) -> Iterator[dict[str, Any]]:
                     facts: dict[str, Any] = {}
                     if mine:
                         facts = dict(zip(RATIO, relative_time(mine, theirs), strict=True))
+                        facts |= {column: times.again(search)[column] for column in SOUND}
                         facts["time"] = sign(facts["ratio_low"] - 1, facts["ratio_high"] - 1, "faster", "slower")
+                        if facts["doubt"]:
+                            facts["time"] = UNDECIDED
                     systems = System(decodings, part), System(decodings, rival)
                     for language, values in _rated(results, entry, search, *systems):
                         axes = {"importance": importance, "policy": policy, "against": AGAINST, "share": share}
@@ -201,22 +219,25 @@ def combinations(results: Results) -> Iterator[dict[str, Any]]:
                     }
                     facts = {column: results.size(model, *COSTS)[column] for column in COSTS}
                     if search == first:
-                        timed = times.rows(system_name(method or heads.WHOLE, search))
-                        facts |= times.columns(timed, times.rows(system_name(heads.WHOLE, search)))
+                        facts |= times.columns(system_name(method or heads.WHOLE, search))
                     system = whole if removed == WHOLE else _system(results, model, split, search)
                     for language, values in scored(results, system, None if system is whole else whole):
                         place = (split, language, search)
                         yield _row(COMBINED_COLUMNS, run, axes | facts, place, values, SIZES_FILE, times)
+                if search == first and run.seed == results.config["seeds"][0]:
+                    facts = _again("removed") | times.again(search)
+                    place = (split, mean_language(results, run), search)
+                    yield _row(COMBINED_COLUMNS, run, facts, place, {}, "", times)
 
 
 # --- for reading
 
 
 TIMED = (
-    "Utterances of the dev sets of all languages, one at a time; all systems take turns, and the median over the turns "
-    "counts. In brackets: 95 % bootstrap interval over utterances."
+    "Utterances of the dev sets of all languages, one at a time; all systems take turns, and the median over the rounds "
+    "counts. In brackets: 95 % bootstrap interval over rounds and utterances."
 )
-PAIRED = "Both on the same utterances. In brackets: 95 % bootstrap interval over utterances."
+PAIRED = "Both on the same utterances. In brackets: 95 % bootstrap interval over rounds and utterances."
 
 
 def view(tables: views.Tables) -> list[Grid]:
@@ -227,14 +248,15 @@ def view(tables: views.Tables) -> list[Grid]:
         about = views.about(tables, corpus, chosen, named(tables, model))
         whole = [row for row in chosen if row["policy"] == WHOLE]
         policies = [row for row in chosen if row["policy"] != WHOLE]
-        alone = [row for row in policies if row["recovery"] == "false"]
+        sound = soundness(members)
+        alone = [row for row in policies if row["recovery"] == "false" and row["policy"] != AGAIN]
         scores = [row for row in policies if row["wer"]]
-        timed = [row for row in alone if row["total_s"]]
+        timed = [row for row in policies if row["recovery"] == "false" and row["total_s"]]
         note = f"Mean over languages. {views.INTERVALS}"
         for title, lines, column, digits, scale, text in (
             (rate(tables, corpus)("Word error rate (%)"), scores, "wer", 1, 1.0, note),
-            ("Milliseconds an utterance", timed, "total_s", None, 1000.0, TIMED),
-            ("Time over that of the whole model", timed, "ratio", 2, 1.0, PAIRED),
+            ("Milliseconds an utterance", timed, "total_s", None, 1000.0, f"{TIMED} {sound}"),
+            ("Time over that of the whole model", timed, "ratio", 2, 1.0, f"{PAIRED} {sound}"),
             ("Millions of parameters", alone if scores else [], "parameters", 2, 1e-6, ""),
             ("MMAC of the encoder a second", alone if scores else [], "macs_per_second", 2, 1e-6, ""),
         ):
@@ -257,7 +279,7 @@ def _by_share(
         one | {axis: line[axis] for axis in ("importance", "policy", "recovery")}
         for line in _lines(lines)
         for one in whole
-        if one["split"] == line["split"] and line["recovery"] == "false"
+        if line["policy"] != AGAIN and one["split"] == line["split"] and line["recovery"] == "false"
     ]
     ordered = sorted([*everywhere, *lines], key=lambda row: float(row["share"]))
     return pivot(title, ordered, ("importance", "policy", "recovery", "split"), cells, keep=("policy",))
@@ -292,7 +314,7 @@ def locality_view(tables: views.Tables) -> list[Grid]:
             f"that of {AGAINST}, mean over languages. In brackets: 95 % intervals (paired bootstrap over utterances); "
             f"where they hold 1 or 0, the verdict is {UNDECIDED}."
         )
-        text = rate(tables, corpus)(f"{text} {note}")
+        text = rate(tables, corpus)(f"{text} {note}") + f" {soundness(members)}"
         grids.append(replace(grid, caption=f"{text} {views.about(tables, corpus, chosen, {model})}"))
     return grids
 
@@ -345,7 +367,7 @@ def combined_view(tables: views.Tables) -> list[Grid]:
         note = (
             "What comes later is chosen anew for what is left: heads by an importance estimated on the model of fewer "
             "layers, layers by a search with the heads gone. The time of a model that was trained on is that of the "
-            f"same model before. Ratio and difference: paired. {views.INTERVALS}"
+            f"same model before. Ratio and difference: paired. {views.INTERVALS} {soundness(members)}"
         )
         grids.append(replace(grid, caption=f"{note} {views.about(tables, corpus, chosen, named(tables, model))}"))
     return grids

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from secateur.layers.strategies import STRATEGIES
-from secateur.layers.study import timed_searches, trained_name
+from secateur.layers.study import trained_name
 from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole, taken, trained, unknown, untrained
 
 TYPES = ("ctc", "hybrid")
@@ -78,8 +78,6 @@ def _of_layers(config: Mapping[str, Any]) -> Iterator[str]:
             if depth not in entry["depths"]:
                 depths = ", ".join(map(str, entry["depths"]))
                 yield f"{where}.trained: {depth} is not among the depths; allowed: {depths}"
-        if all(search in config["searches"] for search in entry["searches"]) and not timed_searches(config, entry):
-            yield f"{where}.searches: {entry['searches']}; allowed: one at least without a language model"
         if entry["variant"]:
             variants = [
                 variant["name"]

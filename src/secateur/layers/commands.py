@@ -1,18 +1,18 @@
-"""The jobs of layer pruning: how alike layers are, which can go, how fast depths are; and late regularisers."""
+"""The jobs of layer pruning: how alike layers are, and which can go; and late regularisers."""
 
 from typing import Any
 
-from secateur.decoding import search as searches
 from secateur.layers import strategies
 from secateur.layers import study as layers
 from secateur.study import commands, runs
 from secateur.study.command import Command
 from secateur.study.paths import Paths, run_of
+from secateur.study.timing import SPLIT as DEV
 
 
 def dev_options(paths: Paths, corpus: str) -> dict[str, Any]:
     """The dev data of all languages of a corpus, as commands that analyse models want it."""
-    tails = [f"{corpus}/{language}/{layers.RTF_SPLIT}" for language in paths.languages(corpus)]
+    tails = [f"{corpus}/{language}/{DEV}" for language in paths.languages(corpus)]
     return {
         "data": [f"{paths.root}/data/{tail}" for tail in tails],
         "features": [f"{paths.root}/features/{tail}" for tail in tails],
@@ -69,27 +69,6 @@ def orders(paths: Paths, run: runs.ModelRun) -> list[str]:
     """What all strategies found for a model."""
     strategies = layers.entry_of(paths.config, run)["strategies"]
     return list(paths.of(*(layers.order_file(run, name) for name in strategies)))
-
-
-def depth_rtf(paths: Paths, at: Any) -> Command:
-    """How fast a model is at every depth, beside the models that were trained alone at theirs."""
-    run, config = run_of(at), paths.config
-    entry = layers.entry_of(config, run)
-    alone = [layers.trained_run(entry, depth, run.seed) for depth in entry["trained"]]
-    options = {
-        "model": paths.folder(run),
-        "name": layers.name(run),
-        "layers": orders(paths, run)[0],
-        "depths": entry["depths"],
-        "searches": {name: config["searches"][name] for name in layers.timed_searches(config, entry)},
-        "seed": run.seed,
-        **dev_options(paths, run.corpus),
-        "trained": [paths.folder(other) for other in alone] or None,
-        "trained_names": [other.model for other in alone] or None,
-    }
-    files = (*analysed(paths, run), orders(paths, run)[0], *paths.models(alone))
-    used = {searches.module(search["type"]) for search in options["searches"].values()}
-    return Command("depth_rtf", options, files, (commands.model_module(paths, run.model), *sorted(used)))
 
 
 def decode_depths(paths: Paths, at: Any) -> Command:

@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from secateur.decoding.timing import RATIO
 from secateur.layers import study as layers
+from secateur.layers.rtf import depth_name
 from secateur.reporting import evidence
 from secateur.reporting.claims import Claim, Finding, Missing, Part
 from secateur.reporting.compared import compared
 from secateur.reporting.results import Results, main_split
 from secateur.reporting.systems import System
+from secateur.reporting.times import Times
 from secateur.statistics.estimates import over_seeds
 from secateur.statistics.verdicts import Ratio
 from secateur.study.runs import Decoding, ModelRun, languages, searches
@@ -95,30 +98,24 @@ def without_regularisers(results: Results, claim: Claim) -> Iterator[Finding | M
 
 def speed_at_equal_errors(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
     """The greatest depth that is fast enough (else the fastest), against the whole model: time, and errors no worse."""
-    most = evidence.tolerated(results.config, PUBLISHED_RATIO)
+    most, times = evidence.tolerated(results.config, PUBLISHED_RATIO), Times(results)
     for entry in filter(lambda entry: regularised(results, entry), results.config["layers"]):
         split, strategy = main_split(results.config, entry["corpus"]), entry["strategies"][0]
         runs = [layers.whole(entry, seed) for seed in results.config["seeds"]]
-        source, search = layers.rtf_file(runs[0]), entry["searches"][0]
-        timed = [
-            row
-            for row in results.tsv(source, "model", "depth", "search", "ratio", "ratio_low", "ratio_high")
-            if (row["model"], row["search"]) == (layers.name(runs[0]), search) and int(row["depth"]) in entry["depths"]
-        ]
+        family, search = times.family(runs[0]), entry["searches"][0]
+        timed = [row for depth in entry["depths"] if (row := family.of(runs[0], search, depth_name(depth)))]
         base = whole_models(results, runs, search, split)
         if not timed or not base:
             yield Missing(f"the depths of {_name(entry)} are not timed, or it is not decoded whole, by {search}")
             continue
-        device = timed[-1]["device"]  # a GPU's, if there is one
-        timed = [row for row in timed if row["device"] == device]
-        fast = [row for row in timed if float(row["ratio"]) < most]
-        row = max(fast, key=lambda row: int(row["depth"])) if fast else min(timed, key=lambda row: float(row["ratio"]))
+        fast = [row for row in timed if row["ratio"] < most]
+        row = max(fast, key=lambda row: int(row["depth"])) if fast else min(timed, key=lambda row: row["ratio"])
         depth = int(row["depth"])
         found = compared(results, sub_models(results, entry, strategy, depth, split), base)
-        ratio = Ratio(*(float(row[name]) for name in ("ratio", "ratio_low", "ratio_high")))
+        ratio = Ratio(*(row[name] for name in RATIO))
         parts = [evidence.faster(ratio, most), evidence.no_worse(results, found)]
-        said = f"{_name(entry)}, {strategy}, {depth} layers, with all layers, on {device}"
-        yield evidence.finding(said, found, parts, row.get("doubt") or "", source)
+        said = f"{_name(entry)}, {strategy}, {depth} layers, with all layers, on {family.device}"
+        yield evidence.finding(said, found, parts, family.doubt(search), family.source)
 
 
 def svcca(results: Results, claim: Claim) -> Iterator[Finding | Missing]:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from secateur.decoding.timing import AGAIN
 from secateur.layers.strategies import STRATEGIES
 from secateur.layers.tables import TRAINED, WHOLE, averaged
 from secateur.reporting import drawing
@@ -32,6 +33,7 @@ def depth(tables: Tables) -> Figure:
         drawing.small_title(left, f"{model}, {search}", 50)
         left.set(ylabel=rate(tables)("Average word error rate (%)"))
         timed = [row for row in tables["depth_rtf"] if (row["corpus"], row["model"]) == (corpus, model)]
+        timed = [row for row in timed if row["measured_model"] != AGAIN]
         _times(right, [row for row in timed if row["search"] == search], model)
         drawing.small_title(right, f"{model}, {search}: time", 50)
         right.set(ylabel="Real-time factor", ylim=(0, None))

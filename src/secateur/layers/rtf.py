@@ -1,32 +1,35 @@
-"""The depth that a real-time factor allows, by what was measured (`secateur.decoding.timing.measure`)."""
+"""The depth that a real-time factor allows, by what was timed (`timing.tsv` of the command `timing`)."""
 
 from pathlib import Path
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
 
-COLUMNS = (
-    *("model", "depth", "layers", "search", "device", "rtf", "rtf_low", "rtf_high", "p50_s"),
-    *("p50_s_low", "p50_s_high", "ratio", "ratio_low", "ratio_high", "rounds", "utterances", "batch", "threads"),
-    *("same", "same_low", "same_high", "others", "measured", "doubt"),
-)
+
+def depth_name(depth: int | str) -> str:
+    """What a sub-model of so many layers is called where it is timed; which layers these are hardly matters."""
+    return f"depth {depth}"
 
 
 def depth_within(file: str | Path, budget: float, device: str, search: str | None = None) -> int:
-    """The greatest depth whose real-time factor is at most `budget`, by an `rtf.tsv` (`COLUMNS`).
+    """The greatest depth whose real-time factor is at most `budget`, of the first model that is timed at several.
 
     Args:
         device: `cpu` or `cuda`, on which it was measured.
-        search: name of the search, as the file has it; by default its first.
+        search: name of the search; by default the first that depths are timed with.
 
     Raises SecateurError when it was not measured, and when no depth is as fast.
     """
-    measured = read_tsv(file)
-    search = search or measured[0]["search"]
-    axes = (measured[0]["model"], search, device.partition(":")[0])
-    rows = [row for row in measured if (row["model"], row["search"], row["device"]) == axes]
+    timed = read_tsv(file)
+    first = next((row for row in timed if row["sub_model"] == depth_name(row["depth"])), None)
+    axes = first and (first["system"], search or first["search"], device.partition(":")[0])
+    rows = [
+        row
+        for row in timed
+        if (row["system"], row["search"], row["device"]) == axes and row["sub_model"] in ("", depth_name(row["depth"]))
+    ]
     if not rows:
-        raise SecateurError(f"{file}: search {search!r} was not measured on {device}; measure it (depth_rtf.py)")
+        raise SecateurError(f"{file}: depths were not timed on {device} with search {search!r}; time them (timing)")
     fits = [int(row["depth"]) for row in rows if float(row["rtf"]) <= budget]
     if not fits:
         fastest = min(rows, key=lambda row: float(row["rtf"]))

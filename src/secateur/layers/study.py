@@ -8,10 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from secateur.decoding.search import reads
-from secateur.study.runs import Decoding, Kind, ModelRun, Parents, languages, splits
+from secateur.study.runs import Decoding, Kind, ModelRun, Parents, Timed, languages, splits
 
-RTF_SPLIT = "dev"
 LATE = "late-"
 """Begins the method of a dense model that is trained on with regularisers it did not have before."""
 
@@ -81,15 +79,22 @@ def orders(config: Mapping[str, Any]) -> dict[str, list[str]]:
     return {run.folder: [order_file(run, name) for name in entry["strategies"]] for entry, run in runs(config)}
 
 
-def rtf_file(run: ModelRun) -> str:
-    """The measured real-time factor of a model at every depth."""
-    return f"{run.folder}/layers/rtf.tsv"
+def timed(config: Mapping[str, Any]) -> Iterator[Timed]:
+    """All depths of a model, on the first seed: as the first strategy chose them, since that hardly matters here."""
+    for entry, run in runs(config):
+        if run.seed == config["seeds"][0]:
+            order = order_file(run, entry["strategies"][0])
+            for search in entry["searches"]:
+                yield Timed(run, search, layers=order, depths=tuple(entry["depths"]))
 
 
-def timed_searches(config: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
-    """The searches of an entry whose time by depth is measured: those without a language model or a lexicon."""
-    known = config["searches"]
-    return [name for name in entry["searches"] if not known[name].get("lm") and not reads(known[name]["type"])]
+def _trained_models(config: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """The models of fewer layers that are trained by themselves, and the one whose depths they are."""
+    return {
+        (entry["corpus"], trained_name(entry["model"], depth)): entry["model"]
+        for entry in config["layers"]
+        for depth in entry["trained"]
+    }
 
 
 def decodings(config: Mapping[str, Any]) -> Iterator[DepthDecoding]:
@@ -162,4 +167,6 @@ KIND = Kind(
     recipe=lambda config, run: late_variant(config, run)["training"],
     searches=lambda config, run: regularise_entry(config, run)["searches"],
     shape=_shape,
+    timed=timed,
+    relatives=_trained_models,
 )

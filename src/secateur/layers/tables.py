@@ -4,21 +4,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from secateur.decoding.timing import AGAIN, RATIO
 from secateur.layers import study as layers
+from secateur.layers.rtf import depth_name
 from secateur.layers.study import DepthDecoding, late_run
 from secateur.reporting import rates, views
 from secateur.reporting.grid import Cell, Grid, Row, listing, measure, pivot
 from secateur.reporting.results import Results
 from secateur.reporting.systems import RATES, System, scored
+from secateur.reporting.times import SOUND, Times, soundness
 from secateur.study.runs import Decoding, ModelRun, languages, splits
 
 WHOLE, TRAINED = "whole", "trained"
 AXES = ("corpus", "model", "seed", "strategy", "depth", "layers_kept", "split", "language", "search")
 COLUMNS = (*(*AXES, *RATES, "rtf", "device", "layer_forwards", "search_seconds", "source"),)
-MEASURED = ("rtf", "rtf_low", "rtf_high", "ratio", "ratio_low", "ratio_high")
+MEASURED = ("rtf", "rtf_low", "rtf_high", *RATIO)
 RTF_COLUMNS = (
-    *("corpus", "model", "seed", "measured_model", "depth", "layers", "search", "device", *MEASURED, "rounds"),
-    *("utterances", "batch", "threads", "budgets", "source"),
+    *("corpus", "model", "seed", "measured_model", "depth", "search", "device", *MEASURED, "rounds", "utterances"),
+    *("threads", *SOUND, "budgets", "source"),
 )
 SVCCA_COLUMNS = ("corpus", "seed", "measure", "model_a", "layer_a", "model_b", "layer_b", "value", "source")
 LOSSES = ("initial_loss", "regularised_loss", "peak_loss", "final_loss")
@@ -43,16 +46,14 @@ class Part:
 def rows(results: Results) -> Iterator[dict[str, Any]]:
     """One row per sub-model, whole model and model trained alone, in every language; as language `avg` their mean."""
     for entry, run in layers.runs(results.config):
-        speeds = _speeds(results, run)
+        times = Times(results)
         costs = {name: results.json(layers.order_file(run, name), "depths") for name in entry["strategies"]}
         for split in splits(results.config, run.corpus):
             for search in entry["searches"]:
                 found = list(_parts(results, entry, run, costs, split, search))
                 for part in found:
                     cost = costs.get(part.strategy, {})
-                    alone_here = part.strategy == TRAINED
-                    model = layers.trained_name(run.model, part.depth) if alone_here else layers.name(run)
-                    timed = speeds.get((model, part.depth, search), {})
+                    timed = _time(times, entry, run, part, search)
                     for language, values in scored(results, part.system):
                         axes = (run.corpus, layers.name(run), run.seed, part.strategy, part.depth, part.kept)
                         yield {
@@ -83,31 +84,47 @@ def _parts(
         yield Part(TRAINED, depth, "", System({code: Decoding(other, split, code, search) for code in codes}))
 
 
-def _speeds(results: Results, run: ModelRun) -> dict[tuple[str, int, str], Row]:
-    """The measured real-time factor by model, depth and search; of a GPU, where there was one."""
-    measured = sorted(results.tsv(layers.rtf_file(run), *MEASURED), key=lambda row: row["device"] != "cpu")
-    return {(row["model"], int(row["depth"]), row["search"]): row for row in measured}
+def _time(times: Times, entry: Mapping[str, Any], run: ModelRun, part: Part, search: str) -> dict[str, Any]:
+    """What was timed of a part, or of another model of as many layers that computes the same."""
+    if part.strategy == TRAINED:
+        return times.of(layers.trained_run(entry, part.depth, run.seed), search)[0]
+    return times.of(run, search, "" if part.strategy == WHOLE else depth_name(part.depth))[0]
 
 
 def speeds(results: Results) -> Iterator[dict[str, Any]]:
-    """The measured real-time factors of all depths on all devices, and the budgets that a depth is the answer to."""
+    """The measured real-time factors of all depths on all devices, and the budgets that a depth is the answer to.
+
+    Of the first seed, whose models were timed for all. What the reference takes when it is timed again is called A/A.
+    """
+    times = Times(results)
     for entry, run in layers.runs(results.config):
-        source = layers.rtf_file(run)
-        measured = results.tsv(source, *MEASURED)
-        for row in measured:
-            rivals = [
-                other for other in measured if all(other[axis] == row[axis] for axis in ("model", "search", "device"))
-            ]
-            answers = [
-                budget
-                for budget in entry["rtf_budgets"]
-                if row["model"] == layers.name(run)
-                and int(row["depth"])
-                == max((int(other["depth"]) for other in rivals if float(other["rtf"]) <= budget), default=0)
-            ]
-            axes = {"corpus": run.corpus, "model": layers.name(run), "seed": run.seed, "measured_model": row["model"]}
-            budgets = " ".join(f"{budget:g}" for budget in answers)
-            yield {**{column: row.get(column) for column in RTF_COLUMNS}, **axes, "budgets": budgets, "source": source}
+        if run.seed != results.config["seeds"][0]:
+            continue
+        family = times.family(run)
+        for device in family.devices:
+            for search in entry["searches"]:
+                depths = {depth: family.of(run, search, depth_name(depth), device) for depth in entry["depths"]}
+                found = [(layers.name(run), family.of(run, search, device=device))]
+                found += [(layers.name(run), row) for row in depths.values()]
+                alone = [layers.trained_run(entry, depth, run.seed) for depth in entry["trained"]]
+                found += [(other.model, family.of(other, search, device=device)) for other in alone]
+                answers = _answers(entry, found[: 1 + len(depths)])
+                for model, row in (*found, (AGAIN, family.again(search, device))):
+                    if row:
+                        axes = {"corpus": run.corpus, "model": layers.name(run), "seed": run.seed}
+                        budgets = "" if model != layers.name(run) else answers.get(row["depth"], "")
+                        facts = axes | {"measured_model": model, "budgets": budgets, "source": family.source}
+                        yield {column: (row | facts).get(column) for column in RTF_COLUMNS}
+
+
+def _answers(entry: Mapping[str, Any], found: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, str]:
+    """By depth, the real-time factors of `rtf_budgets` that it is the greatest to keep within."""
+    answers: dict[str, list[str]] = {}
+    for budget in entry["rtf_budgets"]:
+        fits = [int(row["depth"]) for _, row in found if row and row["rtf"] <= budget]
+        if fits:
+            answers.setdefault(str(max(fits)), []).append(f"{budget:g}")
+    return {depth: " ".join(budgets) for depth, budgets in answers.items()}
 
 
 def similarities(results: Results) -> Iterator[dict[str, Any]]:
@@ -226,12 +243,12 @@ def speed_view(tables: views.Tables) -> list[Grid]:
             ]
 
         title = f"Real-time factor by depth: {model}, {views.named(tables, corpus)}"
-        index = ("measured_model", "depth", "search", "device", "batch", "threads")
+        index = ("measured_model", "depth", "search", "device", "threads")
         grid = pivot(title, members, index, cells, keep=("measured_model", "depth", "device"))
         note = (
             f"{members[0]['utterances']} utterances of the dev sets, one at a time; all depths take turns, the time "
-            f"of an utterance is its median over {members[0]['rounds']} turns. In brackets: 95 % bootstrap interval "
-            "over utterances. "
+            f"of an utterance is its median over {members[0]['rounds']} rounds. In brackets: 95 % bootstrap interval "
+            f"over rounds and utterances. {soundness(members)} "
         )
         grids.append(replace(grid, caption=note + _about(tables, corpus, model, members)))
     return grids

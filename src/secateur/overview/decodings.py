@@ -1,4 +1,4 @@
-"""Error rates and time of every decoding, and their means over languages."""
+"""Error rates of every decoding, and their means over languages."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,10 +18,7 @@ Row = dict[str, Any]
 
 DECODING_AXES = (*MODEL_AXES, "language", "split", "search", "lm")
 SCORES = ("unit", "wer", "wer_low", "wer_high", "cer", "utterances", "words")
-TIMES = ("encoder_s", "search_s", "lm_s", "total_s", "p50_s", "p95_s", "rtf")
-MEASURED_ON = ("threads", "batch", "device")
 WER_COLUMNS = (*DECODING_AXES, *SCORES, "source")
-LATENCY_COLUMNS = (*DECODING_AXES, *TIMES, *MEASURED_ON, "source")
 
 
 def wer(results: Results) -> Iterator[Row]:
@@ -53,28 +50,6 @@ def wer(results: Results) -> Iterator[Row]:
             "utterances": sum(part["utterances"] for part in parts),
             "words": sum(part["words"] for part in parts),
             "source": counted_files(members),
-        }
-
-
-def latency(results: Results) -> Iterator[Row]:
-    """Decoding time by part, per language; rows of language `avg` hold unweighted means over languages."""
-    rows: dict[Decoding, Row] = {}
-    for decoding in decodings(results.config):
-        source = f"{decoding.folder}/latency.json"
-        times = results.decoded(decoding, "latency.json", *TIMES, *MEASURED_ON)
-        rows[decoding] = {
-            **decoding_axes(results, decoding),
-            **{column: times[column] for column in (*TIMES, *MEASURED_ON)},
-            "source": source,
-        }
-    yield from rows.values()
-    for members in families(results, rows):
-        parts = [rows[decoding] for decoding in members]
-        yield {
-            **average_axes(parts),
-            **{column: fmean(part[column] for part in parts) for column in TIMES},
-            **{column: common(part[column] for part in parts) for column in MEASURED_ON},
-            "source": " ".join(dict.fromkeys(part["source"] for part in parts)),
         }
 
 
@@ -153,30 +128,4 @@ def wer_view(tables: views.Tables) -> list[Grid]:
         grids.append(views.captioned(words, tables, corpus, rows, *notes))
         if mixed or not of_characters:
             grids.append(views.captioned(characters, tables, corpus, rows, views.AVERAGES))
-    return grids
-
-
-def latency_view(tables: views.Tables) -> list[Grid]:
-    headings = {"encoder_s": "Encoder (ms)", "search_s": "Search (ms)", "lm_s": "LM (ms)", "total_s": "Total (ms)"}
-    headings |= {"p50_s": "p50 (ms)", "p95_s": "p95 (ms)", "rtf": "RTF"}
-    grids = []
-    for corpus, rows in views.by_corpus(tables["latency"]).items():
-        rows = views.averages(rows)
-
-        def cells(row: Row) -> list[tuple[str, Cell]]:
-            return [
-                (heading, measure(row, column, scale=1 if column == "rtf" else 1000))
-                for column, heading in headings.items()
-            ]
-
-        index = (*views.DECODING_INDEX, "batch", "threads", "device")
-        index = (*index, "language") if any(row["language"] != "avg" for row in rows) else index
-        grid = pivot(
-            f"Decoding time, {views.named(tables, corpus)}", rows, index, cells, keep=("model", "search", "batch")
-        )
-        notes = (
-            "Milliseconds per utterance, unweighted mean over languages.",
-            "p50, p95: percentiles over utterances. RTF: real-time factor.",
-        )
-        grids.append(views.captioned(grid, tables, corpus, rows, *notes))
     return grids

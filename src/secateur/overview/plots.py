@@ -51,11 +51,10 @@ def wer(tables: Tables) -> Figure:
 def latency(tables: Tables) -> Figure:
     """Stacked horizontal bars: the real-time factor's parts by model and search."""
     bars: dict[str, list[Row]] = {}
-    rows = averages(row for row in tables["latency"] if row["split"] == main_split(tables))
-    rows = [row for row in rows if row["method"] == "dense"]
+    rows = _dense_times(tables)
     for row in rows:
         name = f"{drawing.model_name(row, corpus=len(by_corpus(rows)) > 1)}\n{drawing.search_name(row)}"
-        bars.setdefault(name if row["language"] == "avg" else f"{name}, {row['language']}", []).append(row)
+        bars.setdefault(name, []).append(row)
     if not bars:
         raise NothingToShow("the study decodes no dense model")
     figure, ax = plt.subplots(figsize=(drawing.WIDTH, 0.9 + 0.5 * len(bars)))
@@ -80,7 +79,7 @@ def tradeoff(tables: Tables) -> Figure:
     """Average WER against the real-time factor; colour is the search, marker the model."""
     split = main_split(tables)
     errors = averages(row for row in tables["wer"] if row["split"] == split and row["method"] == "dense")
-    times = averages(row for row in tables["latency"] if row["split"] == split and row["method"] == "dense")
+    times = _dense_times(tables)
     corpora = by_corpus(errors)
     if not corpora:
         raise NothingToShow("the study decodes no dense model")
@@ -149,6 +148,12 @@ def loss(tables: Tables) -> Figure:
     drawing.label_left(axes, "Loss")
     drawing.legend(figure, axes)
     return figure
+
+
+def _dense_times(tables: Tables) -> list[Row]:
+    """The times of dense models on one device: a GPU, if there was one."""
+    rows = [row for row in tables["latency"] if row["method"] == "dense"]
+    return [row for row in rows if row["device"] == rows[-1]["device"]]
 
 
 def _part_of_rtf(row: Row, column: str) -> float:

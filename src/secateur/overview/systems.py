@@ -18,6 +18,7 @@ from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import ENDS, rated
+from secateur.reporting.times import soundness
 from secateur.ssl import study as upstreams
 from secateur.ssl.study import FBANK, TEACHER
 from secateur.statistics.pareto import on_front
@@ -43,8 +44,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
 def mark_fronts(made: Sequence[dict[str, Any]]) -> None:
     """Say of every row whether its system is on the fronts of errors against the columns of `FRONTS`.
 
-    Systems are compared that read the same utterances by the same search, on one seed. Where some were timed in turns,
-    the times of others are not compared with theirs.
+    Systems are compared that read the same utterances by the same search, on one seed.
     """
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in made:
@@ -53,9 +53,6 @@ def mark_fronts(made: Sequence[dict[str, Any]]) -> None:
     for members in groups.values():
         for front, column in FRONTS.items():
             known = [row for row in members if row.get(column) is not None and row.get("wer") is not None]
-            if column == "rtf":
-                in_turns = [row for row in known if "in turns" in row["timed"]]
-                known = in_turns or known
             marks = on_front([(row["wer"], row[column]) for row in known])
             for row, mark in zip(known, marks, strict=True):
                 row[front] = mark
@@ -67,10 +64,9 @@ def _decoded(results: Results) -> Iterator[dict[str, Any]]:
         run, cost = candidate.run, costs(results, candidate)
         tests = [split for split in candidate.systems if split != DEV] or [""]
         dev = candidate.systems.get(DEV)
-        on_dev = rated(results, dev) if dev else {}
+        on_dev, timed = rated(results, dev) if dev else {}, times.of(candidate)
         for split in tests:
             on_test = rated(results, candidate.systems[split]) if split else {}
-            timed = times.of(candidate, split or DEV)
             sources = " ".join(filter(None, (found.get("source") for found in (on_test, on_dev, timed))))
             yield {
                 **axes_of(results, candidate),
@@ -127,8 +123,7 @@ NOTES = (
     "One line a system: a model or sub-model with a search. MB: the file in the smaller of the formats that we write "
     "(sparse: bits of the masks, and the weights that stay), of a language model, too, and where models are "
     "monolingual of those of all languages together. MMAC, memory: of the acoustic model alone, encoding. Time: in "
-    "turns with others on the dev sets where that was measured; a model that computes what another one does takes its "
-    "time over. Front: no other system with this search has both fewer errors and fewer bytes (B), less arithmetic "
+    "turns with others on the dev sets; a model that computes what another one does takes its time over. Front: no other system with this search has both fewer errors and fewer bytes (B), less arithmetic "
     "(M) or less time (T)."
 )
 
@@ -140,9 +135,8 @@ def view(tables: views.Tables) -> list[Grid]:
         index = ("kind", "system", "search", "split", "format", "timed")
         ordered = sorted(members, key=lambda row: KINDS.index(row["kind"]))
         grid = pivot(f"All systems, {views.named(tables, corpus)}", ordered, index, _cells, keep=("kind", "system"))
-        doubts = sorted({row["time_doubt"] for row in members if row["time_doubt"]})
         missing = "" if any(row["dev_wer"] for row in members) else DEV_MISSING
-        notes = (NOTES, missing, *(f"These times are not to be relied on: {doubt}." for doubt in doubts))
+        notes = (NOTES, missing, soundness(members))
         grids.append(_named(views.captioned(grid, tables, corpus, members, *notes), tables, corpus))
         if found := _chosen(tables, corpus, members):
             grids.append(found)

@@ -1,66 +1,82 @@
-"""The time of systems, from the jobs that time several in turns; where there is none, from their decoding.
+"""The time of systems: measured in turns by the job of their family, or taken over from a model of the same shape.
 
 A model that computes what another one does takes over its time: masks, late regularisers and further training leave the
 shape of the dense model as it is, and a model that lost heads or layers keeps its shape when it is trained on.
 """
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from secateur.decoding.timing import AGAIN, latency, latency_intervals, relative_time
+from secateur.decoding.timing import AGAIN, RATIO
 from secateur.heads import study as heads
-from secateur.heads.measured import Times as InTurns
-from secateur.heads.study import DEPTH, HEADS, RECOVERED, heads_step, system_name
-from secateur.layers import study as layers
-from secateur.overview.candidates import Candidate, name_of
-from secateur.overview.comparisons import System as Family
+from secateur.heads.study import RECOVERED, heads_step
+from secateur.layers.rtf import depth_name
+from secateur.overview.candidates import SHALLOWER, Candidate, name_of
 from secateur.overview.comparisons import systems
 from secateur.overview.study import dense_of
-from secateur.reporting.results import Results
-from secateur.reporting.systems import System, decoding_times
+from secateur.reporting import views
+from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
+from secateur.reporting.results import MODEL_AXES, Results
+from secateur.reporting.systems import AVERAGE
+from secateur.reporting.times import SOUND, TIMES, soundness
+from secateur.reporting.times import Times as Measured
 from secateur.study.runs import ModelRun
+from secateur.study.timing import SPLIT
 
-COLUMNS = ("p50_s", "p50_s_low", "p50_s_high", "rtf", "rtf_low", "rtf_high", "timed", "time_doubt")
-IN_TURNS, DECODED = "in turns", "while decoding"
-
-Timed = Mapping[str, Any]
+COLUMNS = ("p50_s", "p50_s_low", "p50_s_high", "rtf", "rtf_low", "rtf_high", "timed", *SOUND)
+IN_TURNS = "in turns"
+LATENCY_COLUMNS = (
+    *(
+        *MODEL_AXES,
+        "language",
+        "split",
+        "search",
+        "lm",
+        "timed_as",
+        *TIMES,
+        *RATIO,
+        "rounds",
+        "utterances",
+        "device",
+        "threads",
+    ),
+    *(*SOUND, "source"),
+)
 
 
 class Times:
     """The times of a study's systems."""
 
     def __init__(self, results: Results):
-        self.results = results
-        self._found: dict[tuple[str, str, str], Timed | None] = {}
-        self._doubts: dict[str, str] = {}
+        self.results, self.measured = results, Measured(results)
 
-    def of(self, candidate: Candidate, split: str) -> dict[str, Any]:
+    def of(self, candidate: Candidate) -> dict[str, Any]:
         """The columns `COLUMNS` of a system, and `source`; empty where nothing was timed.
 
-        `timed` says how: in turns with others, or while it was decoded, without an interval; and as which other model.
+        `timed` says how: in turns with others; and as which other model.
         """
-        if found := self._in_turns(candidate.run, candidate.search, candidate.sub_model):
-            return dict(found) | {"timed": IN_TURNS}
-        run, part = self._shape(candidate)
-        taken_over = "" if (run, part) == (candidate.run, candidate.sub_model) else f", as {_called(run, part)}"
-        if found := self._in_turns(run, candidate.search, part):
-            return dict(found) | {"timed": IN_TURNS + taken_over}
-        if part:
+        part = candidate.sub_model
+        if part and candidate.kind == SHALLOWER:  # which layers are kept does not matter for the time
+            part = depth_name(len(part.split(",")))
+        found, taken_over = self.find(candidate.run, candidate.search, part)
+        if not found:
             return {}
-        other = System(self._decoded.get(Family(run, split, candidate.search), {}))
-        if other.decodings:
-            return decoding_times(self.results, other) | {"timed": DECODED + taken_over}
-        own = self._decoded.get(Family(candidate.run, split, candidate.search))
-        return decoding_times(self.results, System(own)) | {"timed": DECODED} if own else {}
+        timed = f"{IN_TURNS}, as {taken_over}" if taken_over else IN_TURNS
+        source = self.measured.family(candidate.run).source
+        return {column: found.get(column) for column in COLUMNS} | {"timed": timed, "source": source}
 
-    def _shape(self, candidate: Candidate) -> tuple[ModelRun, str]:
-        """The model, or the part of one, that computes what a system does and may have been timed."""
-        run = candidate.run
-        if candidate.sub_model:
-            return run, candidate.sub_model
-        if not run.method.startswith((HEADS, DEPTH)):
-            return dense_of(run), ""
+    def find(self, run: ModelRun, search: str, part: str = "", device: str | None = None) -> tuple[dict[str, Any], str]:
+        """The row of `timing.tsv` about a model or a part of it, and which other one was timed for it, or "".
+
+        Empty where neither was timed.
+        """
+        shape, shape_part = (run, part) if part else self._shape(run)
+        found, timed = self.measured.of(shape, search, shape_part, device)
+        same = timed.folder == run.folder and shape_part == part
+        return found, "" if same or not found else ", ".join(filter(None, (name_of(timed), shape_part)))
+
+    def _shape(self, run: ModelRun) -> tuple[ModelRun, str]:
+        """The model, or the part of one, that a model that was trained on without heads or layers has the shape of."""
         if not heads.trained_on(run):
             return run, ""
         entry, method = heads.entry_of(self.results.config, run), run.method.removesuffix(RECOVERED)
@@ -74,76 +90,79 @@ class Times:
             if row["importance"] == entry["importances"][0] and heads_step(row["policy"], row["share"]) == method
         )
 
-    def _in_turns(self, run: ModelRun, search: str, part: str) -> Timed | None:
-        key = (run.folder, search, part)
-        if key not in self._found:
-            self._found[key] = self._with_heads(run, search, part) or self._by_depth.get(key)
-        return self._found[key]
 
-    def _with_heads(self, run: ModelRun, search: str, part: str) -> Timed | None:
-        """What the job that times a model without heads measured."""
-        measured = self._heads.get(dense_of(run).folder)
-        if measured is None or not (run == dense_of(run) or run.method.startswith((HEADS, DEPTH))):
-            return None
-        rows = measured.rows(system_name(run.method, search), part)
-        if not rows:
-            return None
-        found, ends = latency(rows), latency_intervals(rows)
-        times: dict[str, Any] = {"source": measured.source, "time_doubt": self._doubt(dense_of(run).folder)}
-        for column in ("p50_s", "rtf"):
-            times |= {column: found[column], f"{column}_low": ends[column][0], f"{column}_high": ends[column][1]}
-        return times
+def rows(results: Results) -> Iterator[dict[str, Any]]:
+    """One row per model, search and device, on the first seed; of a family, also one of method A/A.
 
-    def _doubt(self, folder: str) -> str:
-        """Whether the system that was timed twice, the first of its job, differs from itself."""
-        if folder not in self._doubts:
-            measured, first = self._heads[folder], self._first[folder]
-            again, rows = measured.rows(AGAIN), measured.rows(first)
-            ratio, low, high = relative_time(again, rows) if again and rows else (1.0, 1.0, 1.0)
-            differs = f"the same model timed twice differs: {ratio:.3f} [{low:.3f}, {high:.3f}]"
-            self._doubts[folder] = "" if low <= 1 <= high else differs
-        return self._doubts[folder]
-
-    @cached_property
-    def _heads(self) -> dict[str, InTurns]:
-        return {run.folder: InTurns(self.results, run) for _, run in heads.runs(self.results.config)}
-
-    @cached_property
-    def _first(self) -> dict[str, str]:
-        return {run.folder: next(iter(heads.timed(entry, run))) for entry, run in heads.runs(self.results.config)}
-
-    @cached_property
-    def _by_depth(self) -> dict[tuple[str, str, str], Timed]:
-        """By folder, search and kept layers, what the jobs that time all depths measured: on a GPU if there is one."""
-        found: dict[tuple[str, str, str], Timed] = {}
-        for entry, run in layers.runs(self.results.config):
-            source = layers.rtf_file(run)
-            kept = self._kept(run)
-            alone = {layers.trained_name(run.model, depth): depth for depth in entry["trained"]}
-            for row in sorted(self.results.tsv(source, "rtf", "rtf_low"), key=lambda row: row["device"] != "cpu"):
-                columns = [column for column in COLUMNS if column.startswith(("p50", "rtf"))]
-                times: dict[str, Any] = {column: float(row[column]) if row.get(column) else None for column in columns}
-                times |= {"time_doubt": row.get("doubt", ""), "source": source}
-                if row["model"] in alone:
-                    other = layers.trained_run(entry, alone[row["model"]], run.seed)
-                    found[other.folder, row["search"], ""] = times
-                else:  # which layers are kept does not matter for the time
-                    parts = kept.get(row["depth"], [""])
-                    found |= {(run.folder, row["search"], part): times for part in parts}
-        return found
-
-    def _kept(self, run: ModelRun) -> dict[str, list[str]]:
-        """By depth, the layers that strategies keep, as tables name a sub-model; none for the whole model."""
-        found: dict[str, list[str]] = {}
-        for order in layers.orders(self.results.config)[run.folder]:
-            for depth, one in self.results.json(order, "depths")["depths"].items():
-                found.setdefault(depth, []).append(",".join(map(str, one["layers"])))
-        return found
-
-    @cached_property
-    def _decoded(self) -> Mapping[Family, Any]:
-        return systems(self.results.config)
+    Models that were not timed themselves have the time of the one that is named in `timed_as`.
+    """
+    times, again = Times(results), {}
+    place: dict[str, Any] = {"split": SPLIT}
+    for (run, search), parts in _first(results).items():
+        one, family = next(iter(parts.values())).run, times.measured.family(run)
+        several = len(parts) > 1
+        axes = results.axes(one) | {"scope": run.scope if several else one.scope}
+        place["language"] = AVERAGE if several else next(iter(parts))
+        for device in family.devices:
+            found, taken_over = times.find(run, search, device=device)
+            if found:
+                facts = {"lm": results.lm_label(search), "timed_as": taken_over, "source": family.source}
+                yield _row(found | facts | axes | place)
+                second = family.again(search, device)
+                facts = {"corpus": run.corpus, "model": family.family.model, "method": AGAIN, "sparsity_target": 0.0}
+                facts |= {"lm": results.lm_label(second["search"]), "source": family.source}
+                again[family.family, second["group"], device] = _row(second | facts | place)
+    yield from again.values()
 
 
-def _called(run: ModelRun, part: str) -> str:
-    return f"{name_of(run)}, heads: {part}" if part else name_of(run)
+def _first(results: Results) -> dict[tuple[ModelRun, str], Mapping[str, Any]]:
+    """The decodings, by language, of every model with every search, on the first seed and on any split."""
+    found: dict[tuple[ModelRun, str], Mapping[str, Any]] = {}
+    for system, parts in systems(results.config).items():
+        if system.run.seed == results.config["seeds"][0]:
+            found.setdefault((system.run, system.search), parts)
+    return found
+
+
+def _row(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {column: found.get(column) for column in LATENCY_COLUMNS}
+
+
+# --- for reading
+
+
+NOTE = (
+    "Milliseconds per utterance of the dev sets, one at a time: all systems of one architecture take turns, and the median "
+    "over the rounds counts. p50, p95: percentiles over utterances. RTF: real-time factor. Over dense: time over that of "
+    "the dense model by the same search. In brackets: 95 % bootstrap interval over rounds and utterances. Measured as: "
+    "the model that computes the same and was timed in the place of this one."
+)
+
+
+def view(tables: views.Tables) -> list[Grid]:
+    """By corpus: where the time goes, and how long that is."""
+    grids = []
+    for corpus, members in views.by_corpus(tables["latency"]).items():
+
+        def cells(row: Row) -> list[tuple[str, Cell]]:
+            parts = {"encoder_s": "Encoder (ms)", "search_s": "Search (ms)", "lm_s": "LM (ms)"}
+            return [
+                *((heading, measure(row, column, scale=1000)) for column, heading in parts.items()),
+                ("Total (ms)", measure(row, "total_s", None, 1000, interval=True)),
+                ("p50 (ms)", measure(row, "p50_s", scale=1000)),
+                ("p95 (ms)", measure(row, "p95_s", scale=1000)),
+                ("RTF", measure(row, "rtf", interval=True)),
+                ("Over dense", measure(row, "ratio", 2, interval=True)),
+            ]
+
+        index = ("model", "method", "scope", "sparsity_target", "search", "lm", "timed_as", "utterances", "rounds")
+        grid = pivot(
+            f"Decoding time, {views.named(tables, corpus)}",
+            members,
+            (*index, "threads", "device"),
+            cells,
+            keep=("model", "search"),
+        )
+        timed = [row for row in members if row["method"] != AGAIN]
+        grids.append(views.captioned(grid, tables, corpus, timed, NOTE, soundness(members)))
+    return grids

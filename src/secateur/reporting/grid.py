@@ -31,7 +31,9 @@ HEADINGS = {
     "lm": "LM",
     "language": "Language",
     "languages": "Languages",
-    "batch": "Batch",
+    "timed_as": "Measured as",
+    "rounds": "Rounds",
+    "utterances": "Utterances",
     "threads": "Threads",
     "device": "Device",
 }

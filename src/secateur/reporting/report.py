@@ -19,6 +19,7 @@ from markupsafe import Markup
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_text
 from secateur.decoding.search import shown
+from secateur.decoding.timing import AGAIN
 from secateur.reporting.figure import EMPTY, Figure
 from secateur.reporting.figure import figures as all_figures
 from secateur.reporting.grid import Cell, Grid, combined, measure
@@ -90,23 +91,22 @@ def keys(config: Mapping[str, Any], tables: Tables) -> list[Key]:
     found, split = [], main_split(tables)
     for corpus in by_corpus(tables["wer"]):
         suffix = f", corpus {corpus}" if len(by_corpus(tables["wer"])) > 1 else ""
-        errors, times = (
-            [row for row in averages(tables[name]) if (row["corpus"], row["split"]) == (corpus, split)]
-            for name in ("wer", "latency")
-        )
+        errors = [row for row in averages(tables["wer"]) if (row["corpus"], row["split"]) == (corpus, split)]
+        times = [row for row in tables["latency"] if row["corpus"] == corpus and row["method"] != AGAIN]
         without = [row for row in errors if row["lm"] == "none"]
         named = rate(tables, corpus)
         for rows, column, name, unit in (
             (without, "wer", "Lowest average word error rate without LM", " %"),
             (errors, "wer", "Lowest average word error rate with LM", " %"),
-            (times, "rtf", "Lowest average real-time factor", ""),
+            (times, "rtf", "Lowest real-time factor", ""),
         ):
             if not rows:
                 continue
             cell, row = lowest(rows, column)
             if rows is errors and row["lm"] == "none":
                 continue  # said already
-            note = f"{row['model']} {row['method']}, {_search(config, row)}, {split} split"
+            where = f"{row['device']}, dev" if rows is times else split
+            note = f"{row['model']} {row['method']}, {_search(config, row)}, {where} split"
             found.append(Key(named(name) + suffix, cell, unit, note))
     train = [row for row in tables["corpora"] if row["split"] == "train"]
     hours = Cell(sum(float(row["hours"]) for row in train), digits=2)

@@ -16,8 +16,8 @@ MODEL_AXES = (
     *("corpus", "model", "method", "initialization", "mask_changes", "scope", "sparsity_target", "sparsity", "seed"),
 )
 SIZES_FILE = "sizes.json"
-SCORE, UTTERANCES, HYPOTHESES, LATENCY = "score.json", "utterances.tsv", "hypotheses.tsv", "latency.json"
-"""Of a decoding: its error rates, the errors of every utterance, what was heard, and the time that it took."""
+SCORE, UTTERANCES, HYPOTHESES = "score.json", "utterances.tsv", "hypotheses.tsv"
+"""Of a decoding: its error rates, the errors of every utterance, and what was heard."""
 KEPT = 8  # files of decodings in memory: of a model's searches
 EACH = "each"
 """Scope of an average over monolingual models, each decoding its own language. No single model has this scope."""

@@ -10,12 +10,11 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.decoding.scoring import average_error_rate, paired_average, paired_bootstrap, word_error_rate
-from secateur.reporting.results import HYPOTHESES, LATENCY, SCORE, UTTERANCES, Results, speakers_file
+from secateur.reporting.results import HYPOTHESES, SCORE, UTTERANCES, Results, speakers_file
 from secateur.study.runs import Decoding
 
 RATES = ("wer", "wer_low", "wer_high", "cer")
 ENDS = ("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high")
-TIMES = ("p50_s", "rtf")
 DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value")
 AVERAGE = "avg"
 COUNTED = ("utterance", "words", "errors", "characters", "character_errors")
@@ -104,13 +103,6 @@ def utterances(results: Results, system: System, language: str) -> list[Utteranc
         counts = (int(row["words"]), int(row["errors"]))
         found.append(Utterance(name, speakers[name], *counts, texts[name]["reference"], texts[name]["hypothesis"]))
     return found
-
-
-def decoding_times(results: Results, system: System) -> dict[str, Any]:
-    """The columns `TIMES` while the system was decoded, means over languages, and `source`. Of whole models alone."""
-    times = [results.decoded(decoding, LATENCY, *TIMES) for decoding in system.decodings.values()]
-    paths = dict.fromkeys(f"{decoding.folder}/{LATENCY}" for decoding in system.decodings.values())
-    return {column: fmean(one[column] for one in times) for column in TIMES} | {"source": " ".join(paths)}
 
 
 def _rows(results: Results, system: System, language: str, file: str, *columns: str) -> list[Mapping[str, str]]:

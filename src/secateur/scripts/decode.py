@@ -1,4 +1,4 @@
-"""Decode test sets with a model, or with sub-models of it: hypotheses, their times and their error rates.
+"""Decode test sets with a model, or with sub-models of it: hypotheses and their error rates.
 
 With --languages, there is one data directory for each, and the files have a column `language`. With --layers, the model
 is decoded without some of its encoder layers: at all --depths that the files have, at once, or at the greatest depth
@@ -19,11 +19,10 @@ import torch
 
 from secateur.core import devices
 from secateur.core.errors import SecateurError
-from secateur.core.files import identity, write_json, write_tsv
+from secateur.core.files import identity, write_tsv
 from secateur.core.jobs import json_argument, threads
-from secateur.decoding.parts import LANGUAGE, SUB_MODEL, Parts, nested
+from secateur.decoding.parts import LANGUAGE, SUB_MODEL, Parts
 from secateur.decoding.recognize import Recognizer, batch_size, check, decode, language_model, read_features
-from secateur.decoding.timing import PARTS, latency
 from secateur.heads import removals
 from secateur.layers.rtf import depth_within
 from secateur.models.load import load_model
@@ -33,7 +32,7 @@ from secateur.speech.datadir import read_data_dir, read_table
 from secateur.speech.tokens import SPACE, Tokenizer
 
 SCORING = "secateur.scripts.score"
-COLUMNS = ("utterance", "reference", "hypothesis", "duration_s", *PARTS)
+COLUMNS = ("utterance", "reference", "hypothesis", "duration_s")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,14 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layers", type=Path, nargs="+", help="JSON files of layer_search.py: decode sub-models")
     parser.add_argument("--depths", type=int, nargs="+", help="numbers of layers to keep (all that --layers have)")
     parser.add_argument("--rtf-budget", type=float, help="instead of --depths: the greatest that is as fast as this")
-    parser.add_argument("--rtf", type=Path, help="rtf.tsv of depth_rtf.py, for --rtf-budget")
+    parser.add_argument("--rtf", type=Path, help="timing.tsv of timing.py, for --rtf-budget")
     parser.add_argument("--rtf-search", help="name of the search there (its first)")
     parser.add_argument("--heads", type=Path, help="JSON file of head_removals.py: decode the model without its sets")
     parser.add_argument("--train-text", type=Path, nargs="*", default=[], help="Kaldi text files, for lexicon search")
     parser.add_argument("--tokens", type=Path, help="tokens.txt, for lexicon search over word pieces")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to decode")
     parser.add_argument("--keep", help="fingerprint of what decodes: keep finished languages for the next time")
-    parser.add_argument("--output", type=Path, required=True, help="folder for hypotheses, times and error rates")
+    parser.add_argument("--output", type=Path, required=True, help="folder for hypotheses and error rates")
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
@@ -71,19 +70,16 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     )
     conditions = {"device": str(device), "batch": batch_size(arguments.search), "threads": threads()}
     parts = Parts(arguments.output, arguments.keep and whole_identity(arguments, conditions))
-    rows, times, seconds, frames = [], {}, 0.0, 0
+    rows, seconds, frames = [], 0.0, 0
     for language, data, features in sets:
         make = partial(decoded, arguments, recognizer, language, data, features)
         found, took = parts.get(language, test_files(data, features), make)
         rows, seconds = rows + found, seconds + took
         lengths = read_table(features / "utt2num_frames")
         frames += sum(int(lengths[name]) for name in {row["utterance"] for row in found})
-        for name in dict.fromkeys(row.get(SUB_MODEL, "") for row in found):
-            times[language, name] = latency([row for row in found if row.get(SUB_MODEL, "") == name]) | conditions
     pruned = arguments.layers is not None or arguments.heads is not None
     keys = [*([LANGUAGE] if arguments.languages else []), *([SUB_MODEL] if pruned else [])]
     write_tsv(arguments.output / "hypotheses.tsv", (*keys, *COLUMNS), rows)
-    write_json(arguments.output / "latency.json", nested(times))
     # By name, so that an edit of how errors are counted decodes nothing again (see `Parts`).
     utterances = importlib.import_module(SCORING).write(rows, arguments.output)
     record |= conditions | {
@@ -143,7 +139,7 @@ def decoded(
                 "utterance": utterance.id,
                 "reference": utterance.text,
                 "duration_s": utterance.duration,
-                **vars(results[utterance.id]),
+                "hypothesis": results[utterance.id].hypothesis,
             }
             for utterance in utterances
         ]

@@ -11,6 +11,7 @@ from secateur.decoding import search as searches
 from secateur.models import types
 from secateur.speech import corpora
 from secateur.study import runs
+from secateur.study import timing as families
 from secateur.study.command import Command
 from secateur.study.paths import Paths, run_of
 
@@ -193,6 +194,59 @@ def reading(command: Command, *files: str) -> Command:
 def masks(paths: Paths, run: runs.ModelRun) -> tuple[str, ...]:
     """The folder of a model's masks; nothing for a dense one."""
     return (f"{paths.folder(run)}/masks",) if runs.leaves_masks(run) else ()
+
+
+def timing(paths: Paths, at: Any) -> Command:
+    """The time of all systems of a family, in turns."""
+    config, family = paths.config, families.Family(at.corpus, at.model)
+    members = families.families(config)[family]
+    reference = members[0].run
+    systems: dict[str, dict[str, Any]] = {}
+    files, modules, read = [], [], []
+    for one in members:
+        search = config["searches"][one.search]
+        entry = {name: paths.of(file)[0] for name in ("heads", "layers") if (file := getattr(one, name))}
+        if one.depths:
+            entry["depths"] = list(one.depths)
+        files += [*paths.model(one.run.folder), *(entry[name] for name in ("heads", "layers") if name in entry)]
+        modules += [model_module(paths, one.run.model), searches.module(search["type"])]
+        read += searches.reads(search["type"])
+        if search.get("lm"):
+            folder = paths.lm(one.run.corpus, search["lm"], one.run.seed)
+            entry["lm"] = f"{paths.root}/{folder}"
+            files += paths.model(folder)
+            modules.append(lm_module(paths, search["lm"]))
+        system = systems.setdefault(one.run.folder, {"model": paths.folder(one.run), "searches": {}})
+        system["searches"][one.search] = entry
+    names = list(dict.fromkeys(one.search for one in members))
+    codes = paths.languages(reference.corpus, reference.scope)
+    options: dict[str, Any] = {
+        "systems": systems,
+        "searches": {name: config["searches"][name] for name in names},
+        "groups": _groups(config, names),
+        "data": [f"{paths.root}/data/{at.corpus}/{language}/{families.SPLIT}" for language in codes],
+        "features": [f"{paths.root}/features/{at.corpus}/{language}/{families.SPLIT}" for language in codes],
+        "seed": reference.seed,
+        "device": config["device"],
+    }
+    for language in codes:
+        files += paths.features(at.corpus, language, families.SPLIT) + paths.data(at.corpus, language, families.SPLIT)
+    if searches.TRAIN_TEXT in read:
+        options["train_text"] = paths.texts(at.corpus, "train")
+        files += options["train_text"]
+    if searches.TOKENS in read:
+        options["tokens"] = paths.tokens(at.corpus)[0]
+        files += paths.tokens(at.corpus)
+    return Command("timing", options, tuple(dict.fromkeys(files)), tuple(sorted(set(modules))))
+
+
+def _groups(config: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The groups of searches that are timed, with their searches, utterances and rounds."""
+    found: dict[str, Any] = {}
+    for name in names:
+        group = families.group_of(config["searches"][name])
+        found.setdefault(group, {"searches": [], **families.amount(config, group)})["searches"].append(name)
+    return found
 
 
 # --- what all models cost

@@ -105,6 +105,24 @@ def used_corpora(config: Mapping[str, Any]) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Timed:
+    """What is timed of a model with one search: the model itself, and parts of it (see `secateur.study.timing`).
+
+    Attributes:
+        run: the model.
+        search: name of the search.
+        heads: file of sets of heads, without each of which it is timed; empty for none.
+        layers: file that says which layers are kept at `depths`, the numbers of layers that it is timed with.
+    """
+
+    run: ModelRun
+    search: str
+    heads: str = ""
+    layers: str = ""
+    depths: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Parents:
     """What a pruned model is made from.
 
@@ -143,6 +161,8 @@ class Kind:
         shape: the part of a configuration that decides which models there are.
         masks: whether a method leaves masks, which its model is decoded under.
         whole: see `ModelRun.whole`.
+        timed: what is timed because of this section; what computes the same as a dense model is left out.
+        relatives: the model that one is timed beside, by (corpus, name of the model); all others are by themselves.
     """
 
     owns: Callable[[str], bool]
@@ -153,6 +173,8 @@ class Kind:
     shape: Callable[[Mapping[str, Any]], dict[str, Any]]
     masks: Callable[[str], bool] = lambda method: False
     whole: Callable[[ModelRun], ModelRun] = lambda run: run
+    timed: Callable[[Mapping[str, Any]], Iterator[Timed]] = lambda config: iter(())
+    relatives: Callable[[Mapping[str, Any]], dict[tuple[str, str], str]] = lambda config: {}
 
 
 @cache
@@ -277,6 +299,16 @@ def _dense_runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
                     yield ModelRun(corpus, entry["model"], name, seed)
 
 
+def _dense_timed(config: Mapping[str, Any]) -> Iterator[Timed]:
+    """One model of each architecture and corpus: that of all languages, if there is one, on the first seed."""
+    chosen: dict[tuple[str, str], ModelRun] = {}
+    for run in _dense_runs(config):
+        if run.seed == config["seeds"][0] and (run.scope == "all" or (run.corpus, run.model) not in chosen):
+            chosen[run.corpus, run.model] = run
+    for run in chosen.values():
+        yield from (Timed(run, search) for search in _dense_searches(config, run))
+
+
 def _dense_searches(config: Mapping[str, Any], run: ModelRun) -> list[str]:
     for entry in config["dense"]:
         if (entry["corpus"], entry["model"]) == (run.corpus, run.model) and entry.get("searches"):
@@ -290,6 +322,7 @@ DENSE = Kind(
     parents=lambda config, run: None,
     recipe=lambda config, run: config["models"][run.model]["training"],
     searches=_dense_searches,
+    timed=_dense_timed,
     shape=lambda config: {key: config[key] for key in ("seeds", "dense")},
 )
 

@@ -8,6 +8,7 @@ from secateur.reporting.figure import Figure
 from secateur.reporting.results import SCORED, SIZES_FILE, counted_of, files_of
 from secateur.reporting.table import Table
 from secateur.study.runs import decodings
+from secateur.study.timing import files
 
 
 def removals(config: Mapping[str, Any]) -> Iterator[str]:
@@ -17,7 +18,7 @@ def removals(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def times(config: Mapping[str, Any]) -> Iterator[str]:
-    return (heads.latency_file(run) for _, run in heads.runs(config))
+    yield from files(config, (run for _, run in heads.runs(config)), utterances=True)
 
 
 def importances(config: Mapping[str, Any]) -> Iterator[str]:
@@ -39,7 +40,6 @@ def language_models(config: Mapping[str, Any]) -> Iterator[str]:
 def evidence_files(config: Mapping[str, Any]) -> Iterator[str]:
     """What the claims about heads and language models are made of."""
     yield from times(config)
-    yield from (heads.conditions_file(run) for _, run in heads.runs(config))
     yield from (heads.removals_file(run) for _, run in heads.runs(config))
     yield from (heads.perplexity_file(*lm) for lm in heads.perplexities(config))
     yield from counted_of((*heads.decodings(config), *heads.combined_decodings(config), *decodings(config)))

@@ -8,6 +8,7 @@ from secateur.reporting.figure import Figure
 from secateur.reporting.results import SCORED, counted_of, files_of
 from secateur.reporting.table import Table
 from secateur.study.runs import ModelRun, decodings
+from secateur.study.timing import files
 
 
 def sub_models(config: Mapping[str, Any]) -> Iterator[str]:
@@ -18,7 +19,7 @@ def sub_models(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def speeds(config: Mapping[str, Any]) -> Iterator[str]:
-    return (layers.rtf_file(run) for _, run in layers.runs(config))
+    yield from files(config, (run for _, run in layers.runs(config)))
 
 
 def similarities(config: Mapping[str, Any]) -> Iterator[str]:

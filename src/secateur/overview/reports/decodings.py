@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from secateur.heads import study as heads
 from secateur.reporting.figure import Figure
 from secateur.reporting.results import SCORED, SIZES_FILE, counted_of, files_of
 from secateur.reporting.table import Table
-from secateur.study.runs import decodings
+from secateur.study import timing
+from secateur.study.runs import decodings, model_runs
 
 
 def scored(config: Mapping[str, Any]) -> list[str]:
@@ -18,7 +20,8 @@ def utterances(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def timed(config: Mapping[str, Any]) -> list[str]:
-    return [*files_of(decodings(config), "latency.json"), SIZES_FILE]
+    removals = (heads.removals_file(run) for entry, run in heads.runs(config) if entry["recovery"])
+    return [*timing.files(config, model_runs(config)), *removals, SIZES_FILE]
 
 
 TABLES = (
@@ -57,14 +60,15 @@ TABLES = (
         name="latency",
         title="Decoding time",
         caption=(
-            "Decoding time in seconds per utterance, split into encoder, search and language model, with "
-            "the median, the 95th percentile and the real-time factor."
+            "Decoding time in seconds per utterance of all systems in turns, split into encoder, search and language "
+            "model, with the median, the 95th percentile and the real-time factor, and what the same system takes when "
+            "it is timed again (A/A). A model that computes what another one does has its time."
         ),
         section="time",
-        columns="secateur.overview.decodings:LATENCY_COLUMNS",
-        rows="secateur.overview.decodings:latency",
+        columns="secateur.overview.times:LATENCY_COLUMNS",
+        rows="secateur.overview.times:rows",
         files=timed,
-        view="secateur.overview.decodings:latency_view",
+        view="secateur.overview.times:view",
         order=10,
     ),
 )
@@ -88,8 +92,8 @@ FIGURES = (
         name="latency",
         title="Where decoding time goes",
         caption=(
-            "Seconds of decoding spent on each second of speech (the real-time factor), mean over "
-            "languages, split into encoder, search and language model. A bar that ends left of 1 is faster "
+            "Seconds of decoding spent on each second of speech (the real-time factor), utterances of the dev "
+            "sets in turns, split into encoder, search and language model. A bar that ends left of 1 is faster "
             "than real time."
         ),
         section="time",

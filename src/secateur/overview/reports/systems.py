@@ -10,7 +10,8 @@ from secateur.reporting.figure import Figure
 from secateur.reporting.results import HEARD, SIZES_FILE, files_of, speakers_file
 from secateur.reporting.table import Table
 from secateur.ssl import study as upstreams
-from secateur.study.runs import decodings
+from secateur.study import timing
+from secateur.study.runs import model_runs
 
 
 def sub_models(config: Mapping[str, Any]) -> Iterator[str]:
@@ -23,10 +24,8 @@ def sub_models(config: Mapping[str, Any]) -> Iterator[str]:
 def measured(config: Mapping[str, Any]) -> Iterator[str]:
     yield SIZES_FILE
     yield from files_of(all_decodings(config), "utterances.tsv")
-    yield from files_of(decodings(config), "latency.json")
     yield from sub_models(config)
-    yield from (layers.rtf_file(run) for _, run in layers.runs(config))
-    yield from (heads.latency_file(run) for _, run in heads.runs(config))
+    yield from timing.files(config, model_runs(config))
     for entry, run in upstreams.runs(config):
         yield run.scores
         yield upstreams.speed_file(entry["name"], run.seed, base=False)
@@ -101,8 +100,8 @@ FIGURES = (
         name="systems_latency",
         title="Word error rate against time",
         caption=(
-            f"{READ} Times are of systems that took turns on the dev sets, where that was measured; a model that "
-            "computes what another one does takes its time over."
+            f"{READ} Times are of systems that took turns on the dev sets; a model that computes what another one does "
+            "takes its time over."
         ),
         section="systems",
         draw="secateur.overview.fronts:time",

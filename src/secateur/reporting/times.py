@@ -1,0 +1,112 @@
+"""The times of a study's families, and how sound they are (`secateur.study.timing`, command `timing`)."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+from secateur.decoding.timing import AGAIN, INTERVALS, PARTS, RATIO, SAME
+from secateur.reporting.grid import Row
+from secateur.reporting.results import Results
+from secateur.study.runs import ModelRun
+from secateur.study.timing import Family, family_of, group_of, stand_ins
+
+ENDS = tuple(f"{name}{end}" for name in INTERVALS for end in ("", "_low", "_high"))
+TIMES = (*PARTS, *ENDS, "p95_s")
+"""Columns of `timing.tsv` that hold a system's seconds."""
+SOUND = (*SAME, "doubt")
+"""Columns of tables with seconds: the reference's second time as a multiple of its first, and what is doubtful."""
+NUMBERS = (*TIMES, *RATIO, *SAME)
+
+
+class FamilyTimes:
+    """What was timed of a family: of every system on every device."""
+
+    def __init__(self, results: Results, family: Family):
+        self.results, self.family = results, family
+
+    @property
+    def source(self) -> str:
+        return self.family.file
+
+    @cached_property
+    def _systems(self) -> dict[tuple[str, str, str, str], Row]:
+        rows = self.results.tsv(self.family.file, "device", "group", "system", "search", "sub_model", *TIMES, *RATIO)
+        return {(row["device"], row["system"], row["search"], row["sub_model"]): row for row in rows}
+
+    @cached_property
+    def devices(self) -> list[str]:
+        """Those that were measured on."""
+        return list(dict.fromkeys(device for device, *_ in self._systems))
+
+    @property
+    def device(self) -> str:
+        """The one that tables of one device show: a GPU, if there was one."""
+        return self.devices[-1]
+
+    def of(self, run: ModelRun, search: str, part: str = "", device: str | None = None) -> dict[str, Any]:
+        """The row of `timing.tsv` about a system, its columns `NUMBERS` as numbers; empty if it was not timed."""
+        return _numbers(self._systems.get((device or self.device, run.folder, search, part)))
+
+    def again(self, search: str, device: str | None = None) -> dict[str, Any]:
+        """As `of`, the row of the reference's second time, beside which a search was timed."""
+        group, device = group_of(self.results.config["searches"][search]), device or self.device
+        found = (row for key, row in self._systems.items() if (key[0], key[3], row["group"]) == (device, AGAIN, group))
+        return _numbers(next(found, None))
+
+    def doubt(self, search: str) -> str:
+        """Why the times of a search are not to be relied on, or ""."""
+        return self.again(search).get("doubt", "")
+
+    @cached_property
+    def _utterances(self) -> dict[tuple[str, str, str, str], list[Row]]:
+        groups: dict[tuple[str, str, str, str], list[Row]] = {}
+        for row in self.results.tsv(self.family.utterances_file, "device", "system", "search", "sub_model", *PARTS):
+            groups.setdefault((row["device"], row["system"], row["search"], row["sub_model"]), []).append(row)
+        return groups
+
+    def utterances(self, run: ModelRun, search: str, part: str = "") -> list[Row]:
+        """The seconds of a system by round and utterance, for `secateur.decoding.timing`; none if it was not timed."""
+        return self._utterances.get((self.device, run.folder, search, part), [])
+
+
+class Times:
+    """The times of all systems of a study, those taken over from another model among them."""
+
+    def __init__(self, results: Results):
+        self.results = results
+        self._families: dict[Family, FamilyTimes] = {}
+
+    def family(self, run: ModelRun) -> FamilyTimes:
+        """What was timed beside a model."""
+        family = family_of(self.results.config, run)
+        return self._families.setdefault(family, FamilyTimes(self.results, family))
+
+    def of(
+        self, run: ModelRun, search: str, part: str = "", device: str | None = None
+    ) -> tuple[dict[str, Any], ModelRun]:
+        """The row about a system, as `FamilyTimes.of`, and the model that was timed for it; empty if none was."""
+        family = self.family(run)
+        for other in stand_ins(self.results.config, run):
+            if found := family.of(other, search, part, device):
+                return found, other
+        return {}, run
+
+
+def soundness(rows: Iterable[Row]) -> str:
+    """For a caption: what the A/A tests of rows' times found, from their columns `SOUND`, and what follows."""
+    found = {tuple(row[column] for column in SOUND): row for row in rows if row.get(SAME[0])}
+    if not found:
+        return ""
+    ends = ("{:.3f} [{:.3f}, {:.3f}]".format(*(float(row[column]) for column in SAME)) for row in found.values())
+    doubts = dict.fromkeys(row["doubt"] for row in found.values() if row["doubt"])
+    parts = [f"A/A: the same system timed twice takes {', '.join(dict.fromkeys(ends))} of its own time."]
+    parts += [
+        f"These times are not to be relied on: {doubt}; claims that rest on them are undecided." for doubt in doubts
+    ]
+    return " ".join(parts)
+
+
+def _numbers(row: Row | None) -> dict[str, Any]:
+    if row is None:
+        return {}
+    return {**row, **{name: float(row[name]) if row.get(name) else None for name in NUMBERS}}
