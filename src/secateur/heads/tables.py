@@ -1,9 +1,10 @@
 """Head pruning: error rates, time and cost by importance, policy and share; locality; combinations with fewer layers.
 
 Times are those of the model's family (`secateur.study.timing`), where all systems took turns on the same utterances of
-the dev sets; error rates are of the test sets. What the reference takes when it is timed again has a row of policy A/A. A model that was trained on takes the time of the one that it began with, whose
-shape it has. Differences and ratios are paired: both systems on the same utterances. Searches whose time alone is
-measured have rows of language `avg` without error rates.
+the dev sets; error rates are of the test sets. What the reference takes when it is timed again has a row of policy A/A.
+A model that was trained on takes the time of the one that it began with, whose shape it has. Differences and ratios are
+paired: both systems on the same utterances. Searches whose time alone is measured have rows of language `avg` without
+error rates.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -234,7 +235,7 @@ def combinations(results: Results) -> Iterator[dict[str, Any]]:
 
 
 TIMED = (
-    "Utterances of the dev sets of all languages, one at a time; all systems take turns, and the median over the rounds "
+    "Utterances of the dev sets of all languages, one at a time; all systems take turns, and the median over rounds "
     "counts. In brackets: 95 % bootstrap interval over rounds and utterances."
 )
 PAIRED = "Both on the same utterances. In brackets: 95 % bootstrap interval over rounds and utterances."

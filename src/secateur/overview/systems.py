@@ -123,8 +123,8 @@ NOTES = (
     "One line a system: a model or sub-model with a search. MB: the file in the smaller of the formats that we write "
     "(sparse: bits of the masks, and the weights that stay), of a language model, too, and where models are "
     "monolingual of those of all languages together. MMAC, memory: of the acoustic model alone, encoding. Time: in "
-    "turns with others on the dev sets; a model that computes what another one does takes its time over. Front: no other system with this search has both fewer errors and fewer bytes (B), less arithmetic "
-    "(M) or less time (T)."
+    "turns with others on the dev sets; a model that computes what another one does takes its time over. Front: no "
+    "other system with this search has both fewer errors and fewer bytes (B), less arithmetic (M) or less time (T)."
 )
 
 

@@ -1,9 +1,9 @@
 """Time systems on the same utterances, one utterance at a time, in random order, in rounds, on every device.
 
 A system is a model with a search. With `heads`, a file of head_removals.py, it is also timed without each set of heads
-that the file has; with `layers`, a file of layer_search.py, also at the `depths`. Groups of searches are timed one after
-the other, with utterances and rounds of their own. In each the first system, the reference, is timed twice, the second
-time as the sub-model A/A: the two must not differ. What is not sound is measured once more.
+that the file has; with `layers`, a file of layer_search.py, also at the `depths`. Groups of searches are timed one
+after the other, with utterances and rounds of their own. In each the first system, the reference, is timed twice, the
+second time as the sub-model A/A: the two must not differ. What is not sound is measured once more.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--systems",
         type=json_argument,
         required=True,
-        help="JSON: name → {model: folder, searches: {name: {lm: folder, heads: file, layers: file, depths: [number]}}}",
+        help="JSON: name → {model: folder, searches: {name: {lm: folder, heads: file, layers: file, depths: []}}}",
     )
     parser.add_argument("--searches", type=json_argument, required=True, help="JSON: searches by name, complete")
     parser.add_argument(

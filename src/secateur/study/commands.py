@@ -202,10 +202,14 @@ def timing(paths: Paths, at: Any) -> Command:
     members = families.families(config)[family]
     reference = members[0].run
     systems: dict[str, dict[str, Any]] = {}
-    files, modules, read = [], [], []
+    files: list[str] = []
+    modules: list[str] = []
+    read: list[str] = []
     for one in members:
         search = config["searches"][one.search]
-        entry = {name: paths.of(file)[0] for name in ("heads", "layers") if (file := getattr(one, name))}
+        entry: dict[str, Any] = {
+            name: paths.of(file)[0] for name in ("heads", "layers") if (file := getattr(one, name))
+        }
         if one.depths:
             entry["depths"] = list(one.depths)
         files += [*paths.model(one.run.folder), *(entry[name] for name in ("heads", "layers") if name in entry)]
