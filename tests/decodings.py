@@ -12,17 +12,15 @@ def write_decoding(
     language: str,
     score: Mapping[str, Any] | None = None,
     utterances: Sequence[Mapping[str, Any]] | None = None,
-    latency: Mapping[str, Any] | None = None,
     hypotheses: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
     """Write what was found for one language beside what is there of others; None leaves a file as it is.
 
     `score` is of the whole model or, by name, of its sub-models; then the rows have a column `sub_model`.
     """
-    for name, value in (("score.json", score), ("latency.json", latency)):
-        if value is not None:
-            file = folder / name
-            write_json(file, (read_json(file) if file.exists() else {}) | {language: value})
+    if score is not None:
+        file = folder / "score.json"
+        write_json(file, (read_json(file) if file.exists() else {}) | {language: score})
     for name, new in (("utterances.tsv", utterances), ("hypotheses.tsv", hypotheses)):
         if new is not None:
             file = folder / name

@@ -83,9 +83,8 @@ def stand_ins(config: Mapping[str, Any], run: ModelRun) -> Iterator[ModelRun]:
     yield run
     yield first
     if kind_of(run.method).whole(run) == run:
-        yield from (
-            one.run for one in DENSE.timed(config) if (one.run.corpus, one.run.model) == (run.corpus, run.model)
-        )
+        dense = dict.fromkeys(one.run for one in DENSE.timed(config))
+        yield from (one for one in dense if (one.corpus, one.model) == (run.corpus, run.model))
 
 
 def group_of(search: Mapping[str, Any]) -> str:

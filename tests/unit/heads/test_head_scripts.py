@@ -12,6 +12,7 @@ from tiny import run_script as run
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
+from secateur.decoding.timing import CONDITIONS, RATIO, SAME, latency, latency_intervals, relative_time
 from secateur.heads import removals
 from secateur.heads.importance import IMPORTANCES, read_importance
 from secateur.heads.order import removal_order
@@ -21,6 +22,7 @@ from secateur.models.load import load_model
 from secateur.models.surgery.heads import Head, heads, masked
 from secateur.pruning.engines.mask import Mask, mask_file
 
+AXES = ("group", "system", "search", "sub_model")
 BEAM = {"type": "beam", "beam": 3, "ctc_weight": 0.4, "lm_weight": 0.3, "length_bonus": 0.5}
 
 
@@ -221,40 +223,57 @@ def test_a_smaller_model_recovers_without_a_mask(corpus, tmp_path):
 
 
 def test_systems_are_timed_in_rounds_and_compared(corpus, tmp_path):
+    """In two groups; the whole model with an LM and without, its sets of heads, and one that is a checkpoint."""
     prune(corpus, tmp_path / "pruned", "--share", 1)
-    systems = {
-        "whole": {"model": str(corpus / "model"), "search": BEAM | {"lm": "lm"}, "lm": str(corpus / "lm")},
-        "without": {"model": str(corpus / "model"), "search": BEAM | {"lm": None, "lm_weight": 0.0}, "lm": None},
-        "pruned": {"model": str(tmp_path / "pruned"), "search": GREEDY},
-    }
     run(
         "head_removals", "--model", corpus / "model", "--importances", corpus / "importance.tsv", "--systems",
         "gradient/global", "random/by-layer", "--shares", 0.5, 1, "--output", tmp_path / "removals.json",
     )  # fmt: skip
-    systems["sets"] = systems["without"] | {"heads": str(tmp_path / "removals.json")}
+    heads_of = {"heads": str(tmp_path / "removals.json")}
+    whole = {"model": str(corpus / "model"), "searches": {"beam": heads_of, "beam-lm": {"lm": str(corpus / "lm")}}}
+    whole["searches"]["greedy"] = {}
+    systems = {"whole": whole, "pruned": {"model": str(tmp_path / "pruned"), "searches": {"greedy": {}}}}
+    searches = {"beam-lm": BEAM | {"lm": "lm"}, "beam": BEAM | {"lm": None, "lm_weight": 0.0}, "greedy": GREEDY}
+    groups = {
+        "quick": {"searches": ["greedy"], "utterances": 4, "rounds": 2},
+        "beam": {"searches": ["beam", "beam-lm"], "utterances": 2, "rounds": 3},
+    }
+    given = {"--systems": systems, "--searches": searches, "--groups": groups}
     record = run(
-        "latency", "--systems", json.dumps(systems), "--baseline", "whole", *data_of(corpus), "--utterances", 2,
-        "--repeats", 2, "--device", "cpu", "--output", tmp_path / "latency",
+        "timing", *(word for name, value in given.items() for word in (name, json.dumps(value))), *data_of(corpus),
+        "--device", "cpu", "--output", tmp_path / "timing",
     )  # fmt: skip
-    assert (record["utterances"], record["repeats"]) == (4, 2)
-    rows = read_tsv(tmp_path / "latency" / "latency.tsv")
+    rows = read_tsv(tmp_path / "timing" / "timing.tsv")
+    names = [(row["group"], row["system"], row["search"], row["sub_model"]) for row in rows]
     sets = ["", "gradient global 0.5", "gradient global 1", "random by-layer 0.5"]
-    assert [(row["system"], row["sub_model"]) for row in rows[::8]] == [
-        *((name, "") for name in ("whole", "without", "pruned")), *(("sets", name) for name in sets), ("A/A", "")
+    assert names == [
+        ("quick", "whole", "greedy", ""), ("quick", "pruned", "greedy", ""), ("quick", "whole", "greedy", "A/A"),
+        *(("beam", "whole", "beam", name) for name in sets), ("beam", "whole", "beam-lm", ""),
+        ("beam", "whole", "beam", "A/A"),
     ]  # fmt: skip
-    assert len({row["utterance"] for row in rows}) == 4 and len(rows) == 2 * 4 * 8
-    summary = read_json(tmp_path / "latency" / "latency.json")
-    assert summary["conditions"].keys() >= {"same", "same_low", "same_high", "others", "measured", "doubt"}
-    found = summary["systems"]
-    assert found["A/A"]["relative"] == [summary["conditions"][name] for name in ("same", "same_low", "same_high")]
-    assert (found["whole"]["lm_s"] > 0) == (found["without"]["lm_s"] == 0) == True  # noqa: E712
-    assert found["whole"]["relative"] == [1.0, 1.0, 1.0]
-    for name, system in found.items():
-        mine = [row for row in rows if f"{row['system']} {row['sub_model']}".strip() == name]
-        total = sum(  # the median of two rounds is their mean
-            float(row[part]) / 2 for row in mine for part in ("encoder_s", "search_s", "lm_s")
-        )
-        assert system["total_s"] == pytest.approx(total / 4)
-        low, high = system["intervals"]["total_s"]
-        assert low <= system["total_s"] <= high
-        assert system["relative"][0] == pytest.approx(system["total_s"] / found["whole"]["total_s"])
+    assert record["systems"] == len(rows) and record["seed"] == 1
+    assert [(row["utterances"], row["rounds"]) for row in rows] == [("4", "2")] * 3 + [("2", "3")] * 6
+    utterances = read_tsv(tmp_path / "timing" / "utterances.tsv")
+    assert len(utterances) == 3 * 4 * 2 + 6 * 2 * 3
+    found = dict(zip(names, rows, strict=True))
+    for name, row in found.items():
+        mine = [other for other in utterances if tuple(other[axis] for axis in AXES) == name]
+        result, ends = latency(mine), latency_intervals(mine)
+        assert float(row["total_s"]) == pytest.approx(result["total_s"])
+        assert [float(row["rtf_low"]), float(row["rtf_high"])] == pytest.approx(ends["rtf"])
+        assert (float(row["lm_s"]) > 0) == (name[2] == "beam-lm")
+        # Each against the whole model with its own search, and A/A against the first time of the same.
+        base = [
+            other for other in utterances if tuple(other[axis] for axis in AXES) == (*name[:1], "whole", name[2], "")
+        ]
+        assert [float(row[column]) for column in RATIO] == pytest.approx(relative_time(mine, base))
+    for group in groups:
+        members = [row for row in rows if row["group"] == group]
+        assert [members[-1][column] for column in RATIO] == [members[0][column] for column in SAME]
+        assert len({tuple(row[column] for column in CONDITIONS) for row in members}) == 1
+    groups["beam"]["searches"] = ["other"]
+    with pytest.raises(SecateurError, match="no system has a search of the group 'beam'; leave the group out"):
+        run(
+            "timing", *(word for name, value in given.items() for word in (name, json.dumps(value))),
+            *data_of(corpus), "--device", "cpu", "--output", tmp_path / "timing",
+        )  # fmt: skip

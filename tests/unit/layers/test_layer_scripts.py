@@ -8,7 +8,7 @@ from tiny import CTC, NO_INNER_LOSS, TOKENS, script, write_features
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv, write_json, write_tsv
-from secateur.layers.rtf import COLUMNS, depth_within
+from secateur.layers.rtf import depth_within
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
 from secateur.models.load import load_model
@@ -66,31 +66,29 @@ def cut(folder, **given):
 
 def test_depths_are_timed_in_rounds_and_the_whole_model_twice(folder):
     find(folder)
+    entry = {"layers": str(folder / "layers.json"), "depths": [2, 1]}
     arguments = Namespace(
-        model=folder / "model",
+        systems={"whole": {"model": str(folder / "model"), "searches": {"greedy": entry}}},
+        searches={"greedy": {"type": "ctc_greedy", "batch": 4, "batch_frames": 1000}},
+        groups={"quick": {"searches": ["greedy"], "utterances": 3, "rounds": 2}},
         data=[folder / "data" / language for language in TEXTS],
         features=[folder / "features" / language for language in TEXTS],
-        name="whole",
-        layers=folder / "layers.json",
-        depths=[2, 1],
-        trained=[],
-        trained_names=[],
-        utterances=2,
-        repeats=2,
-        searches={"greedy": {"type": "ctc_greedy", "batch": 4, "batch_frames": 1000}},
+        tokens=None,
+        train_text=[],
         seed=1,
         device="cpu",
-        output=folder / "rtf.tsv",
+        output=folder / "timing",
     )
-    script("depth_rtf").run(arguments, {})
-    rows = read_tsv(folder / "rtf.tsv")
-    assert list(rows[0]) == list(COLUMNS)
-    assert [(row["depth"], row["rounds"], row["utterances"]) for row in rows] == [
-        (depth, "2", "4") for depth in ("3", "2", "1")
+    script("timing").run(arguments, {})
+    rows = read_tsv(folder / "timing" / "timing.tsv")
+    assert list(rows[0]) == list(script("timing").COLUMNS)
+    # Three utterances of two languages are two of each.
+    assert [(row["sub_model"], row["depth"], row["rounds"], row["utterances"]) for row in rows] == [
+        (name, depth, "2", "4") for name, depth in (("", "3"), ("depth 2", "2"), ("depth 1", "1"), ("A/A", "3"))
     ]
     assert len({row["same"] for row in rows}) == 1 and float(rows[0]["same"]) > 0
     assert [float(rows[0][name]) for name in ("ratio", "ratio_low", "ratio_high")] == [1.0, 1.0, 1.0]
-    assert depth_within(folder / "rtf.tsv", float("inf"), "cpu") == 3
+    assert depth_within(folder / "timing" / "timing.tsv", float("inf"), "cpu") == 3
 
 
 def test_a_depth_is_found_and_exported(folder):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from decodings import write_decoding
+from timings import write_times
 
 from secateur.core.files import read_json, write_json, write_tsv
 from secateur.heads import plots
@@ -87,16 +88,7 @@ def pruned(tmp_path_factory, write_study, write_heard) -> tuple[dict, Path, dict
         write_heard(root, decoding, write_scores(root / decoding.folder, SETS, decoding.language))
     for decoding in heads.combined_decodings(config):
         write_heard(root, decoding, write_scores(root / decoding.folder, {"": (5, 2)}, decoding.language))
-    rows = []
-    for name, seconds in SECONDS.items():
-        system, sub_model = " ".join(name.split()[:2]), " ".join(name.split()[2:])
-        for place, total in enumerate(seconds):
-            lm = total if system == "dense beam_lm" else 0.0  # half of the time
-            parts = {"encoder_s": total / 4, "search_s": 3 * total / 4, "lm_s": lm}
-            axes = {"system": system, "sub_model": sub_model, "utterance": f"u{place}", "duration_s": 1.0 + 2 * place}
-            rows.append(axes | parts)
-    write_tsv(root / heads.latency_file(run), tuple(rows[0]), rows)
-    write_json(root / heads.conditions_file(run), {"conditions": {"doubt": ""}})
+    write_times(root, config, seconds, [1.0, 3.0])
     write_tsv(
         root / heads.importance_file(run),
         ("block", "layer", "head", "importance", "value"),
@@ -112,6 +104,12 @@ def pruned(tmp_path_factory, write_study, write_heard) -> tuple[dict, Path, dict
     write_tables(config, root)
     write_figures(root / "tables", root / "figures")
     return config, root, read_tables(root / "tables")
+
+
+def seconds(run, search, part):
+    """Of two utterances, the parts of SECONDS; half of the time is the language model's, if there is one."""
+    total = SECONDS.get(f"{run.method} {search} {part}".strip())
+    return total and [(one / 4, 3 * one / 4, one if search == "beam_lm" else 0.0) for one in total]
 
 
 def write_scores(folder: Path, sets: dict[str, tuple[int, int]], language: str) -> dict[str, tuple[int, int]]:
@@ -193,13 +191,13 @@ def test_claims_about_times_are_undecided_where_the_measurement_is_in_doubt(prun
     row = next(row for row in tables["claims"] if row["id"] == "S1-lm-latency")
     # Twice the time with the language model: 1.0 of 2.0 and 3.0 of 6.0 seconds.
     assert (float(row["measured"]), row["unit"], row["utterances"]) == (0.5, "times", "2")
-    assert row["compared"] == "ctc on talk_show: beam with beam_lm" and row["source"].endswith("latency.json")
+    assert row["compared"] == "ctc on talk_show: beam with beam_lm" and row["source"].endswith(
+        "timing/talk_show/ctc/timing.tsv"
+    )
     ((_, run),) = heads.runs(config)
-    file = root / heads.conditions_file(run)
-    sound = file.read_text()
-    write_json(file, {"conditions": {"doubt": "the same model timed twice differs"}})
+    write_times(root, config, seconds, [1.0, 3.0], doubt="the same model timed twice differs")
     found = {row["id"]: row for row in claims_rows(Results(config, root))}
-    file.write_text(sound)
+    write_times(root, config, seconds, [1.0, 3.0])
     for name in ("S1-lm-latency", "S1-locality", "heads-on-layers"):
         if found[name]["verdict"] != "not tested":
             assert found[name]["verdict"] == "undecided" and "timed twice differs" in found[name]["why"]

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from decodings import write_decoding
+from timings import write_times
 
 from secateur.core.files import read_json, write_json, write_tsv
+from secateur.decoding.timing import RATIO
 from secateur.layers import plots
 from secateur.layers import study as layers
 from secateur.layers.study import late_run
@@ -96,18 +98,7 @@ def pruned(tmp_path_factory, write_study, write_heard) -> tuple[dict, Path, dict
     cost = {"parameters": 500, "nonzero": 400, "bytes": 2000, "macs_per_second": 1000, "peak_memory": 800}
     sizes[run.folder] |= {"sub_models": dict.fromkeys(ERRORS, cost)}
     write_json(root / "sizes.json", sizes)
-    speeds = [("ctc", 3, 0.09), ("ctc", 2, 0.06), ("ctc", 1, 0.03), ("ctc-depth2", 2, 0.05)]
-    columns = ("model", "depth", "rtf")
-    facts = {"layers": "", "search": "greedy", "device": "cpu", "rounds": 3, "utterances": 4, "batch": 1, "threads": 1}
-    write_tsv(
-        root / layers.rtf_file(run),
-        (*columns, *facts, "rtf_low", "rtf_high", "ratio", "ratio_low", "ratio_high"),
-        [
-            dict(zip(columns, row, strict=True)) | facts
-            | {"rtf_low": row[2], "rtf_high": row[2], "ratio": row[2] / 0.09, "ratio_low": 0, "ratio_high": 1}
-            for row in speeds
-        ],
-    )  # fmt: skip
+    write_times(root, config, seconds, [10.0], depths={"ctc": 3, "ctc-depth2": 2, "plain": 3})
     for corpus, rate, seed in layers.comparisons(config):
         names = list(layers.compared(config, corpus, rate, seed))
         write_tsv(
@@ -135,6 +126,12 @@ def pruned(tmp_path_factory, write_study, write_heard) -> tuple[dict, Path, dict
     write_tables(config, root)
     write_figures(root / "tables", root / "figures")
     return config, root, read_tables(root / "tables")
+
+
+def seconds(run, search, part):
+    """Of an utterance of ten seconds."""
+    speeds = {("ctc", ""): 0.9, ("ctc", "depth 2"): 0.6, ("ctc", "depth 1"): 0.3, ("ctc-depth2", ""): 0.5}
+    return [(speeds.get((run.model, part), 1.0), 0.0, 0.0)]
 
 
 def chosen(rows, **axes):
@@ -193,7 +190,11 @@ def test_a_verdict_is_over_seeds_and_its_margin_is_a_key():
 def test_a_budget_is_answered_by_the_greatest_depth_that_fits(pruned):
     _, _, tables = pruned
     answers = {(row["measured_model"], row["depth"]): row["budgets"] for row in tables["depth_rtf"]}
-    assert answers == {("ctc", "3"): "", ("ctc", "2"): "", ("ctc", "1"): "0.05", ("ctc-depth2", "2"): ""}
+    assert answers == {
+        ("ctc", "3"): "", ("ctc", "2"): "", ("ctc", "1"): "0.05", ("ctc-depth2", "2"): "", ("A/A", "3"): ""
+    }  # fmt: skip
+    ratios = {row["measured_model"]: [float(row[name]) for name in RATIO] for row in tables["depth_rtf"]}
+    assert ratios["A/A"] == [1.0] * 3 and ratios["ctc-depth2"] == pytest.approx([5 / 9] * 3)
 
 
 def test_late_regularisers_show_the_jump(pruned):
