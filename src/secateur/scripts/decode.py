@@ -26,7 +26,9 @@ from secateur.decoding.recognize import Recognizer, batch_size, check, decode, l
 from secateur.decoding.timing import PARTS, latency
 from secateur.heads import removals
 from secateur.layers.rtf import depth_within
+from secateur.models.checkpoint import weights_file
 from secateur.models.load import load_model
+from secateur.models.sparse import FILE as SPARSE_FILE
 from secateur.models.surgery.layers import keep_layers, listed, read_depth, read_depths
 from secateur.pruning.engines.mask import Mask, mask_for
 from secateur.speech.datadir import read_data_dir, read_table
@@ -60,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     sets = test_sets(arguments)
     device = devices.pick(arguments.device)
-    loaded = load_model(arguments.model, device)
+    loaded = load_model(arguments.model, device, sets[0][0] or None)
     check(arguments.search, loaded.tokens)
     recognizer = Recognizer(
         model=loaded.model,
@@ -116,7 +118,7 @@ def test_files(data: Path, features: Path) -> list[Path]:
 def whole_identity(arguments: argparse.Namespace, conditions: dict[str, Any]) -> str:
     """A hash of all that decides hypotheses beside the test set."""
     folders = [arguments.model, *filter(None, [arguments.lm])]
-    files = [folder / name for folder in folders for name in ("model.json", "model.safetensors")]
+    files = [file for folder in folders for file in (folder / "model.json", weights_file(folder))]
     files += sorted((arguments.model / "masks").glob("*"))
     given = [arguments.mask, *(arguments.layers or ()), arguments.rtf, arguments.heads, *arguments.train_text]
     options = [arguments.keep, arguments.search, arguments.depths, arguments.rtf_budget, arguments.rtf_search]
@@ -130,10 +132,7 @@ def decoded(
     rows = []
     utterances = read_data_dir(data)
     features = read_features(folder, [utterance.id for utterance in utterances])
-    model = recognizer.model
-    if mask := arguments.mask or mask_for(arguments.model, language or None):
-        model = copy.deepcopy(model)
-        Mask.load(mask).to(recognizer.device).apply_(model)
+    model = masked(arguments, recognizer, language)
     for name, smaller in sub_models(arguments, model, str(recognizer.device)):
         results = decode(replace(recognizer, model=smaller), features, arguments.search)
         rows += [
@@ -148,6 +147,19 @@ def decoded(
             for utterance in utterances
         ]
     return rows
+
+
+def masked(arguments: argparse.Namespace, recognizer: Recognizer, language: str) -> torch.nn.Module:
+    """The model under the mask of a language, or the one for all; a dense one as it is."""
+    if weights_file(arguments.model).name == SPARSE_FILE:
+        if arguments.mask:
+            raise SecateurError(f"--mask: {arguments.model} is a sparse file, which holds its masks; leave --mask out")
+        return load_model(arguments.model, recognizer.device, language or None).model
+    if not (mask := arguments.mask or mask_for(arguments.model, language or None)):
+        return recognizer.model
+    model = copy.deepcopy(recognizer.model)
+    Mask.load(mask).to(recognizer.device).apply_(model)
+    return model
 
 
 def sub_models(
