@@ -1,4 +1,4 @@
-"""A model or sub-model with a search: its error rates in every language and on average, and how far it is from another.
+"""A model or sub-model with a search: its error rates in every language and on average.
 
 Sub-models are decoded many at a time, into one file; a system then names the one that it is (`decode.py`).
 """
@@ -9,16 +9,16 @@ from statistics import fmean
 from typing import Any
 
 from secateur.core.errors import SecateurError
-from secateur.decoding.scoring import average_error_rate, paired_average, paired_bootstrap, word_error_rate
+from secateur.decoding.scoring import average_error_rate, word_error_rate
 from secateur.reporting.results import HYPOTHESES, LATENCY, SCORE, UTTERANCES, Results, speakers_file
 from secateur.study.runs import Decoding
 
 RATES = ("wer", "wer_low", "wer_high", "cer")
 ENDS = ("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high")
 TIMES = ("p50_s", "rtf")
-DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value")
 AVERAGE = "avg"
-COUNTED = ("utterance", "words", "errors", "characters", "character_errors")
+NUMBERS = ("errors", "words", "character_errors", "characters")
+COUNTED = ("utterance", *NUMBERS)
 
 Counts = tuple[list[str], list[int], list[int]]
 """Names, errors and reference words of utterances."""
@@ -44,27 +44,20 @@ class Utterance:
     hypothesis: str
 
 
-def scored(results: Results, system: System, rival: System | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+def scored(results: Results, system: System) -> Iterator[tuple[str, dict[str, Any]]]:
     """Error rates in every language and, of several languages, on average: the columns `RATES` and `source`.
 
-    With a rival also the columns `DIFFERENCE`: word error rate minus the rival's, on the same utterances.
-    Raises SecateurError when a file is missing, and when the two are not about the same utterances.
+    Raises SecateurError when a file is missing.
     """
     scores = {code: _score(results, system, code) for code in system.decodings}
-    counts = {code: _counts(results, system, code) for code in system.decodings}
-    others = {code: _counts(results, rival, code) for code in system.decodings} if rival else {}
     for code, score in scores.items():
-        values = {column: score[column] for column in RATES} | {"source": f"{system.decodings[code].folder}/{SCORE}"}
-        if rival:
-            values |= _difference(results, rival, {code: (counts[code], others[code])})
-        yield code, values
+        yield code, {column: score[column] for column in RATES} | {"source": f"{system.decodings[code].folder}/{SCORE}"}
     if len(scores) > 1:
-        mean = average_error_rate({code: found[1:] for code, found in counts.items()})
+        counts = {code: counted(results, one, system.sub_model)[1:] for code, one in system.decodings.items()}
+        mean = average_error_rate(counts)
         values = {"wer": mean.value, "wer_low": mean.low, "wer_high": mean.high}
         values["cer"] = fmean(score["cer"] for score in scores.values())
         values["source"] = counted_files(system.decodings.values())
-        if rival:
-            values |= _difference(results, rival, {code: (counts[code], others[code]) for code in counts})
         yield AVERAGE, values
 
 
@@ -129,33 +122,18 @@ def counted(results: Results, decoding: Decoding, sub_model: str = "") -> Counts
     return [row["utterance"] for row in found], errors, words
 
 
-def _counts(results: Results, system: System, language: str) -> Counts:
-    return counted(results, system.decodings[language], system.sub_model)
-
-
 def counted_files(found: Iterable[Decoding]) -> str:
     """The files that `counted` reads of decodings, separated by spaces."""
     return " ".join(dict.fromkeys(f"{one.folder}/{UTTERANCES}" for one in found))
 
 
-def _difference(results: Results, rival: System, pairs: Mapping[str, tuple[Counts, Counts]]) -> dict[str, Any]:
-    """The difference of word error rates from those of `rival`; of several languages, of the means."""
-    for code, (mine, other) in pairs.items():
-        if (mine[0], mine[2]) != (other[0], other[2]):
-            folder = results.root / rival.decodings[code].folder
-            raise SecateurError(f"{folder} is not about the same utterances; delete it and run again")
-    triples = {code: (mine[1], other[1], mine[2]) for code, (mine, other) in pairs.items()}
-    compared = paired_bootstrap(*next(iter(triples.values()))) if len(triples) == 1 else paired_average(triples)
-    difference = compared.difference
-    return dict(zip(DIFFERENCE, (difference.value, difference.low, difference.high, compared.p_value), strict=True))
-
-
 @dataclass(frozen=True)
 class Counted:
-    """The errors of one system: (U,) errors and reference words, all languages one after the other.
+    """The errors of one system: (U,) counts of the utterances, all languages one after the other.
 
     Attributes:
         names, languages, speakers: of the utterances.
+        errors, words, character_errors, characters: the counts, of errors and of references.
         files: that they are from, separated by spaces.
     """
 
@@ -164,17 +142,21 @@ class Counted:
     speakers: list[str]
     errors: list[int]
     words: list[int]
+    character_errors: list[int]
+    characters: list[int]
     files: str
 
 
 def counts(results: Results, system: System, codes: Iterable[str] | None = None) -> Counted:
     """The errors of a system in some of its languages, by default in all; in characters where words are not written."""
-    found: tuple[list, ...] = ([], [], [], [], [])
+    found: tuple[list, ...] = ([], [], [], [], [], [], [])
     chosen = {code: system.decodings[code] for code in codes or system.decodings}
     for code, decoding in chosen.items():
-        names, errors, words = _counts(results, system, code)
+        rows = _rows(results, system, code, UTTERANCES, *COUNTED)
+        names = [row["utterance"] for row in rows]
         spoken = results.lines(speakers_file(decoding))
-        columns = (names, [code] * len(names), [spoken.get(name, name) for name in names], errors, words)
+        numbers = ([int(row[column]) for row in rows] for column in NUMBERS)
+        columns = (names, [code] * len(names), [spoken.get(name, name) for name in names], *numbers)
         for column, values in zip(found, columns, strict=True):
             column.extend(values)
     return Counted(*found, counted_files(chosen.values()))

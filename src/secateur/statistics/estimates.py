@@ -186,6 +186,18 @@ def over_seeds(values: Sequence[float], items: Sequence[float] = (0.0,), count: 
     return Estimate(float(np.mean(values)), max(variance**0.5, 1e-12), df, seeds, count)
 
 
+def mean_ratio(ratios: Sequence[float], items: Sequence[float]) -> Estimate:
+    """The geometric mean of a ratio that each seed's models have: of times. Distances are on the scale of logarithms.
+
+    Args:
+        ratios: one for each seed, above 0.
+        items: standard errors of their logarithms over what they were measured on, as in `over_seeds`.
+    """
+    logs = over_seeds(np.log(ratios).tolist(), items)
+    mean = float(np.exp(logs.value))
+    return Estimate(mean, mean * logs.se, logs.df, logs.seeds, logs.utterances, floor=0.0)
+
+
 def _contributions(errors: np.ndarray, test: TestSet) -> tuple[np.ndarray, list[np.ndarray]]:
     """The rates (…, S) of the seeds, and for every language how far each of its units pulls each of them, (…, S, C).
 

@@ -67,7 +67,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("claims")
     for number, decoding in enumerate(decodings(CONFIG)):
         drawn = np.random.default_rng(number).binomial(10, RATES[decoding.run.method], 80)
-        rows = [{"utterance": f"u{place}", "words": 10, "errors": int(wrong)} for place, wrong in enumerate(drawn)]
+        rows = [
+            {"utterance": f"u{n}", "words": 10, "errors": wrong, "characters": 50, "character_errors": wrong}
+            for n, wrong in enumerate(map(int, drawn))
+        ]
         write_decoding(root / decoding.folder, decoding.language, {"wer": 0.0}, rows)
     for language in ("en", "fr"):
         write_text(root / f"data/talk/{language}/test/utt2spk", "".join(f"u{n} s{n % 20}\n" for n in range(80)))

@@ -47,16 +47,18 @@ def evidence_files(config: Mapping[str, Any]) -> Iterator[str]:
 
 TABLES = (
     Table(
-        name="locality",
-        title="Does locality pay?",
+        name="head_comparisons",
+        title="Heads, layers and language models, compared",
         caption=(
-            "The policies against global removal at the same share: time and word error rate, paired, with verdicts."
+            "Policies against global removal at the same share, what lost heads or layers against the whole model, and "
+            "language models against none: time, and errors over seeds and utterances, with the smallest difference "
+            "that could be shown."
         ),
         section="heads",
-        columns="secateur.heads.tables:LOCALITY_COLUMNS",
-        rows="secateur.heads.tables:locality",
-        files=removals,
-        view="secateur.heads.tables:locality_view",
+        columns="secateur.heads.verdicts:COLUMNS",
+        rows="secateur.heads.verdicts:rows",
+        files=evidence_files,
+        view="secateur.heads.verdicts:view",
         order=10,
     ),
     Table(
