@@ -341,7 +341,7 @@ HEAD_MISTAKES = {
     ),
     "a decoder that is never run": (
         [{"model": "hybrid", "searches": ["greedy"]}],
-        "heads[0].searches: greedy; none runs the decoder of 'hybrid', whose heads are removed, too; allowed: one at l",
+        "heads[0].searches: greedy; none runs the decoder of 'hybrid', whose heads are removed, too; allowed: one",
     ),
     "time of a lexicon": (
         [HEADS | {"latency": {"searches": ["lexicon"]}}],
