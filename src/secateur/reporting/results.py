@@ -125,6 +125,17 @@ class Results:
         return shown(self.config["searches"][search], "lm") or self.lm_of(search) or "none"
 
 
+def smallest(size: Mapping[str, Any]) -> tuple[int, bool]:
+    """The bytes of the smaller of the files that we write of a model, by its entry in `sizes.json`; if that is sparse.
+
+    Where languages have masks of their own over the same weights, the dense format needs these files, too.
+    """
+    several = len(size.get("sparse_bytes_each", ())) > 1
+    dense = size["bytes"] + (size["mask_bytes"] if several else 0)
+    sparse = size.get("sparse_bytes", dense)
+    return min(dense, sparse), sparse < dense
+
+
 SCORED = (SCORE, UTTERANCES)
 """What `systems.scored` reads of a decoding."""
 HEARD = (UTTERANCES, HYPOTHESES)
