@@ -182,7 +182,10 @@ def over_seeds(values: Sequence[float], items: Sequence[float] = (0.0,), count: 
     variance = over_items + spread
     if not variance and seeds == 1:
         return Estimate(float(values[0]), np.inf, 1.0, 1, count)
-    df = max(seeds - 1, variance**2 / (spread**2 / (seeds - 1))) if spread else np.inf if over_items else seeds - 1
+    freedom = seeds - 1
+    df = np.inf if over_items else freedom
+    if spread:  # its share counts as in `_joined`
+        df = max(freedom, variance**2 / (spread**2 / freedom * (freedom + 2) / freedom))
     return Estimate(float(np.mean(values)), max(variance**0.5, 1e-12), df, seeds, count)
 
 

@@ -29,9 +29,10 @@ def counts(generator, studies, seeds, utterances, rates, seed_spread=0.0, speake
         difficulty = difficulty * skewed(10, 1, speakers)[..., names]
     systems = []
     for place, rate in enumerate(rates):
+        rates_of = rate * words * difficulty * skewed(3, 1, utterances)
         if factors is not None:
             of_seeds = factors[place] * np.ones((1, seeds, 1))
         else:
             of_seeds = factor if factor is not None else shared * seed_factor()
-        systems.append(generator.poisson(rate * words * difficulty * skewed(3, 1, utterances) * of_seeds))
+        systems.append(generator.poisson(rates_of * of_seeds))
     return systems, TestSet(words, speakers=names)
