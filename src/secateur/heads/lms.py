@@ -17,7 +17,7 @@ from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import AVERAGE, RATES, System, scored
-from secateur.study.runs import Decoding, ModelRun, languages, splits
+from secateur.study.runs import Decoding, ModelRun, languages, reported_splits
 
 NONE = "none"
 SHARE = ("lm_share", "lm_share_low", "lm_share_high")
@@ -40,7 +40,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
         times, without = Times(results, run), system_name(heads.WHOLE, searches[0])
         found = {search: _lm(results, run, search) for search in searches}
         largest = max(searches, key=lambda search: found[search].get("parameters", 0))
-        for split in splits(results.config, run.corpus):
+        for split in reported_splits(results.config, run.corpus):
             for search in searches:
                 lm, timed = results.lm_of(search) or NONE, times.rows(system_name(heads.WHOLE, search))
                 facts = {column: value for column, value in times.columns(timed, times.rows(without)).items()}
@@ -95,6 +95,7 @@ def view(tables: views.Tables) -> list[Grid]:
                 ("Parameters (M)", measure(row, "parameters", None, 1e-6)),
                 ("Perplexity", measure(row, "perplexity")),
                 (wer, measure(row, "wer", 1, interval=True)),
+                ("CER (%)", measure(row, "cer", 1)),
                 ("ms an utterance", measure(row, "total_s", None, 1000, True)),
                 ("of it LM (%)", measure(row, "lm_share", 0, 100, True)),
                 ("Time over that without", measure(row, "ratio", 2, interval=True)),

@@ -28,7 +28,7 @@ from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import SIZES_FILE, Results
 from secateur.reporting.systems import AVERAGE, RATES, System, scored
-from secateur.study.runs import Decoding, ModelRun, languages, splits
+from secateur.study.runs import Decoding, ModelRun, languages, reported_splits
 
 WHOLE = "whole"
 PLACE = ("split", "language", "search")
@@ -50,7 +50,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
     for entry, run in heads.runs(results.config):
         times, source = Times(results, run), heads.removals_file(run)
         content = results.json(source, "systems", "sets", "whole")
-        for split in splits(results.config, run.corpus):
+        for split in reported_splits(results.config, run.corpus):
             for search in searches_of(entry):
                 name = system_name(heads.WHOLE, search)
                 for system, axes, part in _systems(results, entry, run, content, split, search):
@@ -140,7 +140,7 @@ def combinations(results: Results) -> Iterator[dict[str, Any]]:
             for suffix in suffixes
             for order, method in zip(ORDERS, combined(entry), strict=True)
         ]
-        for split in splits(results.config, run.corpus):
+        for split in reported_splits(results.config, run.corpus):
             for search in entry["searches"]:
                 for removed, model, method in models:
                     steps = method.split(THEN)
@@ -185,6 +185,7 @@ def view(tables: views.Tables) -> list[Grid]:
         note = f"Mean over languages. {views.INTERVALS}"
         for title, lines, column, digits, scale, text in (
             (rate(tables, corpus)("Word error rate (%)"), scores, "wer", 1, 1.0, note),
+            ("Character error rate (%)", scores, "cer", 1, 1.0, note),
             ("Milliseconds an utterance", timed, "total_s", None, 1000.0, TIMED),
             ("Time over that of the whole model", timed, "ratio", 2, 1.0, PAIRED),
             ("Millions of parameters", alone if scores else [], "parameters", 2, 1e-6, ""),
@@ -232,6 +233,7 @@ def combined_view(tables: views.Tables) -> list[Grid]:
                 ("Layers", Cell(text=row["depth"] or "all")),
                 ("Heads removed", Cell(text=f"{100 * float(row['share']):g} %" if row["share"] else "0")),
                 (f"{wer} (%)", measure(row, "wer", 1, interval=True)),
+                ("CER (%)", measure(row, "cer", 1)),
                 ("Parameters (M)", measure(row, "parameters", 2, 1e-6)),
                 ("MMAC a second", measure(row, "macs_per_second", 2, 1e-6)),
                 ("ms an utterance", measure(row, "total_s", None, 1000, True)),

@@ -19,7 +19,7 @@ from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import AVERAGE, System
-from secateur.study.runs import ModelRun, languages, splits
+from secateur.study.runs import ModelRun, languages, reported_splits
 
 LOCALITY, REMOVED, COMBINED, LM = "locality", "heads", "combined", "lm"
 UNDECIDED = "undecided"
@@ -45,7 +45,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
     """One row per pair and language, and one of the mean, as language `avg`."""
     for entry in results.config["heads"]:
         times = [Times(results, run) for run in whole_runs(results, entry)]
-        for split in splits(results.config, entry["corpus"]):
+        for split in reported_splits(results.config, entry["corpus"]):
             for question, pairs in ((LOCALITY, _locality), (REMOVED, _removed), (COMBINED, _combined), (LM, _lms)):
                 for pair in pairs(results, entry, split):
                     axes = {"question": question, "corpus": entry["corpus"], "model": entry["model"], "split": split}

@@ -5,22 +5,21 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from secateur.decoding.scoring import average_error_rate
 from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, measure, pivot
 from secateur.reporting.rates import in_characters, rate
 from secateur.reporting.results import EACH, MODEL_AXES, SCORE, Results
-from secateur.reporting.systems import AVERAGE, counted, counted_files
+from secateur.reporting.systems import AVERAGE, RATES, System, rated
 from secateur.speech.units import CHARACTER
 from secateur.study.runs import Decoding, ModelRun, decodings, languages
 
 Row = dict[str, Any]
 
 DECODING_AXES = (*MODEL_AXES, "language", "split", "search", "lm")
-SCORES = ("unit", "wer", "wer_low", "wer_high", "cer", "utterances", "words")
+COUNTS = ("unit", "utterances", "words")
 TIMES = ("encoder_s", "search_s", "lm_s", "total_s", "p50_s", "p95_s", "rtf")
 MEASURED_ON = ("threads", "batch", "device")
-WER_COLUMNS = (*DECODING_AXES, *SCORES, "source")
+WER_COLUMNS = (*DECODING_AXES, "unit", *RATES, "utterances", "words", "source")
 LATENCY_COLUMNS = (*DECODING_AXES, *TIMES, *MEASURED_ON, "source")
 
 
@@ -32,27 +31,21 @@ def wer(results: Results) -> Iterator[Row]:
     """
     rows: dict[Decoding, Row] = {}
     for decoding in decodings(results.config):
-        source = f"{decoding.folder}/{SCORE}"
-        score = results.decoded(decoding, SCORE, *SCORES)
+        score = results.decoded(decoding, SCORE, *COUNTS)
         rows[decoding] = {
             **decoding_axes(results, decoding),
-            **{column: score[column] for column in SCORES},
-            "source": source,
+            **{column: score[column] for column in COUNTS},
+            **rated(results, System({decoding.language: decoding})),
         }
     yield from rows.values()
     for members in families(results, rows):
-        mean = average_error_rate({decoding.language: counted(results, decoding)[1:] for decoding in members})
         parts = [rows[decoding] for decoding in members]
         yield {
             **average_axes(parts),
             "unit": common(part["unit"] for part in parts),
-            "wer": mean.value,
-            "wer_low": mean.low,
-            "wer_high": mean.high,
-            "cer": fmean(part["cer"] for part in parts),
+            **rated(results, System({decoding.language: decoding for decoding in members})),
             "utterances": sum(part["utterances"] for part in parts),
             "words": sum(part["words"] for part in parts),
-            "source": counted_files(members),
         }
 
 
@@ -124,7 +117,7 @@ def common(values: Iterable[Any]) -> Any:
 
 def wer_view(tables: views.Tables) -> list[Grid]:
     grids = []
-    for corpus, rows in views.by_corpus(tables["wer"]).items():
+    for corpus, rows in views.by_corpus(views.reported(tables["wer"])).items():
         totals = {views.trained_model(run): run["total_steps"] for run in tables["runs"] if run["stage"] == "model"}
         unequal = len({totals[views.trained_model(row)] for row in rows if views.trained_model(row) in totals}) > 1
         rows = [
@@ -160,7 +153,7 @@ def latency_view(tables: views.Tables) -> list[Grid]:
     headings = {"encoder_s": "Encoder (ms)", "search_s": "Search (ms)", "lm_s": "LM (ms)", "total_s": "Total (ms)"}
     headings |= {"p50_s": "p50 (ms)", "p95_s": "p95 (ms)", "rtf": "RTF"}
     grids = []
-    for corpus, rows in views.by_corpus(tables["latency"]).items():
+    for corpus, rows in views.by_corpus(views.reported(tables["latency"])).items():
         rows = views.averages(rows)
 
         def cells(row: Row) -> list[tuple[str, Cell]]:

@@ -17,7 +17,7 @@ from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
-from secateur.reporting.systems import ENDS, rated
+from secateur.reporting.systems import RATES, rated
 from secateur.ssl import study as upstreams
 from secateur.ssl.study import FBANK, TEACHER
 from secateur.statistics.pareto import on_front
@@ -25,7 +25,7 @@ from secateur.statistics.pareto import on_front
 FRONTS = {"front_bytes": "bytes", "front_macs": "macs_per_second", "front_time": "rtf"}
 AXES = ("corpus", "kind", "system", "model", "method", "scope", "sparsity_target", "seed", "search", "lm", "languages")
 COLUMNS = (
-    *(*AXES, "split", *ENDS, *(f"dev_{column}" for column in ENDS), *COSTS, "format", "models"),
+    *(*AXES, "split", *RATES, *(f"dev_{column}" for column in RATES), *COSTS, "format", "models"),
     *(*TIMES, "steps", *FRONTS, "folder", "sub_model", "source"),
 )
 TASK = "asr"
@@ -75,8 +75,8 @@ def _decoded(results: Results) -> Iterator[dict[str, Any]]:
             yield {
                 **axes_of(results, candidate),
                 "split": split,
-                **{column: on_test.get(column) for column in ENDS},
-                **{f"dev_{column}": on_dev.get(column) for column in ENDS},
+                **{column: on_test.get(column) for column in RATES},
+                **{f"dev_{column}": on_dev.get(column) for column in RATES},
                 **cost,
                 **{column: timed.get(column) for column in TIMES},
                 "steps": steps_behind(results.config, run),

@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+
 from secateur.core.errors import SecateurError
-from secateur.decoding.scoring import average_error_rate, word_error_rate
-from secateur.reporting.results import HYPOTHESES, LATENCY, SCORE, UTTERANCES, Results, speakers_file
+from secateur.reporting.results import HYPOTHESES, LATENCY, UTTERANCES, Results, speakers_file
+from secateur.statistics.estimates import TestSet, error_rate
 from secateur.study.runs import Decoding
 
-RATES = ("wer", "wer_low", "wer_high", "cer")
-ENDS = ("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high")
+RATES = ("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high")
 TIMES = ("p50_s", "rtf")
 AVERAGE = "avg"
 NUMBERS = ("errors", "words", "character_errors", "characters")
 COUNTED = ("utterance", *NUMBERS)
-
-Counts = tuple[list[str], list[int], list[int]]
-"""Names, errors and reference words of utterances."""
 
 
 @dataclass(frozen=True)
@@ -49,33 +47,26 @@ def scored(results: Results, system: System) -> Iterator[tuple[str, dict[str, An
 
     Raises SecateurError when a file is missing.
     """
-    scores = {code: _score(results, system, code) for code in system.decodings}
-    for code, score in scores.items():
-        yield code, {column: score[column] for column in RATES} | {"source": f"{system.decodings[code].folder}/{SCORE}"}
-    if len(scores) > 1:
-        counts = {code: counted(results, one, system.sub_model)[1:] for code, one in system.decodings.items()}
-        mean = average_error_rate(counts)
-        values = {"wer": mean.value, "wer_low": mean.low, "wer_high": mean.high}
-        values["cer"] = fmean(score["cer"] for score in scores.values())
-        values["source"] = counted_files(system.decodings.values())
-        yield AVERAGE, values
+    codes = list(system.decodings)
+    for code in codes:
+        yield code, rated(results, system, [code])
+    if len(codes) > 1:
+        yield AVERAGE, rated(results, system)
 
 
-def rated(results: Results, system: System) -> dict[str, Any]:
-    """Both error rates in percent with their intervals, the columns `ENDS`, and `source`: the means over languages.
+def rated(results: Results, system: System, codes: Iterable[str] | None = None) -> dict[str, Any]:
+    """Both error rates in percent with their intervals, the columns `RATES`, and `source`: the means over languages.
 
+    Intervals are over utterances, by speaker where a language has ten (`TestSet`); an end that is not known is None.
     Raises SecateurError when a file is missing.
     """
-    counts = {code: _rows(results, system, code, UTTERANCES, *COUNTED) for code in system.decodings}
-    found: dict[str, Any] = {}
-    for rate, parts, wholes in (("wer", "errors", "words"), ("cer", "character_errors", "characters")):
-        pairs = {
-            code: ([int(row[parts]) for row in rows], [int(row[wholes]) for row in rows])
-            for code, rows in counts.items()
-        }
-        mean = average_error_rate(pairs) if len(pairs) > 1 else word_error_rate(*next(iter(pairs.values())))
-        found |= {rate: mean.value, f"{rate}_low": mean.low, f"{rate}_high": mean.high}
-    return found | {"source": counted_files(system.decodings.values())}
+    one = counts(results, system, codes)
+    found: dict[str, Any] = {"source": one.files}
+    for rate, errors, lengths in (("wer", one.errors, one.words), ("cer", one.character_errors, one.characters)):
+        number = error_rate(np.array(errors), TestSet(lengths, one.languages, one.speakers))
+        ends = (float(end) if np.isfinite(end) else None for end in (number.low, number.high))
+        found |= dict(zip((rate, f"{rate}_low", f"{rate}_high"), (float(number.value), *ends), strict=True))
+    return found
 
 
 def utterances(results: Results, system: System, language: str) -> list[Utterance]:
@@ -109,17 +100,6 @@ def decoding_times(results: Results, system: System) -> dict[str, Any]:
 def _rows(results: Results, system: System, language: str, file: str, *columns: str) -> list[Mapping[str, str]]:
     """The rows of a system in a table of one of its decodings."""
     return results.utterances(system.decodings[language], *columns, sub_model=system.sub_model, name=file)
-
-
-def _score(results: Results, system: System, language: str) -> Mapping[str, Any]:
-    return results.decoded(system.decodings[language], SCORE, *RATES, sub_model=system.sub_model)
-
-
-def counted(results: Results, decoding: Decoding, sub_model: str = "") -> Counts:
-    """Names, errors and reference words of the utterances of a decoding, or of one sub-model in it."""
-    found = results.utterances(decoding, "utterance", "errors", "words", sub_model=sub_model)
-    errors, words = ([int(row[column]) for row in found] for column in ("errors", "words"))
-    return [row["utterance"] for row in found], errors, words
 
 
 def counted_files(found: Iterable[Decoding]) -> str:

@@ -132,7 +132,7 @@ def test_a_missing_key_is_named_with_its_file(study, config):
 
 def test_a_file_that_the_study_does_not_enumerate_is_ignored(study, config):
     before = write_tables(config, study)
-    stray = study / "models/talk_show/ctc/all/dense/s000/seed9/decode/test/greedy"
+    stray = study / "models/talk_show/ctc/all/dense/s000/seed9/decode/greedy"
     write_json(stray / "score.json", {"wer": 0.0})
     assert write_tables(config, study) == before
 
