@@ -31,7 +31,7 @@ ALL, LANGUAGE, SPEAKER, WORD, UTTERANCE = ("all", "language", "speaker", "word",
 TEXTS = ("reference", "dense_hypothesis", "hypothesis")
 COLUMNS = (
     *(*AXES, "split", "against", "level", "language", "name", "words", "dense_errors", "errors"),
-    *("change", "change_low", "change_high", "worse", "better", *TEXTS, "source"),
+    *("change", "change_low", "change_high", "detectable", "worse", "better", *TEXTS, "source"),
 )
 SHOWN_SPEAKERS, SHOWN_WORDS, SHOWN_UTTERANCES = 5, 5, 3
 """How many of the worst, and of the best, there are rows of."""
@@ -102,6 +102,7 @@ def compared(heard: Mapping[str, Heard]) -> Iterator[dict[str, Any]]:
         test = TestSet([one.words for one in found.mine], None, [one.speaker for one in found.mine])
         interval = difference(*counts, test)
         ends = {"change_low": number(interval.low), "change_high": number(interval.high)}
+        ends["detectable"] = number(interval.detectable)
         yield {"level": LANGUAGE, "language": language, "name": language, **_counts(pairs), **ends}
     yield from _speakers(heard)
     for language, found in heard.items():

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from secateur.overview.candidates import COSTS, DENSE, KINDS, STRUCTURED, Candidate, candidates, costs, steps_behind
-from secateur.overview.choice import DEV_MISSING, choices, needs
+from secateur.overview.choice import DEV_MISSING, choices, needs, value_of
 from secateur.overview.study import DEV
 from secateur.overview.times import COLUMNS as TIMES
 from secateur.overview.times import Times
@@ -185,10 +185,14 @@ def _chosen(tables: views.Tables, corpus: str, members: Sequence[Row]) -> Grid |
         for column, digits, scale in (("dev_wer", 1, 1.0), ("wer", 1, 1.0), ("bytes", 2, 1e-6), ("rtf", None, 1.0)):
             value = best.values.get(column) if best else None
             cells.append(Cell(value * scale if value is not None else None, digits=digits))
+        free = choices(known, {}).best
+        cost = value_of(best, "wer", "dev") - value_of(free, "wer", "dev") if best and free else None
+        cells.insert(3, Cell(cost, digits=1))
         lines.append(cells)
-    header = ("Wanted", "System", "Search", "WER, dev", "WER, test", "MB", "RTF")
+    header = ("Wanted", "System", "Search", "Costs, points", "WER, dev", "WER, test", "MB", "RTF")
     note = (
         "The fewest errors on dev among the systems within the limits; the errors on test are those of this choice. "
+        "Costs: points of errors on dev more than without limits. "
         "`secateur choose` does it for limits of your own, and hands the model over."
     )
     return _named(Grid(title, header, 3, lines, f"{note} {views.speech(tables, corpus)}"), tables, corpus)

@@ -2,7 +2,7 @@
 
 At least 93 % everywhere and at most 99 % on average, over at least a thousand simulations for each kind of data: with
 one, three and eight seeds, from no variance over seeds to one that outweighs all. `make test-all` runs more kinds, with
-four thousand each.
+twice as many each.
 """
 
 import itertools
@@ -26,7 +26,7 @@ from secateur.statistics.estimates import (
 )
 from secateur.statistics.verdicts import UNDECIDED, AllOf, Claim, Evidence, Exact, Ratio, verdicts
 
-FEW, MANY = 1000, 4000
+FEW, MANY = 1000, 2000
 LEAST, MOST = 93.0, 99.0
 Counts = Callable[..., Any]
 
@@ -68,7 +68,7 @@ def test_one_seed_covers_the_rate_and_differences_of_these_models():
 @pytest.mark.slow
 def test_rates_and_differences_of_many_kinds_of_data():
     found = {}
-    kinds = itertools.product((3, 5, 8), ((60, None), (300, None), (150, 15), (400, 40)), (0.0, 0.05, 0.15, 0.3))
+    kinds = itertools.product((3, 8), ((60, None), (300, None), (150, 15), (240, 40)), (0.0, 0.05, 0.15, 0.3))
     for place, (seeds, (utterances, speakers), spread) in enumerate(kinds):
         for rate in (0.04, 0.3):
             generator = np.random.default_rng(place)
