@@ -159,7 +159,7 @@ def test_every_system_stands_beside_the_whole_model(pruned):
     assert numbers(row, "ratio", "ratio_low", "ratio_high") == pytest.approx([0.8] * 3)
     # (0.8 + 2.4) s for 4 s of speech; the mean is between its two utterances.
     assert numbers(row, "rtf", "total_s_low", "total_s_high") == pytest.approx([0.8, 0.8, 2.4])
-    assert row["source"].split()[0].endswith("heads/decode/greedy/score.json")
+    assert row["source"].split()[0].endswith("heads/decode/greedy/utterances.tsv")
     average = chosen(tables["heads"], language="avg", search="greedy", policy="by-layer", share="0.5")[0]
     assert float(average["wer"]) == 100.0
     # Beam search is timed alone, and only the whole model was measured.
