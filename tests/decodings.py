@@ -13,17 +13,20 @@ def write_decoding(
     score: Mapping[str, Any] | None = None,
     utterances: Sequence[Mapping[str, Any]] | None = None,
     hypotheses: Sequence[Mapping[str, Any]] | None = None,
+    split: str = "test",
 ) -> None:
-    """Write what was found for one language beside what is there of others; None leaves a file as it is.
+    """Write what was found for one language and split beside what is there of others; None leaves a file as it is.
 
     `score` is of the whole model or, by name, of its sub-models; then the rows have a column `sub_model`.
     """
     if score is not None:
         file = folder / "score.json"
-        write_json(file, (read_json(file) if file.exists() else {}) | {language: score})
+        known = read_json(file) if file.exists() else {}
+        write_json(file, known | {split: known.get(split, {}) | {language: score}})
     for name, new in (("utterances.tsv", utterances), ("hypotheses.tsv", hypotheses)):
         if new is not None:
             file = folder / name
-            rows = [row for row in read_tsv(file) if row["language"] != language] if file.exists() else []
-            rows += [{"language": language} | dict(row) for row in new]
-            write_tsv(file, ("language", *new[0]), rows)
+            known = read_tsv(file) if file.exists() else []
+            rows = [row for row in known if (row["split"], row["language"]) != (split, language)]
+            rows += [{"split": split, "language": language} | dict(row) for row in new]
+            write_tsv(file, ("split", "language", *new[0]), rows)

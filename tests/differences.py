@@ -27,7 +27,7 @@ OF_MEASUREMENTS = {
     "benchmarks",  # Snakemake's own times
     "report",  # holds all tables and figures
     *(f"figures/{name}.svg" for name in ("depth", "heads", "latency", "lm", "tradeoff")),
-    "tables/locality.tsv",
+    "tables/head_comparisons.tsv",
 }
 """Files and folders that are made of measurements."""
 

@@ -74,12 +74,13 @@ def test_a_study_of_eight_scripts(spoken, tmp_path):
         prepared = results / "data/eight" / language
         texts = {each.id: each.text for split in SIZES for each in read_data_dir(prepared / split)}
         assert texts == wanted[language]
-        folder = results / "models/eight/ctc/all/dense/s000/seed1/decode/test/greedy"
-        hypotheses = [row for row in read_tsv(folder / "hypotheses.tsv") if row["language"] == language]
+        folder = results / "models/eight/ctc/all/dense/s000/seed1/decode/greedy"
+        rows = read_tsv(folder / "hypotheses.tsv")
+        hypotheses = [row for row in rows if (row["split"], row["language"]) == ("test", language)]
         assert {row["utterance"]: row["reference"] for row in hypotheses} == {
             key: text for key, text in wanted[language].items() if "-test-" in key
         }
-        assert read_json(folder / "score.json")[language]["unit"] == UNITS[language]
+        assert read_json(folder / "score.json")["test"][language]["unit"] == UNITS[language]
     assert {row["language"]: row["unit"] for row in read_tsv(results / "tables/corpora.tsv")} == UNITS
     assert "Word or character error rate (%) by depth" in (results / "tables/layers.md").read_text(encoding="utf-8")
     rates = (results / "tables/wer.md").read_text(encoding="utf-8")

@@ -1,5 +1,5 @@
 # Head pruning: how much heads matter, which of them go, what that does to errors and time; and what language models cost.
-HEADS_TAIL = f"{MODEL_TAIL}/heads/decode/{{split}}/{{search}}"
+HEADS_TAIL = f"{MODEL_TAIL}/heads/decode/{{search}}"
 HEADS = f"{ROOT}/{HEADS_TAIL}"
 
 

@@ -1,5 +1,5 @@
 # Layer pruning on demand: which layers to remove, all depths decoded from one checkpoint, and late regularisers.
-DEPTHS_TAIL = f"{MODEL_TAIL}/depths/{{split}}/{{search}}"
+DEPTHS_TAIL = f"{MODEL_TAIL}/depths/{{search}}"
 DEPTHS = f"{ROOT}/{DEPTHS_TAIL}"
 SIMILARITY_TAIL = "similarity/{corpus}/{rate}/seed{seed}"
 

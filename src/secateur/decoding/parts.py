@@ -1,6 +1,6 @@
 """What a decoding has finished, kept for its next run: one file a test set, used as long as nothing behind it changed.
 
-A job decodes all languages of a split. When it was killed, or when a language joins, it decodes only what is missing.
+A job decodes all languages and splits. When it was killed, or when one joins, it decodes only what is missing.
 """
 
 import logging
@@ -12,7 +12,7 @@ from typing import Any
 from secateur.core.errors import SecateurError
 from secateur.core.files import identity, read_json, write_json
 
-LANGUAGE, SUB_MODEL = AXES = ("language", "sub_model")
+SPLIT, LANGUAGE, SUB_MODEL = AXES = ("split", "language", "sub_model")
 """Columns that the rows of several test sets, or of sub-models, have."""
 FOLDER = "parts"
 """Beside the files that are made from them."""
@@ -68,7 +68,7 @@ class Parts:
 
 
 def nested(values: Mapping[tuple[str, ...], Any]) -> Any:
-    """Values by language and sub-model as mappings in mappings, without the axes that a decoding has not ('')."""
+    """Values by split, language and sub-model as nested mappings, without the axes that a decoding has not ('')."""
     found: dict[str, Any] = {}
     for names, value in values.items():
         *outer, last = [name for name in names if name] or [""]

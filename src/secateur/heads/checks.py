@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from secateur.decoding.search import reads
+from secateur.decoding.search import reads, runs
 from secateur.heads.policies import POLICIES
 from secateur.study.checks import (
     begins,
@@ -59,6 +59,7 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
         where = f"heads[{index}]"
         yield from begins(config, where, entry)
         yield from not_of_the_whole(config, f"{where}.searches", entry, entry["searches"])
+        yield from _decoder_idle(config, where, entry)
         if (entry["corpus"], entry["model"]) in seen:
             yield f"{where}: a second entry for model {entry['model']!r}; allowed: one"
         seen.append((entry["corpus"], entry["model"]))
@@ -71,6 +72,19 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
             yield from _shares(f"{where}.recovery", recovery, entry)
         if entry["combine"]:
             yield from _combined(config, f"{where}.combine", entry)
+
+
+def _decoder_idle(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Error rates by searches that never run the decoder, though its heads are removed, too."""
+    known = config["searches"]
+    if "decoder" not in config["models"].get(entry["model"], {}) or not set(entry["searches"]) <= known.keys():
+        return
+    if not any(runs(known[search]["type"], "decoder") for search in entry["searches"]):
+        allowed = ", ".join(name for name, search in known.items() if runs(search["type"], "decoder")) or "none here"
+        yield (
+            f"{where}.searches: {', '.join(entry['searches'])}; none runs the decoder of {entry['model']!r}, whose "
+            f"heads are removed, too; allowed: one at least of {allowed}"
+        )
 
 
 def _times(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> Iterator[str]:

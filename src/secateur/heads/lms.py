@@ -16,15 +16,15 @@ from secateur.reporting import published, views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
-from secateur.reporting.systems import AVERAGE, DIFFERENCE, RATES, System, scored
+from secateur.reporting.systems import AVERAGE, RATES, System, scored
 from secateur.reporting.times import soundness
-from secateur.study.runs import Decoding, ModelRun, languages, splits
+from secateur.study.runs import Decoding, ModelRun, languages, reported_splits
 
 NONE = "none"
 SHARE = ("lm_share", "lm_share_low", "lm_share_high")
 TIMES = ("total_s", "total_s_low", "total_s_high", "encoder_s", "search_s", "lm_s")
 COLUMNS = (
-    *("corpus", "model", "seed", "search", "lm", "parameters", "split", "language", "perplexity", *RATES, *DIFFERENCE),
+    *("corpus", "model", "seed", "search", "lm", "parameters", "split", "language", "perplexity", *RATES),
     *(*TIMES, *SHARE, *RATIO, *SOUND, "published_ratio", "source"),
 )
 
@@ -32,7 +32,7 @@ COLUMNS = (
 def rows(results: Results) -> Iterator[dict[str, Any]]:
     """One row per language model in every language, and as language `avg` their mean; first those with none.
 
-    Differences and ratios are against no language model, paired. The perplexity of `avg` is the geometric mean.
+    Ratios of times are against no language model, paired. The perplexity of `avg` is the geometric mean.
     """
     for entry, run in heads.runs(results.config):
         searches = sorted(entry["lms"], key=lambda search: results.lm_of(search) is not None)
@@ -41,16 +41,14 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
         times, without = Times(results, run), system_name(heads.WHOLE, searches[0])
         found = {search: _lm(results, run, search) for search in searches}
         largest = max(searches, key=lambda search: found[search].get("parameters", 0))
-        for split in splits(results.config, run.corpus):
-            base = _system(results, run, split, searches[0])
+        for split in reported_splits(results.config, run.corpus):
             for search in searches:
                 lm, name = results.lm_of(search) or NONE, system_name(heads.WHOLE, search)
                 facts = times.columns(name, against=without)
                 facts |= dict(zip(SHARE, share_of_time(times.rows(name), "lm_s"), strict=True))
                 if search == largest and lm != NONE:
                     facts["published_ratio"] = published.S1_SECONDS["lm"] / published.S1_SECONDS[NONE]
-                system = base if lm == NONE else _system(results, run, split, search)
-                for language, values in scored(results, system, None if lm == NONE else base):
+                for language, values in scored(results, _system(results, run, split, search)):
                     sources = [values["source"], times.source, found[search].get("source")]
                     row = {
                         **{"corpus": run.corpus, "model": run.model, "seed": run.seed, "search": search, "lm": lm},
@@ -104,7 +102,7 @@ def view(tables: views.Tables) -> list[Grid]:
                 ("Parameters (M)", measure(row, "parameters", None, 1e-6)),
                 ("Perplexity", measure(row, "perplexity")),
                 (wer, measure(row, "wer", 1, interval=True)),
-                ("Against none", measure(row, "difference", 1, interval=True)),
+                ("CER (%)", measure(row, "cer", 1)),
                 ("ms an utterance", measure(row, "total_s", None, 1000, True)),
                 ("of it LM (%)", measure(row, "lm_share", 0, 100, True)),
                 ("Time over that without", measure(row, "ratio", 2, interval=True)),
@@ -113,28 +111,9 @@ def view(tables: views.Tables) -> list[Grid]:
 
         title = f"What the language model costs: {model}, {views.named(tables, corpus)}"
         grid = pivot(title, chosen, ("lm", "search", "split"), cells, keep=("lm",))
-        text = rate(tables, corpus)(" ".join(conclusion(row) for row in chosen if row["lm"] not in (NONE, AGAIN)))
         note = (
             "Perplexity by token, the end of a sentence included: e to the mean negative log-probability; mean over "
             f"languages, geometric for perplexity. {TIMED} {soundness(members)} Published: {published.S1}."
         )
-        grids.append(replace(grid, caption=f"{text} {note} {views.about(tables, corpus, chosen, {model})}"))
+        grids.append(replace(grid, caption=f"{note} {views.about(tables, corpus, chosen, {model})}"))
     return grids
-
-
-def conclusion(row: Row) -> str:
-    """What leaving a language model out does, in a sentence, beside what was published."""
-
-    def interval(columns: tuple[str, str, str], digits: int, change) -> str:
-        value, *ends = (change(float(row[column])) for column in columns)
-        return f"{value:.{digits}f} [{min(ends):.{digits}f}, {max(ends):.{digits}f}]"
-
-    share = interval(SHARE, 0, lambda value: 100 * value)
-    time = interval(RATIO, 2, lambda value: 1 / value)
-    points = interval(DIFFERENCE[:3], 1, lambda value: -value)
-    seconds = published.S1_SECONDS
-    beside = f" (published: {seconds[NONE] / seconds['lm']:.2f} of the time, within 1 %)"
-    return (
-        f"{row['lm']} takes {share} % of the time of decoding with it; without it decoding takes {time} of the time, "
-        f"and the WER changes by {points} points{beside if row['published_ratio'] else ''}."
-    )

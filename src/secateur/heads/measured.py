@@ -1,13 +1,17 @@
 """The times of a model of `heads`, whole and without some of its heads, and how sound they are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from secateur.decoding.timing import RATIO, relative_time
+import numpy as np
+
+from secateur.decoding.timing import RATIO, relative_time, time_ratio
 from secateur.heads import study as heads
 from secateur.reporting.grid import Row
 from secateur.reporting.results import Results
 from secateur.reporting.times import SOUND, FamilyTimes
+from secateur.statistics.estimates import mean_ratio
 from secateur.study.runs import ModelRun
 from secateur.study.timing import family_of
 
@@ -67,3 +71,43 @@ class Times:
     @property
     def _entry(self) -> Mapping[str, Any]:
         return heads.entry_of(self.results.config, self.run)
+
+
+@dataclass(frozen=True)
+class Relative:
+    """The time of a system as a multiple of another's, over the models of all seeds.
+
+    Attributes:
+        number: an `Estimate` or, of one seed, `Resampled`.
+        seeds, utterances: behind it.
+        doubt: see `Times.doubt`; of the first seed that is in doubt.
+        files: that it is made from, separated by spaces.
+    """
+
+    number: Any
+    seeds: int
+    utterances: int
+    doubt: str
+    files: str
+
+    @property
+    def interval(self) -> str:
+        """What the interval is over."""
+        return "seeds, rounds and utterances" if self.seeds > 1 else "rounds and utterances, one model"
+
+
+def relative_times(
+    times: Sequence[Times], mine: Sequence[tuple[str, str]], theirs: Sequence[tuple[str, str]]
+) -> Relative | None:
+    """Compare two systems, each as (system, sub-model) by seed, as `times` are; None if a seed lacks one of them."""
+    pairs = [(one.rows(*left), one.rows(*right)) for one, left, right in zip(times, mine, theirs, strict=True)]
+    if not all(rows for pair in pairs for rows in pair):
+        return None
+    ratios = [time_ratio(*pair) for pair in pairs]
+    number: Any = ratios[0]
+    if len(ratios) > 1:
+        spread = [float(np.log(one.high / one.low)) / (2 * 1.96) for one in ratios]
+        number = mean_ratio([one.value for one in ratios], spread)
+    utterances = len({row["utterance"] for row in pairs[0][0]})
+    doubt = next((one.doubt for one in times if one.doubt), "")
+    return Relative(number, len(ratios), utterances, doubt, " ".join(one.files for one in times))

@@ -1,7 +1,7 @@
 """What a study runs of head pruning, and where it goes. No heavy imports.
 
 Most models without some of their heads have no checkpoint: `{model}/heads/removals.json` says which sets of heads are
-removed, and one job decodes all of them, into `{model}/heads/decode/{split}/{search}`. Those that are
+removed, and one job decodes all of them, into `{model}/heads/decode/{search}`. Those that are
 trained on, or combined with the removal of layers, are models of their own, whose method is the chain of what was
 removed.
 """
@@ -29,7 +29,7 @@ class HeadsDecoding(Decoding):
 
     @property
     def folder(self) -> str:
-        return f"{self.run.folder}/heads/decode/{self.split}/{self.search}"
+        return f"{self.run.folder}/heads/decode/{self.search}"
 
 
 def runs(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], ModelRun]]:

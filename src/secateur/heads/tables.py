@@ -1,17 +1,17 @@
-"""Head pruning: error rates, time and cost by importance, policy and share; locality; combinations with fewer layers.
+"""Head pruning: error rates, time and cost by importance, policy and share, and of combinations with fewer layers.
 
 Times are those of the model's family (`secateur.study.timing`), where all systems took turns on the same utterances of
 the dev sets; error rates are of the test sets. What the reference takes when it is timed again has a row of policy A/A.
-A model that was trained on takes the time of the one that it began with, whose shape it has. Differences and ratios are
-paired: both systems on the same utterances. Searches whose time alone is measured have rows of language `avg` without
-error rates.
+A model that was trained on takes the time of the one that it began with, whose shape it has; ratios are paired: both
+systems on the same utterances. Searches whose time alone is measured have rows of language `avg` without error rates.
+Which differences are real, over seeds, is in `secateur.heads.verdicts`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from secateur.decoding.timing import AGAIN, relative_time
+from secateur.decoding.timing import AGAIN
 from secateur.heads import study as heads
 from secateur.heads.measured import RATIO, SOUND, TIMES, Times
 from secateur.heads.study import (
@@ -29,26 +29,21 @@ from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import SIZES_FILE, Results
-from secateur.reporting.systems import AVERAGE, DIFFERENCE, RATES, System, scored
+from secateur.reporting.systems import AVERAGE, RATES, System, scored
 from secateur.reporting.times import soundness
-from secateur.study.runs import Decoding, ModelRun, languages, splits
+from secateur.study.runs import Decoding, ModelRun, languages, reported_splits
 
 WHOLE = "whole"
 PLACE = ("split", "language", "search")
 COSTS = ("parameters", "macs_per_second", "bytes", "peak_memory")
 AXES = ("corpus", "model", "seed", "importance", "policy", "share", "heads_removed", "recovery")
-COLUMNS = (*AXES, *PLACE, *RATES, *DIFFERENCE, *COSTS, *TIMES, *RATIO, *SOUND, "source")
+COLUMNS = (*AXES, *PLACE, *RATES, *COSTS, *TIMES, *RATIO, *SOUND, "source")
 IMPORTANCE_COLUMNS = ("corpus", "model", "seed", "block", "layer", "head", "importance", "value", "source")
 COMBINED_COLUMNS = (
     *("corpus", "model", "seed", "removed", "depth", "share", "policy", "recovery"),
-    *(*PLACE, *RATES, *DIFFERENCE, *COSTS, *TIMES, *RATIO, *SOUND, "source"),
-)
-LOCALITY_COLUMNS = (
-    *("corpus", "model", "seed", "importance", "policy", "against", "share", *PLACE),
-    *(*RATIO, "time", *DIFFERENCE, "errors", *SOUND, "source"),
+    *(*PLACE, *RATES, *COSTS, *TIMES, *RATIO, *SOUND, "source"),
 )
 AGAINST = "global"
-UNDECIDED = "undecided"
 ORDERS = ("layers", "heads", "layers, then heads", "heads, then layers")
 """What `secateur.study.runs.combined` removes, in its order."""
 
@@ -58,15 +53,14 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
     for entry, run in heads.runs(results.config):
         times, source, first = Times(results, run), heads.removals_file(run), run.seed == results.config["seeds"][0]
         content = results.json(source, "systems", "sets", "whole")
-        for split in splits(results.config, run.corpus):
-            for search in _searches(entry):
+        for split in reported_splits(results.config, run.corpus):
+            for search in searches_of(entry):
                 name = system_name(heads.WHOLE, search)
-                whole = _system(results, run, split, search)
                 for system, axes, part in _systems(results, entry, run, content, split, search):
                     cost = content["sets"][part] if part else content["whole"]
                     facts = {column: cost[column] for column in COSTS}
                     facts |= times.columns(name, part)
-                    for language, values in _rated(results, entry, search, system, whole if part else None):
+                    for language, values in _rated(results, entry, search, system):
                         place = (split, language, search)
                         yield _row(COLUMNS, run, axes | facts, place, values, source, times)
                 if again := times.again(search) if first else {}:
@@ -85,17 +79,17 @@ def _again(axis: str) -> dict[str, Any]:
     return {axis: AGAIN, "recovery": False}
 
 
-def _searches(entry: Mapping[str, Any]) -> list[str]:
+def searches_of(entry: Mapping[str, Any]) -> list[str]:
     """The searches of an entry, those that are decoded with first."""
     return list(dict.fromkeys([*entry["searches"], *entry["latency"]["searches"]]))
 
 
 def _rated(
-    results: Results, entry: Mapping[str, Any], search: str, system: System, rival: System | None
+    results: Results, entry: Mapping[str, Any], search: str, system: System
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Error rates as `scored` gives them; of a search whose time alone is measured, nothing, as an average."""
     if search in entry["searches"]:
-        yield from scored(results, system, rival)
+        yield from scored(results, system)
     else:
         yield AVERAGE, {}
 
@@ -150,48 +144,6 @@ def importances(results: Results) -> Iterator[dict[str, Any]]:
             yield axes | row
 
 
-def locality(results: Results) -> Iterator[dict[str, Any]]:
-    """Every other policy against `global`, at the same share by the same importance: time and errors, and verdicts."""
-    for entry, run in heads.runs(results.config):
-        times, importance = Times(results, run), entry["importances"][0]
-        found = {
-            (row["policy"], row["share"]): row["set"]
-            for row in results.json(heads.removals_file(run), "systems")["systems"]
-            if row["importance"] == importance
-        }
-        codes = languages(results.config, run.corpus, run.scope)
-        for split in splits(results.config, run.corpus):
-            for search in _searches(entry):
-                decodings = {code: HeadsDecoding(run, split, code, search) for code in codes}
-                name = system_name(heads.WHOLE, search)
-                for (policy, share), part in found.items():
-                    rival = found.get((AGAINST, share))
-                    if policy == AGAINST or rival in (None, part):
-                        continue
-                    mine, theirs = times.rows(name, part), times.rows(name, rival)
-                    facts: dict[str, Any] = {}
-                    if mine:
-                        facts = dict(zip(RATIO, relative_time(mine, theirs), strict=True))
-                        facts |= {column: times.again(search)[column] for column in SOUND}
-                        facts["time"] = sign(facts["ratio_low"] - 1, facts["ratio_high"] - 1, "faster", "slower")
-                        if facts["doubt"]:
-                            facts["time"] = UNDECIDED
-                    systems = System(decodings, part), System(decodings, rival)
-                    for language, values in _rated(results, entry, search, *systems):
-                        axes = {"importance": importance, "policy": policy, "against": AGAINST, "share": share}
-                        if values:
-                            values["errors"] = sign(
-                                values["difference_low"], values["difference_high"], "fewer", "more"
-                            )
-                        place, source = (split, language, search), heads.removals_file(run)
-                        yield _row(LOCALITY_COLUMNS, run, axes | facts, place, values, source, times)
-
-
-def sign(low: float, high: float, below: str, above: str) -> str:
-    """What the interval from `low` to `high` says: all of it below 0, all above, or neither."""
-    return below if high < 0 else above if low > 0 else UNDECIDED
-
-
 def combinations(results: Results) -> Iterator[dict[str, Any]]:
     """Fewer layers and fewer heads, alone, in both orders, and trained on; the first row is the whole model."""
     for entry, run in heads.runs(results.config):
@@ -205,9 +157,8 @@ def combinations(results: Results) -> Iterator[dict[str, Any]]:
             for suffix in suffixes
             for order, method in zip(ORDERS, combined(entry), strict=True)
         ]
-        for split in splits(results.config, run.corpus):
+        for split in reported_splits(results.config, run.corpus):
             for search in entry["searches"]:
-                whole = _system(results, run, split, search)
                 for removed, model, method in models:
                     steps = method.split(THEN)
                     cut, pruned = (any(step.startswith(kind) for step in steps) for kind in (DEPTH, "heads-"))
@@ -221,8 +172,7 @@ def combinations(results: Results) -> Iterator[dict[str, Any]]:
                     facts = {column: results.size(model, *COSTS)[column] for column in COSTS}
                     if search == first:
                         facts |= times.columns(system_name(method or heads.WHOLE, search))
-                    system = whole if removed == WHOLE else _system(results, model, split, search)
-                    for language, values in scored(results, system, None if system is whole else whole):
+                    for language, values in scored(results, _system(results, model, split, search)):
                         place = (split, language, search)
                         yield _row(COMBINED_COLUMNS, run, axes | facts, place, values, SIZES_FILE, times)
                 if search == first and run.seed == results.config["seeds"][0]:
@@ -256,6 +206,7 @@ def view(tables: views.Tables) -> list[Grid]:
         note = f"Mean over languages. {views.INTERVALS}"
         for title, lines, column, digits, scale, text in (
             (rate(tables, corpus)("Word error rate (%)"), scores, "wer", 1, 1.0, note),
+            ("Character error rate (%)", scores, "cer", 1, 1.0, note),
             ("Milliseconds an utterance", timed, "total_s", None, 1000.0, f"{TIMED} {sound}"),
             ("Time over that of the whole model", timed, "ratio", 2, 1.0, f"{PAIRED} {sound}"),
             ("Millions of parameters", alone if scores else [], "parameters", 2, 1e-6, ""),
@@ -292,59 +243,6 @@ def _lines(rows: Sequence[Row]) -> list[Row]:
     return list(found.values())
 
 
-def locality_view(tables: views.Tables) -> list[Grid]:
-    """By model and search: the policies against `global`, with what follows."""
-    grids = []
-    for (corpus, model, search), members in blocks(tables["locality"]).items():
-        chosen, wer = averaged(members), rate(tables, corpus)("WER")
-
-        def cells(row: Row, wer: str = wer) -> list[tuple[str, Cell]]:
-            return [
-                ("Time, ratio", measure(row, "ratio", 2, interval=True)),
-                ("So", Cell(text=row["time"] or "–")),
-                (f"{wer}, points", measure(row, "difference", 1, interval=True)),
-                ("Errors", Cell(text=row["errors"] or "–")),
-            ]
-
-        title = f"Does locality pay? Policies against {AGAINST}: {model}, {search}, {views.named(tables, corpus)}"
-        lines = [row | {"share": f"{100 * float(row['share']):g} %"} for row in chosen]
-        grid = pivot(title, lines, ("policy", "share", "seed", "split"), cells, keep=("policy", "share"))
-        text = " ".join(conclusion(policy, rows) for policy, rows in _by(chosen, "policy").items())
-        note = (
-            f"At the same share of heads, by the same importance. Time over that of {AGAINST}; word error rate minus "
-            f"that of {AGAINST}, mean over languages. In brackets: 95 % intervals (paired bootstrap over utterances); "
-            f"where they hold 1 or 0, the verdict is {UNDECIDED}."
-        )
-        text = rate(tables, corpus)(f"{text} {note}") + f" {soundness(members)}"
-        grids.append(replace(grid, caption=f"{text} {views.about(tables, corpus, chosen, {model})}"))
-    return grids
-
-
-def conclusion(policy: str, rows: Sequence[Row]) -> str:
-    """What the verdicts on a policy at all shares add up to, in a sentence with the widest interval of each."""
-    timed = [row for row in rows if row["time"]]
-    parts = []
-    for what, column, members, unit in (
-        ("time", "time", timed, ("ratio", 2, "times the time")),
-        ("errors", "errors", [row for row in rows if row["errors"]], ("difference", 1, "points of WER")),
-    ):
-        if not members:
-            continue
-        counts = {verdict: sum(row[column] == verdict for row in members) for verdict in _order(what)}
-        said = ", ".join(f"{verdict} at {count}" for verdict, count in counts.items() if count)
-        value, digits, text = unit
-        low = min(float(row[f"{value}_low"]) for row in members)
-        high = max(float(row[f"{value}_high"]) for row in members)
-        parts.append(
-            f"{what} {said} of {len(members)} comparisons (between {low:.{digits}f} and {high:.{digits}f} {text})"
-        )
-    return f"{policy} against {AGAINST}: {'; '.join(parts)}."
-
-
-def _order(what: str) -> tuple[str, ...]:
-    return ("faster", "slower", UNDECIDED) if what == "time" else ("fewer", "more", UNDECIDED)
-
-
 def combined_view(tables: views.Tables) -> list[Grid]:
     """By model and search: one line for every way to remove layers and heads."""
     grids = []
@@ -356,7 +254,7 @@ def combined_view(tables: views.Tables) -> list[Grid]:
                 ("Layers", Cell(text=row["depth"] or "all")),
                 ("Heads removed", Cell(text=f"{100 * float(row['share']):g} %" if row["share"] else "0")),
                 (f"{wer} (%)", measure(row, "wer", 1, interval=True)),
-                ("Against the whole", measure(row, "difference", 1, interval=True)),
+                ("CER (%)", measure(row, "cer", 1)),
                 ("Parameters (M)", measure(row, "parameters", 2, 1e-6)),
                 ("MMAC a second", measure(row, "macs_per_second", 2, 1e-6)),
                 ("ms an utterance", measure(row, "total_s", None, 1000, True)),
@@ -368,7 +266,7 @@ def combined_view(tables: views.Tables) -> list[Grid]:
         note = (
             "What comes later is chosen anew for what is left: heads by an importance estimated on the model of fewer "
             "layers, layers by a search with the heads gone. The time of a model that was trained on is that of the "
-            f"same model before. Ratio and difference: paired. {views.INTERVALS} {soundness(members)}"
+            f"same model before. {views.INTERVALS} {soundness(members)}"
         )
         grids.append(replace(grid, caption=f"{note} {views.about(tables, corpus, chosen, named(tables, model))}"))
     return grids
@@ -383,10 +281,3 @@ def named(tables: views.Tables, model: str) -> set[str]:
 def blocks(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
     """Rows by corpus, model and search."""
     return views.grouped(rows, "corpus", "model", "search")
-
-
-def _by(rows: Sequence[Row], axis: str) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row[axis], []).append(row)
-    return groups

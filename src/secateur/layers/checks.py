@@ -44,9 +44,14 @@ def add_models(config: dict[str, Any]) -> None:
 
 
 def at_depth(model: Mapping[str, Any], depth: int) -> dict[str, Any]:
-    """An entry of `models` with `depth` encoder layers, and intermediate CTC at the same share of its depth."""
+    """An entry of `models` with `depth` encoder layers, and intermediate CTC at the same share of its depth.
+
+    It has no stochastic depth, which prepares a model for losing layers: with one layer it would skip its only one.
+    """
     model, layers = copy.deepcopy(dict(model)), model["encoder"]["layers"]
     model["encoder"]["layers"] = depth
+    if "stochastic_depth" in model:
+        model["stochastic_depth"] = 0.0
     model.pop("start", None)  # another encoder: from random weights
     intermediate = model.get("intermediate_ctc")
     if intermediate:

@@ -72,7 +72,7 @@ def orders(paths: Paths, run: runs.ModelRun) -> list[str]:
 
 
 def decode_depths(paths: Paths, at: Any) -> Command:
-    """All sub-models of a model on one split of one language with one search."""
+    """All sub-models of a model with one search."""
     run = run_of(at)
     found = orders(paths, run)
     command = commands.decode(paths, at, layers=found, depths=layers.entry_of(paths.config, run)["depths"])

@@ -1,7 +1,7 @@
 """What a study runs of layer pruning on demand, and where it goes. No heavy imports.
 
 A sub-model has no checkpoint of its own: `{model}/layers/{strategy}.json` says which of the model's layers it keeps;
-all sub-models of a model are decoded together, into `{model}/depths/{split}/{search}`.
+all sub-models of a model are decoded together, into `{model}/depths/{search}`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ class DepthDecoding(Decoding):
 
     @property
     def folder(self) -> str:
-        return f"{self.run.folder}/depths/{self.split}/{self.search}"
+        return f"{self.run.folder}/depths/{self.search}"
 
 
 def runs(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], ModelRun]]:

@@ -13,7 +13,7 @@ from secateur.reporting.grid import Cell, Grid, Row, listing, measure, pivot
 from secateur.reporting.results import Results
 from secateur.reporting.systems import RATES, System, scored
 from secateur.reporting.times import SOUND, Times, soundness
-from secateur.study.runs import Decoding, ModelRun, languages, splits
+from secateur.study.runs import Decoding, ModelRun, languages, reported_splits
 
 WHOLE, TRAINED = "whole", "trained"
 AXES = ("corpus", "model", "seed", "strategy", "depth", "layers_kept", "split", "language", "search")
@@ -27,7 +27,7 @@ SVCCA_COLUMNS = ("corpus", "seed", "measure", "model_a", "layer_a", "model_b", "
 LOSSES = ("initial_loss", "regularised_loss", "peak_loss", "final_loss")
 FINETUNE_COLUMNS = (
     *("corpus", "model", "seed", "variant", "regulariser", "intermediate_layers", "weight", "stochastic_depth"),
-    *("schedule", "steps", *LOSSES, "split", "language", "search", "wer", "wer_low", "wer_high"),
+    *("schedule", "steps", *LOSSES, "split", "language", "search", *RATES),
     "source",
 )
 SCRATCH, DENSE = "from scratch", "dense"
@@ -48,7 +48,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
     for entry, run in layers.runs(results.config):
         times = Times(results)
         costs = {name: results.json(layers.order_file(run, name), "depths") for name in entry["strategies"]}
-        for split in splits(results.config, run.corpus):
+        for split in reported_splits(results.config, run.corpus):
             for search in entry["searches"]:
                 found = list(_parts(results, entry, run, costs, split, search))
                 for part in found:
@@ -193,13 +193,13 @@ def _finetuned(
     facts: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
     codes = languages(results.config, run.corpus, run.scope)
-    for split in splits(results.config, run.corpus):
+    for split in reported_splits(results.config, run.corpus):
         for search in entry["searches"]:
             system = System({code: Decoding(run, split, code, search) for code in codes})
             for language, values in scored(results, system):
                 axes = {"corpus": run.corpus, "model": entry["model"], "seed": run.seed}
                 place = {"split": split, "language": language, "search": search}
-                yield {**axes, **facts, **place, **{name: value for name, value in values.items() if name != "cer"}}
+                yield {**axes, **facts, **place, **values}
 
 
 # --- for reading
@@ -214,13 +214,16 @@ def view(tables: views.Tables) -> list[Grid]:
         about = _about(tables, corpus, model, members)
         index = ("strategy", "split")
 
-        def by_depth(row: Row) -> list[tuple[str, Cell]]:
-            return [(f"depth {row['depth']}", measure(row, "wer", 1, interval=True))]
-
-        title = rates.rate(tables, corpus)(f"Word error rate (%) by depth: {where}")
-        by_strategy = pivot(title, chosen, index, by_depth, keep=("strategy",))
         notes = (views.INTERVALS, f"Strategy `{TRAINED}`: models trained alone at that depth.", about)
-        grids.append(replace(by_strategy, caption=" ".join(("Mean over languages.", *notes))))
+        for column, named in (("wer", "Word"), ("cer", "Character")):
+
+            def by_depth(row: Row, column: str = column) -> list[tuple[str, Cell]]:
+                return [(f"depth {row['depth']}", measure(row, column, 1, interval=True))]
+
+            title = f"{named} error rate (%) by depth: {where}"
+            title = rates.rate(tables, corpus)(title) if column == "wer" else title
+            by_strategy = pivot(title, chosen, index, by_depth, keep=("strategy",))
+            grids.append(replace(by_strategy, caption=" ".join(("Mean over languages.", *notes))))
         costly = {row["strategy"]: row for row in members if row["layer_forwards"]}
         columns = {"strategy": "Strategy", "layer_forwards": "Layer-forwards", "search_seconds": "Seconds"}
         numbers = {"layer_forwards": 0, "search_seconds": 1}
@@ -263,7 +266,7 @@ def finetune_view(tables: views.Tables) -> list[Grid]:
 
         def cells(row: Row, headings: Mapping[str, str] = headings, wer: str = wer) -> list[tuple[str, Cell]]:
             losses = [(heading, measure(row, column, 2)) for column, heading in headings.items()]
-            return [*losses, (wer, measure(row, "wer", 1, interval=True))]
+            return [*losses, (wer, measure(row, "wer", 1, interval=True)), ("CER (%)", measure(row, "cer", 1))]
 
         title = f"Regularisers that come late: {model}, {views.named(tables, corpus)}"
         index = ("variant", "regulariser", "intermediate_layers", "stochastic_depth", "schedule", "split", "search")

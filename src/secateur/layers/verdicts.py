@@ -15,7 +15,7 @@ from secateur.reporting.compared import claims_of, margin_of
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.results import Results
 from secateur.reporting.systems import AVERAGE, System
-from secateur.study.runs import ModelRun, splits
+from secateur.study.runs import ModelRun, reported_splits
 
 DEPTH, LATE = "depth", "late"
 DENSE = "dense"
@@ -35,7 +35,7 @@ def _depths(results: Results) -> Iterator[dict[str, Any]]:
     margin, level = margin_of(results.config), claims_of(results.config)["level"]
     for entry in results.config["layers"]:
         name = layers.name(layers.whole(entry, 0))
-        for split in splits(results.config, entry["corpus"]):
+        for split in reported_splits(results.config, entry["corpus"]):
             for search in entry["searches"]:
                 for strategy in entry["strategies"]:
                     for depth in (depth for depth in entry["depths"] if depth in entry["trained"]):
@@ -56,7 +56,7 @@ def _late(results: Results) -> Iterator[dict[str, Any]]:
     """Every variant against the control, or, without one, against the model before; the control against that, too."""
     for entry in results.config["regularise"]:
         control = control_of(entry)
-        for split in splits(results.config, entry["corpus"]):
+        for split in reported_splits(results.config, entry["corpus"]):
             for search in entry["searches"]:
                 for variant in entry["variants"]:
                     rival = None if control is None or variant is control else control["name"]
@@ -103,6 +103,7 @@ def view(tables: views.Tables) -> list[Grid]:
                 ("p", measure(row, "p_value", 4)),
                 ("Detectable", measure(row, "detectable", 1)),
                 ("Relative (%)", measure(row, "relative", 1, interval=True)),
+                ("CER, points", measure(row, "cer_difference", 1, interval=True)),
             ]
             return numbers + ([("No worse?", Cell(text=row["verdict"]))] if row["verdict"] else [])
 

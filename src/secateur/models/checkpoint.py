@@ -42,6 +42,12 @@ def stored_bytes(model: torch.nn.Module) -> int:
     return bytes_of(lambda file: save_tensors(file, model.state_dict()))
 
 
+def weights_file(folder: Path) -> Path:
+    """The file with the weights of a checkpoint: a sparse one if that is all there is."""
+    file, sparse = folder / "model.safetensors", folder / SPARSE_FILE
+    return sparse if sparse.exists() and not file.exists() else file
+
+
 def read_checkpoint(folder: str | Path, language: str | None = None) -> Checkpoint:
     """Read a checkpoint, sparse ones too. Raises SecateurError when files are missing, truncated or of another format.
 
@@ -58,9 +64,7 @@ def read_checkpoint(folder: str | Path, language: str | None = None) -> Checkpoi
     missing = [key for key in ("config", "tokens") if key not in description]
     if missing:
         raise SecateurError(f"{folder / 'model.json'}: lacks {missing[0]!r}; make the model again")
-    file = folder / "model.safetensors"
-    if not file.exists() and (folder / SPARSE_FILE).exists():
-        file = folder / SPARSE_FILE
+    file = weights_file(folder)
     tensors = load_tensors(file) if file.name != SPARSE_FILE else read_sparse(file, language)
     broken = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:

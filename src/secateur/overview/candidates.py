@@ -17,7 +17,7 @@ from secateur.overview.study import dense_of
 from secateur.pruning import methods
 from secateur.pruning import tables as pruning
 from secateur.reporting.grid import label
-from secateur.reporting.results import EACH, Results
+from secateur.reporting.results import EACH, Results, smallest
 from secateur.reporting.systems import System
 from secateur.study.runs import Decoding, ModelRun, languages, lm_folder, splits
 
@@ -124,14 +124,9 @@ def _costs_of_parts(results: Results, candidate: Candidate) -> Sequence[Mapping[
 
 
 def _smallest_file(size: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry of `sizes.json` with the bytes of the best format, and its name in `format`.
-
-    Where languages have masks of their own over the same weights, the dense format needs these files, too.
-    """
-    several = len(size.get("sparse_bytes_each", ())) > 1
-    dense = size["bytes"] + (size["mask_bytes"] if several else 0)
-    sparse = size.get("sparse_bytes", dense)
-    return {**size, "bytes": min(dense, sparse), "format": SPARSE if sparse < dense else "dense"}
+    """An entry of `sizes.json` with the bytes of the best format, and its name in `format`."""
+    stored, sparse = smallest(size)
+    return {**size, "bytes": stored, "format": SPARSE if sparse else "dense"}
 
 
 def _models(results: Results) -> Iterator[Candidate]:

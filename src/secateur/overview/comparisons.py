@@ -23,7 +23,7 @@ from secateur.reporting.rates import rate
 from secateur.reporting.results import EACH, Results
 from secateur.reporting.systems import AVERAGE
 from secateur.reporting.systems import System as Decoded
-from secateur.study.runs import Decoding, ModelRun, decodings, level_name
+from secateur.study.runs import Decoding, ModelRun, decodings, level_name, reported_splits
 
 SYSTEM = ("model", "method", "scope", "sparsity_target", "search", "lm")
 COLUMNS = (
@@ -32,8 +32,8 @@ COLUMNS = (
 )
 NOTE = (
     "Word error rate of A minus that of B in percentage points: below 0, A is better; where the interval holds 0, the "
-    "test set does not tell the two apart. Relative: in percent of B's. Of twenty pairs that are equally good, about "
-    "one has p below 0.05 by chance."
+    "test set does not tell the two apart. Relative: in percent of B's. CER: the difference in characters. Of "
+    "twenty pairs that are equally good, about one has p below 0.05 by chance."
 )
 PUBLISHED = "Published: the relative effect of the document on multilingual pruning (S3), of other data and models."
 
@@ -55,6 +55,8 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
     """One row per pair and language that both decode, and one of their mean, as language `avg`."""
     found = members(results.config)
     for question, a, b in pairs(results.config, found):
+        if a.split not in reported_splits(results.config, a.run.corpus):
+            continue
         seeds = [seed for seed in found[a] if seed in found[b]]
         first = found[a][seeds[0]]
         shared = [code for code in first if code in found[b][seeds[0]]]
@@ -218,6 +220,7 @@ def view(tables: views.Tables) -> list[Grid]:
                 (f"p, {language}", measure(row, "p_value", 4)),
                 (f"detectable, {language}", measure(row, "detectable", 1)),
                 (f"relative (%), {language}", measure(row, "relative", 1, interval=True)),
+                (f"CER, {language}", measure(row, "cer_difference", 1, interval=True)),
             ]
             published_too = row["published"] and language == AVERAGE
             return shown + ([("published (%)", measure(row, "published", 1))] if published_too else [])

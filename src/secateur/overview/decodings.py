@@ -5,20 +5,19 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from secateur.decoding.scoring import average_error_rate
 from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, measure, pivot
 from secateur.reporting.rates import in_characters, rate
 from secateur.reporting.results import EACH, MODEL_AXES, SCORE, Results
-from secateur.reporting.systems import AVERAGE, counted, counted_files
+from secateur.reporting.systems import AVERAGE, RATES, System, rated
 from secateur.speech.units import CHARACTER
 from secateur.study.runs import Decoding, ModelRun, decodings, languages
 
 Row = dict[str, Any]
 
 DECODING_AXES = (*MODEL_AXES, "language", "split", "search", "lm")
-SCORES = ("unit", "wer", "wer_low", "wer_high", "cer", "utterances", "words")
-WER_COLUMNS = (*DECODING_AXES, *SCORES, "source")
+COUNTS = ("unit", "utterances", "words")
+WER_COLUMNS = (*DECODING_AXES, "unit", *RATES, "utterances", "words", "source")
 
 
 def wer(results: Results) -> Iterator[Row]:
@@ -29,27 +28,21 @@ def wer(results: Results) -> Iterator[Row]:
     """
     rows: dict[Decoding, Row] = {}
     for decoding in decodings(results.config):
-        source = f"{decoding.folder}/{SCORE}"
-        score = results.decoded(decoding, SCORE, *SCORES)
+        score = results.decoded(decoding, SCORE, *COUNTS)
         rows[decoding] = {
             **decoding_axes(results, decoding),
-            **{column: score[column] for column in SCORES},
-            "source": source,
+            **{column: score[column] for column in COUNTS},
+            **rated(results, System({decoding.language: decoding})),
         }
     yield from rows.values()
     for members in families(results, rows):
-        mean = average_error_rate({decoding.language: counted(results, decoding)[1:] for decoding in members})
         parts = [rows[decoding] for decoding in members]
         yield {
             **average_axes(parts),
             "unit": common(part["unit"] for part in parts),
-            "wer": mean.value,
-            "wer_low": mean.low,
-            "wer_high": mean.high,
-            "cer": fmean(part["cer"] for part in parts),
+            **rated(results, System({decoding.language: decoding for decoding in members})),
             "utterances": sum(part["utterances"] for part in parts),
             "words": sum(part["words"] for part in parts),
-            "source": counted_files(members),
         }
 
 
@@ -99,7 +92,7 @@ def common(values: Iterable[Any]) -> Any:
 
 def wer_view(tables: views.Tables) -> list[Grid]:
     grids = []
-    for corpus, rows in views.by_corpus(tables["wer"]).items():
+    for corpus, rows in views.by_corpus(views.reported(tables["wer"])).items():
         totals = {views.trained_model(run): run["total_steps"] for run in tables["runs"] if run["stage"] == "model"}
         unequal = len({totals[views.trained_model(row)] for row in rows if views.trained_model(row) in totals}) > 1
         rows = [

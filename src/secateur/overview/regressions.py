@@ -9,25 +9,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from secateur.core.errors import SecateurError
-from secateur.decoding.scoring import paired_bootstrap, score
+from secateur.decoding.scoring import score
 from secateur.overview.candidates import candidates, name_of
 from secateur.overview.comparisons import System as Family
 from secateur.overview.comparisons import systems
 from secateur.overview.study import DEV, dense_of
 from secateur.overview.systems import AXES, axes_of
 from secateur.reporting import views
+from secateur.reporting.compared import number
 from secateur.reporting.grid import Cell, Grid, Row, listing, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import System, Utterance, counted_files, utterances
+from secateur.statistics.estimates import TestSet, difference
 
 ALL, LANGUAGE, SPEAKER, WORD, UTTERANCE = ("all", "language", "speaker", "word", "utterance")
 """What a row is about: its `level`."""
 TEXTS = ("reference", "dense_hypothesis", "hypothesis")
 COLUMNS = (
     *(*AXES, "split", "against", "level", "language", "name", "words", "dense_errors", "errors"),
-    *("change", "change_low", "change_high", "worse", "better", *TEXTS, "source"),
+    *("change", "change_low", "change_high", "detectable", "worse", "better", *TEXTS, "source"),
 )
 SHOWN_SPEAKERS, SHOWN_WORDS, SHOWN_UTTERANCES = 5, 5, 3
 """How many of the worst, and of the best, there are rows of."""
@@ -94,9 +98,11 @@ def compared(heard: Mapping[str, Heard]) -> Iterator[dict[str, Any]]:
     yield {"level": ALL, "language": "", "name": "", **_counts(everything)}
     for language, found in heard.items():
         pairs = list(zip(found.mine, found.dense, strict=True))
-        counts = ([one.errors for one in found.mine], [one.errors for one in found.dense])
-        interval = paired_bootstrap(*counts, [one.words for one in found.mine]).difference
-        ends = {"change_low": interval.low, "change_high": interval.high}
+        counts = (np.array([one.errors for one in side]) for side in (found.mine, found.dense))
+        test = TestSet([one.words for one in found.mine], None, [one.speaker for one in found.mine])
+        interval = difference(*counts, test)
+        ends = {"change_low": number(interval.low), "change_high": number(interval.high)}
+        ends["detectable"] = number(interval.detectable)
         yield {"level": LANGUAGE, "language": language, "name": language, **_counts(pairs), **ends}
     yield from _speakers(heard)
     for language, found in heard.items():
@@ -169,8 +175,9 @@ def _extremes(rows: Sequence[dict[str, Any]], count: int) -> Sequence[dict[str, 
 NOTE = (
     "Beside the dense model that each was made from, on the same utterances. Change: errors per 100 words, that of the "
     "system minus that of the dense model; above 0 it got worse. The language and the speaker whose errors rose most; "
-    "in brackets the 95 % interval (paired bootstrap over utterances). Of many speakers one is worst by chance, too. "
-    "Words: missed more often, or less often, than by the dense model (its misses → those of the system)."
+    "in brackets the 95 % interval, paired, over utterances, or speakers where there are ten. Of many speakers one is "
+    "worst by chance, too. Words: missed more often, or less often, than by the dense model (its misses → those of the "
+    "system)."
 )
 
 

@@ -6,10 +6,7 @@ from typing import Any
 from secateur.heads import study as heads
 from secateur.layers import study as layers
 from secateur.ssl import study as upstreams
-from secateur.study.runs import Decoding, ModelRun, decodings, languages, lm_folder, model_runs, used_corpora
-
-DEV = "dev"
-"""The split that systems are chosen on."""
+from secateur.study.runs import DEV, Decoding, ModelRun, decodings, languages, lm_folder, model_runs, used_corpora
 
 
 def corpus_languages(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

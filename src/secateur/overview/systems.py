@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from secateur.overview.candidates import COSTS, DENSE, KINDS, STRUCTURED, Candidate, candidates, costs, steps_behind
-from secateur.overview.choice import DEV_MISSING, choices, needs
+from secateur.overview.choice import DEV_MISSING, choices, needs, value_of
 from secateur.overview.study import DEV
 from secateur.overview.times import COLUMNS as TIMES
 from secateur.overview.times import Times
@@ -17,7 +17,7 @@ from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
-from secateur.reporting.systems import ENDS, rated
+from secateur.reporting.systems import RATES, rated
 from secateur.reporting.times import soundness
 from secateur.ssl import study as upstreams
 from secateur.ssl.study import FBANK, TEACHER
@@ -26,7 +26,7 @@ from secateur.statistics.pareto import on_front
 FRONTS = {"front_bytes": "bytes", "front_macs": "macs_per_second", "front_time": "rtf"}
 AXES = ("corpus", "kind", "system", "model", "method", "scope", "sparsity_target", "seed", "search", "lm", "languages")
 COLUMNS = (
-    *(*AXES, "split", *ENDS, *(f"dev_{column}" for column in ENDS), *COSTS, "format", "models"),
+    *(*AXES, "split", *RATES, *(f"dev_{column}" for column in RATES), *COSTS, "format", "models"),
     *(*TIMES, "steps", *FRONTS, "folder", "sub_model", "source"),
 )
 TASK = "asr"
@@ -71,8 +71,8 @@ def _decoded(results: Results) -> Iterator[dict[str, Any]]:
             yield {
                 **axes_of(results, candidate),
                 "split": split,
-                **{column: on_test.get(column) for column in ENDS},
-                **{f"dev_{column}": on_dev.get(column) for column in ENDS},
+                **{column: on_test.get(column) for column in RATES},
+                **{f"dev_{column}": on_dev.get(column) for column in RATES},
                 **cost,
                 **{column: timed.get(column) for column in TIMES},
                 "steps": steps_behind(results.config, run),
@@ -179,10 +179,14 @@ def _chosen(tables: views.Tables, corpus: str, members: Sequence[Row]) -> Grid |
         for column, digits, scale in (("dev_wer", 1, 1.0), ("wer", 1, 1.0), ("bytes", 2, 1e-6), ("rtf", None, 1.0)):
             value = best.values.get(column) if best else None
             cells.append(Cell(value * scale if value is not None else None, digits=digits))
+        free = choices(known, {}).best
+        cost = value_of(best, "wer", "dev") - value_of(free, "wer", "dev") if best and free else None
+        cells.insert(3, Cell(cost, digits=1))
         lines.append(cells)
-    header = ("Wanted", "System", "Search", "WER, dev", "WER, test", "MB", "RTF")
+    header = ("Wanted", "System", "Search", "Costs, points", "WER, dev", "WER, test", "MB", "RTF")
     note = (
         "The fewest errors on dev among the systems within the limits; the errors on test are those of this choice. "
+        "Costs: points of errors on dev more than without limits. "
         "`secateur choose` does it for limits of your own, and hands the model over."
     )
     return _named(Grid(title, header, 3, lines, f"{note} {views.speech(tables, corpus)}"), tables, corpus)

@@ -9,7 +9,7 @@ from secateur.pruning import tables as pruning
 from secateur.reporting import evidence
 from secateur.reporting.claims import Claim, Finding, Missing, Part
 from secateur.reporting.compared import Compared, compared
-from secateur.reporting.results import SIZES_FILE, Results, main_split
+from secateur.reporting.results import SIZES_FILE, Results, main_split, smallest
 from secateur.reporting.systems import System
 from secateur.statistics.verdicts import Exact
 from secateur.study.runs import Decoding, ModelRun, level_name, model_runs, scope_of, searches
@@ -136,7 +136,7 @@ def best(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
 
 
 def bytes_of_one(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
-    """One θ with its masks against a model for each language: bytes of the files, and errors no worse."""
+    """One θ with its masks against a model for each language: bytes of the smaller files, and errors no worse."""
     for arena in arenas(results, ANY):
         a, b = arena.method(claim.options["a"]), arena.method(claim.options["b"])
         found, count = arena.compared(a, b), len(arena.codes)
@@ -146,14 +146,19 @@ def bytes_of_one(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         if count < claim.options["least"]:
             yield Missing(f"{arena.name}: {count} languages; a quarter of the bytes takes four")
             continue
-        runs = {run for runs in arena.runs(a) for run in runs.values()}
-        sizes = [results.size(run, "bytes", "mask_bytes") for run in runs]
-        ratio = max((size["bytes"] + size["mask_bytes"]) / (count * size["bytes"]) for size in sizes)
+        ratio = max(
+            _stored(results, one) / _stored(results, each) for one, each in zip(*map(arena.runs, (a, b)), strict=True)
+        )
         parts = [
             Part("bytes", Exact(ratio), below=evidence.tolerated(results.config, 1 / count), unit="times"),
             evidence.no_worse(results, found),
         ]
         yield evidence.finding(f"{a} with {b}: {arena.name}", found, parts, arena.doubt(a), SIZES_FILE)
+
+
+def _stored(results: Results, models: Mapping[str, ModelRun]) -> int:
+    """The bytes of the models that serve some languages, each once, in the smaller of the formats that we write."""
+    return sum(smallest(results.size(run, "bytes", "mask_bytes"))[0] for run in dict.fromkeys(models.values()))
 
 
 def _sided(found: Compared, other: str, sign: int) -> Part:

@@ -10,15 +10,14 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from secateur.decoding.scoring import average_error_rate
 from secateur.pruning import methods
 from secateur.pruning import tables as pruning
 from secateur.reporting import published, views
 from secateur.reporting.grid import Cell, Grid, Row, combined, label, listing, measure
 from secateur.reporting.rates import rate
-from secateur.reporting.results import EACH, SCORE, Results
-from secateur.reporting.systems import counted
-from secateur.study.runs import Decoding, ModelRun, ancestors, languages, model_runs, scope_of, splits, steps
+from secateur.reporting.results import EACH, Results
+from secateur.reporting.systems import AVERAGE, System, counted_files, rated
+from secateur.study.runs import Decoding, ModelRun, ancestors, languages, model_runs, reported_splits, scope_of, steps
 
 AXES = ("corpus", "base", "method", "scope", "sparsity_target", "split", "search", "seed")
 COLUMNS = ("stage", "model", "initialization", "mask_changes", "sparsity", "steps", "training")
@@ -71,7 +70,7 @@ TABLE3 = _lines(published.S3_TABLE3)
 def columns(codes: Sequence[str]) -> tuple[str, ...]:
     """The columns of a table whose languages are `codes`."""
     shown = (*codes, "avg")
-    measured = [f"{code}{ending}" for code in shown for ending in INTERVAL]
+    measured = [f"{code}{ending}" for code in shown for ending in (*INTERVAL, "_cer")]
     return (*AXES, *COLUMNS, *measured, *(f"published_{code}" for code in shown), "source")
 
 
@@ -88,7 +87,7 @@ def rows(
     seen = set()  # two entries may share a reference
     for entry, seed, line, scope, runs in _found(results.config, lines, few):
         run, search = next(iter(runs.values())), entry["searches"][0]
-        for split in splits(results.config, entry["corpus"]):
+        for split in reported_splits(results.config, entry["corpus"]):
             values = (run.corpus, run.model, run.method, scope, run.sparsity, split, search, seed)
             if values not in seen:
                 seen.add(values)
@@ -140,16 +139,11 @@ def _row(results: Results, line: Line, runs: Mapping[str, ModelRun], split: str,
         "steps": max(pruning.total_steps(results.config, run) for run in runs.values()),
         "training": "monolingual" if line.scope == methods.EACH else "multilingual",
     }
-    counts, sources = {}, []
-    for code, run in runs.items():
-        decoding = Decoding(run, split, code, search)
-        score = results.decoded(decoding, SCORE, "wer", "wer_low", "wer_high")
-        row |= {f"{code}{ending}": score[f"wer{ending}"] for ending in INTERVAL}
-        counts[code] = counted(results, decoding)[1:]
-        sources.append(f"{decoding.folder}/{SCORE}")
-    mean = average_error_rate(counts)
-    row |= {"avg": mean.value, "avg_low": mean.low, "avg_high": mean.high}
-    return row | {"source": " ".join(dict.fromkeys(sources))}
+    system = System({code: Decoding(run, split, code, search) for code, run in runs.items()})
+    for code, codes in {**{code: [code] for code in runs}, AVERAGE: list(runs)}.items():
+        found = rated(results, system, codes)
+        row |= {f"{code}{ending}": found[f"wer{ending}"] for ending in INTERVAL} | {f"{code}_cer": found["cer"]}
+    return row | {"source": counted_files(system.decodings.values())}
 
 
 def _published(
@@ -210,13 +204,14 @@ def view(name: str, title: str, tables: views.Tables) -> list[Grid]:
             texts += [label("scope", first["scope"])] if several else []
             sparsity = combined([measure(row, "sparsity", 0, scale=100) for row in seeds])
             cells = [combined([measure(row, code, 1, interval=True) for row in seeds]) for code in shown]
+            cells.append(combined([measure(row, f"{AVERAGE}_cer", 1) for row in seeds]))
             numbers = [measure(first, f"published_{code}", 2) for code in beside]
             steps = Cell(float(first["steps"]), digits=0)
             lines.append([*(Cell(text=text or "–") for text in texts), sparsity, steps, *cells, *numbers])
         header = ["Architecture", "Stage", "Model", "Masks from", "Mask changes", "Training"]
         header += ["Languages"] if several else []
         labels = len(header)
-        header += ["Sparsity (%)", "Steps", *shown, *(f"published {code}" for code in beside)]
+        header += ["Sparsity (%)", "Steps", *shown, f"CER, {AVERAGE}", *(f"published {code}" for code in beside)]
         grid = Grid(f"{title}, {views.named(tables, corpus)}", header, labels, rows=lines)
         errors = rate(tables, corpus)(f"Word error rate (%), split {split}.")
         notes = [

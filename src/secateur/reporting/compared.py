@@ -14,9 +14,10 @@ from secateur.statistics.verdicts import Claim, Evidence, verdicts
 
 COLUMNS = (
     *("wer_a", "wer_b", "difference", "difference_low", "difference_high", "p_value", "detectable"),
-    *("relative", "relative_low", "relative_high", "seeds", "utterances", "interval"),
+    *("relative", "relative_low", "relative_high", "cer_a", "cer_b", "cer_difference", "cer_difference_low"),
+    *("cer_difference_high", "seeds", "utterances", "interval"),
 )
-"""What `columns` gives: rates of A and B, A minus B in points, and in percent of B."""
+"""What `columns` gives: rates of A and B, A minus B in points, and in percent of B; the same in characters."""
 NOTE = (
     "Intervals are 95 %, over seeds and utterances together, by Student's t; all seeds read the same utterances. p is "
     "two-sided, of each comparison by itself. Detectable: the smallest true difference that this test set and these "
@@ -36,6 +37,7 @@ class Compared:
         mine, reference: error rates in percent, means over languages and seeds.
         absolute: the difference in percentage points.
         relative: the difference in percent of the reference's rate; None where that is 0.
+        characters: rates of characters of the system and of the reference, and their difference.
         these_speakers: see `TestSet`.
         files: that it is made from, separated by spaces.
     """
@@ -44,6 +46,7 @@ class Compared:
     reference: Estimate
     absolute: Estimate
     relative: Estimate | None
+    characters: tuple[Estimate, Estimate, Estimate]
     these_speakers: bool
     files: str
 
@@ -95,32 +98,35 @@ def compared(
     Raises SecateurError where the two are not about the same utterances.
     """
     codes = list(codes) if codes else None
-    (errors, test, files), (others, other, more) = (_errors(results, side, codes) for side in (mine, reference))
-    if test[:3] != other[:3]:
+    one, other = (_averaged(results, side, codes) for side in (mine, reference))
+    if one.test != other.test:
         folder = next(iter(_members(reference[0])[0].decodings.values())).folder
         raise SecateurError(
             f"{results.root / folder} is not about the same utterances as what it is compared with; "
             "delete the older one and run again"
         )
-    data = TestSet(test[1], test[2], test[3])
-    relative = relative_change(errors, others, data) if others.sum() else None
+    words, characters = (TestSet(lengths, one.languages, one.speakers) for lengths in (one.words, one.characters))
+    relative = relative_change(one.errors, other.errors, words) if other.errors.sum() else None
+    spelled = one.character_errors, other.character_errors
     return Compared(
-        error_rate(errors, data),
-        error_rate(others, data),
-        difference(errors, others, data),
+        error_rate(one.errors, words),
+        error_rate(other.errors, words),
+        difference(one.errors, other.errors, words),
         relative,
-        data.these_speakers,
-        " ".join(dict.fromkeys(f"{files} {more}".split())),
+        (*(error_rate(each, characters) for each in spelled), difference(*spelled, characters)),
+        words.these_speakers,
+        " ".join(dict.fromkeys(f"{one.files} {other.files}".split())),
     )
 
 
 def columns(found: Compared) -> dict[str, Any]:
     """A comparison as the columns `COLUMNS`."""
-    absolute, relative = found.absolute, found.relative
+    absolute, relative, (*rates, spelled) = found.absolute, found.relative, found.characters
     values = (
         *(found.mine.value, found.reference.value, absolute.value, absolute.low, absolute.high),
         *(two_sided(absolute), absolute.detectable),
         *((relative.value, relative.low, relative.high) if relative else (None, None, None)),
+        *(*(rate.value for rate in rates), spelled.value, spelled.low, spelled.high),
         *(absolute.seeds, absolute.utterances, found.interval),
     )
     return {name: number(value) for name, value in zip(COLUMNS, values, strict=True)}
@@ -159,20 +165,39 @@ def _members(system: Several) -> tuple[System, ...]:
     return (system,) if isinstance(system, System) else system
 
 
-def _errors(results: Results, side: Sequence[Several], codes: list[str] | None) -> tuple[np.ndarray, tuple, str]:
-    """Errors (S, U), (names, words, languages, speakers) of the utterances, and the files."""
-    rows, test, files = [], None, {}
-    for system in side:
-        found = [counts(results, one, codes) for one in _members(system)]
-        for one in found:
-            facts = (one.names, one.words, one.languages, one.speakers)
-            test = test or facts
-            if test[:3] != facts[:3]:
-                raise SecateurError(
-                    f"{results.root / one.files.split()[0]}: not the utterances of the other seeds; delete the older "
-                    "one and run again"
-                )
-            files |= dict.fromkeys(one.files.split())
-        rows.append(np.mean([one.errors for one in found], axis=0))
-    assert test is not None
-    return np.array(rows), test, " ".join(files)
+@dataclass(frozen=True)
+class _Averaged:
+    """Errors (S, U) of a side, which of several systems are means, and the utterances (U,) that they are of."""
+
+    errors: np.ndarray
+    character_errors: np.ndarray
+    names: list[str]
+    words: list[int]
+    characters: list[int]
+    languages: list[str]
+    speakers: list[str]
+    files: str
+
+    @property
+    def test(self) -> tuple[list, ...]:
+        """What must be the same for two sides to be compared."""
+        return self.names, self.words, self.languages
+
+
+def _averaged(results: Results, side: Sequence[Several], codes: list[str] | None) -> _Averaged:
+    found = [[counts(results, one, codes) for one in _members(system)] for system in side]
+    every = [one for members in found for one in members]
+    first = every[0]
+    for one in every:
+        if (one.names, one.words, one.languages) != (first.names, first.words, first.languages):
+            raise SecateurError(
+                f"{results.root / one.files.split()[0]}: not the utterances of the other seeds; delete the older "
+                "one and run again"
+            )
+    errors, spelled = (
+        np.array([np.mean([getattr(one, name) for one in members], axis=0) for members in found])
+        for name in ("errors", "character_errors")
+    )
+    files = " ".join(dict.fromkeys(file for one in every for file in one.files.split()))
+    facts = (first.names, first.words, first.characters, first.languages, first.speakers)
+    return _Averaged(errors, spelled, *facts, files)

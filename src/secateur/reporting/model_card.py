@@ -60,10 +60,10 @@ def card(
 def _error_rates(folder: Path, export: Mapping[str, Any]) -> list[str]:
     """A table of every search that the model was decoded with, and what half precision changes."""
     rows, found = [], {}
-    for file in sorted(folder.glob("decode/*/*/utterances.tsv")):
-        split, search = file.parts[-3:-1]
+    for file in sorted(folder.glob("decode/*/utterances.tsv")):
+        search = file.parts[-2]
         for row in read_tsv(file):
-            errors, words = found.setdefault((split, search), {}).setdefault(row["language"], ([], []))
+            errors, words = found.setdefault((row["split"], search), {}).setdefault(row["language"], ([], []))
             errors.append(int(row["errors"]))
             words.append(int(row["words"]))
     for (split, search), languages in found.items():

@@ -10,7 +10,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
 from secateur.decoding.search import shown
 from secateur.speech.datadir import read_table
-from secateur.study.runs import Decoding, ModelRun, splits, used_corpora
+from secateur.study.runs import Decoding, ModelRun, reported_splits, used_corpora
 
 MODEL_AXES = (
     *("corpus", "model", "method", "initialization", "mask_changes", "scope", "sparsity_target", "sparsity", "seed"),
@@ -41,18 +41,18 @@ class Results:
         return _having(self.root / path, read_json(self.root / path), keys)
 
     def decoded(self, decoding: Decoding, name: str, *keys: str, sub_model: str = "") -> dict[str, Any]:
-        """What a JSON file of a decoding says of its language, and of one of its sub-models. It raises as `json`."""
+        """What a JSON file of a decoding says of its split and language, and of a sub-model. It raises as `json`."""
         path = f"{decoding.folder}/{name}"
         found = self._kept(path, self.json)
-        for key in filter(None, (decoding.language, sub_model)):
+        for key in filter(None, (decoding.split, decoding.language, sub_model)):
             found = _having(self.root / path, found, (key,))[key]
         return _having(self.root / path, found, keys)
 
     def utterances(self, decoding: Decoding, *columns: str, sub_model: str = "", name: str = UTTERANCES) -> list[dict]:
-        """The rows of a table of a decoding about its language, and one of its sub-models. It raises as `tsv`."""
+        """The rows of a table of a decoding about its split and language, and a sub-model. It raises as `tsv`."""
         path = f"{decoding.folder}/{name}"
-        rows = _with_columns(self.root / path, self._kept(path, self.tsv), ("language", *columns))
-        found = [row for row in rows if row["language"] == decoding.language]
+        rows = _with_columns(self.root / path, self._kept(path, self.tsv), ("split", "language", *columns))
+        found = [row for row in rows if (row["split"], row["language"]) == (decoding.split, decoding.language)]
         return [row for row in found if row["sub_model"] == sub_model] if sub_model else found
 
     def _kept(self, path: str, read: Callable[[str], Any]) -> Any:
@@ -125,8 +125,17 @@ class Results:
         return shown(self.config["searches"][search], "lm") or self.lm_of(search) or "none"
 
 
-SCORED = (SCORE, UTTERANCES)
-"""What `systems.scored` reads of a decoding."""
+def smallest(size: Mapping[str, Any]) -> tuple[int, bool]:
+    """The bytes of the smaller of the files that we write of a model, by its entry in `sizes.json`; if that is sparse.
+
+    Where languages have masks of their own over the same weights, the dense format needs these files, too.
+    """
+    several = len(size.get("sparse_bytes_each", ())) > 1
+    dense = size["bytes"] + (size["mask_bytes"] if several else 0)
+    sparse = size.get("sparse_bytes", dense)
+    return min(dense, sparse), sparse < dense
+
+
 HEARD = (UTTERANCES, HYPOTHESES)
 """What `systems.utterances` reads of a decoding, beside the speakers of its data."""
 
@@ -172,5 +181,5 @@ def counted_of(found: Iterable[Any]) -> Iterator[str]:
 
 def main_split(config: Mapping[str, Any], corpus: str) -> str:
     """The split that claims are tested on: `test` if the study decodes it, else the first that it decodes."""
-    found = splits(config, corpus)
+    found = reported_splits(config, corpus)
     return "test" if "test" in found else found[0]

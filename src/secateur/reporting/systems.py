@@ -1,26 +1,23 @@
-"""A model or sub-model with a search: its error rates in every language and on average, and how far it is from another.
+"""A model or sub-model with a search: its error rates in every language and on average.
 
 Sub-models are decoded many at a time, into one file; a system then names the one that it is (`decode.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
+import numpy as np
+
 from secateur.core.errors import SecateurError
-from secateur.decoding.scoring import average_error_rate, paired_average, paired_bootstrap, word_error_rate
-from secateur.reporting.results import HYPOTHESES, SCORE, UTTERANCES, Results, speakers_file
+from secateur.reporting.results import HYPOTHESES, UTTERANCES, Results, speakers_file
+from secateur.statistics.estimates import TestSet, error_rate
 from secateur.study.runs import Decoding
 
-RATES = ("wer", "wer_low", "wer_high", "cer")
-ENDS = ("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high")
-DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value")
+RATES = ("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high")
 AVERAGE = "avg"
-COUNTED = ("utterance", "words", "errors", "characters", "character_errors")
-
-Counts = tuple[list[str], list[int], list[int]]
-"""Names, errors and reference words of utterances."""
+NUMBERS = ("errors", "words", "character_errors", "characters")
+COUNTED = ("utterance", *NUMBERS)
 
 
 @dataclass(frozen=True)
@@ -43,45 +40,31 @@ class Utterance:
     hypothesis: str
 
 
-def scored(results: Results, system: System, rival: System | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+def scored(results: Results, system: System) -> Iterator[tuple[str, dict[str, Any]]]:
     """Error rates in every language and, of several languages, on average: the columns `RATES` and `source`.
-
-    With a rival also the columns `DIFFERENCE`: word error rate minus the rival's, on the same utterances.
-    Raises SecateurError when a file is missing, and when the two are not about the same utterances.
-    """
-    scores = {code: _score(results, system, code) for code in system.decodings}
-    counts = {code: _counts(results, system, code) for code in system.decodings}
-    others = {code: _counts(results, rival, code) for code in system.decodings} if rival else {}
-    for code, score in scores.items():
-        values = {column: score[column] for column in RATES} | {"source": f"{system.decodings[code].folder}/{SCORE}"}
-        if rival:
-            values |= _difference(results, rival, {code: (counts[code], others[code])})
-        yield code, values
-    if len(scores) > 1:
-        mean = average_error_rate({code: found[1:] for code, found in counts.items()})
-        values = {"wer": mean.value, "wer_low": mean.low, "wer_high": mean.high}
-        values["cer"] = fmean(score["cer"] for score in scores.values())
-        values["source"] = counted_files(system.decodings.values())
-        if rival:
-            values |= _difference(results, rival, {code: (counts[code], others[code]) for code in counts})
-        yield AVERAGE, values
-
-
-def rated(results: Results, system: System) -> dict[str, Any]:
-    """Both error rates in percent with their intervals, the columns `ENDS`, and `source`: the means over languages.
 
     Raises SecateurError when a file is missing.
     """
-    counts = {code: _rows(results, system, code, UTTERANCES, *COUNTED) for code in system.decodings}
-    found: dict[str, Any] = {}
-    for rate, parts, wholes in (("wer", "errors", "words"), ("cer", "character_errors", "characters")):
-        pairs = {
-            code: ([int(row[parts]) for row in rows], [int(row[wholes]) for row in rows])
-            for code, rows in counts.items()
-        }
-        mean = average_error_rate(pairs) if len(pairs) > 1 else word_error_rate(*next(iter(pairs.values())))
-        found |= {rate: mean.value, f"{rate}_low": mean.low, f"{rate}_high": mean.high}
-    return found | {"source": counted_files(system.decodings.values())}
+    codes = list(system.decodings)
+    for code in codes:
+        yield code, rated(results, system, [code])
+    if len(codes) > 1:
+        yield AVERAGE, rated(results, system)
+
+
+def rated(results: Results, system: System, codes: Iterable[str] | None = None) -> dict[str, Any]:
+    """Both error rates in percent with their intervals, the columns `RATES`, and `source`: the means over languages.
+
+    Intervals are over utterances, by speaker where a language has ten (`TestSet`); an end that is not known is None.
+    Raises SecateurError when a file is missing.
+    """
+    one = counts(results, system, codes)
+    found: dict[str, Any] = {"source": one.files}
+    for rate, errors, lengths in (("wer", one.errors, one.words), ("cer", one.character_errors, one.characters)):
+        number = error_rate(np.array(errors), TestSet(lengths, one.languages, one.speakers))
+        ends = (float(end) if np.isfinite(end) else None for end in (number.low, number.high))
+        found |= dict(zip((rate, f"{rate}_low", f"{rate}_high"), (float(number.value), *ends), strict=True))
+    return found
 
 
 def utterances(results: Results, system: System, language: str) -> list[Utterance]:
@@ -110,44 +93,18 @@ def _rows(results: Results, system: System, language: str, file: str, *columns: 
     return results.utterances(system.decodings[language], *columns, sub_model=system.sub_model, name=file)
 
 
-def _score(results: Results, system: System, language: str) -> Mapping[str, Any]:
-    return results.decoded(system.decodings[language], SCORE, *RATES, sub_model=system.sub_model)
-
-
-def counted(results: Results, decoding: Decoding, sub_model: str = "") -> Counts:
-    """Names, errors and reference words of the utterances of a decoding, or of one sub-model in it."""
-    found = results.utterances(decoding, "utterance", "errors", "words", sub_model=sub_model)
-    errors, words = ([int(row[column]) for row in found] for column in ("errors", "words"))
-    return [row["utterance"] for row in found], errors, words
-
-
-def _counts(results: Results, system: System, language: str) -> Counts:
-    return counted(results, system.decodings[language], system.sub_model)
-
-
 def counted_files(found: Iterable[Decoding]) -> str:
     """The files that `counted` reads of decodings, separated by spaces."""
     return " ".join(dict.fromkeys(f"{one.folder}/{UTTERANCES}" for one in found))
 
 
-def _difference(results: Results, rival: System, pairs: Mapping[str, tuple[Counts, Counts]]) -> dict[str, Any]:
-    """The difference of word error rates from those of `rival`; of several languages, of the means."""
-    for code, (mine, other) in pairs.items():
-        if (mine[0], mine[2]) != (other[0], other[2]):
-            folder = results.root / rival.decodings[code].folder
-            raise SecateurError(f"{folder} is not about the same utterances; delete it and run again")
-    triples = {code: (mine[1], other[1], mine[2]) for code, (mine, other) in pairs.items()}
-    compared = paired_bootstrap(*next(iter(triples.values()))) if len(triples) == 1 else paired_average(triples)
-    difference = compared.difference
-    return dict(zip(DIFFERENCE, (difference.value, difference.low, difference.high, compared.p_value), strict=True))
-
-
 @dataclass(frozen=True)
 class Counted:
-    """The errors of one system: (U,) errors and reference words, all languages one after the other.
+    """The errors of one system: (U,) counts of the utterances, all languages one after the other.
 
     Attributes:
         names, languages, speakers: of the utterances.
+        errors, words, character_errors, characters: the counts, of errors and of references.
         files: that they are from, separated by spaces.
     """
 
@@ -156,17 +113,21 @@ class Counted:
     speakers: list[str]
     errors: list[int]
     words: list[int]
+    character_errors: list[int]
+    characters: list[int]
     files: str
 
 
 def counts(results: Results, system: System, codes: Iterable[str] | None = None) -> Counted:
     """The errors of a system in some of its languages, by default in all; in characters where words are not written."""
-    found: tuple[list, ...] = ([], [], [], [], [])
+    found: tuple[list, ...] = ([], [], [], [], [], [], [])
     chosen = {code: system.decodings[code] for code in codes or system.decodings}
     for code, decoding in chosen.items():
-        names, errors, words = _counts(results, system, code)
+        rows = _rows(results, system, code, UTTERANCES, *COUNTED)
+        names = [row["utterance"] for row in rows]
         spoken = results.lines(speakers_file(decoding))
-        columns = (names, [code] * len(names), [spoken.get(name, name) for name in names], errors, words)
+        numbers = ([int(row[column]) for row in rows] for column in NUMBERS)
+        columns = (names, [code] * len(names), [spoken.get(name, name) for name in names], *numbers)
         for column, values in zip(found, columns, strict=True):
             column.extend(values)
     return Counted(*found, counted_files(chosen.values()))

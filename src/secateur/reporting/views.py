@@ -9,12 +9,13 @@ from operator import itemgetter
 
 from secateur.reporting.grid import Grid, Row, figure
 from secateur.reporting.rates import in_characters
+from secateur.study.runs import DEV
 
 Tables = Mapping[str, Sequence[Row]]
 
 MODEL_INDEX = ("model", "method", "initialization", "mask_changes", "sparsity_target", "scope")
 DECODING_INDEX = (*MODEL_INDEX, "split", "search", "lm")
-INTERVALS = "In brackets: 95 % bootstrap interval over utterances."
+INTERVALS = "In brackets: 95 % interval over utterances, by speaker where a language has ten speakers."
 AVERAGES = "avg is the unweighted mean over languages."
 CORPUS_COUNTS = (
     "Sentences, speakers in train: utterances whose sentence, and speakers whose voice, the training split has, too. "
@@ -96,7 +97,14 @@ def effort(trained: Sequence[Row]) -> str:
 def main_split(tables: Tables) -> str:
     """`test` if the study decodes it, else the first split that it decodes."""
     splits = list(dict.fromkeys(row["split"] for row in tables["wer"]))
+    splits = [split for split in splits if split != DEV] or splits
     return "test" if "test" in splits or not splits else splits[0]
+
+
+def reported(rows: Iterable[Row]) -> list[Row]:
+    """Rows of all splits but the one that systems are chosen on, if there are others."""
+    rows = list(rows)
+    return [row for row in rows if row["split"] != DEV] or rows
 
 
 def monolingual_together(row: Row) -> Row:

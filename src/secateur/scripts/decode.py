@@ -1,16 +1,16 @@
 """Decode test sets with a model, or with sub-models of it: hypotheses and their error rates.
 
-With --languages, there is one data directory for each, and the files have a column `language`. With --layers, the model
-is decoded without some of its encoder layers: at all --depths that the files have, at once, or at the greatest depth
-that a real-time factor allows; with --heads, without each set of heads that a file has. The files then have a column
-`sub_model`: the layers that were kept, or the name of the set.
+With --languages, there is one data directory for each, and the files have a column `language`; with --splits, they have
+a column `split`, too. With --layers, the model is decoded without some of its encoder layers: at all --depths that the
+files have, at once, or at the greatest depth that a real-time factor allows; with --heads, without each set of heads
+that a file has. The files then have a column `sub_model`: the layers that were kept, or the name of the set.
 """
 
 import argparse
 import copy
 import importlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,13 @@ from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.files import identity, write_tsv
 from secateur.core.jobs import json_argument, threads
-from secateur.decoding.parts import LANGUAGE, SUB_MODEL, Parts
+from secateur.decoding.parts import LANGUAGE, SPLIT, SUB_MODEL, Parts
 from secateur.decoding.recognize import Recognizer, batch_size, check, decode, language_model, read_features
 from secateur.heads import removals
 from secateur.layers.rtf import depth_within
+from secateur.models.checkpoint import weights_file
 from secateur.models.load import load_model
+from secateur.models.sparse import FILE as SPARSE_FILE
 from secateur.models.surgery.layers import keep_layers, listed, read_depth, read_depths
 from secateur.pruning.engines.mask import Mask, mask_for
 from secateur.speech.datadir import read_data_dir, read_table
@@ -40,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories to decode")
     parser.add_argument("--features", type=Path, nargs="+", required=True, help="folder of the features of each")
     parser.add_argument("--languages", nargs="+", help="language of each; of one directory it may be left out")
+    parser.add_argument("--splits", nargs="+", help="split of each, where a model is decoded on several")
     parser.add_argument("--search", type=json_argument, required=True, help="JSON: an entry of `searches`, complete")
     parser.add_argument("--lm", type=Path, help="folder of the language model that the search names")
     parser.add_argument("--mask", type=Path, help="mask to decode the model with (the one that the model lists)")
@@ -59,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     sets = test_sets(arguments)
     device = devices.pick(arguments.device)
-    loaded = load_model(arguments.model, device)
+    loaded = load_model(arguments.model, device, sets[0].language or None)
     check(arguments.search, loaded.tokens)
     recognizer = Recognizer(
         model=loaded.model,
@@ -71,71 +74,84 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     conditions = {"device": str(device), "batch": batch_size(arguments.search), "threads": threads()}
     parts = Parts(arguments.output, arguments.keep and whole_identity(arguments, conditions))
     rows, seconds, frames = [], 0.0, 0
-    for language, data, features in sets:
-        make = partial(decoded, arguments, recognizer, language, data, features)
-        found, took = parts.get(language, test_files(data, features), make)
+    for one in sets:
+        found, took = parts.get(one.name, test_files(one), partial(decoded, arguments, recognizer, one))
         rows, seconds = rows + found, seconds + took
-        lengths = read_table(features / "utt2num_frames")
+        lengths = read_table(one.features / "utt2num_frames")
         frames += sum(int(lengths[name]) for name in {row["utterance"] for row in found})
     pruned = arguments.layers is not None or arguments.heads is not None
-    keys = [*([LANGUAGE] if arguments.languages else []), *([SUB_MODEL] if pruned else [])]
+    given = {SPLIT: arguments.splits, LANGUAGE: arguments.languages, SUB_MODEL: pruned}
+    keys = [key for key, value in given.items() if value]
     write_tsv(arguments.output / "hypotheses.tsv", (*keys, *COLUMNS), rows)
     # By name, so that an edit of how errors are counted decodes nothing again (see `Parts`).
     utterances = importlib.import_module(SCORING).write(rows, arguments.output)
     record |= conditions | {
         "utterances": utterances,
         "frames": frames,
-        "audio_s": round(sum({(row.get(LANGUAGE), row["utterance"]): row["duration_s"] for row in rows}.values()), 3),
+        "audio_s": round(
+            sum({(*map(row.get, (SPLIT, LANGUAGE)), row["utterance"]): row["duration_s"] for row in rows}.values()), 3
+        ),
         "decoding_seconds": round(seconds, 3),
     }
     parts.forget_others()
 
 
-def test_sets(arguments: argparse.Namespace) -> list[tuple[str, Path, Path]]:
-    """Language, data directory and features of every test set; without --languages there is one, of no name."""
+@dataclass(frozen=True)
+class DataSet:
+    """Data to decode: its split and language, "" where they have no name, and its folders."""
+
+    split: str
+    language: str
+    data: Path
+    features: Path
+
+    @property
+    def name(self) -> str:
+        """Both names in one."""
+        return "-".join(filter(None, (self.split, self.language)))
+
+
+def test_sets(arguments: argparse.Namespace) -> list[DataSet]:
+    """Every test set; without --languages there is one, of no name."""
     languages = arguments.languages or [""]
-    if not len(languages) == len(arguments.data) == len(arguments.features):
+    splits = arguments.splits or [""] * len(languages)
+    if not len(splits) == len(languages) == len(arguments.data) == len(arguments.features):
         raise SecateurError(
             f"--data has {len(arguments.data)} folders, --features {len(arguments.features)}, --languages "
-            f"{len(arguments.languages or ())}; give one of each for every test set"
+            f"{len(arguments.languages or ())}, --splits {len(arguments.splits or ())}; give one of each for every set"
         )
-    return list(zip(languages, arguments.data, arguments.features, strict=True))
+    return list(map(DataSet, splits, languages, arguments.data, arguments.features))
 
 
-def test_files(data: Path, features: Path) -> list[Path]:
+def test_files(found: DataSet) -> list[Path]:
     """The small files that decide what a test set is."""
-    names = (data / "text", data / "utt2dur", features / "utt2num_frames")
-    checksums = features / "feats.crc32"
-    return [*names, checksums if checksums.exists() else features / "feats.scp"]
+    names = (found.data / "text", found.data / "utt2dur", found.features / "utt2num_frames")
+    checksums = found.features / "feats.crc32"
+    return [*names, checksums if checksums.exists() else found.features / "feats.scp"]
 
 
 def whole_identity(arguments: argparse.Namespace, conditions: dict[str, Any]) -> str:
     """A hash of all that decides hypotheses beside the test set."""
     folders = [arguments.model, *filter(None, [arguments.lm])]
-    files = [folder / name for folder in folders for name in ("model.json", "model.safetensors")]
+    files = [file for folder in folders for file in (folder / "model.json", weights_file(folder))]
     files += sorted((arguments.model / "masks").glob("*"))
     given = [arguments.mask, *(arguments.layers or ()), arguments.rtf, arguments.heads, *arguments.train_text]
     options = [arguments.keep, arguments.search, arguments.depths, arguments.rtf_budget, arguments.rtf_search]
     return identity([*options, conditions], [*files, *filter(None, [*given, arguments.tokens])])
 
 
-def decoded(
-    arguments: argparse.Namespace, recognizer: Recognizer, language: str, data: Path, folder: Path
-) -> list[dict[str, Any]]:
+def decoded(arguments: argparse.Namespace, recognizer: Recognizer, found: DataSet) -> list[dict[str, Any]]:
     """The rows of one test set, of all sub-models."""
     rows = []
-    utterances = read_data_dir(data)
-    features = read_features(folder, [utterance.id for utterance in utterances])
-    model = recognizer.model
-    if mask := arguments.mask or mask_for(arguments.model, language or None):
-        model = copy.deepcopy(model)
-        Mask.load(mask).to(recognizer.device).apply_(model)
+    utterances = read_data_dir(found.data)
+    features = read_features(found.features, [utterance.id for utterance in utterances])
+    model = masked(arguments, recognizer, found.language)
     for name, smaller in sub_models(arguments, model, str(recognizer.device)):
         results = decode(replace(recognizer, model=smaller), features, arguments.search)
+        axes = {SPLIT: found.split, LANGUAGE: found.language, SUB_MODEL: name}
         rows += [
             {
-                **({LANGUAGE: language} if language else {}),
-                **({SUB_MODEL: name} if name else {}),
+                **{key: value for key, value in axes.items() if value},
                 "utterance": utterance.id,
                 "reference": utterance.text,
                 "duration_s": utterance.duration,
@@ -144,6 +160,19 @@ def decoded(
             for utterance in utterances
         ]
     return rows
+
+
+def masked(arguments: argparse.Namespace, recognizer: Recognizer, language: str) -> torch.nn.Module:
+    """The model under the mask of a language, or the one for all; a dense one as it is."""
+    if weights_file(arguments.model).name == SPARSE_FILE:
+        if arguments.mask:
+            raise SecateurError(f"--mask: {arguments.model} is a sparse file, which holds its masks; leave --mask out")
+        return load_model(arguments.model, recognizer.device, language or None).model
+    if not (mask := arguments.mask or mask_for(arguments.model, language or None)):
+        return recognizer.model
+    model = copy.deepcopy(recognizer.model)
+    Mask.load(mask).to(recognizer.device).apply_(model)
+    return model
 
 
 def sub_models(

@@ -7,7 +7,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv, write_json, write_text, write_tsv
-from secateur.decoding.parts import AXES, LANGUAGE, nested
+from secateur.decoding.parts import AXES, LANGUAGE, SPLIT, nested
 from secateur.decoding.scoring import alignment_text, score, summary
 
 COLUMNS = ("utterance", "words", "errors", "characters", "character_errors")
@@ -29,9 +29,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
 
 
 def write(rows: Sequence[Mapping[str, Any]], output: Path) -> int:
-    """Score hypotheses and write the files; the number of utterances of all languages.
+    """Score hypotheses and write the files; the number of utterances of all test sets.
 
-    Each language and sub-model is scored by itself: score.json has a key for each, utterances.tsv a column.
+    Each split, language and sub-model is scored by itself: score.json has a key for each, utterances.tsv a column.
     """
     axes = [axis for axis in AXES if axis in rows[0]]
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
@@ -57,4 +57,4 @@ def write(rows: Sequence[Mapping[str, Any]], output: Path) -> int:
     texts = [(f"{titles[names]}: " if axes else "") + alignment_text(items) for names, items in scores.items()]
     write_text(output / "alignment.txt", "\n".join(texts))
     write_json(output / "score.json", nested({names: summary(items) for names, items in scores.items()}))
-    return len({(row.get(LANGUAGE), row["utterance"]) for row in rows})
+    return len({(row.get(SPLIT), row.get(LANGUAGE), row["utterance"]) for row in rows})

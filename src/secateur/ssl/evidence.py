@@ -85,7 +85,7 @@ def ste_speed(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         number = over_seeds(logs, errors)
         interval = f"seeds and {runs} runs" if len(logs) > 1 else f"{runs} runs, one model"
         yield Finding(
-            f"{student} with {rival}: {entry['name']}" + (", in WavLM base's size" if base else ""),
+            f"{_name(entry, student)}, with {rival}" + (", in WavLM base's size" if base else ""),
             [Part("log ratio of times", number, below=0.0, unit="%")],
             " ".join(files),
             len(logs),
@@ -210,4 +210,5 @@ def _speed_files(results: Results, entry: Entry) -> list[str]:
 
 
 def _name(entry: Entry, student: str) -> str:
-    return f"{student} of {entry['name']}"
+    """A student in words; of a teacher that was given, there is one for all seeds."""
+    return f"{student} of {entry['name']}" + (", whose teacher is one model for all seeds" if entry["folder"] else "")

@@ -182,8 +182,23 @@ def over_seeds(values: Sequence[float], items: Sequence[float] = (0.0,), count: 
     variance = over_items + spread
     if not variance and seeds == 1:
         return Estimate(float(values[0]), np.inf, 1.0, 1, count)
-    df = max(seeds - 1, variance**2 / (spread**2 / (seeds - 1))) if spread else np.inf if over_items else seeds - 1
+    freedom = seeds - 1
+    df = np.inf if over_items else freedom
+    if spread:  # its share counts as in `_joined`
+        df = max(freedom, variance**2 / (spread**2 / freedom * (freedom + 2) / freedom))
     return Estimate(float(np.mean(values)), max(variance**0.5, 1e-12), df, seeds, count)
+
+
+def mean_ratio(ratios: Sequence[float], items: Sequence[float]) -> Estimate:
+    """The geometric mean of a ratio that each seed's models have: of times. Distances are on the scale of logarithms.
+
+    Args:
+        ratios: one for each seed, above 0.
+        items: standard errors of their logarithms over what they were measured on, as in `over_seeds`.
+    """
+    logs = over_seeds(np.log(ratios).tolist(), items)
+    mean = float(np.exp(logs.value))
+    return Estimate(mean, mean * logs.se, logs.df, logs.seeds, logs.utterances, floor=0.0)
 
 
 def _contributions(errors: np.ndarray, test: TestSet) -> tuple[np.ndarray, list[np.ndarray]]:

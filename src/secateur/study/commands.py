@@ -156,14 +156,18 @@ SCORING = "secateur.scripts.score"
 
 
 def decode(paths: Paths, at: Any, **options: Any) -> Command:
-    """One model on one split of all its languages with one search; `options` say which sub-models of it."""
+    """One model on all splits and languages with one search; `options` say which sub-models of it."""
     config, run = paths.config, run_of(at)
     search = config["searches"][at.search]
     modules = [model_module(paths, at.model), searches.module(search["type"])]
-    languages = paths.languages(at.corpus, at.scope)
+    sets = [
+        (split, language)
+        for split in runs.splits(config, at.corpus)
+        for language in paths.languages(at.corpus, at.scope)
+    ]
     files = [*paths.model(run.folder), *masks(paths, run)]
-    for language in languages:
-        files += [*paths.features(at.corpus, language, at.split), *paths.data(at.corpus, language, at.split)]
+    for split, language in sets:
+        files += [*paths.features(at.corpus, language, split), *paths.data(at.corpus, language, split)]
     if search.get("lm"):
         folder = paths.lm(at.corpus, search["lm"], at.seed)
         modules.append(lm_module(paths, search["lm"]))
@@ -176,9 +180,10 @@ def decode(paths: Paths, at: Any, **options: Any) -> Command:
     known = {
         "model": paths.folder(run),
         "search": search,
-        "languages": languages,
-        "data": [f"{paths.root}/data/{at.corpus}/{language}/{at.split}" for language in languages],
-        "features": [f"{paths.root}/features/{at.corpus}/{language}/{at.split}" for language in languages],
+        "languages": [language for _, language in sets],
+        "splits": [split for split, _ in sets],
+        "data": [f"{paths.root}/data/{at.corpus}/{language}/{split}" for split, language in sets],
+        "features": [f"{paths.root}/features/{at.corpus}/{language}/{split}" for split, language in sets],
         "device": config["device"],
     }
     decoder = Command("decode", {}, modules=tuple(modules))

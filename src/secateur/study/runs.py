@@ -4,7 +4,7 @@ This is the one place where a configuration becomes a list of runs and a run bec
 the tables both enumerate a study through it, so a table can hold no row that the DAG did not make. No heavy imports.
 
 The path of a result is its provenance, in the order in which the axes begin to matter:
-`models/{corpus}/{model}/{scope}/{method}/s{permille}/seed{seed}/decode/{split}/{search}`.
+`models/{corpus}/{model}/{scope}/{method}/s{permille}/seed{seed}/decode/{search}`.
 """
 
 import importlib
@@ -16,6 +16,8 @@ from typing import Any
 from secateur.core.errors import SecateurError
 from secateur.speech.corpora import split_names
 
+DEV = "dev"
+"""The split that systems are chosen on."""
 KINDS = ("secateur.pruning.study", "secateur.layers.study", "secateur.heads.study")
 """Modules with a `KIND`: models that are made from dense ones."""
 
@@ -72,8 +74,8 @@ class Decoding:
 
     @property
     def folder(self) -> str:
-        """Folder of the decoding, which has the other languages of the model, too."""
-        return f"{self.run.folder}/decode/{self.split}/{self.search}"
+        """Folder of the decoding, which has the other splits and languages of the model, too."""
+        return f"{self.run.folder}/decode/{self.search}"
 
 
 def level_name(sparsity: float) -> str:
@@ -278,6 +280,12 @@ def splits(config: Mapping[str, Any], corpus: str) -> list[str]:
     """The splits to decode that a corpus has."""
     known = split_names(config["corpora"][corpus])
     return [split for split in config["decode"]["splits"] if split in known]
+
+
+def reported_splits(config: Mapping[str, Any], corpus: str) -> list[str]:
+    """The splits whose error rates are reported: all but `DEV`, which systems are chosen on, if there are others."""
+    found = splits(config, corpus)
+    return [split for split in found if split != DEV] or found
 
 
 def searches(config: Mapping[str, Any], run: ModelRun) -> list[str]:

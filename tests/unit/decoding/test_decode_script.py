@@ -13,6 +13,8 @@ from secateur.layers.export import export
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
 from secateur.models.load import load_model
+from secateur.pruning.engines.mask import Mask, mask_file, save_masks
+from secateur.pruning.sparse import export_sparse
 from secateur.speech.datadir import Utterance, write_data_dir
 
 PIECES = ["<blank>", "<unk>", "▁a", "b", "▁c", "a", "<sos/eos>"]
@@ -35,7 +37,8 @@ def folder(tmp_path):
 
 
 def decode(folder, search, model="model", **more):
-    given = {"lm": None, "train_text": [], "mask": None, "languages": None, "tokens": None, "keep": None} | WHOLE | more
+    given = {"lm": None, "train_text": [], "mask": None, "languages": None, "splits": None} | WHOLE
+    given |= {"tokens": None, "keep": None} | more
     sets = {"data": [folder / "data"], "features": [folder / "features"]} | given
     arguments = Namespace(model=folder / model, search=search, device="cpu", output=folder / "out", **sets)
     record = {}
@@ -181,17 +184,66 @@ def test_languages_are_decoded_together_as_each_would_be_alone(folder, two_langu
         assert scores[language] == read_json(folder / "out" / "score.json")
         assert latency[language].keys() == read_json(folder / "out" / "latency.json").keys()
         assert sum(int(row["errors"]) for row in counts if row["language"] == language) == scores[language]["errors"]
-    with pytest.raises(SecateurError, match="--data has 1 folders, --features 2, --languages 2"):
+    with pytest.raises(SecateurError, match="--data has 1 folders, --features 2, --languages 2, --splits 0"):
         decode(folder, GREEDY, **two_languages | {"data": [folder / "data"]})
+
+
+def test_splits_are_decoded_together_as_each_would_be_alone(folder, two_languages):
+    """Test and dev of two languages, of which the utterances have the same names."""
+    sets = {name: 2 * values for name, values in two_languages.items()} | {"splits": ["test", "test", "dev", "dev"]}
+    sets["data"] = [folder / "data", folder / "more", folder / "more", folder / "data"]
+    record = decode(folder, GREEDY, keep="code", **sets)
+    assert (record["utterances"], record["frames"], record["audio_s"]) == (10, 2 * (119 + 89), 5.0)
+    rows, scores = read_tsv(folder / "out" / "hypotheses.tsv"), read_json(folder / "out" / "score.json")
+    assert list(rows[0])[:3] == ["split", "language", "utterance"]
+    assert scores.keys() == {"test", "dev"} == read_json(folder / "out" / "latency.json").keys()
+    assert {file.stem for file in (folder / "out" / "parts").iterdir()} == {"test-en", "test-fr", "dev-en", "dev-fr"}
+    counts = read_tsv(folder / "out" / "utterances.tsv")
+    for place, (split, language) in enumerate(zip(sets["splits"], sets["languages"], strict=True)):
+        decode(folder, GREEDY, data=[sets["data"][place]])
+        alone = read_tsv(folder / "out" / "hypotheses.tsv")
+        mine = [row for row in rows if (row["split"], row["language"]) == (split, language)]
+        assert [row["hypothesis"] for row in mine] == [row["hypothesis"] for row in alone]
+        assert scores[split][language] == read_json(folder / "out" / "score.json")
+        found = [row for row in counts if (row["split"], row["language"]) == (split, language)]
+        assert sum(int(row["errors"]) for row in found) == scores[split][language]["errors"]
+
+
+def test_a_sparse_file_with_a_mask_for_each_language_is_decoded_with_the_language_s_mask(folder, two_languages):
+    """As the checkpoint with its masks is; the two languages' masks give different hypotheses of the same speech."""
+    model = load_model(folder / "model").model
+    save_masks(folder / "model", {"en": Mask.random(model, 0.1, 1), "fr": Mask.random(model, 1.0, 2)})
+    export_sparse(folder / "model", folder / "sparse")
+    same = two_languages | {"data": [folder / "data"] * 2}
+    found = {}
+    for name in ("model", "sparse"):
+        decode(folder, GREEDY, model=name, **same)
+        found[name] = [(row["language"], row["hypothesis"]) for row in read_tsv(folder / "out" / "hypotheses.tsv")]
+    assert found["sparse"] == found["model"]
+    english, french = ([text for code, text in found["sparse"] if code == language] for language in ("en", "fr"))
+    assert english != french
+    with pytest.raises(SecateurError, match="language: none, wanted one of en, fr"):
+        decode(folder, GREEDY, model="sparse")
+    with pytest.raises(SecateurError, match="language: 'de', wanted one of en, fr"):
+        decode(folder, GREEDY, model="sparse", **same | {"languages": ["en", "de"]})
+    with pytest.raises(SecateurError, match="holds its masks; leave --mask out"):
+        decode(folder, GREEDY, model="sparse", mask=mask_file(folder / "model", "en"), **same)
+    # Another file is another model: nothing that was decoded before is kept.
+    decode(folder, GREEDY, model="sparse", keep="code", **same)
+    save_masks(folder / "model", {"en": Mask.random(model, 1.0, 3), "fr": Mask.random(model, 0.1, 4)})
+    export_sparse(folder / "model", folder / "sparse")
+    decode(folder, GREEDY, model="sparse", keep="code", **same)
+    again = [(row["language"], row["hypothesis"]) for row in read_tsv(folder / "out" / "hypotheses.tsv")]
+    assert again != found["sparse"]
 
 
 def test_only_what_changed_is_decoded_again(folder, two_languages, monkeypatch):
     """Finished languages are kept while model, search, code and their own data are the same."""
     decoded, module = [], script("decode")
 
-    def noted(arguments, recognizer, language, data, features):
-        decoded.append(language)
-        return original(arguments, recognizer, language, data, features)
+    def noted(arguments, recognizer, found):
+        decoded.append(found.language)
+        return original(arguments, recognizer, found)
 
     original = module.decoded
     monkeypatch.setattr(module, "decoded", noted)

@@ -81,7 +81,7 @@ def test_what_is_removed_is_a_chain():
 
 def test_all_sets_are_decoded_together_and_combinations_by_themselves():
     folders = [one.folder for one in runs.decodings(CONFIG) if one.run.seed == 1]
-    assert folders == ["models/c/m/all/dense/s000/seed1/heads/decode/test/greedy"] * 2
+    assert folders == ["models/c/m/all/dense/s000/seed1/heads/decode/greedy"] * 2
     assert len([one for one in runs.combined_decodings(CONFIG) if one.run.seed == 1]) == 4 * 2
 
 

@@ -47,7 +47,7 @@ def test_sub_models_are_decoded_together_beside_their_model():
     folders = [decoding.folder for decoding in runs.decodings(CONFIG) if decoding.run.seed == 1]
     models = ("deep/all/dense", "plain/all/late-both", "slow/all/dense")
     assert folders == [
-        f"models/c/{model}/s000/seed1/depths/test/{search}"
+        f"models/c/{model}/s000/seed1/depths/{search}"
         for model in models for _ in ("en", "fr") for search in ("greedy", "lm")
     ]  # fmt: skip
     run = runs.late_run(CONFIG["layers"][1], "both", 1)

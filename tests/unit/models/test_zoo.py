@@ -52,7 +52,7 @@ def acoustic(corpus: Path, folder: Path, config: dict) -> Path:
     made(corpus, folder, config, languages=list(TEXTS), speeds=[1.0, 0.9], **paths)
     for language, counts in SCORES.items():
         rows = [{"errors": errors, "words": words} for errors, words in counts]
-        write_decoding(folder / "decode/test/greedy", language, {}, rows)
+        write_decoding(folder / "decode/greedy", language, {}, rows)
     return folder
 
 

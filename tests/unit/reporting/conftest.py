@@ -109,6 +109,7 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
             folder,
             decoding.language,
             counts | {"unit": "word", "wer": rate, "wer_low": rate - 5, "wer_high": rate + 5, "cer": rate / 2},
+            split=decoding.split,
         )
         heard(root, decoding, {"": (first, 1)})
         write_json(folder / "run.json", record(seed, seconds=2.5, cpu_seconds=2.0))
@@ -141,7 +142,7 @@ def heard(root: Path, decoding: Decoding, systems: dict[str, tuple[int, int]]) -
             counts.append(row | {"words": words, "errors": wrong} | characters)
             heard_as = ["wrong"] * min(wrong, words) + said[min(wrong, words) :]
             texts.append(row | {"reference": " ".join(said), "hypothesis": " ".join(heard_as)})
-    write_decoding(root / decoding.folder, decoding.language, utterances=counts, hypotheses=texts)
+    write_decoding(root / decoding.folder, decoding.language, utterances=counts, hypotheses=texts, split=decoding.split)
     speakers = root / f"data/{decoding.run.corpus}/{decoding.language}/{decoding.split}/utt2spk"
     write_text(speakers, "u0 anna\nu1 bert\n")
 

@@ -68,7 +68,10 @@ def write_study(root: Path, config: dict, rates: dict[str, float]) -> None:
     """The counted errors of every decoding of a study, at these rates by method, and 20 speakers a language."""
     for number, decoding in enumerate(decodings(config)):
         drawn = np.random.default_rng(number).binomial(10, rates[decoding.run.method], 80)
-        rows = [{"utterance": f"u{place}", "words": 10, "errors": int(wrong)} for place, wrong in enumerate(drawn)]
+        rows = [
+            {"utterance": f"u{n}", "words": 10, "errors": wrong, "characters": 50, "character_errors": wrong}
+            for n, wrong in enumerate(map(int, drawn))
+        ]
         write_decoding(root / decoding.folder, decoding.language, {"wer": 0.0}, rows)
     for language in config["corpora"]["talk"]["languages"]:
         write_text(root / f"data/talk/{language}/test/utt2spk", "".join(f"u{n} s{n % 20}\n" for n in range(80)))

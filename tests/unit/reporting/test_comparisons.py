@@ -119,7 +119,7 @@ def test_a_difference_and_its_interval_by_hand(table, finished):
     assert [row[f"{axis}_b"] for axis in comparisons.SYSTEM] == ["ctc", "dense", "all", "0.0", "beam", "none"]
     files = row["source"].split()
     assert len(files) == 4 and all((finished / file).is_file() for file in files)
-    assert ["/test/beam_lm/" in file for file in files] == [True, True, False, False]
+    assert ["/decode/beam_lm/" in file for file in files] == [True, True, False, False]
 
 
 def test_the_mean_over_languages_is_compared_too(table):

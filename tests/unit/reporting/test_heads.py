@@ -11,13 +11,14 @@ from secateur.core.files import read_json, write_json, write_tsv
 from secateur.heads import plots
 from secateur.heads import study as heads
 from secateur.heads.study import HeadsDecoding
-from secateur.heads.tables import conclusion, sign
+from secateur.heads.verdicts import conclusion, sign
 from secateur.overview.claims import rows as claims_rows
 from secateur.reporting.drawing import write_figures
 from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
 from secateur.reporting.results import Results
 from secateur.reporting.table import measured, read_tables
+from secateur.statistics.estimates import mean_ratio
 
 ENTRY = {
     "corpus": "talk_show",
@@ -153,37 +154,77 @@ def test_every_system_stands_beside_the_whole_model(pruned):
     ]
     assert [row["parameters"] for row in rows] == ["100", *["90"] * 7]
     row = rows[1]
-    # One error more in the first utterance, of 6 words: 0 (twice the second) to 1/6 (twice the first).
-    assert numbers(row, "difference", "difference_low", "difference_high") == pytest.approx([10.0, 0.0, 100 / 6])
     assert numbers(row, "ratio", "ratio_low", "ratio_high") == pytest.approx([0.8] * 3)
     # (0.8 + 2.4) s for 4 s of speech; the mean is between its two utterances.
     assert numbers(row, "rtf", "total_s_low", "total_s_high") == pytest.approx([0.8, 0.8, 2.4])
-    assert row["source"].split()[0].endswith("heads/decode/test/greedy/score.json")
+    assert row["source"].split()[0].endswith("heads/decode/greedy/utterances.tsv")
     average = chosen(tables["heads"], language="avg", search="greedy", policy="by-layer", share="0.5")[0]
-    assert float(average["wer"]) == 100.0 and float(average["difference"]) == pytest.approx((60 + 50) / 2)
+    assert float(average["wer"]) == 100.0
     # Beam search is timed alone, and only the whole model was measured.
     timed = chosen(tables["heads"], search="beam")
     assert {(row["language"], row["wer"]) for row in timed} == {("avg", "")}
     assert [row["total_s"] for row in timed] == ["4.0", *[""] * 7]
 
 
+def half_width(*pulls):
+    """Of a 95 % interval over two utterances, which pull a difference by these points: t of one degree of freedom."""
+    return 12.706 * math.sqrt(2 * sum(pull**2 for pull in pulls))
+
+
 def test_locality_is_judged_at_the_same_share_by_intervals(pruned):
     _, _, tables = pruned
-    rows = chosen(tables["locality"], search="greedy")
+    rows = chosen(tables["head_comparisons"], question="locality", search="greedy")
     # At 1.0 both are the same set.
-    assert {(row["policy"], row["against"], row["share"]) for row in rows} == {("by-layer", "global", "0.5")}
+    assert {(row["policy"], row["a"], row["b"], row["share"]) for row in rows} == {
+        ("by-layer", "by-layer", "global", "0.5")
+    }
     english = chosen(rows, language="en")[0]
     assert numbers(english, "ratio", "ratio_low", "ratio_high") == pytest.approx([0.5] * 3)
     assert english["time"] == "faster"
-    # 6 and 4 errors against 4 and 1: 2/6 to 3/4 more.
-    assert numbers(english, "difference", "difference_low", "difference_high") == pytest.approx([50, 100 / 3, 75])
-    assert english["errors"] == "more"
+    # 6 and 4 errors against 4 and 1, of 6 and 4 words: 2 and 3 more, where a rate of 0.5 would have 3 and 2.
+    assert numbers(english, "difference", "wer_a", "wer_b") == pytest.approx([50, 100, 50])
+    half = half_width(10, 10)
+    assert numbers(english, "difference_low", "difference_high") == pytest.approx([50 - half, 50 + half], rel=1e-3)
+    assert (english["errors"], english["seeds"], english["utterances"]) == ("undecided", "1", "2")
+    assert english["interval"] == "utterances, these speakers" and float(english["detectable"]) > half
+    # Five characters a word: 2 and 3 errors of 30 and 20.
+    assert numbers(english, "cer_a", "cer_b", "cer_difference") == pytest.approx([20, 10, 10])
     assert [sign(-2, -1, "a", "b"), sign(1, 2, "a", "b"), sign(-1, 1, "a", "b")] == ["a", "b", "undecided"]
-    text = conclusion("by-layer", [english])
+    text = conclusion("by-layer", [english | {"difference_low": "33.3", "difference_high": "75.0", "errors": "more"}])
     assert text == (
         "by-layer against global: time faster at 1 of 1 comparisons (between 0.50 and 0.50 times the time); "
         "errors more at 1 of 1 comparisons (between 33.3 and 75.0 points of WER)."
     )
+
+
+def test_what_lost_heads_or_layers_is_compared_with_the_whole_model(pruned):
+    _, _, tables = pruned
+    rows = chosen(tables["head_comparisons"], question="heads", language="en", search="greedy")
+    found = [(row["a"], float(row["difference"]), round(float(row["ratio"]), 9)) for row in rows]
+    assert found == [
+        ("global by gradient, 50 %", 10.0, 0.8), ("global by gradient, 50 %, trained on", 0.0, 0.8),
+        ("global by gradient, 100 %", 60.0, 0.3), ("by-layer by gradient, 50 %", 60.0, 0.4),
+        ("by-layer by gradient, 100 %", 60.0, 0.3), ("global by random, 50 %", 0.0, 0.8),
+        ("global by random, 100 %", 60.0, 0.3),
+    ]  # fmt: skip
+    # Beam search is timed alone, and only the whole model was measured.
+    assert not chosen(tables["head_comparisons"], question="heads", search="beam")
+    average = chosen(tables["head_comparisons"], question="heads", language="avg", a="by-layer by gradient, 50 %")[0]
+    assert float(average["difference"]) == pytest.approx((60 + 50) / 2)
+    rows = chosen(tables["head_comparisons"], question="combined", language="en")
+    assert [(row["a"], row["b"], float(row["difference"]), row["ratio"] != "") for row in rows] == [
+        ("layers", "whole", 30.0, True), ("heads", "whole", 30.0, False),
+        ("layers, then heads", "whole", 30.0, False), ("heads, then layers", "whole", 30.0, False),
+    ]  # fmt: skip
+
+
+def test_times_of_several_seeds_are_joined_on_the_scale_of_logarithms():
+    """Ratios of 0.5 and 0.72: their geometric mean is 0.6, and t of one degree of freedom over log(0.5), log(0.72)."""
+    found = mean_ratio([0.5, 0.72], [0.0, 0.0])
+    assert (found.value, found.seeds, found.df) == (pytest.approx(0.6), 2, 1)
+    factor = math.exp(12.706 * math.log(1.44) / 2)
+    assert (found.low, found.high) == pytest.approx((0.6 / factor, 0.6 * factor), rel=1e-3)
+    assert found.p_below(found.high) == pytest.approx(0.025)
 
 
 def test_claims_about_times_are_undecided_where_the_measurement_is_in_doubt(pruned):
@@ -194,7 +235,6 @@ def test_claims_about_times_are_undecided_where_the_measurement_is_in_doubt(prun
     assert row["compared"] == "ctc on talk_show: beam with beam_lm" and row["source"].endswith(
         "timing/talk_show/ctc/timing.tsv"
     )
-    ((_, run),) = heads.runs(config)
     write_times(root, config, seconds, [1.0, 3.0], doubt="the same model timed twice differs")
     found = {row["id"]: row for row in claims_rows(Results(config, root))}
     write_times(root, config, seconds, [1.0, 3.0])
@@ -216,7 +256,10 @@ def test_language_models_are_compared_with_none(pruned):
     assert numbers(small, "ratio", "ratio_low", "ratio_high") == pytest.approx([2.0] * 3)
     assert numbers(small, "lm_share", "lm_share_low", "lm_share_high") == pytest.approx([0.5] * 3)
     # beam makes one error more than beam_lm in each language, in the first utterance.
-    assert numbers(small, "difference", "wer") == pytest.approx([-10.0, (20 + 30) / 2])
+    assert float(small["wer"]) == pytest.approx((20 + 30) / 2)
+    (row,) = chosen(tables["head_comparisons"], question="lm", language="avg")
+    assert (row["a"], row["b"], row["search"]) == ("small", "none", "beam_lm")
+    assert numbers(row, "difference", "wer_a", "wer_b", "ratio") == pytest.approx([-10.0, 25.0, 35.0, 2.0])
 
 
 def test_fewer_layers_and_fewer_heads(pruned):
@@ -239,8 +282,8 @@ def test_the_tables_and_figures_are_on_the_page(pruned):
         "Attention heads and language models",
         "Does locality pay?",
         "by-layer against global: time faster at 1 of 1 comparisons",
-        "small takes 50 [50, 50] % of the time of decoding with it; without it decoding takes 0.50 [0.50, 0.50] of the",
-        "(published: 0.49 of the time, within 1 %)",
+        "Without small decoding takes 0.50 [0.50, 0.50] of the time, and the WER changes by 10.0",
+        "Without heads, against the whole model",
         "Fewer layers and fewer heads",
     ):
         assert text in page, text

@@ -177,7 +177,7 @@ def test_a_verdict_is_over_seeds_and_its_margin_is_a_key():
         base = np.array([[4] * 200] * 3)
         mine = base + change * (np.arange(200) % 50 == 0)
         numbers = (error_rate(mine, test), error_rate(base, test), difference(mine, base, test))
-        return Compared(*numbers, relative_change(mine, base, test), False, "")
+        return Compared(*numbers, relative_change(mine, base, test), numbers, False, "")
 
     def verdict(change: int, **keys) -> str:
         return no_worse(measured(change), margin_of({"claims": keys}), 0.05)

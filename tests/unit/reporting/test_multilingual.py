@@ -1,17 +1,18 @@
 """Tables 1 to 3 and their budget, against numbers written out by hand; the published ones from the paper's tables."""
 
+import math
 from pathlib import Path
 
 import pytest
 from decodings import write_decoding
 
-from secateur.core.files import read_tsv, write_json, write_tsv
+from secateur.core.files import read_tsv, write_json, write_text, write_tsv
 from secateur.pruning import multilingual
 from secateur.pruning.multilingual import TABLE1, TABLE2, TABLE3
 from secateur.reporting import published
 from secateur.reporting.registry import resolve
 from secateur.reporting.render import markdown
-from secateur.reporting.results import Results
+from secateur.reporting.results import Results, speakers_file
 from secateur.reporting.table import header
 from secateur.reporting.table import tables as all_tables
 from secateur.study.runs import decodings, model_runs
@@ -69,9 +70,14 @@ def build(root: Path, config: dict) -> Results:
         run = decoding.run
         wrong = WRONG[decoding.language] + DYNAMIC * run.kind.startswith("dynamic") + OTHER_BASE * (run.model == "wide")
         wrong += run.seed
-        score = {"wer": 10.0 * wrong, "wer_low": 10.0 * wrong - 5, "wer_high": 10.0 * wrong + 5}
-        rows = [{"utterance": "u0", "errors": wrong - 1, "words": 6}, {"utterance": "u1", "errors": 1, "words": 4}]
-        write_decoding(root / decoding.folder, decoding.language, score, rows)
+        counts = [(wrong - 1, 6), (1, 4)]
+        rows = [
+            {"utterance": f"u{place}", "errors": errors, "words": words}
+            | {"character_errors": errors, "characters": 5 * words}
+            for place, (errors, words) in enumerate(counts)
+        ]
+        write_decoding(root / decoding.folder, decoding.language, utterances=rows)
+        write_text(root / speakers_file(decoding), "u0 anna\nu1 bert\n")
     return Results(config, root)
 
 
@@ -110,7 +116,13 @@ def test_rows_of_table_1(results):
     ]
     for row in rows:
         assert [row[code] for code in ALL] == [10, 30, 40, 60]
-        assert [(row[f"{code}_low"], row[f"{code}_high"]) for code in ALL] == [(5, 15), (25, 35), (35, 45), (55, 65)]
+        for code, wrong in WRONG.items():
+            # Utterances pull by 100 (0.4 w − 1) / 10 points and by as much the other way, one error by 10 at least; t
+            # of one degree of freedom, on the scale of logarithms.
+            factor = math.exp(12.706 * max(10, 20 * abs(0.4 * wrong - 1)) / (10 * wrong))
+            ends = row[f"{code}_low"], row[f"{code}_high"]
+            assert ends == pytest.approx((10 * wrong / factor, 10 * wrong * factor), rel=1e-2)
+            assert row[f"{code}_cer"] == pytest.approx(2 * wrong)
         assert row["avg"] == pytest.approx(35)
         assert row["avg_low"] < 35 < row["avg_high"]
     assert [row["training"] for row in rows] == ["monolingual", "multilingual", *["monolingual"] * 2, "multilingual"]

@@ -72,7 +72,7 @@ def test_every_link_leads_to_a_file_of_the_study(output):
     targets = [attributes["href"] for attributes in page.all("a")]
     for target in targets:
         assert target[1:] in identifiers if target[0] == "#" else (output.parent / target).is_file(), target
-    assert sum(target.endswith("score.json") for target in targets) >= 18
+    assert sum(target.endswith("utterances.tsv") for target in targets) >= 18
     assert "../tables/wer.tex" in targets
     assert {Path(target).stem for target in targets if target.endswith(".svg")} == DRAWN
 

@@ -1,5 +1,6 @@
 """Tables of the miniature study against numbers computed by hand."""
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from secateur.core.errors import SecateurError
-from secateur.core.files import read_json, read_tsv, write_json
+from secateur.core.files import read_tsv, write_json
 from secateur.reporting.render import write_tables
 from secateur.reporting.results import Results
 from secateur.reporting.table import header, measured, read_tables
@@ -34,7 +35,7 @@ def test_every_table_has_exactly_its_columns(tables, finished, config):
     wer = next(table for table in all_tables() if table.name == "wer")
     assert ",".join(header(wer, config)) == (
         "corpus,model,method,initialization,mask_changes,scope,sparsity_target,sparsity,seed,language,split,search,lm,"
-        "unit,wer,wer_low,wer_high,cer,utterances,words,source"
+        "unit,wer,wer_low,wer_high,cer,cer_low,cer_high,utterances,words,source"
     )
 
 
@@ -45,12 +46,17 @@ def test_wer_has_one_row_per_decoding_and_per_average(tables, config):
     assert len(tables["wer"]) - len(single) == 12
 
 
-def test_wer_row_is_copied_from_its_source(tables, finished):
+def test_a_row_of_error_rates_by_hand(tables, finished):
     row = only(tables["wer"], scope="all", seed="1", language="fr", search="beam_lm")
     # fr 2 + beam_lm 0 + seed 1 = 3 errors in the first utterance, 1 in the second, of 10 words
-    assert (row["wer"], row["wer_low"], row["wer_high"], row["cer"]) == ("40.0", "35.0", "45.0", "20.0")
+    assert (row["wer"], row["cer"]) == ("40.0", "8.0")  # of 10 words and 50 characters
+    # The utterances pull by 100 (3 − 0.4 · 6) / 10 = 6 points, and −6: a variance of 2 (6² + 6²) = 12². Student's t of
+    # 1 degree of freedom, 12.71, on the scale of logarithms.
+    factor = math.exp(12.706 * 12 / 40)
+    assert [float(row[f"wer_{end}"]) for end in ("low", "high")] == pytest.approx([40 / factor, 40 * factor], rel=1e-2)
     assert (row["lm"], row["sparsity"], row["method"], row["words"]) == ("small", "0.0", "dense", "10")
-    assert read_json(finished / row["source"])["fr"]["wer"] == 40.0
+    counts = [one for one in read_tsv(finished / row["source"]) if one["language"] == "fr"]
+    assert [one["errors"] for one in counts] == ["3", "1"]
 
 
 @pytest.mark.parametrize("scope", ["all", "each"])
@@ -58,7 +64,7 @@ def test_average_over_languages(tables, finished, scope):
     row = only(tables["wer"], scope=scope, seed="0", language="avg", search="greedy")
     # en 3 + 1 errors, fr 4 + 1 errors, of 10 words each
     assert float(row["wer"]) == pytest.approx((40 + 50) / 2)
-    assert float(row["cer"]) == pytest.approx((20 + 25) / 2)
+    assert float(row["cer"]) == pytest.approx((8 + 10) / 2)
     assert (row["utterances"], row["words"]) == ("4", "20")
     assert float(row["wer_low"]) < 45 < float(row["wer_high"])
     sources = row["source"].split(" ")
@@ -125,14 +131,14 @@ def test_a_missing_file_is_named(study, config, name):
 
 def test_a_missing_key_is_named_with_its_file(study, config):
     score = next(iter(sorted(study.rglob("score.json"))))
-    write_json(score, {"en": {"unit": "word", "wer": 1.0}})
-    with pytest.raises(SecateurError, match=r"score\.json: the keys \['wer_low'"):
+    write_json(score, {"test": {"en": {"unit": "word"}}})
+    with pytest.raises(SecateurError, match=r"score\.json: the keys \['utterances'"):
         write_tables(config, study)
 
 
 def test_a_file_that_the_study_does_not_enumerate_is_ignored(study, config):
     before = write_tables(config, study)
-    stray = study / "models/talk_show/ctc/all/dense/s000/seed9/decode/test/greedy"
+    stray = study / "models/talk_show/ctc/all/dense/s000/seed9/decode/greedy"
     write_json(stray / "score.json", {"wer": 0.0})
     assert write_tables(config, study) == before
 
@@ -151,7 +157,7 @@ def test_markdown_shows_mean_and_deviation_over_seeds(tables, finished):
 def test_markdown_shows_the_interval_of_a_single_seed(study, config):
     write_tables(config | {"seeds": [0]}, study)
     text = (study / "tables/wer.md").read_text()
-    assert re.search(r"\| each language alone +\| beam +\| none +\| +30\.0 \[25\.0, 35\.0\] \|", text)
+    assert re.search(r"\| each language alone +\| beam +\| none +\| +30\.0 \[0\.4, 2,07\d\.\d\] \|", text)
     assert "Seeds: 1 (0)." in text and "±" not in text
 
 

@@ -9,6 +9,7 @@ the workflow must know of it are literals at the top of the file (`secateur.core
 
     SCHEMA   its options; `lm`, if it has one, names a language model
     PART     attribute that a model must have, if not `ctc`: `joiner` of a transducer
+    RUNS     what else of a model it runs, if that is there: `decoder` of a hybrid one
     READS    files that it needs beside: `train_text`, the training texts, and `tokens`, the token list's file
     SHOWN    {"lm": what tables call a language model of its own, "note": what a reader must know}, both with options
              in braces
@@ -68,6 +69,11 @@ def reads(name: str) -> tuple[str, ...]:
 def part(name: str) -> str:
     """The part that a model must have for a search: `ctc`, or `joiner` of a transducer."""
     return SEARCHES.named(name).get("PART", "ctc")
+
+
+def runs(name: str, other: str) -> bool:
+    """Whether a search runs another part of a model, if that is there: the `decoder` of a hybrid one."""
+    return other in SEARCHES.named(name).get("RUNS", ())
 
 
 def shown(search: Mapping[str, Any], key: str) -> str:

@@ -18,6 +18,7 @@ from secateur.core.errors import SecateurError
 from secateur.decoding.recognize import Decoder, Recognizer, Stopwatch, one_by_one
 from secateur.decoding.search import Search
 
+RUNS = ("decoder",)
 SCHEMA = {
     "beam": {
         "type": "integer",

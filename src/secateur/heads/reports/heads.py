@@ -5,7 +5,7 @@ from typing import Any
 
 from secateur.heads import study as heads
 from secateur.reporting.figure import Figure
-from secateur.reporting.results import SCORED, SIZES_FILE, counted_of, files_of
+from secateur.reporting.results import SIZES_FILE, counted_of
 from secateur.reporting.table import Table
 from secateur.study.runs import decodings
 from secateur.study.timing import files
@@ -14,7 +14,7 @@ from secateur.study.timing import files
 def removals(config: Mapping[str, Any]) -> Iterator[str]:
     yield from times(config)
     yield from (heads.removals_file(run) for _, run in heads.runs(config))
-    yield from files_of((*heads.decodings(config), *decodings(config)), *SCORED)
+    yield from counted_of((*heads.decodings(config), *decodings(config)))
 
 
 def times(config: Mapping[str, Any]) -> Iterator[str]:
@@ -28,13 +28,13 @@ def importances(config: Mapping[str, Any]) -> Iterator[str]:
 def combinations(config: Mapping[str, Any]) -> Iterator[str]:
     yield SIZES_FILE
     yield from times(config)
-    yield from files_of((*heads.combined_decodings(config), *decodings(config)), *SCORED)
+    yield from counted_of((*heads.combined_decodings(config), *decodings(config)))
 
 
 def language_models(config: Mapping[str, Any]) -> Iterator[str]:
     yield from times(config)
     yield from (heads.perplexity_file(*lm) for lm in heads.perplexities(config))
-    yield from files_of(decodings(config), *SCORED)
+    yield from counted_of(decodings(config))
 
 
 def evidence_files(config: Mapping[str, Any]) -> Iterator[str]:
@@ -47,16 +47,18 @@ def evidence_files(config: Mapping[str, Any]) -> Iterator[str]:
 
 TABLES = (
     Table(
-        name="locality",
-        title="Does locality pay?",
+        name="head_comparisons",
+        title="Heads, layers and language models, compared",
         caption=(
-            "The policies against global removal at the same share: time and word error rate, paired, with verdicts."
+            "Policies against global removal at the same share, what lost heads or layers against the whole model, and "
+            "language models against none: time, and errors over seeds and utterances, with the smallest difference "
+            "that could be shown."
         ),
         section="heads",
-        columns="secateur.heads.tables:LOCALITY_COLUMNS",
-        rows="secateur.heads.tables:locality",
-        files=removals,
-        view="secateur.heads.tables:locality_view",
+        columns="secateur.heads.verdicts:COLUMNS",
+        rows="secateur.heads.verdicts:rows",
+        files=evidence_files,
+        view="secateur.heads.verdicts:view",
         order=10,
     ),
     Table(
@@ -119,7 +121,7 @@ FIGURES = (
             "Left: milliseconds of one utterance on average, all systems in turn on the same utterances of "
             "the dev sets. Right: average word error rate. One line a policy from the whole model at 0; "
             "dashed are other importances; diamonds are models trained on after the removal. Bars are 95 % "
-            "bootstrap intervals over utterances, or ± one standard deviation over seeds. Points at one "
+            "intervals over utterances, or ± one standard deviation over seeds. Points at one "
             "share are set apart for reading. Beam search removes heads of a decoder, too; where it is not "
             "decoded with, its time alone is shown."
         ),
@@ -134,7 +136,7 @@ FIGURES = (
         caption=(
             "Left: perplexity of each language model on the test sets, by token, against the time of "
             "decoding with it. Right: word error rate against that time; none is decoding without. The "
-            "whole model in all; searches as the configuration has them. Bars are 95 % bootstrap intervals "
+            "whole model in all; searches as the configuration has them. Bars are 95 % intervals "
             "over utterances, or ± one standard deviation over seeds."
         ),
         section="heads",

@@ -5,7 +5,7 @@ from typing import Any
 
 from secateur.layers import study as layers
 from secateur.reporting.figure import Figure
-from secateur.reporting.results import SCORED, counted_of, files_of
+from secateur.reporting.results import counted_of, files_of
 from secateur.reporting.table import Table
 from secateur.study.runs import ModelRun, decodings
 from secateur.study.timing import files
@@ -14,7 +14,7 @@ from secateur.study.timing import files
 def sub_models(config: Mapping[str, Any]) -> Iterator[str]:
     for entry, run in layers.runs(config):
         yield from (layers.order_file(run, name) for name in entry["strategies"])
-    yield from files_of((*layers.decodings(config), *decodings(config)), *SCORED)
+    yield from counted_of((*layers.decodings(config), *decodings(config)))
     yield from speeds(config)
 
 
@@ -27,7 +27,7 @@ def similarities(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def finetuned(config: Mapping[str, Any]) -> Iterator[str]:
-    yield from files_of(decodings(config), *SCORED)
+    yield from counted_of(decodings(config))
     yield from files_of(late(config), "run.json", "history.tsv")
 
 
@@ -118,7 +118,7 @@ FIGURES = (
         caption=(
             "Left: average word error rate of one model with fewer and fewer of its encoder layers, by the "
             "strategy that chose them; diamonds are models trained alone at that depth. Bars are 95 % "
-            "bootstrap intervals, or ± one standard deviation over seeds. Right: the real-time factor of "
+            "intervals, or ± one standard deviation over seeds. Right: the real-time factor of "
             "the same depths on the dev sets, one utterance at a time, all depths in turn. Points at one "
             "depth are set apart for reading."
         ),

@@ -5,14 +5,14 @@ from typing import Any
 
 from secateur.heads import study as heads
 from secateur.reporting.figure import Figure
-from secateur.reporting.results import SCORED, SIZES_FILE, counted_of, files_of
+from secateur.reporting.results import SCORE, SIZES_FILE, counted_of, files_of
 from secateur.reporting.table import Table
 from secateur.study import timing
 from secateur.study.runs import decodings, model_runs
 
 
 def scored(config: Mapping[str, Any]) -> list[str]:
-    return [*files_of(decodings(config), *SCORED), SIZES_FILE]
+    return [*files_of(decodings(config), SCORE), *counted_of(decodings(config)), SIZES_FILE]
 
 
 def utterances(config: Mapping[str, Any]) -> Iterator[str]:
@@ -29,9 +29,9 @@ TABLES = (
         name="wer",
         title="Word and character error rates",
         caption=(
-            "Word and character error rates in percent with 95 % bootstrap intervals over utterances, one "
-            "row per model, seed, language and search. Language `avg` is the unweighted mean over "
-            "languages; scope `each` stands for the monolingual models together."
+            "Word and character error rates in percent with 95 % intervals over utterances (by speaker where a "
+            "language has ten), one row per model, seed, language and search. Language `avg` is the unweighted mean "
+            "over languages; scope `each` stands for the monolingual models together."
         ),
         section="accuracy",
         columns="secateur.overview.decodings:WER_COLUMNS",
@@ -78,7 +78,7 @@ FIGURES = (
         name="wer",
         title="Word error rate by language",
         caption=(
-            "Each point is the word error rate of one search; lower is better. Bars are 95 % bootstrap "
+            "Each point is the word error rate of one search; lower is better. Bars are 95 % "
             "intervals over utterances, or ± one standard deviation where there are several seeds. avg is "
             "the unweighted mean over languages. Where two bars overlap widely, the test set does not tell "
             "the two apart."
@@ -106,7 +106,7 @@ FIGURES = (
         title="Word error rate against decoding time",
         caption=(
             "Each point is one model with one search, mean over languages: the best are at the lower left. "
-            "The horizontal axis is logarithmic. Bars are 95 % bootstrap intervals, or ± one standard "
+            "The horizontal axis is logarithmic. Bars are 95 % intervals, or ± one standard "
             "deviation over seeds."
         ),
         section="time",

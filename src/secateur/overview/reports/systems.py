@@ -7,7 +7,7 @@ from secateur.heads import study as heads
 from secateur.layers import study as layers
 from secateur.overview.study import against_dense, all_decodings
 from secateur.reporting.figure import Figure
-from secateur.reporting.results import HEARD, SIZES_FILE, files_of, speakers_file
+from secateur.reporting.results import HEARD, SIZES_FILE, counted_of, files_of, speakers_file
 from secateur.reporting.table import Table
 from secateur.ssl import study as upstreams
 from secateur.study import timing
@@ -23,7 +23,7 @@ def sub_models(config: Mapping[str, Any]) -> Iterator[str]:
 
 def measured(config: Mapping[str, Any]) -> Iterator[str]:
     yield SIZES_FILE
-    yield from files_of(all_decodings(config), "utterances.tsv")
+    yield from counted_of(all_decodings(config))
     yield from sub_models(config)
     yield from timing.files(config, model_runs(config))
     for entry, run in upstreams.runs(config):
@@ -73,7 +73,7 @@ TABLES = (
 
 READ = (
     "Each point is a system, mean over languages; the best are at the lower left. The grey line joins the systems that "
-    "no other one beats. Bars are 95 % bootstrap intervals, or ± one standard deviation over seeds. A panel holds what "
+    "no other one beats. Bars are 95 % intervals, or ± one standard deviation over seeds. A panel holds what "
     "one search decoded; dense models of every size are among its points. The horizontal axis is logarithmic."
 )
 

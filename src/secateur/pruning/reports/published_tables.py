@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from secateur.reporting.results import SCORED, SIZES_FILE, files_of
+from secateur.reporting.results import SIZES_FILE, counted_of
 from secateur.reporting.table import Table
 from secateur.study.runs import decodings
 
 
 def scored(config: Mapping[str, Any]) -> list[str]:
-    return [*files_of(decodings(config), *SCORED), SIZES_FILE]
+    return [*counted_of(decodings(config)), SIZES_FILE]
 
 
 def nothing(config: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,269 @@
+"""Two studies made by hand: one in which every claim of the documents and of ours is true, and one in which none is.
+
+Both have the same systems, three seeds and four languages. A system's errors are those words of a fixed random draw
+that are below its rate, so systems with the same rate make the same errors, and a higher rate only adds some.
+"""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from decodings import write_decoding
+
+from secateur.core.files import write_json, write_text, write_tsv
+from secateur.heads import study as heads
+from secateur.layers import study as layers
+from secateur.overview.study import all_decodings
+from secateur.ssl import study as upstreams
+from secateur.ssl.study import UpstreamRun
+from secateur.study.runs import Decoding, model_runs
+
+LANGUAGES = ["en", "fr", "it", "nl"]
+SEEDS = [1, 2, 3]
+UTTERANCES, WORDS, SPEAKERS = 60, 20, 20
+STARTS = [["lth", 0.5], ["lth", 0.7]]
+GATES = {"type": "gates", "training": "short", "sparsity": 0.72, "straight_through": True}
+FINE, WHOLE_HEADS = ["mha", "ffn", "qk", "vo", "int"], ["mha", "ffn", "heads", "int"]
+NOTHING = {"layers": [], "weight": 0.3}
+MODEL = {"type": "ctc", "training": "long", "encoder": {"layers": 3}}
+
+
+def _variant(name: str, places: list[int]) -> dict[str, Any]:
+    inner = {"layers": places, "weight": 0.5}
+    return {"name": name, "training": "short", "intermediate_ctc": inner, "stochastic_depth": 0.0, "rise": 0}
+
+
+def _layers(model: str, strategies: list[str], depths: list[int], trained: list[int]) -> dict[str, Any]:
+    about = {"corpus": "talk", "model": model, "variant": None, "searches": ["greedy"], "rtf_budgets": []}
+    return about | {"strategies": strategies, "depths": depths, "trained": trained}
+
+
+CONFIG: dict[str, Any] = {
+    "study": "worlds",
+    "corpora": {"talk": {"recipe": "espeak", "languages": LANGUAGES}},
+    "models": {
+        "ctc": MODEL | {"intermediate_ctc": {"layers": [1], "weight": 0.3}, "stochastic_depth": 0.1},
+        "plain": MODEL | {"stochastic_depth": 0.0},
+        "ctc-depth2": MODEL | {"stochastic_depth": 0.0},
+    },
+    "training": {"long": {"steps": 100}, "short": {"steps": 10}},
+    "searches": {
+        "greedy": {"type": "ctc_greedy"},
+        "beam": {"type": "beam"},
+        "beam-lm": {"type": "beam", "lm": "chars"},
+    },
+    "language_models": {"chars": {}},
+    "dense": [
+        {"corpus": "talk", "model": "ctc", "scopes": ["all"], "searches": ["greedy", "beam", "beam-lm"]},
+        {"corpus": "talk", "model": "plain", "scopes": ["all"]},
+        {"corpus": "talk", "model": "ctc-depth2", "scopes": ["all"]},
+    ],
+    "pruning": {"levels": {"levels": [0.5, 0.7], "training": "short"}},
+    "prune": [
+        {
+            **{"corpus": "talk", "model": "ctc", "schedule": "levels", "variant": None, "reference": None},
+            **{"methods": ["imp", "lth", "imp-adaptive", "lth-adaptive", "lap"], "searches": ["greedy"]},
+            "pathways": [
+                {"languages": codes, "method": method, "start": start}
+                for codes in (["fr", "nl"], LANGUAGES)
+                for method, start in (("pathways", [["lth", 0.7]]), ("dynamic", STARTS))
+            ],
+        }
+    ],
+    "layers": [_layers("ctc", ["svcca", "random"], [2, 1], [2]), _layers("plain", ["svcca"], [2], [])],
+    "regularise": [
+        {
+            **{"corpus": "talk", "model": "plain", "scratch": None, "searches": ["greedy"]},
+            "variants": [_variant("interctc", [1]), _variant("control", [])],
+        }
+    ],
+    "heads": [
+        {
+            **{"corpus": "talk", "model": "ctc", "importances": ["gradient", "gradient-layer-l2"]},
+            **{"policies": ["global", "by-layer"], "shares": [0.5], "recovery": None, "searches": ["greedy"]},
+            **{"latency": {"searches": ["greedy"]}, "lms": ["beam", "beam-lm"]},
+            "combine": {"depth": 2, "strategy": "svcca", "policy": "global", "share": 0.5, "recovery": False},
+        }
+    ],
+    "ssl": [
+        {
+            **{"name": "small", "corpus": "talk", "folder": None, "speed": {"base": 0}, "tasks": {}},
+            "pretraining": {"iterations": [{"training": "short"}]},
+            "students": [
+                {"name": "proposed", "kinds": FINE, **GATES},
+                {"name": "without-fahp", "kinds": WHOLE_HEADS, **GATES},
+                {"name": "without-ste", "kinds": FINE, **GATES, "straight_through": False},
+                {"name": "distilled", "type": "layers", "training": "short"},
+            ],
+        }
+    ],
+    "decode": {"splits": ["test"], "searches": ["greedy"]},
+    "seeds": SEEDS,
+}
+ORDERS = {"svcca": {"2": [1, 3], "1": [3]}, "random": {"2": [1, 2], "1": [1]}}
+SETS = {
+    ("gradient", "global"): "important",
+    ("gradient-layer-l2", "global"): "normalised",
+    ("gradient", "by-layer"): "lowest",
+}
+DEPTH, BOTH = "depth-svcca-2", "depth-svcca-2--heads-global-500"
+
+
+@dataclass(frozen=True)
+class World:
+    """What was measured.
+
+    Attributes:
+        rates: errors per word, by method of a model; of `model search` and `model sub-model`, where that differs.
+        seconds: by name of a system of `heads`.
+        depths: the time of two layers in times of three.
+        theta: bytes of a sparse file with the masks of all languages; that of one language's model has 300.
+        peaks: highest losses of the late model with intermediate CTC, and of the control.
+        errors: word error rates of encoders, in percent.
+        encoding: seconds with straight-through gradients, and without.
+        kept: the layer of the pruned encoder, of two, that anything is left of.
+    """
+
+    rates: Mapping[str, float]
+    seconds: Mapping[str, float]
+    depths: float
+    theta: int
+    peaks: tuple[float, float]
+    errors: Mapping[str, float]
+    encoding: tuple[float, float]
+    kept: int
+
+
+TRUE = World(
+    rates={
+        **{"dense": 0.30, "ctc beam": 0.30, "ctc beam-lm": 0.30, "late-interctc": 0.30, "late-control": 0.30},
+        **{"imp": 0.36, "imp-adaptive": 0.30, "lth": 0.33, "lth-adaptive": 0.28, "lap": 0.60},
+        **{"pathways-lth-s700": 0.29, "dynamic-lth-s500": 0.20, "dynamic-lth-s700": 0.25},
+        **{"ctc 1,3": 0.30, "ctc 1,2": 0.50, "ctc 3": 0.50, "ctc 1": 0.80, "plain 1,3": 0.50},
+        **{"ctc important": 0.35, "ctc normalised": 0.35, "ctc lowest": 0.55, DEPTH: 0.30, BOTH: 0.30},
+    },
+    seconds={"beam": 0.4, "beam-lm": 1.0, "important": 0.8, "normalised": 0.8, "lowest": 0.4, DEPTH: 0.7, BOTH: 0.5},
+    depths=0.3,
+    theta=300,
+    peaks=(30.0, 20.0),
+    errors={"proposed": 25.0, "without-fahp": 40.0, "without-ste": 25.0, "distilled": 50.0},
+    encoding=(1.0, 2.0),
+    kept=2,
+)
+FALSE = World(
+    rates={
+        **{"dense": 0.30, "ctc beam": 0.40, "ctc beam-lm": 0.20, "late-interctc": 0.30, "late-control": 0.30},
+        **{"imp": 0.30, "imp-adaptive": 0.36, "lth": 0.33, "lth-adaptive": 0.42, "lap": 0.20},
+        **{"pathways-lth-s700": 0.36, "dynamic-lth-s500": 0.45, "dynamic-lth-s700": 0.40},
+        **{"ctc 1,3": 0.50, "ctc 1,2": 0.30, "ctc 3": 0.80, "ctc 1": 0.50, "plain 1,3": 0.20},
+        **{"ctc important": 0.35, "ctc normalised": 0.35, "ctc lowest": 0.20, DEPTH: 0.30, BOTH: 0.50},
+    },
+    seconds={"beam": 0.9, "beam-lm": 1.0, "important": 0.8, "normalised": 1.2, "lowest": 1.2, DEPTH: 0.5, BOTH: 0.7},
+    depths=0.9,
+    theta=900,
+    peaks=(20.0, 30.0),
+    errors={"proposed": 50.0, "without-fahp": 30.0, "without-ste": 30.0, "distilled": 30.0},
+    encoding=(2.0, 1.0),
+    kept=1,
+)
+
+
+def build(root: Path, world: World) -> Path:
+    """Write all that claims are tested with."""
+    for decoding in all_decodings(CONFIG):
+        run, kind = decoding.run, type(decoding).__name__
+        parts = {"DepthDecoding": ["1,3", "1,2", "3", "1"], "HeadsDecoding": list(SETS.values())}.get(kind, [""])
+        if kind == "DepthDecoding" and run.model == "plain":
+            parts = ["1,3"]
+        rows = [row for part in parts for row in _rows(world, decoding, part)]
+        write_decoding(root / decoding.folder, decoding.language, utterances=rows)
+    for language in LANGUAGES:
+        spoken = "".join(f"u{number} s{number % SPEAKERS}\n" for number in range(UTTERANCES))
+        write_text(root / f"data/talk/{language}/test/utt2spk", spoken)
+    size = {"bytes": 1000, "mask_bytes": 40, "sparse_bytes": 300, "sparse_bytes_each": {"all": 300}}
+    several = size | {"sparse_bytes": world.theta, "sparse_bytes_each": dict.fromkeys(LANGUAGES, 200)}
+    write_json(root / "sizes.json", {run.folder: several if run.scope == "all" else size for run in model_runs(CONFIG)})
+    for run in model_runs(CONFIG):
+        if run.mask_changes:
+            row = {"step": 5, "kept": 300, "removed": 9, "regrown": 9}
+            write_tsv(root / run.folder / "adaptations.tsv", tuple(row), [row])
+    _write_layers(root, world)
+    _write_heads(root, world)
+    _write_encoders(root, world)
+    return root
+
+
+def _rows(world: World, decoding: Decoding, part: str) -> list[dict[str, Any]]:
+    run = decoding.run
+    keys = (f"{run.model} {part or decoding.search}", run.method, "dense")
+    rate = next(world.rates[key] for key in keys if key in world.rates)
+    seed = zlib.crc32(f"{decoding.language} {run.seed}".encode())
+    errors = (np.random.default_rng(seed).random((UTTERANCES, WORDS)) < rate).sum(axis=1)
+    counts = {"words": WORDS, "characters": 5 * WORDS}
+    return [
+        ({"sub_model": part} if part else {})
+        | {"utterance": f"u{place}", **counts, "errors": int(wrong), "character_errors": int(wrong)}
+        for place, wrong in enumerate(errors)
+    ]
+
+
+def _write_layers(root: Path, world: World) -> None:
+    for entry, run in layers.runs(CONFIG):
+        for strategy in entry["strategies"]:
+            found = {depth: {"layers": kept} for depth, kept in ORDERS[strategy].items()}
+            write_json(root / layers.order_file(run, strategy), {"depths": found})
+        rows = []
+        for depth, ratio in ((3, 1.0), (2, world.depths), (1, world.depths)):
+            ends = {"ratio": ratio, "ratio_low": 0.99 * ratio, "ratio_high": 1.01 * ratio}
+            rows.append({"model": run.model, "depth": depth, "search": "greedy", "device": "cpu"} | ends)
+        write_tsv(root / layers.rtf_file(run), tuple(rows[0]), rows)
+    for seed in SEEDS:
+        for name, peak in zip(("interctc", "control"), world.peaks, strict=True):
+            run = layers.late_run(CONFIG["regularise"][0], name, seed)
+            write_json(root / run.folder / "run.json", {"initial_loss": 10.0})
+            rows = [{"step": 1, "dev_loss": peak}, {"step": 2, "dev_loss": 5.0}]
+            write_tsv(root / run.folder / "history.tsv", ("step", "dev_loss"), rows)
+
+
+def _write_heads(root: Path, world: World) -> None:
+    for _, run in heads.runs(CONFIG):
+        systems = [
+            {"importance": importance, "policy": policy, "share": 0.5, "set": name}
+            for (importance, policy), name in SETS.items()
+        ]
+        write_json(root / heads.removals_file(run), {"systems": systems})
+        write_json(root / heads.perplexity_file("talk", "chars", run.seed), {"parameters": 9})
+        rows, generator = [], np.random.default_rng(run.seed)
+        for name, seconds in {"": 1.0, **world.seconds}.items():
+            whole = not name or name in SETS.values()
+            system = "dense greedy" if whole else f"{name} greedy" if "-2" in name else f"dense {name}"
+            part = name if name and whole else ""
+            for place in range(40):
+                took = seconds * generator.uniform(0.99, 1.01)
+                facts = {"system": system, "sub_model": part, "round": 1 + place // 20, "utterance": f"u{place % 20}"}
+                rows.append(facts | {"duration_s": 1.0, "encoder_s": took, "search_s": 0.0, "lm_s": 0.0})
+        write_tsv(root / heads.latency_file(run), tuple(rows[0]), rows)
+        write_json(root / heads.conditions_file(run), {"conditions": {"doubt": ""}})
+
+
+def _write_encoders(root: Path, world: World) -> None:
+    shape = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 2, "intermediate_size": 16}
+    left, nothing = {"heads": [0], "qk": [4], "vo": [4], "ffn": 8}, {"heads": None, "qk": [], "vo": [], "ffn": None}
+    for seed in SEEDS:
+        for name, wer in {"fbank": 60.0, "teacher": 20.0, **world.errors}.items():
+            value = {"value": wer, "low": wer - 0.5, "high": wer + 0.5, "higher_is_better": False, "chance": None}
+            tasks = {"asr": {"metrics": {"wer": value}, "notes": ""}}
+            write_json(root / UpstreamRun("small", name, seed).scores, {"tasks": tasks})
+        for part in ("iteration1", *world.errors):
+            pruned = {"layers": [left, nothing] if world.kept == 1 else [nothing, left]} if part == "proposed" else {}
+            write_json(root / UpstreamRun("small", part, seed).folder / "config.json", shape | pruned)
+        times = dict.fromkeys(world.errors, 1.5) | {"teacher": 4.0}
+        times |= dict(zip(("proposed", "without-ste"), world.encoding, strict=True))
+        models = [
+            {"model": name, "parameters": 1000 if name == "teacher" else 280, "seconds": [took, 1.01 * took, took]}
+            for name, took in times.items()
+        ]
+        write_json(root / upstreams.speed_file("small", seed, base=False), {"models": models})
