@@ -16,18 +16,33 @@ MEASURED = {
     # run.json, and the table `runs`
     *("host", "load", "started", "seconds", "cpu_seconds", "peak_memory_bytes", "threads"),
     # decoding times, per utterance and in all, with their intervals; times of searching for layers; memory
-    *("encoder_s", "search_s", "lm_s", "total_s", "total_s_low", "total_s_high", "p50_s", "p95_s"),
-    *("rtf", "rtf_low", "rtf_high", "lm_share", "lm_share_low", "lm_share_high", "search_seconds", "peak_memory"),
+    *("encoder_s", "search_s", "lm_s", "total_s", "total_s_low", "total_s_high"),
+    *(
+        "p50_s",
+        "p50_s_low",
+        "p50_s_high",
+        "p95_s",
+        "rtf",
+        "rtf_low",
+        "rtf_high",
+        "lm_share",
+        "lm_share_low",
+        "lm_share_high",
+        "search_seconds",
+        "peak_memory",
+    ),
     "evaluation_seconds",
     # of times; the one of sizes, in the table `storage`, follows from columns that are compared
     *("ratio", "ratio_low", "ratio_high", "relative", "speedup", "speedup_low", "speedup_high"),
+    # how sound times are, and what follows from them: depths within a budget, systems that none is faster than
+    *("same", "same_low", "same_high", "others", "measured", "doubt", "order_doubt", "doubts", "budgets", "front_time"),
 }
 """Names of columns and keys whose values are times or memory, or tell where and when something ran."""
 OF_MEASUREMENTS = {
     "benchmarks",  # Snakemake's own times
     "report",  # holds all tables and figures
-    *(f"figures/{name}.svg" for name in ("depth", "heads", "latency", "lm", "tradeoff")),
-    "tables/head_comparisons.tsv",
+    *(f"figures/{name}.svg" for name in ("depth", "heads", "latency", "lm", "systems_latency", "tradeoff")),
+    *("tables/claims.tsv", "tables/head_comparisons.tsv"),
 }
 """Files and folders that are made of measurements."""
 

@@ -7,23 +7,28 @@ that are below its rate, so systems with the same rate make the same errors, and
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from decodings import write_decoding
+from timings import write_times
 
 from secateur.core.files import write_json, write_text, write_tsv
 from secateur.heads import study as heads
 from secateur.layers import study as layers
+from secateur.layers.rtf import depth_name
 from secateur.overview.study import all_decodings
 from secateur.ssl import study as upstreams
 from secateur.ssl.study import UpstreamRun
-from secateur.study.runs import Decoding, model_runs
+from secateur.study.runs import Decoding, ModelRun, model_runs
 
 LANGUAGES = ["en", "fr", "it", "nl"]
 SEEDS = [1, 2, 3]
 UTTERANCES, WORDS, SPEAKERS = 60, 20, 20
+TIMED = 20
+"""Utterances that are timed."""
 STARTS = [["lth", 0.5], ["lth", 0.7]]
 GATES = {"type": "gates", "training": "short", "sparsity": 0.72, "straight_through": True}
 FINE, WHOLE_HEADS = ["mha", "ffn", "qk", "vo", "int"], ["mha", "ffn", "heads", "int"]
@@ -118,7 +123,7 @@ class World:
 
     Attributes:
         rates: errors per word, by method of a model; of `model search` and `model sub-model`, where that differs.
-        seconds: by name of a system of `heads`.
+        seconds: by name of a search, a set of heads or a method.
         depths: the time of two layers in times of three.
         theta: bytes of a sparse file with the masks of all languages; that of one language's model has 300.
         peaks: highest losses of the late model with intermediate CTC, and of the control.
@@ -193,7 +198,19 @@ def build(root: Path, world: World) -> Path:
     _write_layers(root, world)
     _write_heads(root, world)
     _write_encoders(root, world)
+    write_times(root, CONFIG, partial(_seconds, world), [1.0] * TIMED)
     return root
+
+
+def _seconds(world: World, run: ModelRun, search: str, part: str) -> list[tuple[float, float, float]]:
+    """Of every utterance: exactly 1 s for a whole model by greedy search, and the like for its depths."""
+    if part.startswith(depth_name("")):
+        return [(world.depths, 0.0, 0.0)] * TIMED
+    name = next((name for name in (part, run.method, search) if name in world.seconds), "")
+    if not name:
+        return [(1.0, 0.0, 0.0)] * TIMED
+    generator = np.random.default_rng(zlib.crc32(f"{name} {run.seed}".encode()))
+    return [(world.seconds[name] * generator.uniform(0.99, 1.01), 0.0, 0.0) for _ in range(TIMED)]
 
 
 def _rows(world: World, decoding: Decoding, part: str) -> list[dict[str, Any]]:
@@ -215,11 +232,6 @@ def _write_layers(root: Path, world: World) -> None:
         for strategy in entry["strategies"]:
             found = {depth: {"layers": kept} for depth, kept in ORDERS[strategy].items()}
             write_json(root / layers.order_file(run, strategy), {"depths": found})
-        rows = []
-        for depth, ratio in ((3, 1.0), (2, world.depths), (1, world.depths)):
-            ends = {"ratio": ratio, "ratio_low": 0.99 * ratio, "ratio_high": 1.01 * ratio}
-            rows.append({"model": run.model, "depth": depth, "search": "greedy", "device": "cpu"} | ends)
-        write_tsv(root / layers.rtf_file(run), tuple(rows[0]), rows)
     for seed in SEEDS:
         for name, peak in zip(("interctc", "control"), world.peaks, strict=True):
             run = layers.late_run(CONFIG["regularise"][0], name, seed)
@@ -234,19 +246,9 @@ def _write_heads(root: Path, world: World) -> None:
             {"importance": importance, "policy": policy, "share": 0.5, "set": name}
             for (importance, policy), name in SETS.items()
         ]
-        write_json(root / heads.removals_file(run), {"systems": systems})
+        sets = {name: {} for name in SETS.values()}
+        write_json(root / heads.removals_file(run), {"systems": systems, "sets": sets})
         write_json(root / heads.perplexity_file("talk", "chars", run.seed), {"parameters": 9})
-        rows, generator = [], np.random.default_rng(run.seed)
-        for name, seconds in {"": 1.0, **world.seconds}.items():
-            whole = not name or name in SETS.values()
-            system = "dense greedy" if whole else f"{name} greedy" if "-2" in name else f"dense {name}"
-            part = name if name and whole else ""
-            for place in range(40):
-                took = seconds * generator.uniform(0.99, 1.01)
-                facts = {"system": system, "sub_model": part, "round": 1 + place // 20, "utterance": f"u{place % 20}"}
-                rows.append(facts | {"duration_s": 1.0, "encoder_s": took, "search_s": 0.0, "lm_s": 0.0})
-        write_tsv(root / heads.latency_file(run), tuple(rows[0]), rows)
-        write_json(root / heads.conditions_file(run), {"conditions": {"doubt": ""}})
 
 
 def _write_encoders(root: Path, world: World) -> None:

@@ -90,7 +90,7 @@ def test_word_pieces_are_an_input_of_every_rule_that_needs_them(clone):
     with_pieces = {job.partition(":")[0] for job in jobs if pieces in job.partition("output:")[0]}
     wanted = {
         "validate", "train", "train_lm", "perplexity", "prune", "prune_adaptive", "prune_control",
-        "regularise", "recover", "decode", "layer_search", "layer_similarity", "similarity", "depth_rtf",
+        "regularise", "recover", "decode", "layer_search", "layer_similarity", "similarity", "timing",
         "head_importance", "head_times",
     }  # fmt: skip
     assert with_pieces ^ wanted == set()

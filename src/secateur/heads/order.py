@@ -55,6 +55,12 @@ def read_times(path: str | Path) -> Times:
     return read_json(path)["seconds"]
 
 
+def doubt_of(path: str | Path) -> str:
+    """Why the times that a job has measured are not to be relied on, by block; or ""."""
+    found = read_json(path)["soundness"].items()
+    return "; ".join(f"{block}: {facts['doubt']}" for block, facts in found if facts["doubt"])
+
+
 def by_attention(ascending: Sequence[Head]) -> dict[tuple[str, int], list[Head]]:
     """The heads of every attention block, in the same order."""
     blocks: dict[tuple[str, int], list[Head]] = {}

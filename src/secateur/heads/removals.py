@@ -3,6 +3,7 @@
     systems    for every importance, policy and share: its set, and the number of heads that are gone
     sets       by name: the heads removed, how far the compacted model is off the masked one, and what it costs
     whole      what the whole model costs, and how many heads it has
+    doubts     by policy: why the times that it goes by are not to be relied on, where that is so
 
 A set is named by the first system that has it.
 """
@@ -29,7 +30,7 @@ def removals(
     times: Times | None,
     bins: int,
 ) -> dict[str, Any]:
-    """The content of the file.
+    """The content of the file, without `doubts`.
 
     Args:
         model: in evaluation mode, on the CPU.

@@ -37,7 +37,7 @@ WHOLE = "whole"
 PLACE = ("split", "language", "search")
 COSTS = ("parameters", "macs_per_second", "bytes", "peak_memory")
 AXES = ("corpus", "model", "seed", "importance", "policy", "share", "heads_removed", "recovery")
-COLUMNS = (*AXES, *PLACE, *RATES, *COSTS, *TIMES, *RATIO, *SOUND, "source")
+COLUMNS = (*AXES, *PLACE, *RATES, *COSTS, *TIMES, *RATIO, *SOUND, "order_doubt", "source")
 IMPORTANCE_COLUMNS = ("corpus", "model", "seed", "block", "layer", "head", "importance", "value", "source")
 COMBINED_COLUMNS = (
     *("corpus", "model", "seed", "removed", "depth", "share", "policy", "recovery"),
@@ -52,7 +52,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
     """One row per system in every language, and as language `avg` their mean; the first is the whole model."""
     for entry, run in heads.runs(results.config):
         times, source, first = Times(results, run), heads.removals_file(run), run.seed == results.config["seeds"][0]
-        content = results.json(source, "systems", "sets", "whole")
+        content = results.json(source, "systems", "sets", "whole", "doubts")
         for split in reported_splits(results.config, run.corpus):
             for search in searches_of(entry):
                 name = system_name(heads.WHOLE, search)
@@ -60,6 +60,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
                     cost = content["sets"][part] if part else content["whole"]
                     facts = {column: cost[column] for column in COSTS}
                     facts |= times.columns(name, part)
+                    facts["order_doubt"] = content["doubts"].get(axes["policy"], "")
                     for language, values in _rated(results, entry, search, system):
                         place = (split, language, search)
                         yield _row(COLUMNS, run, axes | facts, place, values, source, times)
@@ -203,6 +204,11 @@ def view(tables: views.Tables) -> list[Grid]:
         alone = [row for row in policies if row["recovery"] == "false" and row["policy"] != AGAIN]
         scores = [row for row in policies if row["wer"]]
         timed = [row for row in policies if row["recovery"] == "false" and row["total_s"]]
+        doubts = dict.fromkeys(
+            f"The order of {row['policy']} rests on times that are not to be relied on: {row['order_doubt']}."
+            for row in members
+            if row["order_doubt"]
+        )
         note = f"Mean over languages. {views.INTERVALS}"
         for title, lines, column, digits, scale, text in (
             (rate(tables, corpus)("Word error rate (%)"), scores, "wer", 1, 1.0, note),
@@ -214,7 +220,7 @@ def view(tables: views.Tables) -> list[Grid]:
         ):
             if lines:
                 grid = _by_share(f"{title} by share of heads: {where}", whole, lines, column, digits, scale)
-                parts = ("By share of the heads removed.", text, about)
+                parts = ("By share of the heads removed.", text, *doubts, about)
                 grids.append(replace(grid, caption=" ".join(part for part in parts if part)))
     return grids
 

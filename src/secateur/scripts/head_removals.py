@@ -10,8 +10,8 @@ from typing import Any
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
 from secateur.heads.importance import IMPORTANCES, read_importance
-from secateur.heads.order import read_times
-from secateur.heads.policies import POLICIES
+from secateur.heads.order import doubt_of, read_times
+from secateur.heads.policies import POLICIES, TIMES, needs
 from secateur.heads.removals import removals
 from secateur.models.load import load_model
 from secateur.models.surgery.heads import heads
@@ -42,5 +42,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         )
     times = read_times(arguments.times) if arguments.times else None
     content = removals(loaded.model, found, systems, arguments.shares, times, loaded.config["features"])
-    write_json(arguments.output, content)
+    doubt = doubt_of(arguments.times) if arguments.times else ""
+    policies = dict.fromkeys(policy for _, policy in systems if TIMES in needs(policy))
+    write_json(arguments.output, content | {"doubts": dict.fromkeys(policies, doubt) if doubt else {}})
     record["sets"] = len(content["sets"])

@@ -121,7 +121,7 @@ def test_a_corpus_that_no_model_is_trained_on_is_left_out(config, study):
     assert {row["corpus"] for name in ("corpora", "sources", "dropped") for row in tables[name]} == {"talk_show"}
 
 
-@pytest.mark.parametrize("name", ["score.json", "latency.json", "utterances.tsv", "sizes.json", "history.tsv"])
+@pytest.mark.parametrize("name", ["score.json", "timing.tsv", "utterances.tsv", "sizes.json", "history.tsv"])
 def test_a_missing_file_is_named(study, config, name):
     missing = next(path for path in sorted(study.rglob(name)) if "/lm/" not in str(path))
     missing.unlink()

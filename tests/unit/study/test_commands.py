@@ -103,7 +103,7 @@ def test_only_the_latency_aware_policy_needs_times(paths):
 
 
 def test_timings_name_the_modules_of_the_searches_that_they_time(paths):
-    for command, told in ((layers.depth_rtf(paths, at()), "searches"), (heads.latency(paths, at()), "systems")):
-        types = {entry.get("search", entry)["type"] for entry in json.loads(option(command, told)).values()}
-        used = {name for name in command.modules if name.startswith("secateur.decoding.")}
-        assert types and used == {f"secateur.decoding.search.{name}" for name in types}
+    command = commands.timing(paths, at())
+    types = {entry["type"] for entry in json.loads(option(command, "searches")).values()}
+    used = {name for name in command.modules if name.startswith("secateur.decoding.")}
+    assert types and used == {f"secateur.decoding.search.{name}" for name in types}
