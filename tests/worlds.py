@@ -247,7 +247,7 @@ def _write_heads(root: Path, world: World) -> None:
             for (importance, policy), name in SETS.items()
         ]
         sets = {name: {} for name in SETS.values()}
-        write_json(root / heads.removals_file(run), {"systems": systems, "sets": sets})
+        write_json(root / heads.removals_file(run), {"systems": systems, "sets": sets, "doubts": {}})
         write_json(root / heads.perplexity_file("talk", "chars", run.seed), {"parameters": 9})
 
 

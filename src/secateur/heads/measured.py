@@ -34,13 +34,9 @@ class Times:
         """What the times and their conditions are in, separated by spaces."""
         return f"{self.source} {self.family.source}"
 
-    @property
-    def doubt(self) -> str:
-        """Why the times are not to be relied on, by the A/A tests and the machine's load; or ""."""
-        doubts = dict.fromkeys(
-            self.family.doubt(search) for _, search, _ in heads.timed(self._entry, self.run).values()
-        )
-        return "; ".join(filter(None, doubts))
+    def doubt(self, system: str) -> str:
+        """Why the times of a system are not to be relied on, by the A/A test and the machine's load; or ""."""
+        return self.family.doubt(self._model(system)[1])
 
     def rows(self, system: str, sub_model: str = "") -> list[Row]:
         """The utterances of a system, or of one of its sets of heads; none if it was not measured."""
@@ -80,7 +76,7 @@ class Relative:
     Attributes:
         number: an `Estimate` or, of one seed, `Resampled`.
         seeds, utterances: behind it.
-        doubt: see `Times.doubt`; of the first seed that is in doubt.
+        doubt: see `Times.doubt`.
         files: that it is made from, separated by spaces.
     """
 
@@ -109,5 +105,7 @@ def relative_times(
         spread = [float(np.log(one.high / one.low)) / (2 * 1.96) for one in ratios]
         number = mean_ratio([one.value for one in ratios], spread)
     utterances = len({row["utterance"] for row in pairs[0][0]})
-    doubt = next((one.doubt for one in times if one.doubt), "")
-    return Relative(number, len(ratios), utterances, doubt, " ".join(one.files for one in times))
+    sides = zip(times, mine, theirs, strict=True)
+    doubts = dict.fromkeys(one.doubt(name) for one, left, right in sides for name, _ in (left, right))
+    files = dict.fromkeys(one.files for one in times)
+    return Relative(number, len(ratios), utterances, "; ".join(filter(None, doubts)), " ".join(files))

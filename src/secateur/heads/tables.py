@@ -88,11 +88,12 @@ def searches_of(entry: Mapping[str, Any]) -> list[str]:
 def _rated(
     results: Results, entry: Mapping[str, Any], search: str, system: System
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Error rates as `scored` gives them; of a search whose time alone is measured, nothing, as an average."""
+    """Error rates as `scored` gives them; of a search whose time alone is measured, nothing, as the mean."""
     if search in entry["searches"]:
         yield from scored(results, system)
     else:
-        yield AVERAGE, {}
+        codes = list(system.decodings)
+        yield AVERAGE if len(codes) > 1 else codes[0], {}
 
 
 def _systems(

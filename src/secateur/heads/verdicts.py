@@ -2,30 +2,33 @@
 
 Questions: `locality`, every other policy against `global` at the same share; `heads`, a set of heads removed against
 the whole model; `combined`, fewer layers and heads against the whole model; `lm`, a search with a language model
-against the same without. Searches whose time alone is measured have rows of language `avg` without error rates.
+against the same without. Searches whose time alone is measured have rows of the mean without error rates. Where
+times are compared, the reference's second time has a row against its first, of policy A/A.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from secateur.decoding.timing import AGAIN
 from secateur.heads import study as heads
 from secateur.heads.evidence import part_of, sets_of, system_of, whole_runs
-from secateur.heads.measured import RATIO, Relative, Times, relative_times
+from secateur.heads.measured import RATIO, SOUND, Relative, Times, relative_times
 from secateur.heads.study import RECOVERED, combined, heads_step, smaller_run, system_name
-from secateur.heads.tables import AGAINST, ORDERS, WHOLE, searches_of
+from secateur.heads.tables import AGAINST, ORDERS, WHOLE, mean_language, searches_of
 from secateur.reporting import compared, views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import AVERAGE, System
+from secateur.reporting.times import soundness
 from secateur.study.runs import ModelRun, languages, reported_splits
 
 LOCALITY, REMOVED, COMBINED, LM = "locality", "heads", "combined", "lm"
 UNDECIDED = "undecided"
 COLUMNS = (
     *("question", "corpus", "model", "importance", "policy", "share", "recovery", "a", "b", "split", "language"),
-    *("search", *RATIO, "time", *compared.COLUMNS, "errors", "source"),
+    *("search", *RATIO, "time", *SOUND, *compared.COLUMNS, "errors", "source"),
 )
 Entry = Mapping[str, Any]
 Name = tuple[str, str]
@@ -47,19 +50,28 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
         times = [Times(results, run) for run in whole_runs(results, entry)]
         for split in reported_splits(results.config, entry["corpus"]):
             for question, pairs in ((LOCALITY, _locality), (REMOVED, _removed), (COMBINED, _combined), (LM, _lms)):
+                axes = {"question": question, "corpus": entry["corpus"], "model": entry["model"], "split": split}
+                again: dict[str, dict[str, Any]] = {}
                 for pair in pairs(results, entry, split):
-                    axes = {"question": question, "corpus": entry["corpus"], "model": entry["model"], "split": split}
-                    yield from _rows(results, axes | pair.axes, pair, times)
+                    for row in _rows(results, axes | pair.axes, pair, times):
+                        yield row
+                        if "ratio" in row:
+                            again |= _again(times[0], pair.search)
+                for row in again.values():
+                    yield axes | {"language": mean_language(results, times[0].run)} | row
 
 
 def _rows(results: Results, axes: Mapping[str, Any], pair: Pair, times: Sequence[Times]) -> Iterator[dict[str, Any]]:
     timed = relative_times(times, *pair.timed)
     facts = {**axes, "search": pair.search, **_of_times(timed)}
+    if timed:
+        facts |= {column: times[0].again(pair.search)[column] for column in SOUND}
     files = timed.files if timed else ""
     mine, other = pair.decoded
     if not mine:
         if timed:
-            yield facts | {"language": AVERAGE, "seeds": timed.seeds, "interval": timed.interval, "source": files}
+            about = {"language": mean_language(results, times[0].run), "seeds": timed.seeds}
+            yield facts | about | {"interval": timed.interval, "source": files}
         return
     codes = list(mine[0].decodings)
     for language, chosen in [*((code, [code]) for code in codes), *([(AVERAGE, codes)] if len(codes) > 1 else [])]:
@@ -80,9 +92,20 @@ def _of_times(found: Relative | None) -> dict[str, Any]:
     if found is None:
         return {}
     ends = [compared.number(getattr(found.number, name)) for name in ("value", "low", "high")]
-    low, high = found.number.low, found.number.high
-    said = UNDECIDED if found.doubt else sign(low - 1, high - 1, "faster", "slower")
-    return dict(zip(RATIO, ends, strict=True)) | {"time": said}
+    return dict(zip(RATIO, ends, strict=True)) | {"time": _said(found.number.low, found.number.high, found.doubt)}
+
+
+def _said(low: float, high: float, doubt: str) -> str:
+    """What the interval of a ratio of times says."""
+    return UNDECIDED if doubt else sign(low - 1, high - 1, "faster", "slower")
+
+
+def _again(times: Times, search: str) -> dict[str, dict[str, Any]]:
+    """By group of searches that are timed together, the reference's second time against its first."""
+    found, columns = times.family.again(search), times.again(search)
+    said = _said(found["ratio_low"], found["ratio_high"], found["doubt"])
+    facts = {"policy": AGAIN, "a": AGAIN, "b": WHOLE, "search": found["search"], "time": said, "source": times.files}
+    return {found["group"]: facts | {column: columns[column] for column in (*RATIO, *SOUND)}}
 
 
 def sign(low: float, high: float, below: str, above: str) -> str:
@@ -229,9 +252,9 @@ def view(tables: views.Tables) -> list[Grid]:
         grid = pivot(
             f"{TITLES[question]}: {model}, {views.named(tables, corpus)}", lines, index, cells, keep=("a", "b")
         )
-        text = " ".join(said(question, chosen))
+        text = " ".join(said(question, [row for row in chosen if row["policy"] != AGAIN]))
         note = compared.note(row for row in chosen if row["wer_a"])
-        caption = " ".join(filter(None, (text, NOTE, note, views.speech(tables, corpus))))
+        caption = " ".join(filter(None, (text, NOTE, soundness(members), note, views.speech(tables, corpus))))
         grids.append(replace(grid, caption=named(caption)))
     return grids
 

@@ -8,6 +8,7 @@ from decodings import write_decoding
 from timings import write_times
 
 from secateur.core.files import read_json, write_json, write_tsv
+from secateur.decoding.timing import AGAIN
 from secateur.heads import plots
 from secateur.heads import study as heads
 from secateur.heads.study import HeadsDecoding
@@ -83,6 +84,7 @@ def pruned(tmp_path_factory, write_study, write_heard) -> tuple[dict, Path, dict
             "systems": [dict(zip(axes, row, strict=True)) | {"heads_removed": round(8 * row[2])} for row in SYSTEMS],
             "sets": {name: COST | {"parameters": 90} for name in SETS},
             "whole": COST | {"parameters": 100, "heads": 8},
+            "doubts": {"by-layer": "encoder-self: other processes used 20% of the machine meanwhile"},
         },
     )
     for decoding in heads.decodings(config):
@@ -163,7 +165,8 @@ def test_every_system_stands_beside_the_whole_model(pruned):
     # Beam search is timed alone, and only the whole model was measured.
     timed = chosen(tables["heads"], search="beam")
     assert {(row["language"], row["wer"]) for row in timed} == {("avg", "")}
-    assert [row["total_s"] for row in timed] == ["4.0", *[""] * 7]
+    assert [row["total_s"] for row in timed] == ["4.0", *[""] * 7, "4.0"]
+    assert timed[-1]["policy"] == AGAIN and numbers(timed[-1], "ratio", "same", "same_high") == [1.0] * 3
 
 
 def half_width(*pulls):
@@ -176,8 +179,10 @@ def test_locality_is_judged_at_the_same_share_by_intervals(pruned):
     rows = chosen(tables["head_comparisons"], question="locality", search="greedy")
     # At 1.0 both are the same set.
     assert {(row["policy"], row["a"], row["b"], row["share"]) for row in rows} == {
-        ("by-layer", "by-layer", "global", "0.5")
-    }
+        ("by-layer", "by-layer", "global", "0.5"), (AGAIN, AGAIN, "whole", "")
+    }  # fmt: skip
+    again = chosen(rows, policy=AGAIN)[0]
+    assert (again["language"], again["time"], again["ratio"], again["wer_a"]) == ("avg", "undecided", "1.0", "")
     english = chosen(rows, language="en")[0]
     assert numbers(english, "ratio", "ratio_low", "ratio_high") == pytest.approx([0.5] * 3)
     assert english["time"] == "faster"
@@ -247,7 +252,7 @@ def test_claims_about_times_are_undecided_where_the_measurement_is_in_doubt(prun
 def test_language_models_are_compared_with_none(pruned):
     _, _, tables = pruned
     rows = {(row["lm"], row["language"]): row for row in tables["lm"]}
-    assert list(rows) == [(lm, code) for lm in ("none", "small") for code in ("en", "fr", "avg")]
+    assert list(rows) == [*((lm, code) for lm in ("none", "small") for code in ("en", "fr", "avg")), (AGAIN, "avg")]
     none, small = rows["none", "avg"], rows["small", "avg"]
     assert (none["parameters"], none["perplexity"], none["published_ratio"]) == ("", "", "")
     assert small["parameters"] == "1500" and float(small["published_ratio"]) == pytest.approx(2.05, abs=0.01)
@@ -257,7 +262,8 @@ def test_language_models_are_compared_with_none(pruned):
     assert numbers(small, "lm_share", "lm_share_low", "lm_share_high") == pytest.approx([0.5] * 3)
     # beam makes one error more than beam_lm in each language, in the first utterance.
     assert float(small["wer"]) == pytest.approx((20 + 30) / 2)
-    (row,) = chosen(tables["head_comparisons"], question="lm", language="avg")
+    row, again = chosen(tables["head_comparisons"], question="lm", language="avg")
+    assert (again["a"], again["search"], again["same_low"]) == (AGAIN, "beam", "1.0")
     assert (row["a"], row["b"], row["search"]) == ("small", "none", "beam_lm")
     assert numbers(row, "difference", "wer_a", "wer_b", "ratio") == pytest.approx([-10.0, 25.0, 35.0, 2.0])
 
