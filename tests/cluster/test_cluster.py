@@ -241,7 +241,7 @@ def test_jobs_ask_for_gpus_and_decodings_share_one(cluster, site):
     assert asked["TresPerJob"] == "gres:gpu:1" and asked["Partition"] == "gpu" and asked["Account"] == ACCOUNT
     assert asked["MinMemoryNode"] == "16000M" and asked["TimeLimit"] == "1-00:00:00" and asked["Requeue"] == "0"
 
-    scores = [f"{MODEL}/decode/test/{search}/score.json" for search in ("greedy", "beam", "lexicon")]
+    scores = [f"{MODEL}/decode/{search}/score.json" for search in ("greedy", "beam", "lexicon")]
     site.launch(TARGET)
     status, _ = site.launch(*scores, *once, "--rerun-triggers", "mtime", check=False)
     assert status != 0

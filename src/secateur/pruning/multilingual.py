@@ -95,7 +95,7 @@ def rows(
                 yield (
                     axes
                     | _row(results, line, runs, split, search)
-                    | _published(results.config, figures.get(line.key, {}), runs)
+                    | _published(results, line.key, figures.get(line.key, {}), runs)
                 )
 
 
@@ -147,15 +147,22 @@ def _row(results: Results, line: Line, runs: Mapping[str, ModelRun], split: str,
 
 
 def _published(
-    config: Mapping[str, Any], figures: Mapping[str, float], runs: Mapping[str, ModelRun]
+    results: Results, key: str, figures: Mapping[str, float], runs: Mapping[str, ModelRun]
 ) -> dict[str, float]:
-    """The published figures, where they can stand beside a row: of the same corpus and languages, at its sparsity.
+    """The published figures, where they can stand beside a row: of its corpus, languages, sparsity and scale.
 
     Elsewhere the published relative effects stand beside the measured ones, in comparisons and claims.
     """
-    same = all(config["corpora"][run.corpus]["recipe"] == published.S3_CORPUS for run in runs.values())
-    same = same and all(run.sparsity in (0.0, published.S3_SPARSITY) for run in runs.values())
-    if not same or {*runs, "avg"} != set(figures):
+    if {*runs, "avg"} != set(figures):
+        return {}
+    size = published.S3_PARAMETERS["reference" if key == "reference" else "dense"]
+
+    def alike(run: ModelRun) -> bool:
+        corpus = results.config["corpora"][run.corpus]["recipe"] == published.S3_CORPUS
+        sparsity = run.sparsity in (0.0, published.S3_SPARSITY)
+        return corpus and sparsity and 0.5 <= results.size(run, "parameters")["parameters"] / size <= 2
+
+    if not all(map(alike, runs.values())):
         return {}
     return {f"published_{code}": figures[code] for code in (*runs, "avg")}
 

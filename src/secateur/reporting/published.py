@@ -10,6 +10,8 @@ S3_CORPUS = "mls"
 """The recipe of the corpus of S3's tables."""
 S3_SPARSITY = 0.7
 """Sparsity of all pruned models in S3's tables."""
+S3_PARAMETERS = {"reference": 56e6, "dense": 187e6}
+"""Parameters of the small dense models of S3, and of all others."""
 
 S3_TABLE1 = {
     "reference": {"en": 12.15, "fr": 16.00, "it": 27.62, "nl": 23.23, "avg": 19.75},

@@ -38,6 +38,8 @@ GATES_COLUMNS = (
 BLOCKS_COLUMNS = ("corpus", "upstream", "model", "seed", "layer", "attention", "feed_forward", "source")
 LARGE = 90e6
 """Parameters, at least, of an encoder that is as large as the published ones, of 94.7M."""
+BASE = {"hidden_size": 768, "num_hidden_layers": 12}
+"""The shape of the published teachers."""
 FINE = {"mha", "ffn", "qk", "vo", "int"}
 WHOLE_HEADS = {"mha", "ffn", "heads", "int"}
 """The document's gates, with and without fine-grained head pruning."""
@@ -51,7 +53,8 @@ def scores(results: Results) -> Iterator[dict[str, Any]]:
     """
     found = {run: results.json(run.scores, "tasks")["tasks"] for _, run in upstreams.runs(results.config)}
     for entry, run in upstreams.runs(results.config):
-        figures = published.S4_SUPERB.get(_published_name(results, entry, run), {})
+        name = _published_name(results, entry, run) if _base(results, entry, run) else ""
+        figures = published.S4_SUPERB.get(name, {})
         axes = _axes(entry, run)
         for task, measured in found[run].items():
             for metric, value in measured["metrics"].items():
@@ -159,6 +162,12 @@ def blocks_of(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> t
 def _official(entry: Mapping[str, Any], task: str) -> bool:
     """Whether a task of an entry is SUPERB's own, on its own data."""
     return entry.get("tasks", {}).get(task, {}).get("source") == "official"
+
+
+def _base(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> bool:
+    """Whether the teacher of an encoder has the shape of the published ones."""
+    config = results.json(f"{_folder(results, entry, replace(run, model=TEACHER))}/config.json", *BASE)
+    return all(config[key] == value for key, value in BASE.items())
 
 
 def _published_speed(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> Mapping[str, float]:

@@ -65,7 +65,11 @@ CONFIG = {
 
 def build(root: Path, config: dict) -> Results:
     """The files that the three tables are made of."""
-    write_json(root / "sizes.json", {run.folder: {"sparsity": run.sparsity - 0.01} for run in model_runs(config)})
+    large = {"small": 57_000_000, "ctc": 180_000_000, "wide": 180_000_000, "tiny": 2_000_000}
+    sizes = {
+        run.folder: {"sparsity": run.sparsity - 0.01, "parameters": large[run.model]} for run in model_runs(config)
+    }
+    write_json(root / "sizes.json", sizes)
     for decoding in decodings(config):
         run = decoding.run
         wrong = WRONG[decoding.language] + DYNAMIC * run.kind.startswith("dynamic") + OTHER_BASE * (run.model == "wide")
@@ -200,9 +204,19 @@ def test_rows_of_other_languages_or_corpora_have_no_published_figures(tmp_path):
     assert [beside(row) for row in second] == [{}]
     assert beside(table(results, 3)[0]) == {}
     header = next(line for line in view(results, 1).splitlines() if line.startswith("| Arch"))
-    assert header.replace(" ", "").endswith("|Steps|en|fr|avg|")
+    assert header.replace(" ", "").endswith("|Steps|en|fr|avg|CER,avg|")
     other = build(tmp_path / "other", CONFIG | {"corpora": {"mls": {"recipe": "espeak", "languages": ALL}}})
     assert not any(beside(row) for number in (1, 2, 3) for row in table(other, number))
+
+
+def test_models_of_another_scale_have_no_published_figures(tmp_path):
+    """Ours of 2M beside theirs of 187M."""
+    models = CONFIG["models"] | {"tiny": {"training": "long"}}
+    dense = [*CONFIG["dense"], {"corpus": "mls", "model": "tiny", "scopes": ["all"]}]
+    results = build(tmp_path, CONFIG | {"models": models, "dense": dense, "prune": [ENTRY | {"model": "tiny"}]})
+    for number in (1, 2, 3):
+        assert not any(beside(row) for row in table(results, number) if row["base"] == "tiny")
+    assert beside(next(row for row in table(results, 1) if row["base"] == "small"))["avg"] == 19.75
 
 
 def test_models_of_another_sparsity_have_no_published_figures(tmp_path):
@@ -220,10 +234,10 @@ def test_the_view_keeps_languages_and_architectures_apart(results):
     assert [line[6:9] for line in lines] == [
         ["en + it", "69", "1,500"], ["fr + nl", "69", "1,500"], ["fr + nl", "69", "1,500"],
     ]  # fmt: skip
-    # en fr it nl avg, then the published ones of fr, nl and both
-    assert lines[0][9:] == ["10.0 [5.0, 15.0]", "–", "40.0 [35.0, 45.0]", "–", lines[0][13], "–", "–", "–"]
-    assert lines[0][13].startswith("25.0 [") and "±" not in text
-    assert lines[1][10] == "30.0 [25.0, 35.0]" and lines[1][14:] == ["10.73", "16.23", "13.48"]
+    # en fr it nl avg, characters, then the published ones of fr, nl and both
+    assert [cell.partition(" [")[0] for cell in lines[0][9:]] == ["10.0", "–", "40.0", "–", "25.0", "5.0", *"–––"]
+    assert all("[" in lines[0][place] for place in (9, 11, 13)) and "±" not in text
+    assert lines[1][10].startswith("30.0 [") and lines[1][15:] == ["10.73", "16.23", "13.48"]
     assert "small dense ones of 56M parameters, all others of 187M; pruned ones at a sparsity of 70 %" in text
     assert "Languages" not in view(results, 1)
 

@@ -45,7 +45,7 @@ def test_a_model_is_decoded_in_the_languages_that_it_was_trained_on():
 def test_sparsity_is_three_digits_of_per_mille_in_the_path():
     run = ModelRun("mls", "big", "fr", 3, method="imp", sparsity=0.7)
     assert run.folder == "models/mls/big/fr/imp/s700/seed3"
-    assert Decoding(run, "test", "fr", "beam").folder == run.folder + "/decode/test/beam"
+    assert Decoding(run, "test", "fr", "beam").folder == run.folder + "/decode/beam"
     assert ModelRun("mls", "big", "fr", 3, method="imp", sparsity=0.0625).folder.endswith("s062/seed3")
     assert lm_folder("mls", "char-lm", 2) == "lm/mls/char-lm/seed2"
 

@@ -66,7 +66,7 @@ TABLES = (
         title="What the language model costs",
         caption=(
             "Perplexity, word error rate and time of one model with each language model and with none, "
-            "beside published seconds."
+            "beside the published ratio of times."
         ),
         section="heads",
         columns="secateur.heads.lms:COLUMNS",
