@@ -25,7 +25,7 @@ LAYERS = {"decode_depths": 3}
 HEADS = {"decode_heads": 1}
 """Jobs that decode the hybrid model without sets of its heads."""
 TIMING = {"timing": 3}
-"""Jobs that time all systems of a family: the CTC model's, the hybrid one's with that of one layer, the transducer's."""
+"""Jobs that time a family: the CTC model's, the hybrid one's with that of one layer, the transducer's."""
 LM_JOBS = {
     "train_lm": 1, "perplexity": 1, "decode": 5, **TIMING, "sizes": 1,
     "tables": 1, "figures": 1, "report": 1,

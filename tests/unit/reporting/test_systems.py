@@ -2,12 +2,13 @@
 
 import pytest
 
-from secateur.core.files import read_json, write_json
+from secateur.core.files import read_json, read_tsv, write_json
 from secateur.overview.regressions import Heard, compared, misses
 from secateur.reporting.render import write_tables
 from secateur.reporting.systems import Utterance
 from secateur.reporting.table import measured
 from secateur.study.runs import decodings, model_runs
+from secateur.study.timing import families
 
 PRUNING = {
     "pruning": {"short": {"levels": [0.7], "training": "retrain"}},
@@ -81,13 +82,24 @@ def test_bytes_are_of_the_smaller_file_for_all_languages(pruned):
 
 
 def test_masked_models_take_the_time_of_the_dense_one_over(pruned):
-    _, _, tables = pruned
+    """0.25 s for each of two utterances of 1 and 1.5 s. Only the dense model was timed."""
+    config, root, tables = pruned
+    (family,) = families(config)
+    dense = "models/talk_show/ctc/all/dense/s000/seed0"
+    assert {row["system"] for row in read_tsv(root / family.file)} == {dense}
     rows = {row["system"]: row for row in rows_of(tables["systems"], search="greedy")}
-    assert rows["ctc"]["timed"] == "while decoding"
-    assert rows["ctc, lap, 70 %"]["timed"] == "while decoding, as ctc"
+    assert rows.pop("ctc")["timed"] == "in turns"
     for row in rows.values():
-        assert float(row["rtf"]) == pytest.approx(0.2) and row["rtf_low"] == ""
-        assert float(row["p50_s"]) == 0.2
+        assert row["timed"] == "in turns, as ctc" and row["source"].endswith(family.file)
+        assert [float(row[name]) for name in ("rtf", "rtf_low", "p50_s")] == pytest.approx([0.2, 1 / 6, 0.25])
+        assert (row["same"], row["doubt"]) == ("1.0", "")
+    times = rows_of(tables["latency"], search="greedy")
+    assert {(row["method"], row["scope"]): row["timed_as"] for row in times} == {
+        ("dense", "all"): "", ("dense", "each"): "ctc", ("lap", "all"): "ctc", ("imp", "each"): "ctc",
+        ("pathways-lap-s700", "all"): "ctc", ("A/A", ""): "",
+    }  # fmt: skip
+    assert {(row["total_s"], row["ratio"]) for row in times} == {("0.25", "1.0")}
+    assert "A/A: the same system timed twice" in (root / "tables/systems.md").read_text(encoding="utf-8")
 
 
 def test_fronts_are_among_systems_with_the_same_search(pruned):

@@ -1,9 +1,21 @@
-"""What is timed together, by hand."""
+"""What is timed together, by hand, and what is timed again."""
 
-from secateur.study import timing
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from secateur.core import provenance
+from secateur.reporting.table import tables
+from secateur.study import commands, timing
+from secateur.study import config as configuration
+from secateur.study.paths import Paths
 from secateur.study.runs import ModelRun
 from secateur.study.timing import Family, families, files, group_of, stand_ins
 
+ROOT = Path(__file__).resolve().parents[3]
 LAYERS = {
     "corpus": "c", "model": "m", "variant": None, "strategies": ["greedy", "svcca"], "depths": [2, 1], "trained": [1],
     "searches": ["greedy"],
@@ -99,3 +111,50 @@ def test_searches_with_a_beam_are_timed_by_themselves_and_less():
     assert [timing.amount(CONFIG, group) for group in groups[:2]] == [
         {"utterances": 20, "rounds": 6}, {"utterances": 8, "rounds": 5}
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("study", ["config.yaml", "workflow/studies/smoke.yaml"])
+def test_a_study_plans_one_job_for_every_family_and_has_no_other_times(study):
+    """By the files that its tables wait for; a job makes both files of a family."""
+    config = configuration.complete(yaml.safe_load((ROOT / study).read_text(encoding="utf-8")))
+    wanted = {file for table in tables() for file in table.files(config) if file.startswith("timing/")}
+    found = families(config)
+    assert {file for family in found for file in (family.file, family.utterances_file)} >= wanted
+    assert {str(Path(file).parent) for file in wanted} == {family.folder for family in found} and len(found) > 1
+    paths = Paths(config)
+    for family, members in found.items():
+        command = commands.timing(paths, SimpleNamespace(corpus=family.corpus, model=family.model))
+        assert command.name == "timing" and command.options["systems"].keys() == {one.run.folder for one in members}
+        searches = [name for group in command.options["groups"].values() for name in group["searches"]]
+        assert sorted(searches) == sorted({one.search for one in members})
+        for group in command.options["groups"].values():
+            assert len({timing.group_of(config["searches"][name]) for name in group["searches"]}) == 1
+
+
+def test_edits_of_how_times_are_shown_time_nothing_again(tmp_path, monkeypatch):
+    """And those of how they are measured do."""
+    package = tmp_path / "secateur"
+    shutil.copytree(provenance.PACKAGE_ROOT / "secateur", package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "PACKAGE_ROOT", tmp_path)
+
+    def code():
+        for cached in (provenance._parsed, provenance._module_files, provenance._version):
+            cached.cache_clear()
+        return provenance.fingerprint(package / "scripts" / "timing.py")
+
+    def edit(name, old, new):
+        text = (package / name).read_text(encoding="utf-8")
+        assert old in text
+        (package / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    before = code()
+    edit("overview/times.py", "RTF: real-time factor.", "RTF: the real-time factor.")
+    edit("overview/reports/decodings.py", "Decoding time in seconds", "The time of decoding in seconds")
+    edit("overview/systems.py", "MB: the file", "MB: a file")
+    edit("reporting/times.py", "the same system timed twice", "a system that is timed twice")
+    edit("heads/tables.py", "all systems take turns", "systems take turns")
+    edit("layers/tables.py", "one at a time", "one after the other")
+    edit("study/timing.py", 'BEAM = "quick", "beam"', 'BEAM = "quick", "slow"')
+    assert code() == before
+    edit("decoding/timing.py", "STALL = 1.25", "STALL = 1.5")
+    assert code() != before
