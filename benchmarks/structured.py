@@ -32,7 +32,8 @@ from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.config import EncoderConfig
 from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import FINE, EncoderGates, compact
-from secateur.ssl.speed import extraction_seconds, macs_per_second
+from secateur.ssl.speed import extraction as extracted
+from secateur.ssl.speed import in_rounds, macs_per_second
 from secateur.ssl.students import make_student
 from secateur.training.optimizer import make_optimizer
 
@@ -117,7 +118,8 @@ def extraction(encoders: dict[str, Encoder], waves: list[torch.Tensor], runs: in
     """Print the time of every encoder against the first; returns the names of those that miss the aim."""
     encoders = {name: encoder.to(device) for name, encoder in encoders.items()}
     macs = {name: macs_per_second(encoder) for name, encoder in encoders.items()}
-    seconds = extraction_seconds(encoders, waves, runs, device)
+    measured = extracted(encoders, {str(place): wave for place, wave in enumerate(waves)}, runs, device)
+    seconds = {name: in_rounds(measured.rows[name]) for name in encoders}
     first = next(iter(encoders))
     print(f"{'':24}{'parameters':>12}{'MACs/s':>10}{'seconds':>10}{'speed-up':>10}{'of MACs':>9}{'published':>11}")
     missed = []

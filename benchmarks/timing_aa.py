@@ -25,11 +25,14 @@ import numpy as np
 import torch
 
 from secateur.decoding.recognize import Features, Recognizer, encode, timed
-from secateur.decoding.timing import ROUNDS, UTTERANCES, measure, relative_time
+from secateur.decoding.timing import measure, relative_time
 from secateur.models.build import build_model
 from secateur.speech.tokens import Tokenizer
 from secateur.statistics.estimates import TestSet, error_rate
+from secateur.study.schema import SCHEMA, filled
 
+AMOUNT = {name: key.get("default") for name, key in filled(SCHEMA)["properties"]["timing"]["properties"].items()}
+"""Utterances and rounds of a study that gives none."""
 MOST_DIFFERENT, LEAST_SLOWER = 8.0, 80.0  # percent
 TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefghijklmnopqrstuvwxyz'", "<sos/eos>"]
 LAYERS = 10
@@ -58,8 +61,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=12, help="at least 2 (default: %(default)s)")
     parser.add_argument("--copies", type=int, default=5, help="of the model (default: %(default)s)")
     parser.add_argument("--more", type=float, default=10, help="percent of work (default: %(default)s)")
-    parser.add_argument("--utterances", type=int, default=UTTERANCES, help="of 1 to 4 s (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="(default: %(default)s)")
+    parser.add_argument(
+        "--utterances", type=int, default=AMOUNT["utterances"], help="of 1 to 4 s (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=AMOUNT["rounds"], help="(default: %(default)s)")
     arguments = parser.parse_args()
     if arguments.runs < 2 or arguments.copies < 2:
         parser.error("--runs and --copies are at least 2")

@@ -268,4 +268,4 @@ def _write_encoders(root: Path, world: World) -> None:
             {"model": name, "parameters": 1000 if name == "teacher" else 280, "seconds": [took, 1.01 * took, took]}
             for name, took in times.items()
         ]
-        write_json(root / upstreams.speed_file("small", seed, base=False), {"models": models})
+        write_json(root / upstreams.speed_file("small", seed, base=False), {"models": models, "doubt": ""})

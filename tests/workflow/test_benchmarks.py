@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from secateur.decoding.timing import Measurement
 from secateur.models.build import build_model
 from secateur.models.tensors import read_tensors
 
@@ -208,7 +209,9 @@ def test_structured_speed_ups_are_held_to_their_arithmetic(capsys, monkeypatch):
     names = ("dense", "STE", "without STE")
     macs, seconds = iter((12e9, 4e9, 6e9)), ([8.0, 4.0, 4.0], [2.0, 2.0, 2.0], [6.0, 3.0, 2.0])
     monkeypatch.setattr(structured, "macs_per_second", lambda encoder: next(macs))
-    monkeypatch.setattr(structured, "extraction_seconds", lambda *_: dict(zip(names, seconds, strict=True)))
+    rounds = [[{"round": number, "encoder_s": took} for number, took in enumerate(found)] for found in seconds]
+    measured = Measurement(dict(zip(names, rounds, strict=True)), (1.0, 1.0, 1.0), 0.0, 1)
+    monkeypatch.setattr(structured, "extracted", lambda *_: measured)
     encoders = {name: torch.nn.Linear(2, 3) for name in names}
     assert structured.extraction(encoders, [], 3, torch.device("cpu")) == ["STE", "without STE"]
     rows = capsys.readouterr().out.splitlines()

@@ -1,4 +1,6 @@
-"""Measure how fast encoders extract features from a set's audio, several times, and count parameters and arithmetic.
+"""Measure how fast encoders extract features from a set's audio, in turns, and count parameters and arithmetic.
+
+The first encoder is timed twice, the second time as A/A: the two must not differ.
 
 With --base the encoders are replaced by some of WavLM base's size and their shape, with random weights: time does not
 depend on what the weights are.
@@ -13,12 +15,14 @@ import torch
 from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
+from secateur.decoding.timing import AGAIN, relative_time
 from secateur.models.size import parameter_counts
 from secateur.models.tensors import bytes_of, save_tensors
+from secateur.speech.features import SAMPLE_RATE
 from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.config import EncoderConfig
 from secateur.ssl.encoder import Encoder
-from secateur.ssl.speed import extraction_seconds, macs_per_second, scaled
+from secateur.ssl.speed import extraction, in_rounds, macs_per_second, scaled
 from secateur.ssl.waves import WaveExamples
 
 
@@ -27,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--names", nargs="+", help="what to call them (their folders)")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories with the audio")
     parser.add_argument("--most-seconds", type=float, help="take only the first utterances, up to so much audio (all)")
-    parser.add_argument("--runs", type=int, default=5, help="times that all of it is extracted")
+    parser.add_argument("--runs", type=int, default=6, help="rounds in which all of it is extracted")
     parser.add_argument("--base", action="store_true", help="measure models of WavLM base's size in these shapes")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to measure")
     parser.add_argument("--output", type=Path, required=True, help="speed.json to write")
@@ -46,28 +50,34 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             name: Encoder(scaled(found.config, depth, EncoderConfig())).eval() for name, found in encoders.items()
         }
     encoders = {name: encoder.to(device) for name, encoder in encoders.items()}
-    waves, left = [], arguments.most_seconds or float("inf")
+    waves, left = {}, arguments.most_seconds or float("inf")
     examples = WaveExamples(arguments.data)
     shortest = max(encoder.config.receptive_field for encoder in encoders.values())
     for name in sorted(examples.lengths):
         samples = examples.read(name)
         if left > 0 and len(samples) >= shortest:
-            waves.append(torch.from_numpy(samples))
-            left -= len(samples) / 16000
-    seconds = extraction_seconds(encoders, waves, arguments.runs, device)
-    audio = sum(map(len, waves)) / 16000
-    counts = {name: parameter_counts(encoder) for name, encoder in encoders.items()}
+            waves[name] = torch.from_numpy(samples)
+            left -= len(samples) / SAMPLE_RATE
+    measured = extraction(encoders, waves, arguments.runs, device)
+    audio = sum(map(len, waves.values())) / SAMPLE_RATE
+    facts = {name: facts_of(encoder) for name, encoder in encoders.items()}
     rows = [
         {
             "model": name,
-            "seconds": seconds[name],
-            **counts[name],
-            "bytes": bytes_of(lambda file, encoder=encoder: save_tensors(file, encoder.state_dict())),
-            "macs_per_second": macs_per_second(encoder),
+            "seconds": in_rounds(found),
+            "ratio": relative_time(found, measured.rows[names[0]]),
+            **facts[names[0] if name == AGAIN else name],
         }
-        for name, encoder in encoders.items()
+        for name, found in measured.rows.items()
     ]
     place = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     about = {"device": place, "threads": torch.get_num_threads(), "audio_seconds": audio, "utterances": len(waves)}
-    write_json(arguments.output, about | {"random_weights": arguments.base, "models": rows})
-    record |= {"device": str(device)}
+    about |= {"random_weights": arguments.base, **measured.conditions}
+    write_json(arguments.output, about | {"models": rows})
+    record |= {"device": str(device), "doubt": measured.doubt}
+
+
+def facts_of(encoder: Encoder) -> dict[str, Any]:
+    """The size of an encoder and its arithmetic."""
+    stored = bytes_of(lambda file: save_tensors(file, encoder.state_dict()))
+    return parameter_counts(encoder) | {"bytes": stored, "macs_per_second": macs_per_second(encoder)}

@@ -75,9 +75,11 @@ def ste_speed(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
             continue
         base = upstreams.sizes(entry)[-1]
         logs, errors, files, runs = [], [], [], 0
+        doubts: dict[str, None] = {}
         for seed in results.config["seeds"]:
             files.append(upstreams.speed_file(entry["name"], seed, base))
-            timed = {row["model"]: row["seconds"] for row in results.json(files[-1], "models")["models"]}
+            found = results.json(files[-1], "models", "doubt")
+            timed, doubts[found["doubt"]] = {row["model"]: row["seconds"] for row in found["models"]}, None
             ratios = [100 * log(a / b) for a, b in zip(timed[student], timed[rival], strict=True)]
             runs = len(ratios)
             logs.append(fmean(ratios))
@@ -91,6 +93,7 @@ def ste_speed(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
             len(logs),
             relative=100 * (exp(number.value / 100) - 1),
             interval=interval,
+            doubt="; ".join(filter(None, doubts)),
         )
 
 

@@ -1,12 +1,14 @@
 """How fast encoders extract features, and what of it their size explains."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from secateur.decoding.timing import PARTS, Measurement, Rows, Timed, measure
 from secateur.speech.features import SAMPLE_RATE
 from secateur.ssl.config import EncoderConfig, LayerShape
 from secateur.ssl.encoder import Encoder
@@ -28,33 +30,40 @@ def macs_per_second(encoder: Encoder) -> int:
 
 
 @torch.inference_mode()
-def extraction_seconds(
-    encoders: Mapping[str, Encoder], waves: Sequence[torch.Tensor], runs: int, device: torch.device
-) -> dict[str, list[float]]:
-    """Seconds that each encoder takes for all of `waves` (S_i,), one after the other, in every run.
+def extraction(
+    encoders: Mapping[str, Encoder], waves: Mapping[str, torch.Tensor], rounds: int, device: torch.device
+) -> Measurement:
+    """Time how long encoders take for the features of each of `waves` (S_i,), by `secateur.decoding.timing.measure`.
 
-    The encoders take turns, and the first turn, in vain, warms them up on the longest wave. On a CPU with one thread
-    it is the thread's own time, which other jobs do not lengthen; else wall-clock time.
+    All of it counts as the encoder's; the first encoder is timed twice. On a CPU with one thread the seconds are those
+    of the thread, which other jobs do not lengthen; else of a clock on the wall.
     """
     clock = time.process_time if device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
-    batches = [(wave[None].to(device), torch.tensor([len(wave)], device=device)) for wave in waves]
-    longest = max(batches, key=lambda batch: batch[0].shape[1])
 
-    def extract(encoder: Encoder, chosen: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> float:
-        started = clock()
-        for waveforms, lengths in chosen:
-            encoder(waveforms, lengths)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return clock() - started
+    def timed(encoder: Encoder) -> Timed:
+        def seconds(name: str) -> dict[str, float]:
+            batch, length = waves[name][None].to(device), torch.tensor([len(waves[name])], device=device)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            started = clock()
+            encoder(batch, length)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            return dict.fromkeys(PARTS, 0.0) | {PARTS[0]: clock() - started}
 
-    seconds: dict[str, list[float]] = {name: [] for name in encoders}
-    for encoder in encoders.values():
-        extract(encoder, [longest])
-    for _ in range(runs):
-        for name, encoder in encoders.items():
-            seconds[name].append(extract(encoder, batches))
-    return seconds
+        return seconds
+
+    systems = {name: timed(encoder) for name, encoder in encoders.items()}
+    durations = {name: len(wave) / SAMPLE_RATE for name, wave in waves.items()}
+    return measure(systems, next(iter(systems)), durations, rounds)
+
+
+def in_rounds(rows: Rows) -> list[float]:
+    """Seconds for all waves together, by round."""
+    found: dict[Any, float] = {}
+    for row in rows:
+        found[row["round"]] = found.get(row["round"], 0.0) + float(row[PARTS[0]])
+    return list(found.values())
 
 
 def scaled(config: EncoderConfig, depth: int, base: EncoderConfig) -> EncoderConfig:

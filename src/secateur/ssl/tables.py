@@ -10,9 +10,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from secateur.decoding.timing import AGAIN
 from secateur.reporting import published, views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.results import Results
+from secateur.reporting.times import SOUND, soundness
 from secateur.ssl import study as upstreams
 from secateur.ssl.known_tasks import TASKS, missing
 from secateur.ssl.score import superb_score, telling
@@ -29,7 +31,7 @@ SCORES_COLUMNS = (
 STRUCTURED_COLUMNS = (
     *("corpus", "upstream", "model", "seed", "type", "fahp", "ste", "sparsity_target", "sparsity", "steps"),
     *("cpu_seconds", "size", "parameters", "macs_per_second", "audio_seconds", "seconds", "speedup", "speedup_low"),
-    *("speedup_high", "device", "threads", "published_parameters", "published_speedup", "source"),
+    *("speedup_high", "device", "threads", *SOUND, "published_parameters", "published_speedup", "source"),
 )
 GATES_COLUMNS = (
     *("corpus", "upstream", "model", "seed", "step", "z_mha", "z_ffn", "sparsity", "target", "lambda1", "lambda2"),
@@ -99,24 +101,22 @@ def structured(results: Results) -> Iterator[dict[str, Any]]:
         for seed in results.config["seeds"]:
             for base in upstreams.sizes(entry):
                 source = upstreams.speed_file(entry["name"], seed, base)
-                timed = results.json(source, "models", "device", "threads", "audio_seconds")
+                timed = results.json(source, "models", "device", "threads", "audio_seconds", *SOUND)
                 teacher = next(row for row in timed["models"] if row["model"] == TEACHER)
                 for row in timed["models"]:
-                    run = UpstreamRun(entry["name"], row["model"], seed)
-                    ratios = [whole / mine for whole, mine in zip(teacher["seconds"], row["seconds"], strict=True)]
+                    run, again = UpstreamRun(entry["name"], row["model"], seed), row["model"] == AGAIN
+                    ratio, low, high = row["ratio"]
                     yield {
                         **_axes(entry, run),
-                        **_student(results, entry, run),
+                        **({} if again else _student(results, entry, run)),
                         "size": "WavLM base's, random weights" if base else OWN,
                         **{key: row[key] for key in ("parameters", "macs_per_second")},
                         "audio_seconds": timed["audio_seconds"],
                         "seconds": median(row["seconds"]),
-                        "speedup": median(ratios),
-                        "speedup_low": min(ratios),
-                        "speedup_high": max(ratios),
-                        **{key: timed[key] for key in ("device", "threads")},
+                        **{"speedup": 1 / ratio, "speedup_low": 1 / high, "speedup_high": 1 / low},
+                        **{key: timed[key] for key in ("device", "threads", *SOUND)},
                         **(_published_speed(results, entry, run) if teacher["parameters"] > LARGE else {}),
-                        "source": " ".join(filter(None, (source, _record(results, entry, run)))),
+                        "source": source if again else " ".join(filter(None, (source, _record(results, entry, run)))),
                     }
 
 
@@ -293,7 +293,7 @@ def _by_chance(rows: list[Row], scored: list[str]) -> str:
 
 def own(tables: views.Tables) -> list[Row]:
     """The rows of `structured` about encoders of their own size."""
-    return [row for row in tables["structured"] if row["size"] == OWN]
+    return [row for row in tables["structured"] if row["size"] == OWN and row["model"] != AGAIN]
 
 
 def _without_ste(tables: views.Tables, upstream: str) -> list[str]:
@@ -331,7 +331,8 @@ def structured_view(tables: views.Tables) -> list[Grid]:
             "Sparsity: of the parameters of the Transformer's blocks. After training, the gates with the lowest log α "
             "close until the target is met, by one threshold for all kinds; one that alone would overshoot (a block) "
             "is passed over, unless it comes nearest. Seconds: features of so much dev audio, one utterance at a time, "
-            "median of runs in which all encoders take turns; in brackets a run's least and greatest speed-up.",
+            "median of rounds in which all encoders take turns. Speed-up: in brackets its 95 % bootstrap interval over "
+            f"rounds and utterances. {soundness(rows)}",
             "fahp: fine-grained head pruning; ste: straight-through gradients.",
             published.S4_SPEED_NOTE if any(row["published_speedup"] for row in rows) else "",
             _about(tables, corpus, upstream, rows),
