@@ -17,7 +17,7 @@ from secateur.study.runs import Decoding, ModelRun, languages, reported_splits
 
 WHOLE, TRAINED = "whole", "trained"
 AXES = ("corpus", "model", "seed", "strategy", "depth", "layers_kept", "split", "language", "search")
-COLUMNS = (*(*AXES, *RATES, "rtf", "device", "layer_forwards", "search_seconds", "source"),)
+COLUMNS = (*AXES, *RATES, "rtf", "device", *SOUND, "layer_forwards", "search_seconds", "source")
 MEASURED = ("rtf", "rtf_low", "rtf_high", *RATIO)
 RTF_COLUMNS = (
     *("corpus", "model", "seed", "measured_model", "depth", "search", "device", *MEASURED, "rounds", "utterances"),
@@ -59,8 +59,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
                         yield {
                             **dict(zip(AXES, (*axes, split, language, search), strict=True)),
                             **values,
-                            "rtf": timed.get("rtf"),
-                            "device": timed.get("device"),
+                            **{column: timed.get(column) for column in ("rtf", "device", *SOUND)},
                             "layer_forwards": cost.get("layer_forwards"),
                             "search_seconds": cost.get("seconds"),
                         }

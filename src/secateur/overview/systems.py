@@ -18,7 +18,7 @@ from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import RATES, rated
-from secateur.reporting.times import soundness
+from secateur.reporting.times import SOUND, soundness
 from secateur.ssl import study as upstreams
 from secateur.ssl.study import FBANK, TEACHER
 from secateur.statistics.pareto import on_front
@@ -98,7 +98,7 @@ def _structured(results: Results) -> Iterator[dict[str, Any]]:
             continue
         task = results.json(run.scores, "tasks")["tasks"].get(TASK, {"metrics": {}})
         source = upstreams.speed_file(entry["name"], run.seed, base=False)
-        speed = results.json(source, "models", "audio_seconds")
+        speed = results.json(source, "models", "audio_seconds", *SOUND)
         row = next((row for row in speed["models"] if row["model"] == run.model), None)
         if "wer" not in task["metrics"] or row is None:
             continue
@@ -111,6 +111,7 @@ def _structured(results: Results) -> Iterator[dict[str, Any]]:
             **{column: row.get(column) for column in COSTS},
             **{"format": "dense", "models": 1},
             **{"rtf": median(row["seconds"]) / speed["audio_seconds"], "timed": FEATURES},
+            **{column: speed[column] for column in SOUND},
             "steps": sum(upstreams.total_steps(results.config, entry, part) for part in trained) or None,
             **{"folder": run.folder if run.model != TEACHER else "", "source": f"{run.scores} {source}"},
         }

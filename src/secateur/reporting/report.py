@@ -107,6 +107,7 @@ def keys(config: Mapping[str, Any], tables: Tables) -> list[Key]:
                 continue  # said already
             where = f"{row['device']}, dev" if rows is times else split
             note = f"{row['model']} {row['method']}, {_search(config, row)}, {where} split"
+            note += ", in doubt" if row.get("doubt") else ""
             found.append(Key(named(name) + suffix, cell, unit, note))
     train = [row for row in tables["corpora"] if row["split"] == "train"]
     hours = Cell(sum(float(row["hours"]) for row in train), digits=2)
