@@ -104,19 +104,22 @@ def structured(results: Results) -> Iterator[dict[str, Any]]:
                 timed = results.json(source, "models", "device", "threads", "audio_seconds", *SOUND)
                 teacher = next(row for row in timed["models"] if row["model"] == TEACHER)
                 for row in timed["models"]:
-                    run, again = UpstreamRun(entry["name"], row["model"], seed), row["model"] == AGAIN
+                    run = UpstreamRun(entry["name"], row["model"], seed)
                     ratio, low, high = row["ratio"]
+                    about: dict[str, Any] = {"source": source}
+                    if row["model"] != AGAIN:
+                        about = _student(results, entry, run)
+                        about |= _published_speed(results, entry, run) if teacher["parameters"] > LARGE else {}
+                        about["source"] = " ".join(filter(None, (source, _record(results, entry, run))))
                     yield {
                         **_axes(entry, run),
-                        **({} if again else _student(results, entry, run)),
+                        **about,
                         "size": "WavLM base's, random weights" if base else OWN,
                         **{key: row[key] for key in ("parameters", "macs_per_second")},
                         "audio_seconds": timed["audio_seconds"],
                         "seconds": median(row["seconds"]),
                         **{"speedup": 1 / ratio, "speedup_low": 1 / high, "speedup_high": 1 / low},
                         **{key: timed[key] for key in ("device", "threads", *SOUND)},
-                        **(_published_speed(results, entry, run) if teacher["parameters"] > LARGE else {}),
-                        "source": source if again else " ".join(filter(None, (source, _record(results, entry, run)))),
                     }
 
 
