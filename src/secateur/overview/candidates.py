@@ -139,28 +139,29 @@ def _models(results: Results) -> Iterator[Candidate]:
 
 
 def _shallower(results: Results) -> Iterator[Candidate]:
-    """Every sub-model of fewer layers, once, however many strategies found it."""
+    """The sub-models of every strategy and depth, which may keep other layers in every seed."""
     for entry, run in layers.runs(results.config):
-        found: dict[str, list[str]] = {}
-        for strategy in entry["strategies"]:
-            depths = results.json(layers.order_file(run, strategy), "depths")["depths"]
-            for depth in entry["depths"]:
-                found.setdefault(",".join(map(str, depths[str(depth)]["layers"])), []).append(strategy)
+        orders = {name: results.json(layers.order_file(run, name), "depths")["depths"] for name in entry["strategies"]}
         for search in entry["searches"]:
-            for kept, strategies in found.items():
-                name = f"{layers.name(run)}, {len(kept.split(','))} layers ({', '.join(strategies)})"
-                parts = _by_split(results, run, DepthDecoding, search, kept)
-                yield Candidate(SHALLOWER, name, run, search, parts, kept)
+            for strategy, depths in orders.items():
+                for depth in entry["depths"]:
+                    kept = ",".join(map(str, depths[str(depth)]["layers"]))
+                    name = f"{layers.name(run)}, {depth} layers by {strategy}"
+                    parts = _by_split(results, run, DepthDecoding, search, kept)
+                    yield Candidate(SHALLOWER, name, run, search, parts, kept)
 
 
 def _headless(results: Results) -> Iterator[Candidate]:
-    """Every set of heads that was removed, once, however many policies found it."""
+    """What every importance, policy and share leaves, which may be other heads in every seed."""
     for entry, run in heads.runs(results.config):
-        sets = results.json(heads.removals_file(run), "sets")["sets"]
+        removed = results.json(heads.removals_file(run), "systems", "sets")["systems"]
         for search in entry["searches"]:
-            for part in sets:
-                parts = _by_split(results, run, HeadsDecoding, search, part)
-                yield Candidate(HEADLESS, f"{name_of(run)}, heads: {part}", run, search, parts, part)
+            for found in removed:
+                name = (
+                    f"{name_of(run)}, {100 * found['share']:g} % of the heads: {found['policy']} {found['importance']}"
+                )
+                parts = _by_split(results, run, HeadsDecoding, search, found["set"])
+                yield Candidate(HEADLESS, name, run, search, parts, found["set"])
 
 
 def _combined(results: Results) -> Iterator[Candidate]:

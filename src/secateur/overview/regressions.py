@@ -24,6 +24,7 @@ from secateur.reporting.grid import Cell, Grid, Row, listing, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import System, Utterance, counted_files, utterances
+from secateur.speech.units import unit_of, units
 from secateur.statistics.estimates import TestSet, difference
 
 ALL, LANGUAGE, SPEAKER, WORD, UTTERANCE = ("all", "language", "speaker", "word", "utterance")
@@ -31,7 +32,7 @@ ALL, LANGUAGE, SPEAKER, WORD, UTTERANCE = ("all", "language", "speaker", "word",
 TEXTS = ("reference", "dense_hypothesis", "hypothesis")
 COLUMNS = (
     *(*AXES, "split", "against", "level", "language", "name", "words", "dense_errors", "errors"),
-    *("change", "change_low", "change_high", "detectable", "worse", "better", *TEXTS, "source"),
+    *("change", "change_low", "change_high", "detectable", "cer_change", "worse", "better", *TEXTS, "source"),
 )
 SHOWN_SPEAKERS, SHOWN_WORDS, SHOWN_UTTERANCES = 5, 5, 3
 """How many of the worst, and of the best, there are rows of."""
@@ -111,11 +112,13 @@ def compared(heard: Mapping[str, Heard]) -> Iterator[dict[str, Any]]:
 
 
 def _counts(pairs: Sequence[tuple[Utterance, Utterance]]) -> dict[str, Any]:
-    """Words, errors of both, the change in errors per 100 words, and how many utterances got worse and better."""
-    words = sum(one.words for one, _ in pairs)
+    """Words, errors of both, the change in errors per 100 words and characters, and utterances worse and better."""
+    words, characters = (sum(getattr(one, name) for one, _ in pairs) for name in ("words", "characters"))
     errors, dense = sum(one.errors for one, _ in pairs), sum(other.errors for _, other in pairs)
+    spelled = sum(one.character_errors - other.character_errors for one, other in pairs)
     return {
         **{"words": words, "errors": errors, "dense_errors": dense, "change": 100 * (errors - dense) / words},
+        "cer_change": 100 * spelled / characters,
         "worse": sum(one.errors > other.errors for one, other in pairs),
         "better": sum(one.errors < other.errors for one, other in pairs),
     }
@@ -135,13 +138,17 @@ def _speakers(heard: Mapping[str, Heard]) -> Iterator[dict[str, Any]]:
 
 
 def _words(language: str, found: Heard) -> Iterator[dict[str, Any]]:
-    """Words that were missed more often, and less often, than by the dense model; `words` is how often each occurs."""
-    said = Counter(word for one in found.mine for word in one.reference.split())
+    """Words that were missed more often, and less often, than by the dense model; `words` is how often each occurs.
+
+    Of a language that is written without spaces they are characters.
+    """
+    unit = unit_of(one.reference for one in found.mine)
+    said = Counter(word for one in found.mine for word in units(one.reference, unit))
     rows = []
     for word in sorted(found.misses.keys() | found.dense_misses.keys()):
         counts = found.misses[word], found.dense_misses[word]
         if counts[0] != counts[1]:
-            row = {"level": WORD, "language": language, "name": word, "words": said[word] or None}
+            row = {"level": WORD, "language": language, "name": word, "words": said[word]}
             rows.append(row | {"errors": counts[0], "dense_errors": counts[1]})
     yield from _extremes(_by_rise(rows), SHOWN_WORDS)
 
@@ -174,10 +181,10 @@ def _extremes(rows: Sequence[dict[str, Any]], count: int) -> Sequence[dict[str, 
 
 NOTE = (
     "Beside the dense model that each was made from, on the same utterances. Change: errors per 100 words, that of the "
-    "system minus that of the dense model; above 0 it got worse. The language and the speaker whose errors rose most; "
-    "in brackets the 95 % interval, paired, over utterances, or speakers where there are ten. Of many speakers one is "
-    "worst by chance, too. Words: missed more often, or less often, than by the dense model (its misses → those of the "
-    "system)."
+    "system minus that of the dense model; above 0 it got worse. CER: the same per 100 characters. The language and "
+    "the speaker whose errors rose most; in brackets the 95 % interval, paired, over utterances, or speakers where "
+    "there are ten. Of many speakers one is worst by chance, too. Words: missed more often, or less often, than by the "
+    "dense model (its misses → those of the system)."
 )
 
 
@@ -213,6 +220,7 @@ def _cells(rows: Sequence[Row]) -> Iterator[tuple[str, Cell]]:
         worst = max(by_level.get((level,), ()), key=lambda row: float(row["change"]), default=None)
         yield f"Worst {level}", Cell(text=worst["name"] if worst else "–")
         yield f"Change, {level}", measure(worst, "change", 1, interval=True) if worst else Cell()
+        yield f"CER, {level}", measure(worst, "cer_change", 1) if worst else Cell()
     whole = by_level[ALL,][0]
     yield from (("Utterances worse", measure(whole, "worse", 0)), ("Better", measure(whole, "better", 0)))
     words = by_level.get((WORD,), [])

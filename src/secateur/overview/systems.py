@@ -162,9 +162,14 @@ def _cells(row: Row) -> Iterable[tuple[str, Cell]]:
     )
 
 
+CHOSEN = (("dev_wer", 1, 1.0), ("wer", 1, 1.0), ("cer", 1, 1.0), ("bytes", 2, 1e-6), ("rtf", None, 1.0))
+"""Of a system that is chosen: columns, decimals, scale."""
+
+
 def _chosen(tables: views.Tables, corpus: str, members: Sequence[Row]) -> Grid | None:
     """The best system for a few typical limits, chosen on dev."""
     known = [row for row in members if row["kind"] != STRUCTURED]
+    known = [row for row in known if row["split"] == known[0]["split"]]
     if not any(row["dev_wer"] for row in known):
         return None
     title = f"The best system for some needs, {views.named(tables, corpus)}"
@@ -177,16 +182,17 @@ def _chosen(tables: views.Tables, corpus: str, members: Sequence[Row]) -> Grid |
             Cell(text=best.name if best else "none"),
             Cell(text=best.search if best else "–"),
         ]
-        for column, digits, scale in (("dev_wer", 1, 1.0), ("wer", 1, 1.0), ("bytes", 2, 1e-6), ("rtf", None, 1.0)):
+        for column, digits, scale in CHOSEN:
             value = best.values.get(column) if best else None
             cells.append(Cell(value * scale if value is not None else None, digits=digits))
         free = choices(known, {}).best
         cost = value_of(best, "wer", "dev") - value_of(free, "wer", "dev") if best and free else None
         cells.insert(3, Cell(cost, digits=1))
         lines.append(cells)
-    header = ("Wanted", "System", "Search", "Costs, points", "WER, dev", "WER, test", "MB", "RTF")
+    split = known[0]["split"] or "test"
+    header = ("Wanted", "System", "Search", "Costs, points", "WER, dev", f"WER, {split}", f"CER, {split}", "MB", "RTF")
     note = (
-        "The fewest errors on dev among the systems within the limits; the errors on test are those of this choice. "
+        f"The fewest errors on dev among the systems within the limits; those on {split} are of this choice. "
         "Costs: points of errors on dev more than without limits. "
         "`secateur choose` does it for limits of your own, and hands the model over."
     )

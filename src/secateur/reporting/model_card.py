@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from secateur.core.files import read_json, read_tsv
-from secateur.decoding.scoring import Interval, average_error_rate, word_error_rate
+from secateur.decoding.scoring import Interval, average_error_rate
 from secateur.models.load import Loaded
 
 KINDS = {
@@ -22,6 +22,7 @@ LIMITS = """\
 - One seed. The intervals are over the utterances of a test set and say nothing about another seed.
 - It is a real, trained, small model to begin pruning with, and no product."""
 
+RATES = (("errors", "words"), ("character_errors", "characters"))
 SHARING = "Give the credits above wherever you pass the weights on, and pass them on under the licences of the data."
 
 
@@ -59,19 +60,19 @@ def card(
 
 def _error_rates(folder: Path, export: Mapping[str, Any]) -> list[str]:
     """A table of every search that the model was decoded with, and what half precision changes."""
-    rows, found = [], {}
+    rows = []
+    found: dict[tuple[str, str], dict[str, list[Mapping[str, str]]]] = {}
     for file in sorted(folder.glob("decode/*/utterances.tsv")):
-        search = file.parts[-2]
         for row in read_tsv(file):
-            errors, words = found.setdefault((row["split"], search), {}).setdefault(row["language"], ([], []))
-            errors.append(int(row["errors"]))
-            words.append(int(row["words"]))
+            found.setdefault((row["split"], file.parts[-2]), {}).setdefault(row["language"], []).append(row)
     for (split, search), languages in found.items():
-        for language, counts in languages.items():
-            rows.append((split, search, language, _percent(word_error_rate(*counts))))
+        chosen = {language: {language: heard} for language, heard in languages.items()}
         if len(languages) > 1:
-            rows.append((split, search, "average", _percent(average_error_rate(languages))))
-    text = [_table(("Split", "Search", "Language", "WER (%), 95 % interval"), rows)] if rows else []
+            chosen["average"] = languages
+        for language, members in chosen.items():
+            rows.append((split, search, language, *(_percent(_rate(members, *columns)) for columns in RATES)))
+    heading = ("Split", "Search", "Language", "WER (%), 95 % interval", "CER (%), 95 % interval")
+    text = [_table(heading, rows)] if rows else []
     if not rows:
         text.append("It was not decoded by itself.")
     if half := export.get("half_precision"):
@@ -80,6 +81,16 @@ def _error_rates(folder: Path, export: Mapping[str, Any]) -> list[str]:
             f"{half['after']:.2f} after rounding."
         )
     return text
+
+
+def _rate(languages: Mapping[str, Sequence[Mapping[str, str]]], errors: str, units: str) -> Interval:
+    """The error rate, mean over languages, of utterances with these columns."""
+    return average_error_rate(
+        {
+            code: ([int(row[errors]) for row in rows], [int(row[units]) for row in rows])
+            for code, rows in languages.items()
+        }
+    )
 
 
 def _percent(interval: Interval) -> str:

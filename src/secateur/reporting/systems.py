@@ -36,6 +36,8 @@ class Utterance:
     speaker: str
     words: int
     errors: int
+    characters: int
+    character_errors: int
     reference: str
     hypothesis: str
 
@@ -83,7 +85,7 @@ def utterances(results: Results, system: System, language: str) -> list[Utteranc
         name = row["utterance"]
         if name not in texts or name not in speakers:
             raise SecateurError(f"{results.root / decoding.folder}: no text or speaker of {name!r}; decode again")
-        counts = (int(row["words"]), int(row["errors"]))
+        counts = (int(row[column]) for column in ("words", "errors", "characters", "character_errors"))
         found.append(Utterance(name, speakers[name], *counts, texts[name]["reference"], texts[name]["hypothesis"]))
     return found
 

@@ -117,6 +117,8 @@ def described(option: Option) -> str:
             several = len(option.rows) > 1 or None in ends
             interval = "" if several else f" [{figure(ends[0], 1)}, {figure(ends[1], 1)}]"
             parts.append(f"{figure(values[column], 1)} %{interval} on {name}")
+    if values["cer"] is not None:
+        parts[-1] += f" ({figure(values['cer'], 1)} % of the characters)"
     if values["bytes"] is not None:
         parts.append(f"{figure(values['bytes'] / 1e6, None)} MB")
     if values["rtf"] is not None:

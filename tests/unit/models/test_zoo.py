@@ -51,7 +51,10 @@ def acoustic(corpus: Path, folder: Path, config: dict) -> Path:
     paths = {kind: str(corpus / kind) for kind in ("data", "features")}
     made(corpus, folder, config, languages=list(TEXTS), speeds=[1.0, 0.9], **paths)
     for language, counts in SCORES.items():
-        rows = [{"errors": errors, "words": words} for errors, words in counts]
+        rows = [
+            {"errors": errors, "words": words, "character_errors": errors, "characters": 5 * words}
+            for errors, words in counts
+        ]
         write_decoding(folder / "decode/greedy", language, {}, rows)
     return folder
 
@@ -102,6 +105,8 @@ def test_an_exported_model_comes_with_its_record_and_card(corpus, tmp_path, conf
         "`make results STUDY=zoo` at revision abc123", "learning_rate: 0.001", "speeds 1, 0.9", "half precision",
     ):  # fmt: skip
         assert fact in text, fact
+    lines = [line.split("|") for line in text.splitlines() if line.startswith("| test | greedy ")]
+    assert [line[-2].partition(" (")[0].strip() for line in lines] == ["3.3", "20.0", "11.7"]  # characters
 
 
 def test_a_language_model_is_compared_by_perplexity(corpus, tmp_path):

@@ -14,7 +14,7 @@ from secateur.models.sparse import FILE
 from secateur.models.surgery.layers import layer_numbers
 from secateur.overview.choice import choices, needs
 from secateur.overview.handover import hand_over
-from secateur.overview.systems import COLUMNS, mark_fronts
+from secateur.overview.systems import COLUMNS, mark_fronts, view
 from secateur.pruning.engines.mask import Mask, save_masks
 from secateur.study.runs import ModelRun
 
@@ -97,6 +97,41 @@ def test_the_command_says_what_limits_cost(tmp_path, capsys):
     with pytest.raises(SecateurError, match="no system is within the limits"):
         run_script("choose", *given, "--max-wer", 8, "--max-rtf", 0.01)
     assert "the lowest that there is: 9.00" in capsys.readouterr().out
+
+
+def test_the_command_hands_over_what_it_chose(tmp_path, capsys):
+    torch.manual_seed(0)
+    model, run = build_model(CTC, TOKENS).eval(), ModelRun("talk", "ctc", "all", 1)
+    save_model(tmp_path / "results/tiny" / run.folder, model, CTC, TOKENS)
+    rows = [row | {"folder": run.folder, "cer": "3.0"} for row in table() if row["system"] in ("small", "large")]
+    given = study(tmp_path, rows)
+    capsys.readouterr()  # of libraries that are imported here
+    run_script("choose", *given, "--max-mb", 3, "--export", tmp_path / "out")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(
+        "Best: small, search greedy: 9.0 % on dev, 9.0 % on test (3.0 % of the characters), 2.00"
+    )
+    assert lines[1].startswith("Without the limit of 3 MB: 3.0 points fewer errors on dev: large")
+    assert lines[2] == f"Written to {tmp_path / 'out'}: seed 1."
+    assert all(map(torch.equal, load_model(tmp_path / "out").model.parameters(), model.parameters()))
+    assert read_json(tmp_path / "out/system.json")["system"] == "small"
+
+
+def test_the_report_chooses_on_one_test_split_and_shows_its_characters():
+    """Of two test splits the first; on the other one the small system has no errors at all."""
+    corpora = [{"corpus": "talk", "language": "en", "unit": "word", "synthetic": "false"}]
+    first = table(cer="3.0", time_doubt="", format="dense")
+    other = [row | {"split": "other", "wer": "0.0", "dev_wer": "0.0"} for row in first if row["system"] == "small"]
+    grid = view({"systems": first + other, "corpora": corpora, "runs": []})[-1]
+    assert grid.header[3:7] == ["Costs, points", "WER, dev", "WER, test", "CER, test"]
+    shown = {line[0].text.partition(":")[0]: [line[1].text, *(cell.value for cell in line[3:7])] for line in grid.rows}
+    assert shown == {
+        "the fewest errors": ["large", 0.0, 6.0, 7.0, 3.0],
+        "half of its bytes": ["untimed", 0.5, 6.5, 6.5, 3.0],
+        "a quarter of its bytes": ["untimed", 0.5, 6.5, 6.5, 3.0],
+        "half of its time": ["shallow", 2.0, 8.0, 9.5, 3.0],
+        "half of both": ["shallow", 2.0, 8.0, 9.5, 3.0],
+    }
 
 
 def test_test_data_are_for_choosing_only_if_that_is_said(tmp_path, capsys):

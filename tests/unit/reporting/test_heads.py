@@ -139,6 +139,19 @@ def numbers(row, *columns):
     return [float(row[column]) for column in columns]
 
 
+def test_a_system_is_what_an_importance_and_a_policy_remove(pruned):
+    """Whatever set that is: with other seeds it may be another one."""
+    _, _, tables = pruned
+    rows = [row for row in chosen(tables["systems"], kind="fewer heads", search="greedy") if row["sub_model"]]
+    assert {row["system"]: (row["sub_model"], float(row["wer"])) for row in rows} == {
+        f"ctc, {100 * share:g} % of the heads: {policy} {importance}": (
+            part,
+            {"gradient global 0.5": 55.0, "random global 0.5": 45.0}.get(part, 100.0),
+        )
+        for importance, policy, share, part in SYSTEMS
+    }
+
+
 def test_every_system_stands_beside_the_whole_model(pruned):
     _, _, tables = pruned
     rows = chosen(tables["heads"], language="en", search="greedy")

@@ -155,6 +155,16 @@ def test_every_sub_model_stands_beside_the_whole_model_and_the_one_trained_alone
     assert float(average["wer"]) == pytest.approx((10 + 30) / 2)
 
 
+def test_a_system_is_what_a_strategy_keeps_of_a_depth(pruned):
+    """With other seeds it may keep other layers, so it is not named by these."""
+    _, _, tables = pruned
+    rows = chosen(tables["systems"], kind="fewer layers")
+    assert {row["system"]: (row["sub_model"], float(row["wer"])) for row in rows} == {
+        "ctc, 2 layers by greedy": ("1,3", 20.0), "ctc, 1 layers by greedy": ("3", 95.0),
+        "ctc, 2 layers by truncate": ("1,2", 50.0), "ctc, 1 layers by truncate": ("1", 100.0),
+    }  # fmt: skip
+
+
 def test_the_verdict_compares_with_the_model_trained_alone_at_that_depth(pruned):
     _, _, tables = pruned
     rows = chosen(tables["layer_comparisons"], question="depth")

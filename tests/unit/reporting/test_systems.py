@@ -126,7 +126,7 @@ def test_what_pruning_breaks(pruned):
         "20", "9", "10", "1", "1",
     ]  # fmt: skip
     english, french = rows_of(rows, level="language")
-    assert (english["name"], float(english["change"])) == ("en", 10.0)
+    assert (english["name"], float(english["change"]), float(english["cer_change"])) == ("en", 10.0, 2.0)
     assert float(english["change_low"]) <= 10.0 <= float(english["change_high"])
     assert (french["name"], float(french["change"])) == ("fr", 0.0)
     speakers = {(row["language"], row["name"]): float(row["change"]) for row in rows_of(rows, level="speaker")}
@@ -145,15 +145,30 @@ def test_what_pruning_breaks(pruned):
 
 
 def test_missed_words_are_those_left_out_or_replaced():
-    found = [Utterance("u", "s", 4, 3, "a b a c", "a x a a")]
+    found = [Utterance("u", "s", 4, 3, 7, 3, "a b a c", "a x a a")]
     assert misses(found) == {"b": 1, "c": 1}
-    assert misses([Utterance("u", "s", 2, 1, "a b", "a")]) == {"b": 1}
+    assert misses([Utterance("u", "s", 2, 1, 3, 2, "a b", "a")]) == {"b": 1}
+
+
+def test_a_language_without_spaces_is_compared_by_characters():
+    """One of five characters is missed more often; no word is the whole sentence."""
+    counts = {"mine": ("今天天地好", 1), "dense": ("今天天气好", 0)}
+    heard = {
+        name: [Utterance("u", "s", 5, errors, 5, errors, "今天天气好", text)] for name, (text, errors) in counts.items()
+    }
+    missed = {name: misses(found) for name, found in heard.items()}
+    rows = list(compared({"zh": Heard(heard["mine"], heard["dense"], missed["mine"], missed["dense"])}))
+    words = {row["name"]: (row["words"], row["errors"]) for row in rows_of(rows, level="word")}
+    assert words == {"气": (1, 1)}
+    (whole,) = rows_of(rows, level="all")
+    assert whole["change"] == whole["cer_change"] == 20.0
 
 
 def test_only_the_extremes_have_rows():
     def said(name, errors):
         words = [f"{name}{number}" for number in range(4)]
-        return Utterance(name, name, 4, errors, " ".join(words), " ".join(["x"] * errors + words[errors:]))
+        heard = " ".join(["x"] * errors + words[errors:])
+        return Utterance(name, name, 4, errors, 20, errors, " ".join(words), heard)
 
     mine = [said(f"u{number:02}", number % 5) for number in range(20)]
     dense = [said(f"u{number:02}", 2) for number in range(20)]
