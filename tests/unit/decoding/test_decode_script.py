@@ -8,7 +8,7 @@ import torch
 from tiny import GREEDY, LM, PLAIN, TOKENS, script, write_features
 
 from secateur.core.errors import SecateurError
-from secateur.core.files import read_json, read_tsv
+from secateur.core.files import read_json, read_tsv, write_tsv
 from secateur.layers.export import export
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
@@ -140,9 +140,10 @@ def test_a_budget_decides_the_depth(folder):
     config = PLAIN | {"encoder": PLAIN["encoder"] | {"layers": 2}}
     save_model(folder / "deep", build_model(config, TOKENS), config, TOKENS)
     (folder / "greedy.json").write_text(json.dumps({"depths": {"2": {"layers": [1, 2]}, "1": {"layers": [2]}}}))
-    rtf = "model\tdepth\tsearch\tdevice\trtf\ndeep\t2\tgreedy\tcpu\t0.02\ndeep\t1\tgreedy\tcpu\t0.01\n"
-    (folder / "rtf.tsv").write_text(rtf)
-    given = {"layers": [folder / "greedy.json"], "rtf": folder / "rtf.tsv"}
+    columns = ("system", "sub_model", "depth", "search", "device", "rtf")
+    rows = [("deep", "", 2, "greedy", "cpu", 0.02), ("deep", "depth 1", 1, "greedy", "cpu", 0.01)]
+    write_tsv(folder / "timing.tsv", columns, [dict(zip(columns, row, strict=True)) for row in rows])
+    given = {"layers": [folder / "greedy.json"], "rtf": folder / "timing.tsv"}
     decode(folder, GREEDY, model="deep", rtf_budget=0.015, **given)
     assert {row["sub_model"] for row in read_tsv(folder / "out" / "hypotheses.tsv")} == {"2"}
     for more in ({"rtf_budget": None}, {"rtf_budget": 0.015, "depths": [1]}):

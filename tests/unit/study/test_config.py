@@ -423,10 +423,6 @@ LAYER_MISTAKES = {
         {"layers": [{"model": "deep", "searches": ["beam"]}]},
         "layers[0].searches: 'beam' is not a search of the whole model",
     ),
-    "no search to time": (
-        {"layers": [{"model": "ctc", "searches": ["beam-lm"]}]},
-        "layers[0].searches: ['beam-lm']; allowed: one at least without a language model",
-    ),
     "no such strategy": ({"layers": [{"model": "deep", "strategies": ["gredy"]}]}, "'gredy' (did you mean 'greedy'?)"),
     "late layer": (
         {"regularise": [LATE | {"variants": [LATE["variants"][0] | {"intermediate_ctc": {"layers": [6]}}]}]},
