@@ -13,6 +13,7 @@ from typing import Any
 from secateur.decoding.timing import relative_time
 from secateur.heads import study as heads
 from secateur.heads.measured import RATIO, TIMES, Times
+from secateur.heads.policies import plain
 from secateur.heads.study import (
     DEPTH,
     RECOVERED,
@@ -45,7 +46,7 @@ LOCALITY_COLUMNS = (
     *("corpus", "model", "seed", "importance", "policy", "against", "share", *PLACE),
     *(*RATIO, "time", *DIFFERENCE, "errors", "source"),
 )
-AGAINST = "global"
+AGAINST = plain()
 UNDECIDED = "undecided"
 ORDERS = ("layers", "heads", "layers, then heads", "heads, then layers")
 """What `secateur.study.runs.combined` removes, in its order."""

@@ -23,6 +23,7 @@ from secateur.core.files import identity, write_json, write_tsv
 from secateur.core.jobs import json_argument, threads
 from secateur.decoding.parts import LANGUAGE, SUB_MODEL, Parts, nested
 from secateur.decoding.recognize import Recognizer, batch_size, check, decode, language_model, read_features
+from secateur.decoding.search import TOKENS, reads
 from secateur.decoding.timing import PARTS, latency
 from secateur.heads import removals
 from secateur.layers.rtf import depth_within
@@ -177,8 +178,10 @@ def sub_models(
 def tokenizer(arguments: argparse.Namespace, tokens: list[str]) -> Tokenizer:
     """The tokenizer of the model; word pieces can only be spelled with their own model beside `--tokens`."""
     if arguments.tokens is None:
-        if arguments.search.get("type") == "lexicon" and SPACE not in tokens:
-            raise SecateurError("lexicon search over word pieces needs --tokens with the tokens.txt of the model")
+        if TOKENS in reads(arguments.search["type"]) and SPACE not in tokens:
+            raise SecateurError(
+                f"{arguments.search['type']} search over word pieces needs --tokens with the tokens.txt of the model"
+            )
         return Tokenizer(tokens)
     tokenizer = Tokenizer.load(arguments.tokens)
     if tokenizer.tokens != tokens:

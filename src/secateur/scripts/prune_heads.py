@@ -13,7 +13,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
 from secateur.heads.importance import IMPORTANCES, read_importance
 from secateur.heads.order import read_times, removal_order, removed_at
-from secateur.heads.policies import POLICIES
+from secateur.heads.policies import POLICIES, plain
 from secateur.models.checkpoint import save_model
 from secateur.models.load import load_model
 from secateur.models.surgery.heads import check_compaction, heads, kept_heads, made_up_batch, remove_heads
@@ -23,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--importances", type=Path, required=True, help="importance.tsv of the model")
     parser.add_argument("--importance", default="gradient", choices=IMPORTANCES, help="which of its importances")
-    parser.add_argument(
-        "--policy", default="global", choices=POLICIES.names(), help="what decides the order of removal"
-    )
+    parser.add_argument("--policy", default=plain(), choices=POLICIES.names(), help="what decides the order of removal")
     parser.add_argument("--times", type=Path, help="times.json of the architecture, for policies that need them")
     parser.add_argument("--share", type=float, required=True, help="share of the heads to remove, 0 to 1")
     parser.add_argument("--output", type=Path, required=True, help="folder of the new checkpoint")
