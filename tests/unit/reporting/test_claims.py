@@ -172,7 +172,7 @@ def files_of_toys(config):
     return ["data/talk/en/test/utt2spk"]
 
 
-CLAIMS = (Claim("toy", "DOCUMENT", "Toys are many.", "3 toys", f"{__name__}:toys", files_of_toys, "a toy"),)
+CLAIMS = (Claim("toy", "DOCUMENT", "Toys are many.", "3 toys", f"{__name__}:toys", f"{__name__}:files_of_toys", "a toy"),)
 """
 
 
