@@ -223,6 +223,8 @@ def _explain(error: ValidationError) -> str:
             known = _known_properties(error.schema, error.instance)
             extra = [name for name in error.instance if name not in known] or ["?"]
             where = f"{where}.{extra[0]}" if where else extra[0]
+            if now := error.schema.get("renamed", {}).get(extra[0]):
+                return f"{where}: an earlier release's key; expected {now}"
             return f"{where}: unknown key{hint(extra[0], known)}; allowed: {', '.join(sorted(known))}"
         case "required":
             missing = next(name for name in error.validator_value if name not in error.instance)

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from secateur.core import options
 from secateur.core.errors import SecateurError
 from secateur.core.plugins import Plugin, closed
 from secateur.decoding import search
@@ -16,6 +17,7 @@ from secateur.models import types
 from secateur.pruning import checks as prune
 from secateur.speech import corpora
 from secateur.ssl import checks as ssl
+from secateur.training.options import TrainingOptions
 
 SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
 """The schema of a study; files that it refers to lie beside it."""
@@ -64,6 +66,11 @@ def _searches(document: Document) -> None:
     document["$defs"]["search"]["oneOf"] = _by_type(search.SEARCHES.all())
 
 
+def _training(document: Document) -> None:
+    """Describe a training by the class of its options."""
+    document["$defs"]["training"] = options.schema(TrainingOptions)
+
+
 def _by_type(plugins: Mapping[str, Plugin]) -> list[Document]:
     """Alternatives that the key `type` tells apart."""
     return [
@@ -73,7 +80,7 @@ def _by_type(plugins: Mapping[str, Plugin]) -> list[Document]:
 
 
 FILLS: dict[str, tuple[Callable[[Document], None], ...]] = {
-    SCHEMA.name: (prune.fill_schema, layers.fill_schema, heads.fill_schema, _models, _searches),
+    SCHEMA.name: (prune.fill_schema, layers.fill_schema, heads.fill_schema, _models, _searches, _training),
     "corpora.schema.yaml": (_corpora,),
     "superb.schema.yaml": (ssl.fill_schema,),
 }
