@@ -90,7 +90,7 @@ def _of_type(hint: Any) -> dict[str, Any]:
     if get_origin(hint) is Literal:
         return {"enum": list(get_args(hint))}
     if is_dataclass(hint):
-        return schema(hint)
+        return schema(hint)  # type: ignore[arg-type]  # a class
     return {"type": KINDS[hint], **bounds}
 
 

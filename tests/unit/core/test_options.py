@@ -72,7 +72,7 @@ def test_a_mistake_is_one_line_with_path_value_and_what_is_allowed(values, messa
 
 
 def test_on_the_command_line_a_mistake_is_argparses():
-    with pytest.raises(argparse.ArgumentTypeError, match="^count: missing"):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"^count: missing"):
         argument(Toys)("{}")
 
 

@@ -203,7 +203,8 @@ def files_of_toys(config):
     return ["data/talk/en/test/utt2spk"]
 
 
-CLAIMS = (Claim("toy", "DOCUMENT", "Toys are many.", "3 toys", f"{__name__}:toys", f"{__name__}:files_of_toys", "a toy"),)
+FILES = f"{__name__}:files_of_toys"
+CLAIMS = (Claim("toy", "DOCUMENT", "Toys are many.", "3 toys", f"{__name__}:toys", FILES, "a toy"),)
 """
 
 
