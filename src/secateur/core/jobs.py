@@ -52,11 +52,11 @@ def job(
     add_arguments(parser)
     parser.add_argument("--run-json", type=Path, help="where to write the record of this run")
     parser.add_argument("--code", default="", help="fingerprint of the code, recorded with the run")
-    arguments = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     record: dict[str, Any] = {}
     started = time.time()
     try:
+        arguments = parser.parse_args(words)
         training = vars(arguments).get("training")
         processes.spread(getattr(training, "processes", 1), getattr(training, "nodes", 1), [name, *words])
         if output := vars(arguments).get("output"):

@@ -11,7 +11,6 @@ An attribute is a number, a truth value, one of some words, or another such data
 Its docstring is the text of the reference. An attribute without one is no key of a study: commands set it.
 """
 
-import argparse
 import ast
 import inspect
 import operator
@@ -72,16 +71,9 @@ def read(kind: type[Options], values: Any, where: str = "") -> Options:
     return kind(**{name: _checked(hints[name], value, f"{place}{name}") for name, value in values.items()})
 
 
-def argument(kind: type[Options]) -> Callable[[str], Options]:
-    """An argparse type: options as JSON, or `@FILE` with it."""
-
-    def parse(text: str) -> Options:
-        try:
-            return read(kind, json_argument(text))
-        except SecateurError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return parse
+def argument(kind: type[Options], name: str) -> Callable[[str], Options]:
+    """The argparse type of the argument `name`: options as JSON, or `@FILE` with it. Raises what `read` does."""
+    return lambda text: read(kind, json_argument(text), name)
 
 
 def _of_type(hint: Any) -> dict[str, Any]:

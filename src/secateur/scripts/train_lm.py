@@ -22,7 +22,7 @@ from secateur.training.task import Task, finish
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=json_argument, required=True, help="JSON: an entry of `language_models`")
     parser.add_argument(
-        "--training", type=argument(TrainingOptions), required=True, help="JSON: an entry of `training`"
+        "--training", type=argument(TrainingOptions, "training"), required=True, help="JSON: an entry of `training`"
     )
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="training text")
     parser.add_argument(

@@ -23,7 +23,7 @@ from secateur.training.task import Task, note
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of a `Task` and of `fit`."""
     parser.add_argument(
-        "--training", type=argument(TrainingOptions), required=True, help="JSON: an entry of `training`"
+        "--training", type=argument(TrainingOptions, "training"), required=True, help="JSON: an entry of `training`"
     )
     parser.add_argument("--crop-seconds", type=float, default=15.6, help="longest piece of an utterance in a batch")
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="data directories to train on")

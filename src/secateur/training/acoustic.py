@@ -24,7 +24,7 @@ FRAMES_PER_SECOND = 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of a `Task` and of its `Speech`."""
     parser.add_argument(
-        "--training", type=argument(TrainingOptions), required=True, help="JSON: an entry of `training`"
+        "--training", type=argument(TrainingOptions, "training"), required=True, help="JSON: an entry of `training`"
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with {language}/{split} data directories")
     parser.add_argument("--features", type=Path, required=True, help="folder with {language}/{split} features")

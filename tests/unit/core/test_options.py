@@ -1,6 +1,5 @@
 """Options as classes: the schema that they give, what reading them refuses, and where they may be written."""
 
-import argparse
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -48,7 +47,11 @@ def test_the_schema_has_types_bounds_defaults_and_docstrings():
 def test_they_are_read_from_json_a_file_or_a_mapping(tmp_path):
     wanted = Toys(count=3, inner=Inner(share=0))
     (tmp_path / "toys").write_text('{"count": 3, "inner": {"share": 0}}')
-    assert argument(Toys)(f"@{tmp_path / 'toys'}") == argument(Toys)('{"count": 3, "inner": {"share": 0}}') == wanted
+    assert (
+        argument(Toys, "toys")(f"@{tmp_path / 'toys'}")
+        == argument(Toys, "toys")('{"count": 3, "inner": {"share": 0}}')
+        == wanted
+    )
     assert read(Toys, {"count": 3, "told": 2}).told == 2
 
 
@@ -71,9 +74,9 @@ def test_a_mistake_is_one_line_with_path_value_and_what_is_allowed(values, messa
         read(Toys, values, "toys")
 
 
-def test_on_the_command_line_a_mistake_is_argparses():
-    with pytest.raises(argparse.ArgumentTypeError, match=r"^count: missing"):
-        argument(Toys)("{}")
+def test_on_the_command_line_a_mistake_names_its_argument():
+    with pytest.raises(SecateurError, match=r"^toys\.count: missing"):
+        argument(Toys, "toys")("{}")
 
 
 def test_a_training_is_one_class_for_the_schema_the_command_line_and_the_library():
