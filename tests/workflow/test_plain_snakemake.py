@@ -1,4 +1,4 @@
-"""Plain `snakemake --cores 2` in the root of a clone, as README has it: killed, unlocked, and finished by a second run."""
+"""Plain `snakemake --cores 2` in the root of a clone, as README has it: killed, unlocked, resumed by the next run."""
 
 import re
 import shutil
