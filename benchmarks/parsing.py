@@ -2,7 +2,7 @@
 
 Two copies of the tree, of HEAD and of the other commit, list the rules of a study (parsing alone) and dry-run it, in
 turns. Each time is that of a process of its own, in processor seconds, which other work on the machine disturbs less
-than wall time. What comes out is the ratio of every turn, HEAD to the other, its median, and the jobs that were planned.
+than wall time. It prints the ratio of every turn, HEAD to the other, its median, and the jobs that were planned.
 
     python benchmarks/parsing.py                                  # against ddaa4cd, before there were packages
     python benchmarks/parsing.py --against v0.1 --studies smoke --turns 3

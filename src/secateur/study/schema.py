@@ -17,6 +17,7 @@ from secateur.models import types
 from secateur.pruning import checks as prune
 from secateur.speech import corpora
 from secateur.ssl import checks as ssl
+from secateur.study.margins import Margins
 from secateur.training.options import TrainingOptions
 
 SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
@@ -66,9 +67,10 @@ def _searches(document: Document) -> None:
     document["$defs"]["search"]["oneOf"] = _by_type(search.SEARCHES.all())
 
 
-def _training(document: Document) -> None:
-    """Describe a training by the class of its options."""
+def _options(document: Document) -> None:
+    """Describe what classes have the options of."""
     document["$defs"]["training"] = options.schema(TrainingOptions)
+    document["properties"]["claims"] |= options.schema(Margins)
 
 
 def _by_type(plugins: Mapping[str, Plugin]) -> list[Document]:
@@ -80,7 +82,7 @@ def _by_type(plugins: Mapping[str, Plugin]) -> list[Document]:
 
 
 FILLS: dict[str, tuple[Callable[[Document], None], ...]] = {
-    SCHEMA.name: (prune.fill_schema, layers.fill_schema, heads.fill_schema, _models, _searches, _training),
+    SCHEMA.name: (prune.fill_schema, layers.fill_schema, heads.fill_schema, _models, _searches, _options),
     "corpora.schema.yaml": (_corpora,),
     "superb.schema.yaml": (ssl.fill_schema,),
 }
