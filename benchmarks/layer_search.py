@@ -19,8 +19,8 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,21 +31,23 @@ from secateur.models.build import build_model
 from secateur.speech.data import Batch, pad
 from secateur.speech.tokens import Tokenizer
 from secateur.training.loop import train
+from secateur.training.options import TrainingOptions
 
 BINS = 20
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
 TOKENS = ["<blank>", "<unk>", "<space>", *LETTERS.strip(), "<sos/eos>"]
-TRAINING: dict[str, Any] = {
-    "accumulate": 1,
-    "learning_rate": 2e-3,
-    "weight_decay": 0.01,
-    "warmup": 100,
-    "schedule": "cosine",
-    "clip": 5.0,
-    "precision": "float32",
-    "average_best": 0,
-    "checkpoint_seconds": 1e9,
-}
+TRAINING = TrainingOptions(
+    steps=1,
+    accumulate=1,
+    learning_rate=2e-3,
+    weight_decay=0.01,
+    warmup=100,
+    schedule="cosine",
+    clip=5.0,
+    precision="float32",
+    average_best=0,
+    checkpoint_seconds=1e9,
+)
 
 
 def main() -> None:
@@ -171,7 +173,7 @@ def trained(
     def plan(step: int) -> list[str]:
         return [names[index] for index in np.random.default_rng(step).integers(len(names), size=8)]
 
-    options = TRAINING | {"steps": arguments.steps, "evaluate_every": max(1, arguments.steps)}
+    options = replace(TRAINING, steps=arguments.steps, evaluate_every=max(1, arguments.steps))
     with tempfile.TemporaryDirectory() as folder:
         train(model, examples, plan, dev, options, 1, device, Path(folder), "")
     return model

@@ -26,8 +26,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ import yaml
 from torch.nn.utils import prune
 
 from secateur.core import devices
+from secateur.core.options import read
 from secateur.models.build import build_model
 from secateur.models.specaug import specaug
 from secateur.pruning.engines.adaptive import AdaptiveMask
@@ -47,6 +48,7 @@ from secateur.speech.data import IGNORED, Batch, BatchPlan, pad
 from secateur.study import config as configuration
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import train
+from secateur.training.options import TrainingOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefghijklmnopqrstuvwxyz'", "<sos/eos>"]
@@ -115,18 +117,18 @@ def main() -> None:
     study = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     study = configuration.complete(study)
     bins, entry = study["features"]["mel_bins"], study["models"][arguments.model]
-    options = study["training"][entry["training"]]
-    options |= {"average_best": 0, "evaluate_every": arguments.steps, "checkpoint_seconds": 86400}
+    options = read(TrainingOptions, study["training"][entry["training"]])
+    options = replace(options, average_best=0, evaluate_every=arguments.steps, checkpoint_seconds=86400)
     torch.manual_seed(0)
     dense = build_model(entry | {"features": bins}, TOKENS)
-    dense.specaug = specaug(options["specaug"])
+    dense.specaug = specaug(options.specaug)
     device = devices.pick(arguments.device)
     examples = Speech(bins)
     with tempfile.TemporaryDirectory() as folder:
         times = measure(dense, examples, options, device, arguments, Path(folder))
     total = sum(weight.numel() for weight in weights(dense).values())
     print(
-        f"{arguments.model}: {total} prunable weights, batches of {options['batch_seconds']:g} s, sparsity "
+        f"{arguments.model}: {total} prunable weights, batches of {options.batch_seconds:g} s, sparsity "
         f"{arguments.sparsity:g}, adaptation every {arguments.every} steps, {arguments.steps} steps, {device}"
     )
     missed = report(times, arguments.every)
@@ -137,13 +139,13 @@ def main() -> None:
 def measure(
     dense: torch.nn.Module,
     examples: Speech,
-    options: dict[str, Any],
+    options: TrainingOptions,
     device: torch.device,
     arguments: argparse.Namespace,
     folder: Path,
 ) -> dict[str, dict[int, tuple[float, bool]]]:
     """Train in all ways, in turns: by way and step, its seconds and whether a mask adapted in it."""
-    plan = BatchPlan(examples.lengths, int(100 * options["batch_seconds"]), 1, examples.languages)
+    plan = BatchPlan(examples.lengths, int(100 * options.batch_seconds), 1, examples.languages)
     dev = examples, [[f"{language}0"] for language in LANGUAGES]
     times: dict[str, dict[int, tuple[float, bool]]] = {way: {} for way in arguments.ways}
     for start in range(0, arguments.steps, TURN):
@@ -152,7 +154,7 @@ def measure(
             model = copy.deepcopy(dense)
             method = WAYS[way](model, arguments)
             methods, clock = [method] if method else [], Clock(device)
-            until = options | {"steps": start + TURN}
+            until = replace(options, steps=start + TURN)
             train(model, examples, plan.step, dev, until, 1, device, folder / way, way, [*methods, clock])
             adapted = {row[0] - 1 for row in getattr(method, "log", [])}
             for index in range(LEFT_OUT, TURN):

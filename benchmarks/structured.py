@@ -36,6 +36,7 @@ from secateur.ssl.speed import extraction as extracted
 from secateur.ssl.speed import in_rounds, macs_per_second
 from secateur.ssl.students import make_student
 from secateur.training.optimizer import make_optimizer
+from secateur.training.options import TrainingOptions
 
 SPARSITY = 0.8
 OF_MACS, OVER_PLAIN = 0.8, 1.15
@@ -66,7 +67,7 @@ STUDENT = {
     "ordered": True,
     "train_extractor": True,
 }
-TRAINING = {"learning_rate": 2e-4, "weight_decay": 0.01, "precision": "auto"}
+TRAINING = TrainingOptions(steps=1, learning_rate=2e-4, weight_decay=0.01)
 
 
 def main() -> None:
@@ -143,7 +144,7 @@ def training(config: EncoderConfig, steps: int, device: torch.device) -> float:
     models = {name: make_student(teacher, STUDENT).to(device).train() for name in ("gates", "plain")}
     models["plain"].gates = None
     optimizers = {name: make_optimizer(model, TRAINING) for name, model in models.items()}
-    dtype = devices.autocast_dtype(device, TRAINING["precision"])
+    dtype = devices.autocast_dtype(device, TRAINING.precision)
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     ratios = []
     for turn in range(steps + 2):

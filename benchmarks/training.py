@@ -31,6 +31,7 @@ from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
 from masking import TOKENS, Speech
 
 from secateur.core import devices
+from secateur.core.options import read
 from secateur.models.build import build_model
 from secateur.models.conformer import PointwiseConv
 from secateur.models.dropout import Dropout
@@ -38,6 +39,7 @@ from secateur.models.specaug import specaug
 from secateur.speech.data import BatchPlan
 from secateur.study import config as configuration
 from secateur.training.optimizer import make_optimizer
+from secateur.training.options import TrainingOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
@@ -57,27 +59,27 @@ def main() -> None:
     study = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     study = configuration.complete(study)
     entry = study["models"][arguments.model] | {"features": study["features"]["mel_bins"]}
-    options = study["training"][entry["training"]] | {"precision": arguments.precision}
+    options = read(TrainingOptions, study["training"][entry["training"]] | {"precision": arguments.precision})
     seconds, times = measure(entry, options, arguments.steps)
     dtype = devices.autocast_dtype(CPU, arguments.precision) or torch.float32
     size = sum(parameter.numel() for parameter in build_model(entry, TOKENS).parameters())
-    print(f"{arguments.model}: {size:,} parameters, batches of {options['batch_seconds']:g} s, {dtype}, one core")
+    print(f"{arguments.model}: {size:,} parameters, batches of {options.batch_seconds:g} s, {dtype}, one core")
     report(seconds, times)
 
 
 def measure(
-    entry: Mapping[str, Any], options: Mapping[str, Any], steps: int
+    entry: Mapping[str, Any], options: TrainingOptions, steps: int
 ) -> tuple[list[float], dict[str, list[float]]]:
     """Seconds of audio of every batch, and by name the core seconds that each took."""
     speech = Speech(entry["features"])
-    plan = BatchPlan(speech.lengths, int(100 * options["batch_seconds"]), 1)
+    plan = BatchPlan(speech.lengths, int(100 * options.batch_seconds), 1)
     model = build(entry, options)
     runs = {"ours": stepper(model, options), "espnet": stepper(as_espnet(build(entry, options), entry), options)}
     audio, times = [], {name: [] for name in (*runs, "products")}
     for step in range(steps):
         batch = speech.load(plan.step(step)).tensors
         torch.manual_seed(step)  # the same layers are skipped everywhere
-        multiply = multiplications(model, batch, options["precision"])
+        multiply = multiplications(model, batch, options.precision)
         names = deque(times)
         names.rotate(step)  # whoever is first finds nothing in the caches
         for name in names:
@@ -90,10 +92,10 @@ def measure(
     return audio, times
 
 
-def build(entry: Mapping[str, Any], options: Mapping[str, Any]) -> torch.nn.Module:
+def build(entry: Mapping[str, Any], options: TrainingOptions) -> torch.nn.Module:
     torch.manual_seed(0)
     model = build_model(entry, TOKENS).train()
-    model.specaug = specaug(options["specaug"])
+    model.specaug = specaug(options.specaug)
     return model
 
 
@@ -126,16 +128,16 @@ def as_espnet(model: torch.nn.Module, entry: Mapping[str, Any]) -> torch.nn.Modu
     return model
 
 
-def stepper(model: torch.nn.Module, options: Mapping[str, Any]) -> Callable[[Mapping[str, torch.Tensor]], None]:
+def stepper(model: torch.nn.Module, options: TrainingOptions) -> Callable[[Mapping[str, torch.Tensor]], None]:
     """A function that takes one step of training, as `secateur.training.loop.train` does, on a batch."""
-    optimizer, computing = make_optimizer(model, options), devices.autocast(CPU, options["precision"])
+    optimizer, computing = make_optimizer(model, options), devices.autocast(CPU, options.precision)
 
     def step(batch: Mapping[str, torch.Tensor]) -> None:
         optimizer.zero_grad(set_to_none=True)
         with computing:
             loss, _, _ = model(**{name: tensor.clone() for name, tensor in batch.items()})
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), options["clip"])
+        torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip)
         optimizer.step()
 
     return step

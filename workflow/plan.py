@@ -23,7 +23,6 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
 from secateur.overview.cost import (
     CHARACTERS,
-    MLS_HOURS,
     Job,
     counted,
     encoder_notes,
@@ -36,6 +35,7 @@ from secateur.overview.cost import (
 )
 from secateur.pruning.multilingual import budget
 from secateur.reporting.results import Results
+from secateur.speech import corpora as corpora_known
 from secateur.study import config as configuration
 from secateur.study import runs as study
 
@@ -158,10 +158,8 @@ def speech_hours(
             rows = [(row["split"] == "train", float(row["hours"])) for row in read_tsv(table)]
             train, others = (sum(hours for train, hours in rows if train == wanted) for wanted in (True, False))
             found[corpus] = train, others, f"counted in {table.relative_to(directory)}"
-        elif options["recipe"] == "mls":
-            subset = options["subset"]
-            hours = (MLS_HOURS[code] if subset == "full" else float(subset[:-1]) for code in options["languages"])
-            found[corpus] = sum(hours), 0.0, "Pratap et al. 2020; dev and test sets left out"
+        elif known := corpora_known.hours(options):
+            found[corpus] = known[0], 0.0, f"{known[1]}; dev and test sets left out"
     for word in given:
         corpus, _, hours = word.partition("=")
         try:

@@ -520,12 +520,17 @@ def a_language_that_is_not_there(world):
     return arguments
 
 
-@case(r"key 'clip' is missing, beside steps, ")
-def a_recipe_that_lacks_a_key(world):
+@case(r"training\.steps: missing; it is required")
+def a_training_that_lacks_a_key(world):
     arguments = world.train()
     place = arguments.index("--training") + 1
-    arguments[place] = json.dumps({key: value for key, value in TRAINING.items() if key != "clip"})
+    arguments[place] = json.dumps({key: value for key, value in TRAINING.items() if key != "steps"})
     return arguments
+
+
+@case(r"training\.warmup: -1; allowed: ≥ 0")
+def a_training_with_a_value_out_of_bounds(world):
+    return world.train(warmup=-1)
 
 
 @case(r"training: nodes is 2, and several are only to be had in a SLURM job")

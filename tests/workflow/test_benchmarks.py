@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ import torch
 
 from secateur.decoding.timing import Measurement
 from secateur.models.build import build_model
+from secateur.models.specaug import SpecAugment
 from secateur.models.tensors import read_tensors
+from secateur.training.options import TrainingOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = {
@@ -34,19 +37,21 @@ MODEL = {
     "intermediate_ctc": {"layers": [], "weight": 0.0},
     "stochastic_depth": 0.0,
 }
-TRAINING = {
-    "batch_seconds": 6,
-    "accumulate": 1,
-    "learning_rate": 0.001,
-    "weight_decay": 0.01,
-    "warmup": 0,
-    "schedule": "constant",
-    "clip": 5.0,
-    "precision": "float32",
-    "evaluate_every": 100,
-    "average_best": 0,
-    "checkpoint_seconds": 3600,
-}
+TRAINING = TrainingOptions(
+    steps=1,
+    batch_seconds=6,
+    accumulate=1,
+    learning_rate=0.001,
+    weight_decay=0.01,
+    warmup=0,
+    schedule="constant",
+    clip=5.0,
+    precision="float32",
+    evaluate_every=100,
+    average_best=0,
+    checkpoint_seconds=3600,
+)
+UNMASKED = SpecAugment(frequency_masks=0, time_masks=0)
 
 
 def load(name):
@@ -108,7 +113,7 @@ def step(monkeypatch):
 
 def test_the_products_of_a_step_by_hand(step):
     """Two utterances of ten stacked frames, one layer of width 16 with two heads; positions are shared by both."""
-    model = step.build(MODEL, {"specaug": {"frequency_masks": 0, "time_masks": 0}})
+    model = step.build(MODEL, replace(TRAINING, specaug=UNMASKED))
     batch = {"speech": torch.randn(2, 30, 8), "speech_lengths": torch.tensor([30, 21])}
     batch |= {"text": torch.tensor([[3, 4], [5, 5]]), "text_lengths": torch.tensor([2, 2])}
     counted = sum(math.prod(a) * b[-1] for a, b in step.products(model, batch))
@@ -117,7 +122,7 @@ def test_the_products_of_a_step_by_hand(step):
 
 
 def test_the_comparison_is_with_espnets_own_classes_of_the_same_sizes(step):
-    options = TRAINING | {"specaug": {"frequency_masks": 0, "time_masks": 0}}
+    options = replace(TRAINING, specaug=UNMASKED)
     ours, theirs = step.build(MODEL, options), step.as_espnet(step.build(MODEL, options), MODEL)
     names = {type(module).__name__ for module in theirs.encoder.modules()}
     assert {"RelPositionMultiHeadedAttention", "ConvolutionModule", "BatchNorm1d", "Swish", "Dropout"} <= names

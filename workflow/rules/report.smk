@@ -12,6 +12,7 @@ OF_TABLES = (
     *METHODS,
     *SEARCHES.shown_modules(),
     *TASKS.shown_modules(),
+    *POLICIES.shown_modules(),
 )
 OF_FIGURES = (*figure_specs.function_modules(), *METHODS, *STRATEGIES.shown_modules(), *POLICIES.shown_modules())
 TABLES = Command("tables", {"study": STUDY, "root": ROOT}, modules=OF_TABLES)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -51,12 +52,13 @@ def job(
     add_arguments(parser)
     parser.add_argument("--run-json", type=Path, help="where to write the record of this run")
     parser.add_argument("--code", default="", help="fingerprint of the code, recorded with the run")
-    arguments = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     record: dict[str, Any] = {}
     started = time.time()
     try:
-        processes.spread(vars(arguments).get("training") or {}, [name, *words])
+        arguments = parser.parse_args(words)
+        training = vars(arguments).get("training")
+        processes.spread(getattr(training, "processes", 1), getattr(training, "nodes", 1), [name, *words])
         if output := vars(arguments).get("output"):
             check_writable(output.parent)
         run(arguments, record)
@@ -81,7 +83,7 @@ def describe(name: str, arguments: argparse.Namespace, started: float) -> dict[s
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "command": name,
-        "arguments": {name: _plain(value) for name, value in vars(arguments).items()},
+        "arguments": {name: plain(value) for name, value in vars(arguments).items()},
         "versions": {"python": platform.python_version()} | _versions(),
         "git": _git_revision(),
         "host": socket.gethostname(),
@@ -133,11 +135,14 @@ def json_argument(text: str) -> Any:
         raise argparse.ArgumentTypeError(f"neither JSON nor @FILE with JSON: {error}") from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON has it: paths as texts, options as mappings."""
     if isinstance(value, Path):
         return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 

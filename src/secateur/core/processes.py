@@ -1,4 +1,4 @@
-"""The processes of a training: a job whose recipe has `processes` or `nodes` above 1 starts itself anew in torchrun.
+"""The processes of a training: a job whose recipe has `processes` or `nodes` above 1 starts itself again in torchrun.
 
 On several nodes that is a step of a SLURM job, with one torchrun on each. What the processes then do together is in
 `secateur.core.distributed`. No heavy imports: every job asks this module first.
@@ -9,8 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from secateur.core.errors import SecateurError
 
@@ -19,8 +18,8 @@ PORTS = range(20000, 60000)
 _PR_SET_PDEATHSIG = 1
 
 
-def spread(training: Mapping[str, Any], words: Sequence[str]) -> None:
-    """Start the processes that a training recipe asks for, in place of this one; return if it asks for one alone.
+def spread(processes: int, nodes: int, words: Sequence[str]) -> None:
+    """Start so many processes on each of so many nodes, in place of this one; return if that is one alone.
 
     Each of them runs `secateur` with `words`.
     To be called before anything is read or computed. Raises SecateurError for several nodes outside a SLURM job.
@@ -28,7 +27,6 @@ def spread(training: Mapping[str, Any], words: Sequence[str]) -> None:
     if STARTED in os.environ:
         end_with_parent()  # torchrun
         return
-    processes, nodes = training.get("processes", 1), training.get("nodes", 1)
     if processes * nodes == 1:
         return
     command = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={nodes}", f"--nproc-per-node={processes}"]

@@ -23,7 +23,7 @@ SHOWN = "SHOWN"
 """A module's constant of this name says how something is shown, and counts only where it is asked for."""
 SCHEMA = "SCHEMA"
 """A module's constant of this name says which options it has. It never counts: their values are in the command."""
-_KEPT = 2  # to be raised when `_read` finds something else in the same file
+_KEPT = 3  # to be raised when `_read` finds something else in the same file
 
 
 def fingerprint(script: str | Path, extra_modules: tuple[str, ...] = ()) -> str:
@@ -104,8 +104,8 @@ def _read(source: bytes, file: Path) -> tuple[str, set[str], set[str], str]:
                 )
             names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = node.body[1:] or [ast.Pass()]
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                node.body = [line for line in node.body if not _is_text(line)] or [ast.Pass()]
             continue
         for name in names:
             if name.split(".")[0] == "secateur":
@@ -114,6 +114,11 @@ def _read(source: bytes, file: Path) -> tuple[str, set[str], set[str], str]:
                 foreign.add(name.split(".")[0])
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
     return digest, modules, foreign, " ".join(map(ast.dump, shown))
+
+
+def _is_text(node: ast.stmt) -> bool:
+    """Whether a statement is a docstring: of a module, a class, a function, a constant or an attribute."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 @cache

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from secateur.heads.policies import plain
 from secateur.study.runs import Decoding, Kind, ModelRun, Parents, Timed, languages, lm_folder, splits
 
 HEADS, DEPTH = "heads-", "depth-"
@@ -74,12 +75,12 @@ def entry_of(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
 
 
 def systems(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The pairs of importance and policy of an entry: its first importance with all policies, others with `global`.
+    """The pairs of importance and policy of an entry: its first importance with all policies, others with the plain.
 
     Importances differ in the order of all heads alone, which no other policy shows as plainly.
     """
     first, *others = entry["importances"]
-    return [(first, policy) for policy in entry["policies"]] + [(name, "global") for name in others]
+    return [(first, policy) for policy in entry["policies"]] + [(name, plain()) for name in others]
 
 
 def decodings(config: Mapping[str, Any]) -> Iterator[HeadsDecoding]:

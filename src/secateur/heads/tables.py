@@ -14,6 +14,7 @@ from typing import Any
 from secateur.decoding.timing import AGAIN
 from secateur.heads import study as heads
 from secateur.heads.measured import RATIO, SOUND, TIMES, Times
+from secateur.heads.policies import plain
 from secateur.heads.study import (
     DEPTH,
     RECOVERED,
@@ -43,7 +44,7 @@ COMBINED_COLUMNS = (
     *("corpus", "model", "seed", "removed", "depth", "share", "policy", "recovery"),
     *(*PLACE, *RATES, *COSTS, *TIMES, *RATIO, *SOUND, "source"),
 )
-AGAINST = "global"
+AGAINST = plain()
 ORDERS = ("layers", "heads", "layers, then heads", "heads, then layers")
 """What `secateur.study.runs.combined` removes, in its order."""
 

@@ -16,6 +16,7 @@ import torch
 from secateur.decoding.recognize import Stopwatch, encode
 from secateur.decoding.timing import PARTS, Timed, measure
 from secateur.models.build import build_model
+from secateur.models.load import whole as whole_config
 from secateur.models.surgery.heads import BLOCKS, Head, heads, remove_heads
 
 FRAMES_PER_SECOND = 100
@@ -44,9 +45,7 @@ def attention_times(
         beam: hypotheses that a decoder extends together.
         repeats: rounds, after one in vain.
     """
-    whole_encoder = {key: value for key, value in config["encoder"].items() if key != "kept"}
-    whole_config = {key: value for key, value in config.items() if key != "kept_heads"} | {"encoder": whole_encoder}
-    whole = build_model(whole_config, tokens).to(device).eval()
+    whole = build_model(whole_config(config), tokens).to(device).eval()
     speech = torch.randn(1, frames, config["features"], device=device)
     lengths = torch.tensor([frames], device=device)
     memory, _ = encode(whole, speech, lengths)

@@ -6,9 +6,8 @@ from typing import Any
 
 from secateur.layers.strategies import STRATEGIES
 from secateur.layers.study import trained_name
+from secateur.models import types
 from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole, taken, trained, unknown, untrained
-
-TYPES = ("ctc", "hybrid")
 
 
 def fill_schema(schema: dict[str, Any]) -> None:
@@ -124,6 +123,7 @@ def _of_regularise(config: Mapping[str, Any]) -> Iterator[str]:
 def _begins(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the model that an entry begins with, and with its searches."""
     kind = config["models"][entry["model"]]["type"]
-    if kind not in TYPES:
-        yield f"{where}.model: {entry['model']!r} is of type {kind}; allowed: {', '.join(TYPES)}"
+    fit = [name for name in types.of("models") if types.CTC in types.parts(name)]
+    if kind not in fit:
+        yield f"{where}.model: {entry['model']!r} is of type {kind}; allowed: {', '.join(fit)}"
     yield from begins(config, where, entry)

@@ -4,18 +4,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from secateur.models.checkpoint import save_model
-from secateur.models.load import Loaded, load_model
-from secateur.models.surgery.layers import keep_layers, layer_numbers
+from secateur.models.load import Loaded, load_model, smaller
+from secateur.models.surgery.layers import keep_layers
 
 
 def export(folder: str | Path, layers: Iterable[int], output: str | Path) -> Loaded:
     """Write the sub-model of the checkpoint in `folder` with these `layers` as a checkpoint of its own, and return it.
 
-    It holds the weights of the kept layers only; `encoder.kept` of its configuration lists them. It loads as any other
-    checkpoint does, and its outputs are those of `keep_layers`, bit by bit.
+    It holds the weights of the kept layers only, and its configuration lists them (`secateur.models.load.smaller`). It
+    loads as any other checkpoint does, and its outputs are those of `keep_layers`, bit by bit.
     """
     loaded = load_model(folder)
-    kept = layer_numbers(keep_layers(loaded.model, layers))
-    config = loaded.config | {"encoder": loaded.config["encoder"] | {"kept": kept}}
+    keep_layers(loaded.model, layers)
+    config = smaller(loaded.config, loaded.model)
     save_model(output, loaded.model, config, loaded.tokens)
     return Loaded(loaded.model, config, loaded.tokens)

@@ -11,10 +11,11 @@ from typing import Any
 from secateur.layers import study as layers
 from secateur.layers.evidence import control_of, sub_models, trained_alone, whole_models
 from secateur.reporting import compared, rates, views
-from secateur.reporting.compared import claims_of, margin_of
+from secateur.reporting.compared import margin_of
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.results import Results
 from secateur.reporting.systems import AVERAGE, System
+from secateur.study.margins import margins
 from secateur.study.runs import ModelRun, reported_splits
 
 DEPTH, LATE = "depth", "late"
@@ -32,7 +33,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
 
 
 def _depths(results: Results) -> Iterator[dict[str, Any]]:
-    margin, level = margin_of(results.config), claims_of(results.config)["level"]
+    margin, level = margin_of(results.config), margins(results.config).level
     for entry in results.config["layers"]:
         name = layers.name(layers.whole(entry, 0))
         for split in reported_splits(results.config, entry["corpus"]):

@@ -24,6 +24,7 @@ from espnet2.asr.preencoder.abs_preencoder import AbsPreEncoder
 from secateur.core.errors import SecateurError
 from secateur.models.conformer import use_fast_parts
 
+SHOWN = {"called": "CTC model"}
 SCHEMA = {
     "training": {"$ref": "#/$defs/acoustic/training"},
     "input": {"$ref": "#/$defs/acoustic/input", "default": "conv2d"},

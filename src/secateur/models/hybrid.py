@@ -10,6 +10,7 @@ from espnet2.asr.espnet_model import ESPnetASRModel
 
 from secateur.models import ctc
 
+SHOWN = {"called": "hybrid CTC/attention model"}
 SCHEMA = {
     "training": {"$ref": "#/$defs/acoustic/training"},
     "input": {"$ref": "#/$defs/acoustic/input", "default": "conv2d"},

@@ -10,8 +10,8 @@ import torch
 from secateur.core.errors import SecateurError
 from secateur.models.build import build_model
 from secateur.models.checkpoint import read_checkpoint
-from secateur.models.surgery.heads import keep_heads
-from secateur.models.surgery.layers import keep_layers
+from secateur.models.surgery.heads import keep_heads, kept_heads
+from secateur.models.surgery.layers import keep_layers, layer_numbers
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,24 @@ class Loaded:
     tokens: list[str]
 
 
-def rebuild(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Module:
-    """Build a model, freshly initialised, at the size of its checkpoint.
+def smaller(config: Mapping[str, Any], model: torch.nn.Module) -> dict[str, Any]:
+    """The configuration of a model that lost layers or heads, as its checkpoint holds it: what `rebuild` reads.
 
-    In the configuration of a smaller one, `encoder.kept` lists the encoder layers that it has, `kept_heads` the heads.
+    `encoder.kept` lists the encoder layers that it has, `kept_heads` the heads of those. All else is as in `config`,
+    that of the whole model or of one that it was made from.
     """
+    encoder = {**config["encoder"], "kept": layer_numbers(model)}
+    return {**config, "encoder": encoder, "kept_heads": kept_heads(model)}
+
+
+def whole(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of the whole model that a smaller one was made from; of a whole model its own."""
+    encoder = {key: value for key, value in config["encoder"].items() if key != "kept"}
+    return {key: value for key, value in config.items() if key != "kept_heads"} | {"encoder": encoder}
+
+
+def rebuild(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Module:
+    """Build a model, freshly initialised, at the size of its checkpoint; of a smaller one see `smaller`."""
     model = build_model(config, tokens)
     if heads := config.get("kept_heads"):  # before layers: heads of a layer that went later are still listed
         keep_heads(model, heads)
@@ -55,3 +68,18 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu", language:
     except RuntimeError as error:
         raise SecateurError(f"{folder}: model.safetensors does not fit model.json: {error}") from error
     return Loaded(model.to(device).eval(), found.config, found.tokens)
+
+
+def language_model(folder: str | Path, tokens: Sequence[str], device: str | torch.device) -> torch.nn.Module:
+    """The scorer of the language model in `folder`, which must be over these tokens.
+
+    Raises SecateurError when it is not, or no language model.
+    """
+    loaded = load_model(folder, device)
+    if not hasattr(loaded.model, "lm"):
+        raise SecateurError(f"{folder}: holds a model of type {loaded.config['type']!r}, not a language model")
+    if loaded.tokens != list(tokens):
+        raise SecateurError(
+            f"{folder}: has {len(loaded.tokens)} tokens that are not the acoustic model's; train it again"
+        )
+    return loaded.model.lm

@@ -24,6 +24,7 @@ from secateur.models.lstm import LSTM
 from secateur.models.rnnt_loss import lattice_loss, rnnt_loss, step_log_probs
 
 PARTS = ("joiner",)
+SHOWN = {"called": "RNN transducer"}
 SCHEMA = {
     "training": {"$ref": "#/$defs/acoustic/training"},
     "input": {

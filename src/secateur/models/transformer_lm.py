@@ -9,6 +9,7 @@ from espnet2.lm.espnet_model import ESPnetLanguageModel
 from espnet2.lm.transformer_lm import TransformerLM
 
 SECTION = "language_models"
+SHOWN = {"called": "Transformer language model"}
 SCHEMA = {
     "training": {"type": "string", "description": "An entry of `training`."},
     "text": {

@@ -6,12 +6,13 @@ from typing import Any
 
 from secateur.reporting import claims, views
 from secateur.reporting.claims import DOCUMENTS, Claim, Finding, Missing, Part
-from secateur.reporting.compared import claims_of, limits, number
+from secateur.reporting.compared import limits, number
 from secateur.reporting.grid import Cell, Grid, Row, figure, measure
 from secateur.reporting.registry import resolve
 from secateur.reporting.results import Results
 from secateur.statistics import verdicts
 from secateur.statistics.verdicts import AllOf, Evidence, Verdict
+from secateur.study.margins import margins
 
 COLUMNS = (
     *("id", "document", "statement", "published", "compared", "unit", "measured", "low", "high", "detectable"),
@@ -35,7 +36,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
         lacking = lacking or f"the study lacks what it needs: {claim.needs}"
         found += [(claim, answer) for answer in tested or [Missing(lacking)]]
     evidence = {str(place): _evidence(answer) for place, (_, answer) in enumerate(found)}
-    judged = verdicts.verdicts(evidence, claims_of(results.config)["level"])
+    judged = verdicts.verdicts(evidence, margins(results.config).level)
     for place, (claim, answer) in enumerate(found):
         yield _row(claim, answer, judged[str(place)])
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from secateur.decoding import search as searches
 from secateur.pruning import methods
 from secateur.pruning import tables as pruning
 from secateur.pruning.study import schedule_of
@@ -123,10 +124,10 @@ def _without_lm(config, found, system: System) -> System | None:
 
 def _greedy(config, found, system: System) -> System | None:
     search = config["searches"][system.search]
-    if system.run.method != "dense" or search["type"] == "ctc_greedy" or _without_lm(config, found, system):
+    if system.run.method != "dense" or searches.is_greedy(search["type"]) or _without_lm(config, found, system):
         return None
     for name, other in config["searches"].items():
-        if other["type"] == "ctc_greedy" and (candidate := replace(system, search=name)) in found:
+        if searches.is_greedy(other["type"]) and (candidate := replace(system, search=name)) in found:
             return candidate
     return None
 

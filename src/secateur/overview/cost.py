@@ -19,8 +19,6 @@ from secateur.study import runs as study
 
 CHARACTERS = 50  # in a token list that is not there yet
 STEPS_TO_SCALE = 100  # a shorter run is mostly its beginning
-MLS_HOURS = {"de": 1967, "en": 44660, "es": 918, "fr": 1077, "it": 247, "nl": 1554, "pl": 104, "pt": 161}
-"""Training speech of MLS (Pratap et al. 2020)."""
 AUDIO, TOKENS = "s of audio", "tokens"
 
 

@@ -10,8 +10,8 @@ from secateur.heads.removals import without
 from secateur.heads.study import removals_file
 from secateur.layers.export import export
 from secateur.models.checkpoint import save_model
-from secateur.models.load import load_model
-from secateur.models.surgery.heads import Head, kept_heads
+from secateur.models.load import load_model, smaller
+from secateur.models.surgery.heads import Head
 from secateur.overview.candidates import SHALLOWER, SPARSE, STRUCTURED
 from secateur.pruning.engines.mask import masks_of
 from secateur.pruning.sparse import export_sparse
@@ -54,8 +54,8 @@ def _hand_over_model(root: Path, folder: str, row: Mapping[str, str], output: Pa
         run = ModelRun(row["corpus"], row["model"], row["scope"], int(row["seed"]), row["method"])
         removed = read_json(root / removals_file(run))["sets"][part]["removed"]
         loaded = load_model(root / folder)
-        smaller = without(loaded.model, [Head(*head) for head in removed])
-        save_model(output, smaller, loaded.config | {"kept_heads": kept_heads(smaller)}, loaded.tokens)
+        model = without(loaded.model, [Head(*head) for head in removed])
+        save_model(output, model, smaller(loaded.config, model), loaded.tokens)
 
 
 def _copy(folder: Path, output: Path) -> None:

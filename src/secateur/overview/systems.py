@@ -20,6 +20,7 @@ from secateur.reporting.results import Results
 from secateur.reporting.systems import RATES, rated
 from secateur.reporting.times import SOUND, soundness
 from secateur.ssl import study as upstreams
+from secateur.ssl.known_tasks import spoken
 from secateur.ssl.study import FBANK, TEACHER
 from secateur.statistics.pareto import on_front
 
@@ -29,8 +30,6 @@ COLUMNS = (
     *(*AXES, "split", *RATES, *(f"dev_{column}" for column in RATES), *COSTS, "format", "models"),
     *(*TIMES, "steps", *FRONTS, "folder", "sub_model", "source"),
 )
-TASK = "asr"
-"""The task whose word error rate stands for that of a self-supervised encoder."""
 FEATURES = "features alone, in turns"
 
 
@@ -93,20 +92,21 @@ def axes_of(results: Results, candidate: Candidate) -> dict[str, Any]:
 
 def _structured(results: Results) -> Iterator[dict[str, Any]]:
     """Self-supervised encoders by their task of recognising speech; what that task adds to them is not counted."""
+    name, metric = spoken()
     for entry, run in upstreams.runs(results.config):
         if run.model == FBANK:
             continue
-        task = results.json(run.scores, "tasks")["tasks"].get(TASK, {"metrics": {}})
+        task = results.json(run.scores, "tasks")["tasks"].get(name, {"metrics": {}})
         source = upstreams.speed_file(entry["name"], run.seed, base=False)
         speed = results.json(source, "models", "audio_seconds", *SOUND)
         row = next((row for row in speed["models"] if row["model"] == run.model), None)
-        if "wer" not in task["metrics"] or row is None:
+        if metric not in task["metrics"] or row is None:
             continue
-        found = task["metrics"]["wer"]
+        found = task["metrics"][metric]
         trained = [*upstreams.iterations(entry)][-1:] if run.model == TEACHER else [run.model]
         values = (entry["corpus"], DENSE if run.model == TEACHER else STRUCTURED, f"{run.name}/{run.model}")
         yield {
-            **dict(zip(AXES, (*values, run.name, run.model, "", 0.0, run.seed, f"task {TASK}", "", ""), strict=True)),
+            **dict(zip(AXES, (*values, run.name, run.model, "", 0.0, run.seed, f"task {name}", "", ""), strict=True)),
             **{"split": "test", "wer": found["value"], "wer_low": found["low"], "wer_high": found["high"]},
             **{column: row.get(column) for column in COSTS},
             **{"format": "dense", "models": 1},

@@ -5,12 +5,13 @@ workflow reads it: the function that measures is named as text, `module:function
 and yields a `Finding` for each model that the claim can be tested on, or `Missing`, which says what the study lacks.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from secateur.reporting import registry
+from secateur.reporting.registry import resolve
 
 DOCUMENTS = {
     "S1": "heads, layers and the cost of the language model",
@@ -32,7 +33,8 @@ class Claim:
         statement: what is claimed, in one line.
         published: the effect that the document has, and where in it; empty if it names none.
         measure: names a function from (`Results`, the claim) to `Finding`s and `Missing`.
-        files: from the configuration to the files that the function reads, relative to the study's folder.
+        files: names a function from the configuration to the files that the measure reads, relative to the study's
+            folder. As text, so that an edit where it stands, of a caption say, does not measure again.
         needs: the systems that it compares, in words: what is said to be missing where the function yields nothing.
         options: what else the function is to know, where several claims share it.
         order: its place in its document.
@@ -43,7 +45,7 @@ class Claim:
     statement: str
     published: str
     measure: str
-    files: Callable[[Mapping[str, Any]], Iterable[str]]
+    files: str
     needs: str
     options: Mapping[str, Any] = field(default_factory=dict)
     order: int = 100
@@ -111,7 +113,7 @@ def claims() -> tuple[Claim, ...]:
 
 def files(config: Mapping[str, Any]) -> list[str]:
     """Every file that the claims are tested with, each once."""
-    return list(dict.fromkeys(file for claim in claims() for file in claim.files(config)))
+    return list(dict.fromkeys(file for claim in claims() for file in resolve(claim.files)(config)))
 
 
 def modules() -> tuple[str, ...]:

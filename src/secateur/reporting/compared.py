@@ -11,6 +11,7 @@ from secateur.reporting.results import Results
 from secateur.reporting.systems import System, counts
 from secateur.statistics.estimates import Estimate, TestSet, difference, error_rate, relative_change
 from secateur.statistics.verdicts import Claim, Evidence, verdicts
+from secateur.study.margins import margins
 
 COLUMNS = (
     *("wer_a", "wer_b", "difference", "difference_low", "difference_high", "p_value", "detectable"),
@@ -76,14 +77,8 @@ class Margin:
 
 def margin_of(config: Mapping[str, Any]) -> Margin:
     """The margin of a study (`claims.margin`, `claims.margin_unit`)."""
-    keys = claims_of(config)
-    return Margin(keys["margin"], keys["margin_unit"] == "relative")
-
-
-def claims_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The study's keys of claims, with the schema's defaults where a configuration was not completed."""
-    defaults = {"margin": 1.0, "margin_unit": "points", "time_margin": 0.1, "score_margin": 20.0, "level": 0.05}
-    return defaults | dict(config.get("claims", {}))
+    found = margins(config)
+    return Margin(found.margin, found.margin_unit == "relative")
 
 
 def compared(

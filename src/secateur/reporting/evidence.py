@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from secateur.reporting.claims import Finding, Part
-from secateur.reporting.compared import Compared, claims_of, margin_of
+from secateur.reporting.compared import Compared, margin_of
 from secateur.reporting.results import Results
+from secateur.study.margins import margins
 
 ERRORS, TIME = "errors", "time"
 
@@ -37,7 +38,7 @@ def faster(number: Any, than: float = 1.0) -> Part:
 
 def tolerated(config: Mapping[str, Any], times: float) -> float:
     """A published ratio of times, with what a time may be off by to count as the same (`claims.time_margin`)."""
-    return times * (1 + claims_of(config)["time_margin"])
+    return times * (1 + margins(config).time_margin)
 
 
 def finding(compared: str, found: Compared, parts: Sequence[Part], doubt: str = "", files: str = "") -> Finding:

@@ -8,14 +8,9 @@ import yaml
 
 from secateur.core.files import read_json, read_tsv
 from secateur.decoding.scoring import Interval, average_error_rate
+from secateur.models import types
 from secateur.models.load import Loaded
 
-KINDS = {
-    "ctc": "CTC model",
-    "hybrid": "hybrid CTC/attention model",
-    "rnnt": "RNN transducer",
-    "transformer_lm": "Transformer language model",
-}
 LIMITS = """\
 - Dev and test data come from the same recordings as the training data. Other voices, other rooms, noise and free speech
   were not tried; expect far more errors there.
@@ -52,7 +47,10 @@ def card(
         "Limits": [LIMITS],
         "Made by": _made_by(folder, trained),
     }
-    text = [f"# {name}", f"A {KINDS[config['type']]} of {parameters / 1e6:.2f} million parameters for {languages}."]
+    text = [
+        f"# {name}",
+        f"A {types.called(config['type'])} of {parameters / 1e6:.2f} million parameters for {languages}.",
+    ]
     for title, paragraphs in sections.items():
         text += [f"## {title}", *paragraphs]
     return "\n\n".join(text) + "\n"

@@ -22,11 +22,12 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import identity, write_tsv
 from secateur.core.jobs import json_argument, threads
 from secateur.decoding.parts import LANGUAGE, SPLIT, SUB_MODEL, Parts
-from secateur.decoding.recognize import Recognizer, batch_size, check, decode, language_model, read_features
+from secateur.decoding.recognize import Recognizer, batch_size, check, decode, read_features
+from secateur.decoding.search import TOKENS, reads
 from secateur.heads import removals
 from secateur.layers.rtf import depth_within
 from secateur.models.checkpoint import weights_file
-from secateur.models.load import load_model
+from secateur.models.load import language_model, load_model
 from secateur.models.sparse import FILE as SPARSE_FILE
 from secateur.models.surgery.layers import keep_layers, listed, read_depth, read_depths
 from secateur.pruning.engines.mask import Mask, mask_for
@@ -202,8 +203,10 @@ def sub_models(
 def tokenizer(arguments: argparse.Namespace, tokens: list[str]) -> Tokenizer:
     """The tokenizer of the model; word pieces can only be spelled with their own model beside `--tokens`."""
     if arguments.tokens is None:
-        if arguments.search.get("type") == "lexicon" and SPACE not in tokens:
-            raise SecateurError("lexicon search over word pieces needs --tokens with the tokens.txt of the model")
+        if TOKENS in reads(arguments.search["type"]) and SPACE not in tokens:
+            raise SecateurError(
+                f"{arguments.search['type']} search over word pieces needs --tokens with the tokens.txt of the model"
+            )
         return Tokenizer(tokens)
     tokenizer = Tokenizer.load(arguments.tokens)
     if tokenizer.tokens != tokens:

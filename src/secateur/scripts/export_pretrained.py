@@ -17,15 +17,14 @@ from secateur.core.files import read_json, write_json, write_text
 from secateur.decoding.perplexity import perplexity
 from secateur.decoding.recognize import Recognizer, decode, read_features
 from secateur.decoding.scoring import score
-from secateur.models import zoo
+from secateur.decoding.search import greedy
+from secateur.models import types, zoo
 from secateur.models.load import Loaded, load_model
 from secateur.reporting.model_card import card
 from secateur.speech.datadir import read_data_dir, read_table
 from secateur.speech.tokens import Tokenizer
 
 SPLITS = ("dev", "test")
-GREEDY = {"type": "ctc_greedy", "batch": 16, "batch_frames": 2000}
-TRANSDUCER = {"type": "transducer_greedy", "batch": 16, "batch_frames": 2000, "max_symbols": 10, "streaming": False}
 TOLERANCE = 0.1
 """Most that half precision may move a word error rate, in percentage points, or a perplexity, in percent."""
 
@@ -70,13 +69,13 @@ def compare(loaded: Loaded, tensors: dict[str, torch.Tensor], trained: dict[str,
     """
     rounded = copy.deepcopy(loaded.model)
     rounded.load_state_dict(tensors)
-    if loaded.config["type"] == "transformer_lm":
+    if types.section(loaded.config["type"]) == "language_models":
         sentences = [text for file in trained["dev"] for text in read_table(Path(file)).values() if text]
         tokenizer = Tokenizer.load(Path(trained["tokens"]))
         before, after = (perplexity(model, tokenizer, sentences)["perplexity"] for model in (loaded.model, rounded))
         measure, moved = "perplexity of the dev text", 100 * abs(after / before - 1)
     else:
-        search = TRANSDUCER if loaded.config["type"] == "rnnt" else GREEDY
+        search = greedy(types.parts(loaded.config["type"]))
         recognizer = Recognizer(loaded.model, Tokenizer.load(Path(trained["tokens"])))
         before, after = (
             word_errors(replace(recognizer, model=model), trained, search) for model in (loaded.model, rounded)

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     material = acoustic.Material.of(arguments)
     torch.manual_seed(arguments.seed)
     model, config, hooks = start.model, start.config, []
-    autocast = devices.autocast(task.device, task.options["precision"])
+    autocast = devices.autocast(task.device, task.options.precision)
 
     def dev_loss(model: torch.nn.Module) -> float:
         return evaluate(model.to(task.device), material.dev, material.dev_batches, task.device, autocast)

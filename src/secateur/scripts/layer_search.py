@@ -19,7 +19,9 @@ from secateur.training.acoustic import FRAMES_PER_SECOND
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt of the model")
-    parser.add_argument("--strategy", default="greedy", choices=STRATEGIES.names(), help="how to choose the layers")
+    parser.add_argument(
+        "--strategy", default=STRATEGIES.names()[0], choices=STRATEGIES.names(), help="how to choose the layers"
+    )
     parser.add_argument("--objective", default="loss", choices=OBJECTIVES, help="what greedy compares")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories, of all languages")
     parser.add_argument("--features", type=Path, nargs="+", required=True, help="folder of the features of each")

@@ -93,7 +93,7 @@ def _given(arguments: argparse.Namespace, method: methods.Method) -> Given:
         masks={language: Mask.load(file) for language, file in files.items()},
         sparsity=arguments.sparsity,
         levels=arguments.levels,
-        steps=arguments.training["steps"],
+        steps=arguments.training.steps,
         ranking=arguments.ranking,
         seed=arguments.seed,
         languages=arguments.languages,

@@ -19,7 +19,7 @@ from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_tsv
 from secateur.core.jobs import json_argument, threads
-from secateur.decoding.recognize import Recognizer, language_model, read_sample, timed
+from secateur.decoding.recognize import Recognizer, read_sample, timed
 from secateur.decoding.timing import (
     AGAIN,
     CONDITIONS,
@@ -34,7 +34,7 @@ from secateur.decoding.timing import (
 )
 from secateur.heads import removals
 from secateur.layers.rtf import depth_name
-from secateur.models.load import load_model
+from secateur.models.load import language_model, load_model
 from secateur.models.surgery.layers import keep_layers, read_depth
 from secateur.speech.datadir import read_table
 from secateur.speech.tokens import Tokenizer

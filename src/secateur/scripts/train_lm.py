@@ -8,18 +8,22 @@ from typing import Any
 import torch
 
 from secateur.core.jobs import json_argument
+from secateur.core.options import argument
 from secateur.models.build import build_model
 from secateur.speech.corpora.lm_text import read_sentences
 from secateur.speech.data import BatchPlan, TextExamples
 from secateur.speech.datadir import read_table
 from secateur.speech.tokens import UNKNOWN, Tokenizer, check_coverage, token_files
 from secateur.training.loop import train
+from secateur.training.options import TrainingOptions
 from secateur.training.task import Task, finish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=json_argument, required=True, help="JSON: an entry of `language_models`")
-    parser.add_argument("--training", type=json_argument, required=True, help="JSON: an entry of `training`")
+    parser.add_argument(
+        "--training", type=argument(TrainingOptions, "training"), required=True, help="JSON: an entry of `training`"
+    )
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="training text")
     parser.add_argument(
         "--text-languages",
@@ -46,8 +50,8 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     tokenizer = Tokenizer.load(arguments.tokens)
     training = TextExamples(training_sentences(arguments, tokenizer), tokenizer)
     dev = TextExamples(transcripts(arguments.dev), tokenizer)
-    plan = BatchPlan(training.lengths, options["batch_tokens"], task.seed)
-    dev_batches = BatchPlan(dev.lengths, options["batch_tokens"], 0).epoch(0)
+    plan = BatchPlan(training.lengths, options.batch_tokens, task.seed)
+    dev_batches = BatchPlan(dev.lengths, options.batch_tokens, 0).epoch(0)
     torch.manual_seed(task.seed)
     model = build_model(arguments.model, tokenizer.tokens)
     identity = task.identity([*token_files(arguments.tokens), *arguments.train, *arguments.dev])

@@ -9,13 +9,13 @@ import numpy as np
 
 from secateur.reporting import published
 from secateur.reporting.claims import Claim, Finding, Missing, Part
-from secateur.reporting.compared import claims_of
 from secateur.reporting.results import Results
 from secateur.ssl import study as upstreams
 from secateur.ssl.score import FULL, superb_score, telling
 from secateur.ssl.study import FBANK, TEACHER, UpstreamRun
 from secateur.ssl.tables import FINE, WHOLE_HEADS, blocks_of, values
 from secateur.statistics.estimates import Estimate, over_seeds
+from secateur.study.margins import margins
 
 Entry = Mapping[str, Any]
 SCALE = "points of the score"
@@ -51,7 +51,7 @@ def comparable(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
 
 def against(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
     """The score of the proposed encoder minus that of a `rival`; better, or no worse (`score_margin`)."""
-    margin = claims_of(results.config)["score_margin"] if claim.options.get("no worse") else 0.0
+    margin = margins(results.config).score_margin if claim.options.get("no worse") else 0.0
     for entry, student in _proposed(results):
         rival, why = _rival(entry, student, claim.options["rival"])
         if rival is None:

@@ -10,18 +10,21 @@ import numpy as np
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.core.jobs import json_argument
+from secateur.core.options import argument
 from secateur.speech.features import SAMPLE_RATE
 from secateur.ssl.config import EncoderConfig
 from secateur.ssl.waves import Crops, WaveExamples
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import train
+from secateur.training.options import TrainingOptions
 from secateur.training.task import Task, note
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of a `Task` and of `fit`."""
-    parser.add_argument("--training", type=json_argument, required=True, help="JSON: an entry of `training`")
+    parser.add_argument(
+        "--training", type=argument(TrainingOptions, "training"), required=True, help="JSON: an entry of `training`"
+    )
     parser.add_argument("--crop-seconds", type=float, default=15.6, help="longest piece of an utterance in a batch")
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="data directories to train on")
     parser.add_argument("--dev", type=Path, nargs="+", required=True, help="data directories for the dev loss")
@@ -67,11 +70,11 @@ def fit(
         targets: targets of every utterance, or None.
     """
     options = task.options
-    budget = int(options["batch_seconds"] * SAMPLE_RATE)
+    budget = int(options.batch_seconds * SAMPLE_RATE)
     crop = int(waves.crop_seconds * SAMPLE_RATE)
     if not config.receptive_field < crop <= budget:
         raise SecateurError(
-            f"crops of {waves.crop_seconds:g} s in batches of {options['batch_seconds']:g} s; a crop must hold a "
+            f"crops of {waves.crop_seconds:g} s in batches of {options.batch_seconds:g} s; a crop must hold a "
             "frame and fit into a batch"
         )
     examples, dev = (WaveExamples(folders, config.hop, targets) for folders in (waves.train, waves.dev))

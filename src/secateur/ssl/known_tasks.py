@@ -2,11 +2,20 @@
 
 from pathlib import Path
 
+from secateur.core.errors import SecateurError
 from secateur.core.plugins import Plugins
 
 TASKS = Plugins("task", f"{__package__}.tasks", Path(__file__).parent / "tasks", mark="TASK")
 PATH = "path"
 """The `format` of options that name files or folders."""
+
+
+def spoken() -> tuple[str, str]:
+    """The task whose error rate stands for that of an encoder, and its metric. Raises SecateurError without one."""
+    for name, plugin in TASKS.all().items():
+        if metric := plugin.get("SHOWN", {}).get("rate"):
+            return name, metric
+    raise SecateurError(f"{TASKS.folder}: no task has a rate for tables of systems; name its metric in its SHOWN")
 
 
 def missing(name: str) -> str:

@@ -3,9 +3,7 @@
 import copy
 import logging
 import math
-import sys
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from secateur.core.errors import SecateurError
+from secateur.decoding import search as searches
 from secateur.heads import checks as heads
 from secateur.layers import checks as layers
 from secateur.pruning import checks as prune
@@ -43,7 +42,7 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
         raise SecateurError("\n".join(sorted({_explain(error) for error in map(_deepest, errors)})))
     for section in SECTIONS:
         section.expand(config)
-    _leave_out_lexicons(config)
+    _leave_out_unbuilt(config)
     problems = list(dict.fromkeys(_problems(config)))
     if problems:
         raise SecateurError("\n".join(problems))
@@ -51,23 +50,22 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _leave_out_lexicons(config: dict[str, Any]) -> None:
-    """Where the lexicon search has no build, go on without it, and say so; unless there is no other search."""
-    if find_spec("flashlight") or sys.version_info < (3, 13):
-        return
-    lexicons = [name for name in used_searches(config) if config["searches"].get(name, {}).get("type") == "lexicon"]
+def _leave_out_unbuilt(config: dict[str, Any]) -> None:
+    """Where a search has no build, go on without it, and say so; unless there is no other search."""
+    types = {name: config["searches"][name]["type"] for name in used_searches(config) if name in config["searches"]}
+    unbuilt = [name for name, kind in types.items() if searches.unbuilt(kind)]
     lists = [
         entry
         for entry in (config["decode"], *(entry for name in DECODED for entry in config[name]))
         if entry["searches"]
     ]
-    if not lexicons or any(set(entry["searches"]) <= set(lexicons) for entry in lists):
+    if not unbuilt or any(set(entry["searches"]) <= set(unbuilt) for entry in lists):
         return  # _problems will say so
     for entry in lists:
-        entry["searches"] = [name for name in entry["searches"] if name not in lexicons]
+        entry["searches"] = [name for name in entry["searches"] if name not in unbuilt]
     log = logging.getLogger(__name__)  # not the root logger: using that would print Snakemake's messages twice
-    for name in lexicons:
-        log.warning("searches.%s is left out: it needs flashlight-text, which %s", name, _flashlight_remedy())
+    for name in unbuilt:
+        log.warning("searches.%s is left out: it %s", name, searches.missing(types[name]))
 
 
 def _problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -91,7 +89,7 @@ def _of_models(config: Mapping[str, Any]) -> Iterator[str]:
         where, encoder = f"models.{name}", model["encoder"]
         yield from untrained(config, where, model)
         yield from unlike(config, where, model)
-        for part in ("encoder", "decoder") if model["type"] == "hybrid" else ("encoder",):
+        for part in ("encoder", "decoder") if "decoder" in model else ("encoder",):
             heads = model[part]["heads"]
             if encoder["dim"] % heads:
                 yield f"{where}.{part}.heads: {heads} heads do not divide encoder.dim = {encoder['dim']}"
@@ -109,8 +107,8 @@ def _of_models(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_corpora(config: Mapping[str, Any]) -> Iterator[str]:
     for name, corpus in config["corpora"].items():
-        for part in {"train", "dev"} & set(corpus["test"] if corpus["recipe"] == "librispeech" else ()):
-            yield f"corpora.{name}.test: {part!r} is the name of another split; allowed: another folder's (ln -s)"
+        for key, part in corpora.repeated_splits(corpus):
+            yield f"corpora.{name}.{key}: {part!r} is the name of another split; allowed: another folder's (ln -s)"
         if "url" in corpus and not (corpus["root"] or corpus["url"]):
             yield (
                 f"corpora.{name}.root: null, and so is url; allowed: the folder of the corpus "
@@ -135,11 +133,12 @@ def _of_searches(config: Mapping[str, Any]) -> Iterator[str]:
             yield unknown(f"searches.{name}.lm", lm, "language_models", config["language_models"])
         # Characters are counted only when the data is there; the decoding job checks them before it reads any audio.
         pieces = config["tokens"]["size"] + BESIDE_PIECES
-        if search["type"] == "beam" and config["tokens"]["type"] == "bpe" and search["beam"] > pieces:
-            yield f"searches.{name}.beam: {search['beam']}; allowed: at most the tokens besides blank, {pieces}"
+        for key in searches.fewer(search["type"]):
+            if config["tokens"]["type"] == "bpe" and search[key] > pieces:
+                yield f"searches.{name}.{key}: {search[key]}; allowed: at most the tokens besides blank, {pieces}"
     for name in used_searches(config):
-        if config["searches"].get(name, {}).get("type") == "lexicon" and not find_spec("flashlight"):
-            yield f"searches.{name}: needs flashlight-text, which {_flashlight_remedy()}"
+        if name in config["searches"] and (problem := searches.missing(config["searches"][name]["type"])):
+            yield f"searches.{name}: {problem}"
 
 
 def _of_dense(config: Mapping[str, Any]) -> Iterator[str]:
@@ -172,14 +171,6 @@ def used_searches(config: Mapping[str, Any]) -> list[str]:
     entries = [entry for name in DECODED for entry in config[name]]
     names = [*config["decode"]["searches"], *(name for entry in entries for name in entry["searches"] or [])]
     return list(dict.fromkeys(names))
-
-
-def _flashlight_remedy() -> str:
-    """Why flashlight-text is missing, and what to do."""
-    if sys.version_info >= (3, 13):
-        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        return f"has no build for Python {version}; use Python 3.11 or 3.12 (make PYTHON=python3.12)"
-    return "is not installed; install it (pip install --no-deps flashlight-text), or leave it out of decode.searches"
 
 
 def _validator(schema: Path) -> Draft202012Validator:
@@ -232,6 +223,8 @@ def _explain(error: ValidationError) -> str:
             known = _known_properties(error.schema, error.instance)
             extra = [name for name in error.instance if name not in known] or ["?"]
             where = f"{where}.{extra[0]}" if where else extra[0]
+            if now := error.schema.get("renamed", {}).get(extra[0]):
+                return f"{where}: an earlier release's key; expected {now}"
             return f"{where}: unknown key{hint(extra[0], known)}; allowed: {', '.join(sorted(known))}"
         case "required":
             missing = next(name for name in error.validator_value if name not in error.instance)

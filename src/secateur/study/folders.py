@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur.core.foreign import like_hub_id, no_folder, pointer
+from secateur.speech import corpora
 from secateur.ssl.known_tasks import paths
 
 
@@ -30,12 +31,9 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _places(config: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """(name of the key, what holds it, its last part) of everything that is a path."""
-    found: list[tuple[str, Any, tuple[str, ...]]] = [
-        (f"corpora.{name}", corpus, ("root",)) for name, corpus in config["corpora"].items()
-    ]
+    found: list[tuple[str, Any, tuple[Any, ...]]] = []
     for name, corpus in config["corpora"].items():
-        if corpus["recipe"] == "kaldi":
-            found.append((f"corpora.{name}.splits", corpus["splits"], tuple(corpus["splits"])))
+        found += [(f"corpora.{name}{below}", holder, keys) for below, holder, keys in corpora.paths(corpus)]
     for name, lm in config["language_models"].items():
         found.append((f"language_models.{name}.text", lm["text"] or {}, tuple(lm["text"] or ())))
     for index, entry in enumerate(config["ssl"]):

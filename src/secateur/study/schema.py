@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from secateur.core import options
 from secateur.core.errors import SecateurError
 from secateur.core.plugins import Plugin, closed
 from secateur.decoding import search
@@ -16,6 +17,8 @@ from secateur.models import types
 from secateur.pruning import checks as prune
 from secateur.speech import corpora
 from secateur.ssl import checks as ssl
+from secateur.study.margins import Margins
+from secateur.training.options import TrainingOptions
 
 SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
 """The schema of a study; files that it refers to lie beside it."""
@@ -64,6 +67,12 @@ def _searches(document: Document) -> None:
     document["$defs"]["search"]["oneOf"] = _by_type(search.SEARCHES.all())
 
 
+def _options(document: Document) -> None:
+    """Describe what classes have the options of."""
+    document["$defs"]["training"] = options.schema(TrainingOptions)
+    document["properties"]["claims"] |= options.schema(Margins)
+
+
 def _by_type(plugins: Mapping[str, Plugin]) -> list[Document]:
     """Alternatives that the key `type` tells apart."""
     return [
@@ -73,7 +82,7 @@ def _by_type(plugins: Mapping[str, Plugin]) -> list[Document]:
 
 
 FILLS: dict[str, tuple[Callable[[Document], None], ...]] = {
-    SCHEMA.name: (prune.fill_schema, layers.fill_schema, heads.fill_schema, _models, _searches),
+    SCHEMA.name: (prune.fill_schema, layers.fill_schema, heads.fill_schema, _models, _searches, _options),
     "corpora.schema.yaml": (_corpora,),
     "superb.schema.yaml": (ssl.fill_schema,),
 }

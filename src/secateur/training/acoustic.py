@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.core.jobs import json_argument
+from secateur.core.options import argument
 from secateur.models.specaug import specaug
 from secateur.speech.data import BatchPlan, SpeechExamples
 from secateur.speech.tokens import Tokenizer, token_files
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import train
+from secateur.training.options import TrainingOptions
 from secateur.training.task import Task, finish
 
 FRAMES_PER_SECOND = 100
@@ -22,7 +23,9 @@ FRAMES_PER_SECOND = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of a `Task` and of its `Speech`."""
-    parser.add_argument("--training", type=json_argument, required=True, help="JSON: an entry of `training`")
+    parser.add_argument(
+        "--training", type=argument(TrainingOptions, "training"), required=True, help="JSON: an entry of `training`"
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder with {language}/{split} data directories")
     parser.add_argument("--features", type=Path, required=True, help="folder with {language}/{split} features")
     parser.add_argument("--speeds", type=float, nargs="+", default=[1.0], help="speeds that the training features hold")
@@ -72,7 +75,7 @@ class Material:
     @classmethod
     def of(cls, arguments: argparse.Namespace, monolingual: bool = False) -> "Material":
         """The data that a command was given."""
-        return cls(Speech.of(arguments), arguments.training["batch_seconds"], arguments.seed, monolingual)
+        return cls(Speech.of(arguments), arguments.training.batch_seconds, arguments.seed, monolingual)
 
     def __init__(self, speech: Speech, batch_seconds: float, seed: int, monolingual: bool = False):
         folders = speech.folders
@@ -114,7 +117,7 @@ def fit(
             f"{material.tokens}: not the token list of the model that training starts from; give the one it was "
             "trained on"
         )
-    model.specaug = specaug(task.options["specaug"])
+    model.specaug = specaug(task.options.specaug)
     history = train(
         model,
         material.examples,

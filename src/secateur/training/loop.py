@@ -30,6 +30,7 @@ from secateur.speech.data import Batch
 from secateur.training.hooks import TrainingHook
 from secateur.training.moving_average import MovingAverage
 from secateur.training.optimizer import learning_rate, make_optimizer
+from secateur.training.options import TrainingOptions
 from secateur.training.state import SIZE, State
 
 REMEDY = "look at these, or lower learning_rate, lengthen warmup, or set precision: float32"
@@ -50,7 +51,7 @@ def train(
     examples: Examples,
     plan: Callable[[int], list[str]],
     dev: Dev,
-    options: dict[str, Any],
+    options: TrainingOptions,
     seed: int,
     device: torch.device,
     state: Path,
@@ -63,7 +64,7 @@ def train(
     Args:
         examples, plan: training data, and the utterances of every step.
         dev: development data and its batches; the dev loss is the mean over utterances.
-        options: an entry of `training` in the configuration.
+        options: how, as an entry of `training` in the configuration says it.
         state: folder in which the run saves itself; `identity` names what is trained with what, and a state of
             another identity, device or precision is ignored. Delete the folder when the result is safe.
         hooks: take part in every step, in this order.
@@ -75,16 +76,16 @@ def train(
     Of several processes (`secateur.core.distributed`) only the first one returns; the others end.
     """
     group = distributed.join(device)
-    dtype = autocast_dtype(device, options["precision"])
+    dtype = autocast_dtype(device, options.precision)
     kept = State(state, f"{identity} {device.type} {dtype}", writes=group.rank == 0)
     run = _Run(model.to(device), options, device, hooks, group, kept)
     run.begin()
-    steps, saved = options["steps"], time.monotonic()
+    steps, saved = options.steps, time.monotonic()
     bar = tqdm(total=steps, initial=kept.step, desc="train", unit="step", disable=None if group.rank == 0 else True)
     with ThreadPoolExecutor(1) as reader:
 
         def read(step: int) -> tuple[list[Future], bool]:
-            parts, borrowed = _mine(plan(before + step), group, options["accumulate"])
+            parts, borrowed = _mine(plan(before + step), group, options.accumulate)
             return [reader.submit(examples.load, part) for part in parts], borrowed
 
         pending = read(kept.step) if kept.step < steps else ([], False)
@@ -97,9 +98,9 @@ def train(
                 _seed_everything(seed, before + step)
             run.update(step, batches, *backward)
             bar.update()
-            if kept.step % options["evaluate_every"] == 0 or kept.step == steps:
+            if kept.step % options.evaluate_every == 0 or kept.step == steps:
                 bar.set_postfix(run.evaluate(step, dev))
-            if time.monotonic() - saved >= options["checkpoint_seconds"] or kept.step == steps:
+            if time.monotonic() - saved >= options.checkpoint_seconds or kept.step == steps:
                 saved = run.save()
     bar.close()
     run.finish()
@@ -121,7 +122,7 @@ class _Run:
     def __init__(
         self,
         model: torch.nn.Module,
-        options: dict[str, Any],
+        options: TrainingOptions,
         device: torch.device,
         hooks: Sequence[TrainingHook],
         group: distributed.Group,
@@ -130,15 +131,15 @@ class _Run:
         self.model, self.options, self.device, self.hooks = model, options, device, hooks
         self.group, self.kept = group, kept
         self.optimizer = make_optimizer(model, options)
-        self.average = MovingAverage(model, options.get("ema", 0.0))
-        self.computing = autocast(device, options["precision"])
+        self.average = MovingAverage(model, options.ema)
+        self.computing = autocast(device, options.precision)
         self.norm = 0.0
 
     def finish(self) -> None:
         """Leave the model as the mean of its best checkpoints; of several processes only the first goes on."""
         self.group.leave()
         self.average.finish()
-        self.kept.average_best(self.model, self.options["average_best"])
+        self.kept.average_best(self.model, self.options.average_best)
         self.model.eval()
 
     def begin(self) -> None:
@@ -146,9 +147,9 @@ class _Run:
         # The state before, the state being written, the best checkpoints and one more, and the model in the end.
         weights = sum(value.numel() * value.element_size() for value in self.model.state_dict().values())
         size = SIZE + bool(self.average.decay)
-        check_space(self.kept.folder, weights * (2 * size + self.options["average_best"] + 2), "training")
+        check_space(self.kept.folder, weights * (2 * size + self.options.average_best + 2), "training")
         self.kept.restore(self.model, self.optimizer, self.average, self.hooks)
-        self.group.check_equal("the step that training goes on from", self.kept.step)
+        self.group.check_equal("the step that training resumes from", self.kept.step)
         for hook in self.hooks:
             hook.start(self.model, self.optimizer)
         self.started = time.monotonic()
@@ -182,7 +183,7 @@ class _Run:
         self.kept.losses += loss
         for hook in self.hooks:
             hook.after_backward(step, batches[-1])
-        self.norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options["clip"]).item()
+        self.norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip).item()
         if not math.isfinite(self.norm):
             names = ", ".join(name for batch in batches for name in batch.utterances[:20])
             raise SecateurError(f"the gradient is not finite at step {step + 1}, on utterances {names}; {REMEDY}")
@@ -200,7 +201,7 @@ class _Run:
             self.group.check_equal("the model", _fingerprint(self.model))
         with self.average.applied():
             dev_loss = evaluate(self.model, *dev, self.device, self.computing, self.hooks, self.group)
-            kept.keep_best(self.model, dev_loss, self.options["average_best"])
+            kept.keep_best(self.model, dev_loss, self.options.average_best)
         rows.append(
             {
                 "step": kept.step,

@@ -11,9 +11,10 @@ import torch
 from secateur.core import devices
 from secateur.core.devices import autocast_dtype
 from secateur.core.files import identity, write_tsv
-from secateur.core.jobs import LEFT_OVER
+from secateur.core.jobs import LEFT_OVER, plain
 from secateur.models.checkpoint import save_model
 from secateur.training import state
+from secateur.training.options import TrainingOptions
 
 HISTORY_COLUMNS = ("step", "learning_rate", "train_loss", "dev_loss", "grad_norm", "utterances", "seconds")
 
@@ -23,7 +24,7 @@ class Task:
     """A training, as a command line or a program of one's own asks for it.
 
     Attributes:
-        options: an entry of `training` in the configuration, complete.
+        options: as an entry of `training` in the configuration has them.
         output: folder of the result, with the saved state in it until the result is safe.
         seed: of every random choice.
         device: where to train.
@@ -32,7 +33,7 @@ class Task:
             be renamed.
     """
 
-    options: Mapping[str, Any]
+    options: TrainingOptions
     output: Path
     seed: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -52,12 +53,12 @@ class Task:
 
     def identity(self, files: Sequence[Path]) -> str:
         """That of the saved state of a training on the contents of `files`."""
-        return identity([dict(self.options), self.seed, self.before, list(self.facts)], files)
+        return identity([plain(self.options), self.seed, self.before, list(self.facts)], files)
 
 
 def facts(arguments: argparse.Namespace) -> list[str]:
     """What decides the result of a command: the values of its options but for where the result goes."""
-    return [str(value) for name, value in vars(arguments).items() if name not in ("output", "run_json")]
+    return [str(plain(value)) for name, value in vars(arguments).items() if name not in ("output", "run_json")]
 
 
 def finish(
@@ -79,9 +80,9 @@ def note(task: Task, record: dict[str, Any], history: Sequence[Mapping[str, Any]
     record |= {
         "seed": task.seed,
         "device": str(task.device),
-        "precision": str(autocast_dtype(task.device, task.options["precision"]) or torch.float32),
-        "steps": task.options["steps"],
-        "processes": task.options.get("processes", 1) * task.options.get("nodes", 1),
+        "precision": str(autocast_dtype(task.device, task.options.precision) or torch.float32),
+        "steps": task.options.steps,
+        "processes": task.options.processes * task.options.nodes,
         "seconds": history[-1]["seconds"],  # of all the pieces of a run that was killed and went on
         LEFT_OVER: task.state,
     }

@@ -5,6 +5,7 @@ import logging
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,23 +25,24 @@ from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import FINE, EncoderGates
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import _seed_everything, train
+from secateur.training.options import TrainingOptions
 
 STEPS, SEED = 6, 5
 CASES = ("plain", "rnnt", "fixed", "adaptive", "straight", "dynamic", "gates", "gated")
 TOKENS = ["<blank>", "<unk>", "a", "b", "<sos/eos>"]
-OPTIONS = {
-    "steps": STEPS,
-    "accumulate": 1,
-    "learning_rate": 0.01,
-    "weight_decay": 0.01,
-    "warmup": 0,
-    "schedule": "constant",
-    "clip": 5.0,
-    "precision": "float32",
-    "evaluate_every": 2,
-    "average_best": 2,
-    "checkpoint_seconds": 0,
-}
+OPTIONS = TrainingOptions(
+    steps=STEPS,
+    accumulate=1,
+    learning_rate=0.01,
+    weight_decay=0.01,
+    warmup=0,
+    schedule="constant",
+    clip=5.0,
+    precision="float32",
+    evaluate_every=2,
+    average_best=2,
+    checkpoint_seconds=0,
+)
 MODEL = {
     "type": "ctc",
     "features": 8,
@@ -201,10 +203,8 @@ def training(case, folder, ranks=1, more=()):
         return [key for rank in range(ranks) for key in keys[rank::ranks]]
 
     dev = (speech, BatchPlan(speech.lengths, 60, 0, speech.languages).epoch(0))
-    options = OPTIONS | {
-        "accumulate": 1 if case == "few" else ranks,
-        "average_best": 2 if case in ("plain", "few") else 0,
-    }
+    best = 2 if case in ("plain", "few") else 0
+    options = replace(OPTIONS, accumulate=1 if case == "few" else ranks, average_best=best)
     chosen = [*([AsRanks()] if ranks > 1 and case != "few" else []), *methods(case, model), *more]
     state = folder / "state"
     history = train(model, speech, plan, dev, options, SEED, torch.device("cpu"), state, "same", chosen)

@@ -57,3 +57,28 @@ def test_what_decodes_depends_on_its_own_search_alone(tmp_path):
     script.write_text("from secateur.decoding.recognize import decode")
     found = [fingerprint(script)] + [fingerprint(script, (searches.module(name),)) for name in SEARCHES]
     assert len(set(found)) == 1 + len(SEARCHES)
+
+
+def test_the_greedy_search_of_a_model_is_complete():
+    """As the configuration would fill it in: by the part that a model has, not by its type."""
+    found = searches.greedy(("joiner",))
+    assert (found["type"], found["max_symbols"], found["streaming"]) == ("transducer_greedy", 10, False)
+    assert searches.greedy(("ctc",)) == {"type": "ctc_greedy", "batch": 16, "batch_frames": 2000}
+    assert set(found) - {"type"} == set(searches.named(found["type"]).options)
+    with pytest.raises(SecateurError, match="no search is greedy for a model with decoder"):
+        searches.greedy(("decoder",))
+
+
+def test_a_search_says_what_it_lacks(folder, monkeypatch):
+    """A new search's own library and limits are declared in its file; no other code knows them."""
+    declared = 'LIBRARY = ("no_such_library", "no-such", (3, 12))\nFEWER = ("width",)\n'
+    (folder / "other_search.py").write_text(NEW + declared)
+    assert searches.fewer("other_search") == ("width",) and searches.fewer("some_search") == ()
+    monkeypatch.setattr(searches.sys, "version_info", (3, 11, 4))
+    assert searches.missing("other_search").startswith("needs no-such, which is not installed; install it (pip install")
+    assert not searches.unbuilt("other_search") and searches.missing("some_search") == ""
+    monkeypatch.setattr(searches.sys, "version_info", (3, 12, 0))
+    assert searches.missing("other_search") == (
+        "needs no-such, which has no build for Python 3.12; use Python 3.10 or 3.11 (make PYTHON=python3.11)"
+    )
+    assert searches.unbuilt("other_search") and not searches.unbuilt("some_search")

@@ -26,6 +26,7 @@ from secateur.core.errors import SecateurError
 from secateur.decoding.recognize import Recognizer, decode
 from secateur.heads.order import removal_order
 from secateur.layers.export import export
+from secateur.models import load
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
 from secateur.models.load import load_model
@@ -37,7 +38,6 @@ from secateur.models.surgery.heads import (
     gated,
     heads,
     keep_heads,
-    kept_heads,
     made_up_batch,
     masked,
     remove_heads,
@@ -172,7 +172,7 @@ def test_a_checkpoint_of_a_smaller_model_loads_strictly(config, tmp_path):
     model = make_model(config)
     removed = some(model, 2) + [head for head in heads(model) if head.attention == ("encoder-self", 2)]
     compacted = smaller(model, set(removed))
-    save_model(tmp_path, compacted, config | {"kept_heads": kept_heads(compacted)}, TOKENS)
+    save_model(tmp_path, compacted, load.smaller(config, compacted), TOKENS)
     loaded = load_model(tmp_path)
     assert heads(loaded.model) == heads(compacted)
     assert torch.equal(loaded.model(**make_batch().tensors)[0], compacted(**make_batch().tensors)[0])
@@ -192,21 +192,32 @@ def test_heads_and_layers_in_either_order(config, tmp_path):
     removed = [Head("encoder-self", 1, 2), Head("encoder-self", 2, 1), *(Head("encoder-self", 3, n) for n in (1, 2, 3))]
     save_model(tmp_path / "whole", model, config, TOKENS)
     heads_first = smaller(model, removed)
-    save_model(tmp_path / "heads", heads_first, config | {"kept_heads": kept_heads(heads_first)}, TOKENS)
+    save_model(tmp_path / "heads", heads_first, load.smaller(config, heads_first), TOKENS)
     export(tmp_path / "heads", layers, tmp_path / "heads-layers")
 
     export(tmp_path / "whole", layers, tmp_path / "layers")
     loaded = load_model(tmp_path / "layers")
     for head in [head for head in removed if head.layer in layers]:
         remove_heads(loaded.model, [head])
-    kept = loaded.config | {"kept_heads": kept_heads(loaded.model)}
-    save_model(tmp_path / "layers-heads", loaded.model, kept, TOKENS)
+    save_model(tmp_path / "layers-heads", loaded.model, load.smaller(loaded.config, loaded.model), TOKENS)
 
     one, other = load_model(tmp_path / "heads-layers").model, load_model(tmp_path / "layers-heads").model
     assert layer_numbers(one) == layer_numbers(other) == layers
     assert heads(one) == heads(other) == heads(loaded.model)
     assert torch.equal(one(**make_batch().tensors)[0], other(**make_batch().tensors)[0])
     assert [head.head for head in heads(one) if head.attention == ("encoder-self", 1)] == [1, 3]
+
+
+def test_a_smaller_models_configuration_is_that_of_the_whole_and_what_it_has_left(tmp_path):
+    """By hand, and back; once more smaller, it says what is left then."""
+    compacted = smaller(make_model(HYBRID), [Head("encoder-self", 2, 1), Head("decoder-self", 1, 2)])
+    config = load.smaller(HYBRID, keep_layers(compacted, [2, 3]))
+    every = list(range(1, HYBRID["encoder"]["heads"] + 1))
+    assert config["encoder"] == HYBRID["encoder"] | {"kept": [2, 3]}
+    assert config["kept_heads"]["encoder-self"] == {"2": every[1:], "3": every}
+    assert 2 not in config["kept_heads"]["decoder-self"]["1"] and 1 in config["kept_heads"]["decoder-self"]["1"]
+    assert load.whole(config) == load.whole(HYBRID) == HYBRID
+    assert load.smaller(config, keep_layers(compacted, [3]))["encoder"]["kept"] == [3]
 
 
 def test_the_rest_of_the_model_survives():

@@ -1,5 +1,7 @@
 """Masks in training: fixed, adaptive, pathways, dynamic pathways; small enough to be worked out by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -14,21 +16,22 @@ from secateur.pruning.engines.turns import Turns
 from secateur.speech.data import Batch, BatchPlan
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import train
+from secateur.training.options import TrainingOptions
 
 CPU = torch.device("cpu")
-OPTIONS = {
-    "steps": 12,
-    "accumulate": 2,
-    "learning_rate": 0.05,
-    "weight_decay": 0.1,
-    "warmup": 0,
-    "schedule": "constant",
-    "clip": 100.0,
-    "precision": "float32",
-    "evaluate_every": 5,
-    "average_best": 0,
-    "checkpoint_seconds": 0,
-}
+OPTIONS = TrainingOptions(
+    steps=12,
+    accumulate=2,
+    learning_rate=0.05,
+    weight_decay=0.1,
+    warmup=0,
+    schedule="constant",
+    clip=100.0,
+    precision="float32",
+    evaluate_every=5,
+    average_best=0,
+    checkpoint_seconds=0,
+)
 LANGUAGES = ("en", "fr", "it")
 
 
@@ -70,7 +73,7 @@ DEV = [[str(index) for index in range(start, start + 12)] for start in (0, 12, 2
 def run(folder, method, *others, **changes):
     model = Model()
     points = Points()
-    train(model, points, plan, (points, DEV), OPTIONS | changes, 1, CPU, folder, "same", [method, *others])
+    train(model, points, plan, (points, DEV), replace(OPTIONS, **changes), 1, CPU, folder, "same", [method, *others])
     return model
 
 
@@ -196,7 +199,7 @@ def test_a_batch_changes_nothing_that_is_outside_its_languages_mask(tmp_path):
 def test_a_batch_of_mixed_languages_is_refused(tmp_path):
     mask = random_mask(0)
     points = Points()
-    options, mixed = OPTIONS | {"accumulate": 1}, lambda step: ["1", "13"]
+    options, mixed = replace(OPTIONS, accumulate=1), lambda step: ["1", "13"]
     pathways = [Pathways({"en": mask, "fr": mask}, 12)]
     with pytest.raises(SecateurError, match=r"mixes languages \(en, fr\)"):
         train(Model(), points, mixed, (points, DEV), options, 1, CPU, tmp_path, "x", pathways)
@@ -338,7 +341,7 @@ def test_layers_that_a_step_skips_keep_to_their_masks(tmp_path, kind):
     }[kind]()
     model, points = Skipping(), Points()
     before = model.inner.weight.detach().clone()
-    options = OPTIONS | {"accumulate": 1}
+    options = replace(OPTIONS, accumulate=1)
     train(model, points, plan, (points, DEV), options, 1, CPU, tmp_path, "x", [method])
     final = method.mask if hasattr(method, "mask") else union(method.masks.values())
     final.check(model)

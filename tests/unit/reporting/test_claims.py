@@ -12,11 +12,9 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import write_text, write_tsv
 from secateur.overview import claims as table
 from secateur.reporting import claims
-from secateur.reporting.compared import claims_of
 from secateur.reporting.results import Results
 from secateur.statistics.verdicts import AllOf, Claim, Exact, Ratio, holm
 from secateur.study.runs import decodings, model_runs
-from secateur.study.schema import SCHEMA, filled
 
 BOTH = {"languages": ["en", "fr"]}
 CONFIG = {
@@ -115,11 +113,6 @@ def test_no_worse_is_by_a_margin_that_is_a_key(root, found):
         assert next(row for row in rows if row["id"] == "S3-pathways-dense")["verdict"] == "supported"
 
 
-def test_margins_of_an_incomplete_configuration_are_the_schemas():
-    described = filled(SCHEMA)["properties"]["claims"]["properties"]
-    assert claims_of({}) == {name: key["default"] for name, key in described.items()}
-
-
 def test_what_rests_on_masks_that_never_changed_is_undecided(found):
     row = found["S3-dynamic"]
     assert row["measured"] < -30 and row["verdict"] == "undecided" and row["p_value"] is None
@@ -214,7 +207,8 @@ def files_of_toys(config):
     return ["data/talk/en/test/utt2spk"]
 
 
-CLAIMS = (Claim("toy", "DOCUMENT", "Toys are many.", "3 toys", f"{__name__}:toys", files_of_toys, "a toy"),)
+FILES = f"{__name__}:files_of_toys"
+CLAIMS = (Claim("toy", "DOCUMENT", "Toys are many.", "3 toys", f"{__name__}:toys", FILES, "a toy"),)
 """
 
 

@@ -17,22 +17,23 @@ from secateur.ssl.encoder import Encoder
 from secateur.ssl.pretraining import MaskedPrediction
 from secateur.ssl.students import make_student, save_student
 from secateur.training.hooks import TrainingHook
+from secateur.training.options import TrainingOptions
 from secateur.training.task import Task
 
-TRAINING = {
-    "steps": 8,
-    "accumulate": 1,
-    "batch_seconds": 2.0,
-    "learning_rate": 1e-3,
-    "weight_decay": 0.01,
-    "warmup": 2,
-    "schedule": "linear",
-    "clip": 5.0,
-    "precision": "float32",
-    "evaluate_every": 4,
-    "average_best": 0,
-    "checkpoint_seconds": 0,
-}
+TRAINING = TrainingOptions(
+    steps=8,
+    accumulate=1,
+    batch_seconds=2.0,
+    learning_rate=1e-3,
+    weight_decay=0.01,
+    warmup=2,
+    schedule="linear",
+    clip=5.0,
+    precision="float32",
+    evaluate_every=4,
+    average_best=0,
+    checkpoint_seconds=0,
+)
 HEAD = {
     "clusters": 5,
     "codeword": 6,

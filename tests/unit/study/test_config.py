@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from secateur.core.errors import SecateurError
+from secateur.decoding import search as registry
 from secateur.models.build import build_model
-from secateur.study import config as configuration
 from secateur.study.config import complete
 from secateur.study.runs import decodings
 
@@ -18,7 +18,7 @@ DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
 def flashlight(monkeypatch):
     """Whether flashlight-text is installed: pretend that it is, also where Python is too new for it."""
     found = {"flashlight": True}
-    monkeypatch.setattr(configuration, "find_spec", found.get)
+    monkeypatch.setattr(registry, "find_spec", found.get)
     return found
 
 
@@ -192,6 +192,10 @@ PRUNING_MISTAKES = {
         {"pathways": [{"languages": ["en", "nl"], "start": [["lth", 0.7]]}]},
         "prune[0].pathways[0].languages: 'nl' is not in corpora.asterisk.languages; allowed: en, fr",
     ),
+    "a key of an earlier release": (
+        {"pathways": [{"dynamic": True, "start": [["lth", 0.7]]}]},
+        "prune[0].pathways[0].dynamic: an earlier release's key; expected method: dynamic (or pathways)",
+    ),
 }
 
 
@@ -230,7 +234,7 @@ def test_all_mistakes_are_reported_at_once():
 
 def test_where_flashlight_has_no_build_the_study_goes_on_without_its_search(flashlight, monkeypatch, caplog):
     flashlight.clear()
-    monkeypatch.setattr(configuration.sys, "version_info", (3, 13, 1))
+    monkeypatch.setattr(registry.sys, "version_info", (3, 13, 1))
     config = complete(DEFAULT)
     assert config["decode"]["searches"] == ["greedy", "beam", "beam-lm"]
     assert {decoding.search for decoding in decodings(config)} == {"greedy", "beam", "beam-lm", "beam-lm-small"}
@@ -244,7 +248,7 @@ def test_where_flashlight_has_no_build_the_study_goes_on_without_its_search(flas
 
 def test_a_lexicon_search_needs_flashlight_only_where_it_is_used(flashlight, monkeypatch):
     flashlight.clear()
-    monkeypatch.setattr(configuration.sys, "version_info", (3, 11, 2))
+    monkeypatch.setattr(registry.sys, "version_info", (3, 11, 2))
     searches = {"searches": {"words": {"type": "lexicon"}}, "decode": {"searches": ["greedy"]}}
     searches["dense"] = [{"corpus": "asterisk", "model": "ctc"}]
     complete(merged(DEFAULT, searches))

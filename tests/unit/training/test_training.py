@@ -1,5 +1,6 @@
 import math
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,21 +15,19 @@ from secateur.training import loop as training
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import evaluate, train
 from secateur.training.optimizer import learning_rate
+from secateur.training.options import TrainingOptions
 
 CPU = torch.device("cpu")
-OPTIONS = {
-    "steps": 12,
-    "accumulate": 1,
-    "learning_rate": 0.05,
-    "weight_decay": 0.01,
-    "warmup": 2,
-    "schedule": "linear",
-    "clip": 5.0,
-    "precision": "float32",
-    "evaluate_every": 4,
-    "average_best": 0,
-    "checkpoint_seconds": 0,
-}
+OPTIONS = TrainingOptions(
+    steps=12,
+    learning_rate=0.05,
+    warmup=2,
+    schedule="linear",
+    precision="float32",
+    evaluate_every=4,
+    average_best=0,
+    checkpoint_seconds=0,
+)
 
 
 class Regression(torch.nn.Module):
@@ -63,7 +62,9 @@ def run(folder: Path, methods=(), dropout=0.3, **changes):
     model, points = Regression(dropout), Points()
     plan = BatchPlan(points.lengths, 100, seed=7)
     dev = (points, [sorted(points.lengths)[:10], sorted(points.lengths)[10:]])
-    history = train(model, points, plan.step, dev, OPTIONS | changes, 7, CPU, folder / "state", "same", methods)
+    history = train(
+        model, points, plan.step, dev, replace(OPTIONS, **changes), 7, CPU, folder / "state", "same", methods
+    )
     return model, history
 
 
@@ -72,22 +73,24 @@ def weights(model) -> bytes:
 
 
 def test_learning_rates_by_hand():
-    options = {"learning_rate": 1.0, "warmup": 4, "steps": 12}
-    rates = {name: [learning_rate(options | {"schedule": name}, step) for step in (0, 3, 7, 11)] for name in
-             ("noam", "linear", "cosine", "constant")}  # fmt: skip
+    options = TrainingOptions(learning_rate=1.0, warmup=4, steps=12)
+    rates = {
+        name: [learning_rate(replace(options, schedule=name), step) for step in (0, 3, 7, 11)]
+        for name in ("noam", "linear", "cosine", "constant")
+    }
     assert rates["noam"] == pytest.approx([0.25, 1.0, math.sqrt(0.5), math.sqrt(1 / 3)])
     assert rates["linear"] == pytest.approx([0.25, 1.0, 0.5, 0.0])
     assert rates["cosine"] == pytest.approx([0.25, 1.0, 0.5, 0.0])
     assert rates["constant"] == pytest.approx([0.25, 1.0, 1.0, 1.0])
-    options |= {"schedule": "wsd", "decay": 0.5}
+    options = replace(options, schedule="wsd", decay=0.5)
     assert [learning_rate(options, step) for step in (0, 3, 5, 6, 8, 11)] == pytest.approx(
         [0.25, 1.0, 1.0, 5 / 6, 3 / 6, 0.0]
     )
 
 
-def test_a_schedule_of_several_cycles_begins_anew():
-    once = {"learning_rate": 1.0, "warmup": 2, "steps": 6, "schedule": "linear"}
-    thrice = once | {"steps": 18, "cycles": 3}
+def test_a_schedule_of_several_cycles_starts_again():
+    once = TrainingOptions(learning_rate=1.0, warmup=2, steps=6, schedule="linear")
+    thrice = replace(once, steps=18, cycles=3)
     assert [learning_rate(thrice, step) for step in range(18)] == [learning_rate(once, step) for step in range(6)] * 3
 
 
@@ -102,7 +105,7 @@ def test_a_later_training_of_the_same_model_has_batches_and_noise_of_its_own(tmp
     def seen(folder, steps, before):
         model, points, method = Regression(dropout=0.3), Points(), Seen()
         plan = BatchPlan(points.lengths, 8, seed=1)
-        options = OPTIONS | {"steps": steps, "accumulate": 1}
+        options = replace(OPTIONS, steps=steps, accumulate=1)
         dev = (points, [sorted(points.lengths)])
         train(model, points, plan.step, dev, options, 7, CPU, tmp_path / folder, "same", [method], before)
         return method.rows
@@ -114,7 +117,8 @@ def test_a_later_training_of_the_same_model_has_batches_and_noise_of_its_own(tmp
 
 def test_noam_agrees_with_the_published_formula():
     """lr = r·d^-0.5·min(s^-0.5, s·w^-1.5), Vaswani et al. 2017 eq. 3, with S2's r = 3, d = 256, w = 25 000."""
-    options = {"learning_rate": 3 * 256**-0.5 * 25000**-0.5, "warmup": 25000, "schedule": "noam", "steps": 10**6}
+    peak = 3 * 256**-0.5 * 25000**-0.5
+    options = TrainingOptions(learning_rate=peak, warmup=25000, schedule="noam", steps=10**6)
     for step in (1, 100, 25000, 90000):
         wanted = 3 * 256**-0.5 * min(step**-0.5, step * 25000**-1.5)
         assert learning_rate(options, step - 1) == pytest.approx(wanted)
@@ -246,7 +250,7 @@ def test_a_parameter_with_a_rate_of_its_own_moves_so_many_times_as_far_and_does_
 
     model, points = Rated(), Points()
     plan, dev = BatchPlan(points.lengths, 100, seed=7), (points, [["00"]])
-    options = OPTIONS | {"steps": 1, "warmup": 0, "schedule": "constant", "clip": 1e9}
+    options = replace(OPTIONS, steps=1, warmup=0, schedule="constant", clip=1e9)
     train(model, points, plan.step, dev, options, 7, CPU, tmp_path / "state", "rated")
     torch.testing.assert_close(model.slow, torch.full((2, 2), 1 - 0.5 * 0.05), rtol=1e-5, atol=0)
 
@@ -310,7 +314,7 @@ def test_a_loss_that_is_not_finite_names_the_utterances(tmp_path):
     plan = BatchPlan(points.lengths, 10, seed=7)
     dev = (points, [["00"]])
     with pytest.raises(SecateurError, match=r"loss is nan at step \d+, on utterances 04;.*learning_rate"):
-        train(Regression(), points, plan.step, dev, OPTIONS | {"steps": 20}, 7, CPU, tmp_path / "s", "x")
+        train(Regression(), points, plan.step, dev, replace(OPTIONS, steps=20), 7, CPU, tmp_path / "s", "x")
 
 
 def test_dev_loss_weighs_every_utterance_alike():
@@ -373,7 +377,7 @@ def test_a_language_models_loss_is_the_mean_over_tokens_however_it_is_batched(tm
     for accumulate in (1, 3):
         torch.manual_seed(0)
         model = build_model(LM, tokens)
-        options = OPTIONS | {"steps": 3, "accumulate": accumulate}
+        options = replace(OPTIONS, steps=3, accumulate=accumulate)
         folder = tmp_path / str(accumulate)
         dev = (examples, [names])
         histories.append(train(model, examples, lambda step: names, dev, options, 1, CPU, folder, "lm")[-1])

@@ -11,19 +11,25 @@ the workflow must know of it are literals at the top of the file (`secateur.core
     PART     attribute that a model must have, if not `ctc`: `joiner` of a transducer
     RUNS     what else of a model it runs, if that is there: `decoder` of a hybrid one
     READS    files that it needs beside: `train_text`, the training texts, and `tokens`, the token list's file
+    FEWER    options that are numbers of tokens, and must be below that of the token list
+    LIBRARY  (module, distribution, (major, minor)) of a library that it needs and that only older Pythons have: the
+             first version without a build. A study leaves the search out where there is none
     SHOWN    {"lm": what tables call a language model of its own, "note": what a reader must know}, both with options
-             in braces
+             in braces; {"baseline": True} for the one that tables compare others of the same PART with
 """
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.plugins import Plugins
+from secateur.models import types
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Search:
     """
 
     prepare: Callable[..., Any]
-    part: str = "ctc"
+    part: str = types.CTC
     called: str = "CTC head"
     check: Callable[[Mapping[str, Any], Sequence[str]], None] | None = None
 
@@ -68,7 +74,49 @@ def reads(name: str) -> tuple[str, ...]:
 
 def part(name: str) -> str:
     """The part that a model must have for a search: `ctc`, or `joiner` of a transducer."""
-    return SEARCHES.named(name).get("PART", "ctc")
+    return SEARCHES.named(name).get("PART", types.CTC)
+
+
+def fewer(name: str) -> tuple[str, ...]:
+    """Options of a search that must be fewer than there are tokens."""
+    return SEARCHES.named(name).get("FEWER", ())
+
+
+def is_greedy(name: str) -> bool:
+    """Whether tables compare other searches for the same part of a model with this one."""
+    return SEARCHES.named(name).get("SHOWN", {}).get("baseline", False)
+
+
+def greedy(parts: Collection[str]) -> dict[str, Any]:
+    """The greedy search for a model that has these parts, with its defaults. Raises SecateurError if there is none."""
+    for name, plugin in SEARCHES.all().items():
+        if is_greedy(name) and part(name) in parts:
+            return {"type": name, **{key: option["default"] for key, option in plugin.options.items()}}
+    raise SecateurError(
+        f"no search is greedy for a model with {', '.join(parts) or 'no part'}; add one, or another part"
+    )
+
+
+def unbuilt(name: str) -> bool:
+    """Whether a search cannot be had here: its library is missing, and has no build for this Python."""
+    library = SEARCHES.named(name).get("LIBRARY")
+    return bool(library) and not find_spec(library[0]) and sys.version_info >= library[2]
+
+
+def missing(name: str) -> str:
+    """What library a search lacks here, and what to do; nothing if it lacks none."""
+    library = SEARCHES.named(name).get("LIBRARY")
+    if not library or find_spec(library[0]):
+        return ""
+    _, distribution, (major, minor) = library
+    if not unbuilt(name):
+        remedy = f"install it (pip install --no-deps {distribution}), or leave it out of decode.searches"
+        return f"needs {distribution}, which is not installed; {remedy}"
+    have, wants = f"{sys.version_info[0]}.{sys.version_info[1]}", f"Python {major}.{minor - 2} or {major}.{minor - 1}"
+    return (
+        f"needs {distribution}, which has no build for Python {have}; use {wants} "
+        f"(make PYTHON=python{major}.{minor - 1})"
+    )
 
 
 def runs(name: str, other: str) -> bool:

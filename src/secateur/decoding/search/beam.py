@@ -37,6 +37,7 @@ SCHEMA = {
     "lm_weight": {"type": "number", "minimum": 0, "default": 0.3, "description": "Weight of the LM."},
     "length_bonus": {"type": "number", "default": 0.0, "description": "Bonus per token."},
 }
+FEWER = ("beam",)
 
 
 def beam(

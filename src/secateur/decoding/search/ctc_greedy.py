@@ -19,6 +19,7 @@ SCHEMA = {
         "default": 2000,
     },
 }
+SHOWN = {"baseline": True}
 
 
 def ctc_greedy(recognizer: Recognizer, batch: int, batch_frames: int) -> Decoder:

@@ -24,6 +24,7 @@ SCHEMA = {
     "word_score": {"type": "number", "default": 0.0, "description": "Bonus per word."},
 }
 READS = ("train_text", "tokens")
+LIBRARY = ("flashlight", "flashlight-text", (3, 13))
 SHOWN = {"lm": "{order}-gram", "note": "closed vocabulary: only words of the training text"}
 
 BEAM_THRESHOLD = 50.0  # lexicon search drops hypotheses that score this much less than the best one

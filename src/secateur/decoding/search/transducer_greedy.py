@@ -24,6 +24,7 @@ SCHEMA = {
     "streaming": {"type": "boolean", "default": False, "description": "Segment by segment, as speech arrives."},
 }
 PART = "joiner"
+SHOWN = {"baseline": True}
 
 
 def transducer_greedy(

@@ -8,17 +8,27 @@ in the schema. It has `order(given)`, which takes a `secateur.heads.order.Given`
 have, as literals at the top of the file (`secateur.core.plugins`),
 
     NEEDS   what is costly to have: `times`, measured beforehand
-    SHOWN   {"order": its place in figures}
+    SHOWN   {"order": its place in figures}; {"plain": True} for the one that goes by importance alone,
+            with which tables compare the others
 
 Its module is imported only where it is used, and is named by the commands that do: its edits rerun these alone.
 """
 
 from pathlib import Path
 
+from secateur.core.errors import SecateurError
 from secateur.core.plugins import Plugins
 
 POLICIES = Plugins("policy", __name__, Path(__file__).parent, hyphens=True)
 TIMES = "times"
+
+
+def plain() -> str:
+    """The policy that goes by importance alone. Raises SecateurError if none says that it does."""
+    for name, plugin in POLICIES.all().items():
+        if plugin.get("SHOWN", {}).get("plain"):
+            return name
+    raise SecateurError(f"{POLICIES.folder}: no policy goes by importance alone; mark one in its SHOWN as plain")
 
 
 def needs(name: str) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """S2's claims about sub-models, and S1's about regularisers that come late."""
 
-from secateur.layers.reports.layers import evidence_files
 from secateur.reporting.claims import Claim
 
 HERE = "secateur.layers.evidence"
+FILES = "secateur.layers.reports.layers:evidence_files"
 CLAIMS = (
     Claim(
         "S2-as-trained-alone",
@@ -11,7 +11,7 @@ CLAIMS = (
         "A sub-model is as good as a model trained alone at its depth.",
         "no worse, at all depths shown",
         f"{HERE}:as_trained_alone",
-        evidence_files,
+        FILES,
         "an entry of `layers` with `trained`, of a model with intermediate CTC or stochastic depth",
         order=10,
     ),
@@ -21,7 +21,7 @@ CLAIMS = (
         "Without the two regularisers it is worse than a model trained alone at its depth.",
         "worse, by more the fewer layers are left",
         f"{HERE}:without_regularisers",
-        evidence_files,
+        FILES,
         "an entry of `layers` of a model with neither regulariser, and models trained alone at its depths",
         order=20,
     ),
@@ -31,7 +31,7 @@ CLAIMS = (
         "The real-time factor falls to a 2.5th at equal errors.",
         "0.40 times, on a GPU (0.005 to 0.002)",
         f"{HERE}:speed_at_equal_errors",
-        evidence_files,
+        FILES,
         "an entry of `layers` of a model with intermediate CTC or stochastic depth",
         order=30,
     ),
@@ -41,7 +41,7 @@ CLAIMS = (
         "SVCCA finds layers that are safe to remove: fewer errors than with layers drawn at random.",
         "",
         f"{HERE}:svcca",
-        evidence_files,
+        FILES,
         "an entry of `layers` with the strategies `svcca` and `random`",
         order=40,
     ),
@@ -51,7 +51,7 @@ CLAIMS = (
         "Intermediate CTC brought into a trained model makes the loss jump, more than training on without it.",
         "the loss jumps (a figure)",
         f"{HERE}:jump",
-        evidence_files,
+        FILES,
         "an entry of `regularise` with a control and a variant with intermediate CTC",
         order=60,
     ),

@@ -8,6 +8,7 @@ from secateur.reporting.results import SIZES_FILE, counted_of, files_of
 from secateur.study.runs import decodings, model_runs
 
 PAIRS, BEST = "secateur.pruning.evidence:pairs", "secateur.pruning.evidence:best"
+FILES = f"{__name__}:files"
 
 
 def files(config: Mapping[str, Any]) -> Iterator[str]:
@@ -17,11 +18,11 @@ def files(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _pair(name: str, order: int, statement: str, published: str, needs: str, **options: Any) -> Claim:
-    return Claim(f"S3-{name}", "S3", statement, published, PAIRS, files, needs, {"kind": "better"} | options, order)
+    return Claim(f"S3-{name}", "S3", statement, published, PAIRS, FILES, needs, {"kind": "better"} | options, order)
 
 
 def _best(name: str, order: int, statement: str, published: str, needs: str, **options: Any) -> Claim:
-    return Claim(f"S3-{name}", "S3", statement, published, BEST, files, needs, options, order)
+    return Claim(f"S3-{name}", "S3", statement, published, BEST, FILES, needs, options, order)
 
 
 EACH = {"languages": "each"}
@@ -138,7 +139,7 @@ CLAIMS = (
         "One set of weights serves all languages in a quarter of the bytes of a model for each, and is no worse.",
         "",
         "secateur.pruning.evidence:bytes_of_one",
-        files,
+        FILES,
         "pathways of four languages or more from LTH at the last level, and `lth`",
         {"a": "pathways-lth-target", "b": "lth", "least": 4},
         20,

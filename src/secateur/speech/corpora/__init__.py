@@ -14,6 +14,10 @@ and these literals at the top of the file, which the workflow reads without impo
     SCHEMA          its keys beside those that all corpora have; it may narrow `languages`
     SPLITS          names of the splits; "{key}" stands for the names that an option of this name lists
     FETCH_OPTIONS   the keys that `fetch` reads
+    SHOWN           {"hours": published hours of training speech: by option, by its values, for each language or all;
+                    "source": who published them}
+
+An option whose `format` in SCHEMA is `path`, or whose values' is, names files or folders of the user's.
 
 A new corpus is one new file here: `some_corpus.py` is the recipe `some_corpus`.
 """
@@ -29,6 +33,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.plugins import Plugins
 from secateur.speech.datadir import Utterance
 
+PATH = "path"
 RECIPES = Plugins("recipe", __name__, Path(__file__).parent, mark="SCHEMA")
 
 
@@ -69,10 +74,47 @@ def recipe(name: str) -> ModuleType:
 
 def split_names(options: Mapping[str, Any]) -> list[str]:
     """Names of the splits of a corpus, in the order of its recipe."""
-    found: list[str] = []
+    return [name for _, name in _splits(options)]
+
+
+def _splits(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(key that lists it, or nothing; name) of every split."""
+    found: list[tuple[str, str]] = []
     for name in RECIPES.named(options["recipe"]).get("SPLITS", ("train", "dev", "test")):
-        found += options[name.strip("{}")] if name.startswith("{") else [name]
+        key = name.strip("{}") if name.startswith("{") else ""
+        found += [(key, each) for each in (options[key] if key else [name])]
     return found
+
+
+def repeated_splits(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(key, name) of splits that an option lists though another split has this name."""
+    found = _splits(options)
+    return [(key, name) for key, name in found if key and [other for _, other in found].count(name) > 1]
+
+
+def paths(options: Mapping[str, Any]) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
+    """(name of the key, what holds it, its last parts) of the options of a corpus that name files or folders."""
+    if "root" in options:
+        yield "", options, ("root",)
+    for key, schema in RECIPES.named(options["recipe"]).options.items():
+        below = schema.get("additionalProperties", {})
+        if schema.get("format") == PATH:
+            yield "", options, (key,)
+        elif isinstance(below, Mapping) and below.get("format") == PATH:
+            yield f".{key}", options[key], tuple(options[key])
+
+
+def hours(options: Mapping[str, Any]) -> tuple[float, str] | None:
+    """Published hours of training speech of a corpus, of all its languages, and who published them; None if unknown."""
+    shown = RECIPES.named(options["recipe"]).get("SHOWN", {})
+    total = 0.0
+    for key, known in shown.get("hours", {}).items():
+        for value in options[key] if isinstance(options[key], list) else [options[key]]:
+            if value not in known:
+                return None
+            found = known[value]
+            total += sum(found[code] if isinstance(found, Mapping) else found for code in options["languages"])
+    return (total, shown["source"]) if total else None
 
 
 def fetch_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ SCHEMA = {
         "type": "object",
         "required": ["train", "dev", "test"],
         "propertyNames": {"pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"},
-        "additionalProperties": {"type": "string"},
+        "additionalProperties": {"type": "string", "format": "path"},
         "default": {"train": "train", "dev": "dev", "test": "test"},
     },
     "channel": {

@@ -36,6 +36,10 @@ SCHEMA = {
 
 FETCH_OPTIONS = ("root", "url", "checksum", "train", "dev", "test")
 SPLITS = ("train", "dev", "{test}")
+SHOWN = {
+    "hours": {"train": {"train-clean-100": 100.6, "train-clean-360": 363.6, "train-other-500": 496.7}},
+    "source": "Panayotov et al. 2015",
+}
 
 
 def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:

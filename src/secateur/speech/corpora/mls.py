@@ -48,6 +48,17 @@ LANGUAGES = {
 }
 FETCH_OPTIONS = ("root", "url", "checksum")
 SPLITS = ("train", "dev", "test")
+SHOWN = {
+    "hours": {
+        "subset": {
+            "full": {"de": 1967, "en": 44660, "es": 918, "fr": 1077, "it": 247, "nl": 1554, "pl": 104, "pt": 161},
+            "10h": 10,
+            "9h": 9,
+            "1h": 1,
+        }
+    },
+    "source": "Pratap et al. 2020",
+}
 SUBSETS = {"full": None, "10h": ("9hr", "1hr"), "9h": ("9hr",), "1h": ("1hr",)}
 
 

@@ -29,7 +29,7 @@ from secateur.ssl.tasks.heads import RecurrentCTC
 from secateur.ssl.tasks.hidden import Hidden
 from secateur.ssl.tasks.recognize import Transcription, transcribe
 
-SHOWN = {"order": 40}
+SHOWN = {"order": 40, "rate": "wer"}
 SCHEMA = {
     "languages": {"$ref": "#/$defs/languages", "default": None},
     "max_seconds": {"$ref": "#/$defs/longest", "default": None},

@@ -1,4 +1,4 @@
-"""Training a head on hidden states through `secateur.training.loop`, so that a killed run goes on and ends the same."""
+"""Training a head on hidden states through `secateur.training.loop`, so that a killed run resumes and ends the same."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from secateur.speech.data import Batch, BatchPlan, pad
 from secateur.ssl.tasks import Item
 from secateur.ssl.tasks.hidden import Hidden
 from secateur.training.loop import train
+from secateur.training.options import TrainingOptions
 
 Encode = Callable[[Item, int], Mapping[str, torch.Tensor]]
 HUNDREDTHS = 100  # of a second: the unit of a clip's length in a batch plan
@@ -91,7 +92,7 @@ class Fit:
     ) -> torch.nn.Module:
         """Make and train the head `name`, in evaluation mode on `device`.
 
-        `training` is as `training.loop.train` wants it, with `batch`: most clips in a batch of a head that pools,
+        `training` has attributes of `TrainingOptions`, and `batch`: most clips in a batch of a head that pools,
         else most seconds of audio, padding included.
         """
         torch.manual_seed(self.seed)
@@ -99,8 +100,9 @@ class Fit:
         budget = round(training["batch"] * (1 if train_examples.pooled else HUNDREDTHS))
         plan = BatchPlan(train_examples.lengths, budget, self.seed)
         dev = (dev_examples, dev_examples.batches())
+        options = TrainingOptions(**{key: value for key, value in training.items() if key != "batch"})
         train(
-            head, train_examples, plan.step, dev, training, self.seed, self.device, self.state / name,
+            head, train_examples, plan.step, dev, options, self.seed, self.device, self.state / name,
             f"{self.identity} {name}",
         )  # fmt: skip
         return head

@@ -192,3 +192,24 @@ def test_every_key_is_described():
             target = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else {}
             general = SCHEMA["$defs"]["corpus"]["properties"].get(key, {})
             assert "description" in schema or "description" in target or "description" in general, f"{name}.{key}"
+
+
+def test_published_hours_are_counted_by_language_or_by_part():
+    found = corpora.hours({"recipe": "mls", "subset": "full", "languages": ["pl", "it"]})
+    assert found == (104 + 247, "Pratap et al. 2020")
+    assert corpora.hours({"recipe": "mls", "subset": "9h", "languages": ["pl", "it"]}) == (18, "Pratap et al. 2020")
+    parts = {"recipe": "librispeech", "train": ["train-clean-100", "train-clean-360"], "languages": ["en"]}
+    assert corpora.hours(parts)[0] == pytest.approx(464.2)
+    assert corpora.hours(parts | {"train": ["train-clean-100", "mine"]}) is None  # nobody published those
+    assert corpora.hours({"recipe": "espeak", "languages": ["en"]}) is None
+
+
+def test_a_corpus_says_which_of_its_options_are_paths():
+    kaldi = {"recipe": "kaldi", "root": "r", "splits": {"train": "a", "dev": "b"}}
+    assert list(corpora.paths(kaldi)) == [("", kaldi, ("root",)), (".splits", kaldi["splits"], ("train", "dev"))]
+    assert list(corpora.paths({"recipe": "espeak"})) == []
+
+
+def test_a_split_that_an_option_lists_may_not_have_the_name_of_another():
+    assert corpora.repeated_splits({"recipe": "librispeech", "test": ["dev", "test-clean"]}) == [("test", "dev")]
+    assert corpora.repeated_splits({"recipe": "mls"}) == []

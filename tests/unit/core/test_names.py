@@ -1,0 +1,79 @@
+"""Plug-ins of every kind are known by name in their own file alone: other code asks the registry what they declare."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from secateur.core.plugins import Plugins
+from secateur.decoding.search import SEARCHES
+from secateur.heads.policies import POLICIES
+from secateur.layers.strategies import STRATEGIES
+from secateur.models.types import TYPES
+from secateur.speech.corpora import RECIPES
+from secateur.ssl.known_tasks import TASKS
+
+ROOT = Path(__file__).resolve().parents[3]
+SOURCE = ROOT / "src/secateur"
+KINDS = {kind.kind: kind for kind in (SEARCHES, RECIPES, STRATEGIES, POLICIES, TASKS, TYPES)}
+DOCUMENTED = ("reporting/published.py", "layers/evidence.py", "heads/evidence.py", "heads/claims/", "layers/claims/")
+"""What documents say of plug-ins, and how it is found out whether that is so."""
+OTHER_MEANINGS = {
+    "beam": (  # the option: how many hypotheses are kept
+        *("heads/commands.py", "scripts/head_times.py", "overview/comparisons.py", "ssl/tasks/asr.py"),
+        *("decoding/search/lexicon.py", "decoding/search/transducer_beam.py"),
+    ),
+    "lexicon": ("ssl/tasks/pr.py",),  # a pronouncing dictionary
+    "svcca": (  # a measure of likeness, beside cka
+        *("scripts/layer_search.py", "scripts/similarity.py", "layers/plots.py", "layers/search.py"),
+        "layers/reports/layers.py",
+    ),
+    "random": ("heads/importance.py",),  # an importance
+    "global": ("pruning/engines/", "scripts/prune.py"),  # what weights are ranked with
+    "sv": ("speech/corpora/numerals.py",),  # Swedish
+    "er": ("speech/corpora/numerals.py",),  # the end of a numeral
+    "ctc": ("layers/search.py", "decoding/onnx.py", "decoding/search/beam.py", "models/types.py"),  # a part of models
+}
+"""Names that stand for something else as well, and where."""
+
+
+def texts(file: Path) -> set[str]:
+    """All texts of a Python file but for its docstrings, or what stands in quotes in a rule file."""
+    if file.suffix == ".smk":
+        return set(re.findall(r'"([^"\n]*)"', file.read_text()))
+    tree = ast.parse(file.read_text())
+    statements = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in statements
+    }
+
+
+def places() -> dict[str, set[str]]:
+    """By file, as a path below `src/secateur` or the root, its texts."""
+    files = [*SOURCE.rglob("*.py"), *(ROOT / "workflow").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk")]
+    return {str(file.relative_to(SOURCE if file.is_relative_to(SOURCE) else ROOT)): texts(file) for file in files}
+
+
+TEXTS = places()
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+def test_nothing_else_knows_a_plug_in_by_name(kind: Plugins):
+    own = {name: plugin.module.removeprefix("secateur.").replace(".", "/") for name, plugin in kind.all().items()}
+    found = {
+        (place, name)
+        for place, known in TEXTS.items()
+        for name in known & own.keys()
+        if place != f"{own[name]}.py" and not place.startswith((*DOCUMENTED, *OTHER_MEANINGS.get(name, ())))
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize("name", OTHER_MEANINGS)
+def test_every_other_meaning_is_still_there(name):
+    """So that the list of exceptions does not grow old."""
+    for beginning in OTHER_MEANINGS[name]:
+        assert any(name in known for place, known in TEXTS.items() if place.startswith(beginning)), beginning
