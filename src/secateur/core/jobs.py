@@ -11,20 +11,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from tqdm import tqdm
-
-from secateur.core import processes
+from secateur.core import processes, progress
 from secateur.core.errors import SecateurError
 from secateur.core.files import check_writable, write_json
 
-Item = TypeVar("Item")
-SECONDS_BETWEEN_LINES = 30
 LEFT_OVER = "left_over"
 RECORDED_PACKAGES = ("torch", "espnet", "numpy", "kaldiio", "jiwer", "snakemake", "transformers")
 
@@ -54,9 +50,10 @@ def job(
     arguments = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     record: dict[str, Any] = {}
-    started = time.time()
+    started, finished = time.time(), False
     try:
         processes.spread(vars(arguments).get("training") or {}, [name, *words])
+        progress.JOB.begin(name)
         if output := vars(arguments).get("output"):
             check_writable(output.parent)
         run(arguments, record)
@@ -68,12 +65,15 @@ def job(
             write_json(arguments.run_json, whole | record)
         if left_over:
             shutil.rmtree(left_over)
+        finished = True
     except SecateurError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except PermissionError as error:
         print(f"error: {error.filename}: {error.strerror}; mend its permissions, or its folder's", file=sys.stderr)
         sys.exit(1)
+    finally:
+        progress.JOB.end(failed=not finished)
 
 
 def describe(name: str, arguments: argparse.Namespace, started: float) -> dict[str, Any]:
@@ -94,19 +94,6 @@ def describe(name: str, arguments: argparse.Namespace, started: float) -> dict[s
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
         "peak_memory_bytes": usage.ru_maxrss * 1024,
     }
-
-
-def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-    """Pass `items` on and show how far they are: a bar on a terminal, else a log line every half minute."""
-    if sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=what)
-        return
-    shown = time.monotonic()
-    for count, item in enumerate(items, 1):
-        yield item
-        if time.monotonic() - shown > SECONDS_BETWEEN_LINES:
-            shown = time.monotonic()
-            logging.info("%s: %d of %d", what, count, total)
 
 
 def threads() -> int:

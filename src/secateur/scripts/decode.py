@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from secateur.core import devices
+from secateur.core import devices, progress
 from secateur.core.errors import SecateurError
 from secateur.core.files import identity, write_json, write_tsv
 from secateur.core.jobs import json_argument, threads
@@ -72,7 +72,8 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     conditions = {"device": str(device), "batch": batch_size(arguments.search), "threads": threads()}
     parts = Parts(arguments.output, arguments.keep and whole_identity(arguments, conditions))
     rows, times, seconds, frames = [], {}, 0.0, 0
-    for language, data, features in sets:
+    for number, (language, data, features) in enumerate(sets):
+        progress.JOB.part(number, len(sets))
         make = partial(decoded, arguments, recognizer, language, data, features)
         found, took = parts.get(language, test_files(data, features), make)
         rows, seconds = rows + found, seconds + took

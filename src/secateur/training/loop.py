@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from secateur.core import distributed
+from secateur.core import distributed, progress
 from secateur.core.devices import autocast, autocast_dtype
 from secateur.core.errors import SecateurError
 from secateur.core.files import check_space
@@ -80,6 +80,7 @@ def train(
     run = _Run(model.to(device), options, device, hooks, group, kept)
     run.begin()
     steps, saved = options["steps"], time.monotonic()
+    progress.JOB.tell("steps", kept.step, steps)
     bar = tqdm(total=steps, initial=kept.step, desc="train", unit="step", disable=None if group.rank == 0 else True)
     with ThreadPoolExecutor(1) as reader:
 
@@ -97,6 +98,7 @@ def train(
                 _seed_everything(seed, before + step)
             run.update(step, batches, *backward)
             bar.update()
+            progress.JOB.tell("steps", kept.step, steps, loss=backward[0])
             if kept.step % options["evaluate_every"] == 0 or kept.step == steps:
                 bar.set_postfix(run.evaluate(step, dev))
             if time.monotonic() - saved >= options["checkpoint_seconds"] or kept.step == steps:
