@@ -48,7 +48,7 @@ class Progress:
         if os.environ.get(RANK, "0") != "0":
             return
         self.file = self.file or _beside_log()
-        self.content = {"command": command, "host": socket.gethostname(), "started": time.time()}
+        self.content = {"command": command, "host": socket.gethostname(), "started": process_started()}
         self._write()
 
     def part(self, number: int, of: int) -> None:
@@ -105,6 +105,15 @@ def write(file: Path, content: Any) -> None:
     aside = file.with_name(f".{file.name}.{os.getpid()}.part")
     aside.write_text(json.dumps(content), encoding="utf-8")
     os.replace(aside, file)
+
+
+def process_started() -> float:
+    """When this process was started, in seconds since the epoch: before it loaded anything."""
+    now = time.time()
+    with suppress(OSError, ValueError, IndexError):
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        return now - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+    return now
 
 
 def _beside_log() -> Path | None:

@@ -18,6 +18,8 @@ nav { margin: 1.4rem 0 0; display: flex; flex-wrap: wrap; gap: .3rem 1.3rem; fon
 .warning { margin: 1.5rem 0; padding: .9rem 1.1rem; border: 2px solid #b3261e; border-radius: 6px;
   background: #fdf1f0; }
 .warning strong { color: #8c1d18; }
+.status { display: block; width: 100%; height: 18rem; margin-top: .7rem; border: 1px solid var(--line);
+  background: #fff; }
 .keys { display: grid; grid-template-columns: repeat(auto-fit, minmax(13.5rem, 1fr)); gap: .9rem; margin: 1.6rem 0; }
 .key { padding: .9rem 1.1rem; border: 1px solid var(--line); border-radius: 6px; }
 .key .name { color: var(--soft); font-size: .86rem; }
@@ -144,6 +146,12 @@ Drawn from {{ links("tables", figure.tables) }}.</figcaption>
 <a href="#configuration">Configuration and files</a></nav>
 </header>
 <main>
+{%- if so_far %}
+<div class="warning" role="note"><strong>The run is not finished.</strong> This page was made at {{ so_far.made }} of
+what was there: {{ so_far.parts | join(", ") }}. Rows are missing, and so are comparisons and claims that rest on them;
+intervals and verdicts may change. The report takes its place in the end. Where the run stands:
+<iframe class="status" src="{{ so_far.status }}" title="Where the run stands"></iframe></div>
+{%- endif %}
 {%- if notes %}
 <p>{{ notes }}</p>
 {%- endif %}

@@ -41,9 +41,17 @@ class Key:
 
 
 def write_report(
-    config: Mapping[str, Any], tables: str | Path, figures: str | Path, output: str | Path, root: str | Path
+    config: Mapping[str, Any],
+    tables: str | Path,
+    figures: str | Path,
+    output: str | Path,
+    root: str | Path,
+    so_far: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the page to `output`. `root` is the study's folder, which the `source` columns are relative to.
+
+    Of a run that goes on, `so_far` says when the page was `made`, of which `parts`, and which page has the `status`:
+    then the page says that it is not the report.
 
     Raises SecateurError naming the first table or figure that is missing.
     """
@@ -69,7 +77,9 @@ def write_report(
         for section, title in SECTIONS.items()
     ]
     page = environment.from_string(TEMPLATE).render(
-        title=config.get("report", {}).get("title") or f"Study {config['study']}",
+        title=("Not finished: " if so_far else "")
+        + (config.get("report", {}).get("title") or f"Study {config['study']}"),
+        so_far=so_far,
         study=config["study"],
         notes=config.get("report", {}).get("notes", ""),
         style=Markup(STYLE),

@@ -8,10 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from secateur.core import devices
+from secateur.core import devices, progress
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json, write_tsv
-from secateur.core import progress
 from secateur.layers.hidden import covariances
 from secateur.layers.similarity import SVCCA, Covariances
 from secateur.models.load import Loaded, load_model

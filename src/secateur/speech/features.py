@@ -18,10 +18,10 @@ import kaldi_native_fbank
 import kaldiio
 import numpy as np
 
+from secateur.core import progress
 from secateur.core.errors import SecateurError
 from secateur.core.files import check_space, read_json, write_json, written_aside
 from secateur.core.foreign import pointer
-from secateur.core import progress
 from secateur.core.processes import end_with_parent
 from secateur.speech import audio
 from secateur.speech.datadir import Utterance, line_of, read_data_dir, read_table, speed_prefix

@@ -1,7 +1,7 @@
 """How far a run is, and how long it will take: from its plan and the progress that its jobs have written.
 
-Work is weighted by the seconds that it is expected to take. These come from `watch.work` at first, times how fast this
-machine is, and from what jobs of the same kind have taken as soon as there is any. The time left is that of a
+Work is weighted by the seconds that it is expected to take. These come from `watch.expected` at first, times how slow
+this machine is, and from what jobs of the same kind have taken as soon as there is any. The time left is that of a
 simulation: jobs start in the order of their priority, as soon as what they wait for is done and cores are free.
 """
 
@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from secateur.watch.plan import Plan, PlannedJob
-from secateur.watch.work import START
+from secateur.watch.work import LIGHT, Work
 
 WAITING, RUNNING, DONE, FAILED, BLOCKED = "waiting", "running", "done", "failed", "blocked"
 TRUSTED = 10.0
 """Seconds of measured work that weigh as much as what was expected before."""
+FINISHED = 30.0
+"""Seconds that a job which is done weighs beside its own: of its like it tells most, however short it was."""
 SHORTEST = 1.0
 """Seconds for which a job must have told its progress until its speed counts."""
 LATE = 0.1
-"""Of a job that takes longer than expected and tells no progress, this share of what was expected is still to come."""
+"""The least share of a job's time that is still to come, while it runs and tells no progress, and that was no start."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,10 @@ class Forecast:
                 seconds = max(seconds, self.left[state.job.id])
         return seconds
 
+    def parts_due(self, plan: Plan) -> dict[str, float | None]:
+        """Seconds until each part of the report is there, 0 for what is; None where something has failed."""
+        return {name: self.due(files) for name, files in plan.parts.items()}
+
 
 def read_states(plan: Plan, directory: Path) -> dict[int, JobState]:
     """The state of every job of a run in `directory`, in the order of the plan."""
@@ -108,39 +114,47 @@ class Speeds:
 
     Args:
         states: of all jobs.
-        now: seconds since the epoch.
-        machine: how much longer this machine takes than that of `watch.work`, from a probe at the start.
+        machine: how much longer this machine takes than that of `watch.expected`, from a probe at the start.
     """
 
-    def __init__(self, states: Iterable[JobState], now: float, machine: float = 1.0):
+    def __init__(self, states: Iterable[JobState], machine: float = 1.0):
         states = list(states)
-        starts = [state.told["since"] - state.told["started"] for state in states if _first(state.told)]
-        self.start = sum(starts) / len(starts) if starts else START * machine
-        self.measured: dict[str, tuple[float, float]] = {}
+        self.machine = machine
+        self.starts: dict[bool, float] = {}
+        for light in (True, False):
+            found = [state for state in states if (state.job.work.kind == LIGHT) == light and _first(state.told)]
+            if found:
+                self.starts[light] = sum(state.told["since"] - state.told["started"] for state in found) / len(found)
+        self.measured: dict[str, tuple[float, float, float]] = {}
         ratios: dict[str, list[tuple[float, float]]] = {}
         for state in states:
-            if not (seen := observed(state, self.start)):
+            if not (seen := observed(state, self.start(state.job.work))):
                 continue
             work, (amount, seconds) = state.job.work, seen
-            known = self.measured.get(work.key, (0.0, 0.0))
-            self.measured[work.key] = known[0] + amount, known[1] + seconds
+            known = self.measured.get(work.key, (0.0, 0.0, 0.0))
+            trust = seconds + (FINISHED if state.status == DONE else 0.0)
+            self.measured[work.key] = known[0] + amount, known[1] + seconds, known[2] + trust
             ratios.setdefault(work.kind, []).append((math.log(seconds / amount / work.seconds), seconds))
         prior = [(math.log(machine), TRUSTED)]
         self.general = _mean(prior + [ratio for found in ratios.values() for ratio in found])
         self.kinds = {kind: _mean([(self.general, TRUSTED), *found]) for kind, found in ratios.items()}
 
+    def start(self, work: Work) -> float:
+        """Seconds until a job begins to compute."""
+        return self.starts.get(work.kind == LIGHT, work.start * self.machine)
+
     def unit(self, job: PlannedJob) -> float:
         """Seconds that a unit of a job's work takes."""
         work = job.work
         logarithm = math.log(work.seconds) + self.kinds.get(work.kind, self.general)
-        amount, seconds = self.measured.get(work.key, (0.0, 0.0))
+        amount, seconds, trust = self.measured.get(work.key, (0.0, 0.0, 0.0))
         if not amount:
             return math.exp(logarithm)
-        return math.exp(_mean([(logarithm, TRUSTED), (math.log(seconds / amount), seconds)]))
+        return math.exp(_mean([(logarithm, TRUSTED), (math.log(seconds / amount), trust)]))
 
     def whole(self, job: PlannedJob) -> float:
         """Seconds that all of a job takes."""
-        return self.start + job.work.amount * self.unit(job)
+        return self.start(job.work) + job.work.amount * self.unit(job)
 
     def left(self, state: JobState, now: float) -> float:
         """Seconds that a job still takes, which waits or runs."""
@@ -149,21 +163,21 @@ class Speeds:
             return whole
         since_told = max(0.0, now - state.told.get("updated", now))
         if state.share:
-            return max(0.0, (1 - state.share) * (whole - self.start) - since_told)
+            return max(0.0, (1 - state.share) * (whole - self.start(state.job.work)) - since_told)
         return max(LATE * whole, whole - (now - state.told["started"]))
 
 
 def _first(told: Mapping[str, Any]) -> bool:
     """Whether what a job tells of is the first that it does, so that it began to compute then."""
-    return "since" in told and not told.get("part") and "ended" not in told
+    return "since" in told and not told.get("part") and told.get("of_parts", 1) == 1
 
 
 def observed(state: JobState, start: float) -> tuple[float, float] | None:
     """Units of work that a job has done, and the seconds that they took; None where it does not show yet."""
     told, amount = state.told, state.job.work.amount
     if state.status == DONE:
-        seconds = told["ended"] - told["started"] - start
-        return (amount, seconds) if seconds > 0 else None
+        seconds = told["ended"] - told["started"]
+        return (amount, max(seconds - start, LATE * seconds)) if seconds > 0 else None
     if state.status == RUNNING and told.get("of"):
         done = (told["done"] - told["first"]) / told["of"] * amount / told.get("of_parts", 1)
         seconds = told["updated"] - told["since"]
@@ -177,9 +191,9 @@ def _mean(values: Iterable[tuple[float, float]]) -> float:
     return sum(value * weight for value, weight in values) / sum(weight for _, weight in values)
 
 
-def forecast(plan: Plan, states: Mapping[int, JobState], now: float, machine: float = 1.0) -> Forecast:
-    """How far a run is at `now`, in seconds since the epoch; `machine` as for `Speeds`."""
-    speeds = Speeds(states.values(), now, machine)
+def forecast(plan: Plan, states: Mapping[int, JobState], now: float) -> Forecast:
+    """How far a run is at `now`, in seconds since the epoch."""
+    speeds = Speeds(states.values(), plan.machine)
     done, total = 0.0, 0.0
     for state in states.values():
         if state.status in (FAILED, BLOCKED):

@@ -33,10 +33,7 @@ def block(plan: Plan, found: Forecast, now: float) -> list[str]:
     if part := next_part(plan, found):
         lines.append(f"  {part}")
     lines += [f"  {job(state, found)}" for state in found.of(RUNNING)]
-    lines += [f"  failed: {state.job.name}, see {state.job.log}" for state in found.of(FAILED)]
-    if stuck := found.of(BLOCKED):
-        lines.append(f"  {len(stuck)} jobs wait for what failed; the same command goes on from here")
-    return lines
+    return lines + [f"  {line}" for line in failures(found)]
 
 
 def job(state: JobState, found: Forecast) -> str:
@@ -52,15 +49,22 @@ def job(state: JobState, found: Forecast) -> str:
     return f"{said[0]}: {', '.join([*said[1:], duration(found.left.get(state.job.id, 0.0)) + ' left'])}"
 
 
-def parts(plan: Plan, found: Forecast) -> Mapping[str, float | None]:
+def failures(found: Forecast) -> list[str]:
+    """A line for each job that failed, and how to go on."""
+    said = [f"failed: {state.job.name}, see {state.job.log}" for state in found.of(FAILED)]
+    if stuck := found.of(BLOCKED):
+        said.append(f"{len(stuck)} jobs wait for what failed; the same command goes on from here")
+    return said
+
+
+def to_come(plan: Plan, found: Forecast) -> Mapping[str, float | None]:
     """The parts of the report that are not there yet: seconds until each is, None for one that failed."""
-    due = {name: found.due(files) for name, files in plan.parts.items()}
-    return {name: seconds for name, seconds in due.items() if seconds is None or seconds > 0}
+    return {name: due for name, due in found.parts_due(plan).items() if due is None or due > 0}
 
 
 def next_part(plan: Plan, found: Forecast) -> str:
     """Which part of the report comes next, and when; empty when none does."""
-    due = {name: seconds for name, seconds in parts(plan, found).items() if seconds is not None}
+    due = {name: seconds for name, seconds in to_come(plan, found).items() if seconds is not None}
     if not due:
         return ""
     name = min(due, key=lambda name: due[name])
@@ -83,4 +87,3 @@ def duration(seconds: float) -> str:
         return f"{hours} h {minutes} min"
     days, hours = divmod(round(seconds / HOUR), 24)
     return f"{days} d {hours} h"
-

@@ -34,7 +34,7 @@ def status(plan: Plan, found: Forecast, now: float, over: bool) -> str:
             f'<h2 class="bad">Failed</h2><ul>{rows}</ul><p>{stuck} jobs wait for what failed. When the cause is mended,'
             f" the same command goes on: <code>{again}</code></p>"
         )
-    to_come = lines.parts(plan, found)
+    to_come = lines.to_come(plan, found)
     if to_come:
         due = {
             name: "waits for what failed" if seconds is None else "" if over else f"in {lines.duration(seconds)}"

@@ -39,10 +39,12 @@ class Part:
 
 def parts(config: Mapping[str, Any]) -> list[Part]:
     """The parts of a study's report, in the order in which they come into it."""
-    found = []
+    found: list[Part] = []
     for section in SECTIONS:
         for index, entry in enumerate(config[section]):
             name = f"{entry.get('model') or entry['name']}"
+            if len({other["corpus"] for other in config[section]}) > 1:
+                name += f" on {entry['corpus']}"
             if section == PRUNE:
                 name += f" {entry['variant']}" if entry["variant"] else ""
                 found += [
@@ -54,6 +56,8 @@ def parts(config: Mapping[str, Any]) -> list[Part]:
                     for item, each in enumerate(entry[PATHWAYS])
                 ]
             else:
+                scopes = entry["scopes"] if section == DENSE else ["all"]
+                name += "" if scopes == ["all"] else f" ({', '.join(scopes)})"
                 found.append(Part(f"{section} {name}", section, index))
     return found
 

@@ -6,7 +6,7 @@ With the progress that jobs write beside their logs (`core.progress`), this file
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,8 +15,7 @@ from typing import Any
 
 from secateur.core import progress
 from secateur.core.errors import SecateurError
-from secateur.study.resources import JobResources
-from secateur.watch.work import Work, expected
+from secateur.watch.work import Work
 
 NAME, CONFIGURATION = "plan.json", "configuration.json"
 """In the folder of a study's logs: the plan, and the configuration that it is of."""
@@ -66,6 +65,7 @@ class Plan:
         pid, host: Snakemake's process.
         jobs: all that it will do.
         parts: the parts of the report in their order: name, and files that they are made of.
+        machine: how much longer work takes here than `watch.expected` says, by a probe; 1 until that is known.
     """
 
     study: str
@@ -76,6 +76,13 @@ class Plan:
     host: str
     jobs: tuple[PlannedJob, ...]
     parts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    machine: float = 1.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the run goes on, as far as one can tell on this machine."""
+        here = os.uname().nodename == self.host
+        return not here or Path(f"/proc/{self.pid}").exists()
 
     @property
     def logs(self) -> Path:
@@ -84,39 +91,50 @@ class Plan:
 
 
 def note(
-    workflow: Any, resources: JobResources, config: Mapping[str, Any], parts: Mapping[str, Sequence[str]]
+    workflow: Any,
+    slots: int,
+    work: Callable[[str, Any], Work],
+    config: Mapping[str, Any],
+    parts: Mapping[str, Sequence[str]],
 ) -> None:
     """Note the plan of a run that begins, and forget the progress of earlier runs of its jobs.
 
     Args:
         workflow: Snakemake's, of a real run, whose jobs are known.
+        slots: cores to use, where jobs run on this machine.
+        work: the work of a job by its rule and wildcards.
         parts: those of the report, see `Plan`.
     """
     local = workflow.local_exec
-    slots = resources.all_cores if local else min(workflow.nodes or 1, 10**6)
-    jobs = tuple(planned(workflow.dag, resources, local))
+    slots = slots if local else min(workflow.nodes or 1, 10**6)
+    jobs = tuple(planned(workflow.dag, work, local))
     plan = Plan(config["study"], time.time(), slots, local, os.getpid(), os.uname().nodename, jobs, parts)
     plan.logs.mkdir(parents=True, exist_ok=True)
     for job in jobs:
         job.progress.unlink(missing_ok=True)
     progress.write(plan.logs / CONFIGURATION, config)
-    progress.write(plan.logs / NAME, asdict(plan))
+    write(plan, Path())
     _current.append(plan.logs)
 
 
-def planned(dag: Any, resources: JobResources, local: bool) -> Iterable[PlannedJob]:
+def write(plan: Plan, directory: Path) -> None:
+    """Write the plan of a run in `directory`."""
+    progress.write(directory / plan.logs / NAME, asdict(plan))
+
+
+def planned(dag: Any, work: Callable[[str, Any], Work], local: bool) -> Iterable[PlannedJob]:
     """The jobs of Snakemake's `dag` that will run, but for those that run nothing, such as `all`."""
     found = [job for job in dag.needrun_jobs() if job.log]
     ids = {job: dag.jobid(job) for job in found}
     for job, number in ids.items():
         axes = dict(job.wildcards_dict)
-        work = expected(resources, job.rule.name, SimpleNamespace(**axes))
+        expected = work(job.rule.name, SimpleNamespace(**axes))
         name = " ".join([job.rule.name, *map(str, axes.values())])
         after = tuple(ids[other] for other in dag.dependencies[job] if other in ids)
         threads = job.threads if local else 1
         outputs = tuple(map(str, job.output))
         yield PlannedJob(
-            number, job.rule.name, name, str(job.log[0]), after, threads, int(job.priority), work, outputs
+            number, job.rule.name, name, str(job.log[0]), after, threads, int(job.priority), expected, outputs
         )
 
 

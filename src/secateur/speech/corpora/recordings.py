@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from secateur.core.errors import SecateurError
 from secateur.core import progress
+from secateur.core.errors import SecateurError
 from secateur.speech import audio
 from secateur.speech.datadir import Utterance
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from secateur.core.errors import SecateurError
 from secateur.core import progress
+from secateur.core.errors import SecateurError
 from secateur.speech.data import pad
 from secateur.ssl.tasks.clips import RATE, Clip
 
