@@ -80,7 +80,6 @@ def train(
     run = _Run(model.to(device), options, device, hooks, group, kept)
     run.begin()
     steps, saved = options["steps"], time.monotonic()
-    progress.JOB.tell("steps", kept.step, steps)
     bar = tqdm(total=steps, initial=kept.step, desc="train", unit="step", disable=None if group.rank == 0 else True)
     with ThreadPoolExecutor(1) as reader:
 
@@ -98,7 +97,6 @@ def train(
                 _seed_everything(seed, before + step)
             run.update(step, batches, *backward)
             bar.update()
-            progress.JOB.tell("steps", kept.step, steps, loss=backward[0])
             if kept.step % options["evaluate_every"] == 0 or kept.step == steps:
                 bar.set_postfix(run.evaluate(step, dev))
             if time.monotonic() - saved >= options["checkpoint_seconds"] or kept.step == steps:
@@ -154,6 +152,7 @@ class _Run:
         for hook in self.hooks:
             hook.start(self.model, self.optimizer)
         self.started = time.monotonic()
+        progress.JOB.tell("steps", self.kept.step, self.options["steps"])
         self.model.train()
 
     def backward(self, step: int, batches: Sequence[Batch], borrowed: bool) -> tuple[float, int]:
@@ -194,6 +193,7 @@ class _Run:
         self.average.update()
         self.kept.count += seen
         self.kept.step = step + 1
+        progress.JOB.tell("steps", self.kept.step, self.options["steps"], loss=loss)
 
     def evaluate(self, step: int, dev: Dev) -> dict[str, str]:
         """Add a row to the history; answers with its losses, to be shown."""
