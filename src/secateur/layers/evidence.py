@@ -22,15 +22,17 @@ REGULARISERS = ("intermediate_ctc", "stochastic_depth", "training", "start")
 ONE_SEED = "one seed: a loss has no interval over utterances; run several seeds"
 
 
-def sub_models(results: Results, entry: Mapping[str, Any], strategy: str, depth: int, split: str) -> list[System]:
-    """A depth of every seed's model, by a strategy, with the entry's first search."""
+def sub_models(
+    results: Results, entry: Mapping[str, Any], strategy: str, depth: int, search: str, split: str
+) -> list[System]:
+    """A depth of every seed's model, by a strategy, with a search."""
     found = []
     for seed in results.config["seeds"]:
         run = layers.whole(entry, seed)
         order = results.json(layers.order_file(run, strategy), "depths")
         kept = ",".join(map(str, order["depths"][str(depth)]["layers"]))
         codes = languages(results.config, run.corpus, run.scope)
-        decodings = {code: layers.DepthDecoding(run, split, code, entry["searches"][0]) for code in codes}
+        decodings = {code: layers.DepthDecoding(run, split, code, search) for code in codes}
         found.append(System(decodings, kept))
     return found
 
@@ -45,10 +47,10 @@ def whole_models(results: Results, runs: Sequence[ModelRun], search: str, split:
     ]
 
 
-def trained_alone(results: Results, entry: Mapping[str, Any], depth: int, split: str) -> list[System]:
+def trained_alone(results: Results, entry: Mapping[str, Any], depth: int, search: str, split: str) -> list[System]:
     """The models that were trained at a depth by themselves."""
     runs = [layers.trained_run(entry, depth, seed) for seed in results.config["seeds"]]
-    return whole_models(results, runs, entry["searches"][0], split)
+    return whole_models(results, runs, search, split)
 
 
 def regularised(results: Results, entry: Mapping[str, Any]) -> bool:
@@ -63,11 +65,12 @@ def as_trained_alone(results: Results, claim: Claim) -> Iterator[Finding | Missi
     """At each depth: the sub-model of a model with both regularisers against the one trained alone."""
     for entry in filter(lambda entry: regularised(results, entry), results.config["layers"]):
         split, strategy = main_split(results.config, entry["corpus"]), entry["strategies"][0]
+        search = entry["searches"][0]
         for depth in entry["trained"]:
             found = compared(
                 results,
-                sub_models(results, entry, strategy, depth, split),
-                trained_alone(results, entry, depth, split),
+                sub_models(results, entry, strategy, depth, search, split),
+                trained_alone(results, entry, depth, search, split),
             )
             said = f"{_name(entry)}, {strategy}, {depth} layers, with one trained alone at that depth"
             yield evidence.finding(said, found, [evidence.no_worse(results, found)])
@@ -83,12 +86,13 @@ def without_regularisers(results: Results, claim: Claim) -> Iterator[Finding | M
             yield Missing(f"no model of the size of {_name(entry)} is trained alone at one of its depths")
             continue
         split, strategy = main_split(results.config, entry["corpus"]), entry["strategies"][0]
+        search = entry["searches"][0]
         for depth in (depth for depth in rival["trained"] if depth in entry["depths"]):
-            alone = trained_alone(results, {**rival, "searches": entry["searches"]}, depth, split)
+            alone = trained_alone(results, rival, depth, search, split)
             if not alone:
-                yield Missing(f"{layers.trained_name(rival['model'], depth)} is not decoded by {entry['searches'][0]}")
+                yield Missing(f"{layers.trained_name(rival['model'], depth)} is not decoded by {search}")
                 continue
-            found = compared(results, sub_models(results, entry, strategy, depth, split), alone)
+            found = compared(results, sub_models(results, entry, strategy, depth, search, split), alone)
             said = f"{_name(entry)}, {strategy}, {depth} layers, with {layers.trained_name(rival['model'], depth)}"
             yield evidence.finding(said, found, [evidence.worse(results, found)])
 
@@ -114,7 +118,7 @@ def speed_at_equal_errors(results: Results, claim: Claim) -> Iterator[Finding | 
         fast = [row for row in timed if float(row["ratio"]) < most]
         row = max(fast, key=lambda row: int(row["depth"])) if fast else min(timed, key=lambda row: float(row["ratio"]))
         depth = int(row["depth"])
-        found = compared(results, sub_models(results, entry, strategy, depth, split), base)
+        found = compared(results, sub_models(results, entry, strategy, depth, search, split), base)
         ratio = Ratio(*(float(row[name]) for name in ("ratio", "ratio_low", "ratio_high")))
         parts = [evidence.faster(ratio, most), evidence.no_worse(results, found)]
         said = f"{_name(entry)}, {strategy}, {depth} layers, with all layers, on {device}"
@@ -127,9 +131,9 @@ def svcca(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         if not {"svcca", "random"} <= set(entry["strategies"]):
             yield Missing(f"{_name(entry)} has not both strategies, svcca and random")
             continue
-        split = main_split(results.config, entry["corpus"])
+        search, split = entry["searches"][0], main_split(results.config, entry["corpus"])
         sides = [
-            [sub_models(results, entry, strategy, depth, split) for depth in entry["depths"]]
+            [sub_models(results, entry, strategy, depth, search, split) for depth in entry["depths"]]
             for strategy in ("svcca", "random")
         ]
         chosen = [place for place, pair in enumerate(zip(*sides, strict=True)) if pair[0] != pair[1]]

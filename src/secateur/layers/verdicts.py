@@ -37,12 +37,11 @@ def _depths(results: Results) -> Iterator[dict[str, Any]]:
         name = layers.name(layers.whole(entry, 0))
         for split in splits(results.config, entry["corpus"]):
             for search in entry["searches"]:
-                searched = {**entry, "searches": [search]}
                 for strategy in entry["strategies"]:
                     for depth in (depth for depth in entry["depths"] if depth in entry["trained"]):
                         sides = (
-                            sub_models(results, searched, strategy, depth, split),
-                            trained_alone(results, searched, depth, split),
+                            sub_models(results, entry, strategy, depth, search, split),
+                            trained_alone(results, entry, depth, search, split),
                         )
                         axes = {"question": DEPTH, "corpus": entry["corpus"], "model": name, "strategy": strategy}
                         axes |= {"depth": depth, "a": f"{name}, {strategy}, {depth} layers"}

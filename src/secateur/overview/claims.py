@@ -6,7 +6,7 @@ from typing import Any
 
 from secateur.reporting import claims, views
 from secateur.reporting.claims import DOCUMENTS, Claim, Finding, Missing, Part
-from secateur.reporting.compared import ONE_SEED, THESE_SPEAKERS, claims_of, number
+from secateur.reporting.compared import claims_of, limits, number
 from secateur.reporting.grid import Cell, Grid, Row, figure, measure
 from secateur.reporting.registry import resolve
 from secateur.reporting.results import Results
@@ -75,12 +75,10 @@ def described(part: Part) -> str:
     value, low, high = (number(getattr(part.number, name)) for name in ("value", "low", "high"))
     digits = 2 if part.unit == "times" else 1
     ends = "no interval" if low is None or high is None else f"{figure(low, digits)} to {figure(high, digits)}"
+    interval = "" if low == high else f" ({ends})"
     bounds = [f"above {part.above:g}"] if part.above > float("-inf") else []
     bounds += [f"below {part.below:g}"] if part.below < float("inf") else []
-    text = f"{part.about} {figure(value, digits)} {part.unit}"
-    return (
-        f"{text}, claimed {' and '.join(bounds)}" if low == high else f"{text} ({ends}), claimed {' and '.join(bounds)}"
-    )
+    return f"{part.about} {figure(value, digits)} {part.unit}{interval}, claimed {' and '.join(bounds)}"
 
 
 def view(tables: views.Tables) -> list[Grid]:
@@ -91,9 +89,7 @@ def view(tables: views.Tables) -> list[Grid]:
         header = ["Claim", "Verdict", "Published", "Compared", "Why", "Measured", "Detectable", "Seeds", "Utterances"]
         title = f"{document}: {DOCUMENTS[document]}"
         grids.append(Grid(title, header, 5, lines))
-    notes = [NOTE, ONE_SEED if any(row["seeds"] == "1" for row in tables["claims"]) else ""]
-    notes += [THESE_SPEAKERS if any(row["interval"].endswith("these speakers") for row in tables["claims"]) else ""]
-    caption = " ".join(filter(None, notes))
+    caption = " ".join((NOTE, *limits(tables["claims"])))
     return [*grids[:-1], replace(grids[-1], caption=caption)] if grids else []
 
 

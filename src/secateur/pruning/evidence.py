@@ -150,7 +150,7 @@ def bytes_of_one(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         sizes = [results.size(run, "bytes", "mask_bytes") for run in runs]
         ratio = max((size["bytes"] + size["mask_bytes"]) / (count * size["bytes"]) for size in sizes)
         parts = [
-            Part("bytes", Exact(ratio, len(runs)), below=evidence.tolerated(results.config, 1 / count), unit="times"),
+            Part("bytes", Exact(ratio), below=evidence.tolerated(results.config, 1 / count), unit="times"),
             evidence.no_worse(results, found),
         ]
         yield evidence.finding(f"{a} with {b}: {arena.name}", found, parts, arena.doubt(a), SIZES_FILE)

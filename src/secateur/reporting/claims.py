@@ -5,16 +5,12 @@ workflow reads it: the function that measures is named as text, `module:function
 and yields a `Finding` for each model that the claim can be tested on, or `Missing`, which says what the study lacks.
 """
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import secateur
-from secateur.core.errors import SecateurError
-from secateur.reporting.registry import modules_of
+from secateur.reporting import registry
 
 DOCUMENTS = {
     "S1": "heads, layers and the cost of the language model",
@@ -105,32 +101,12 @@ class Missing:
 
 
 @cache
-def declaring() -> tuple[str, ...]:
-    """Names of all modules that declare claims."""
-    files = (file for folder in secateur.__path__ for file in Path(folder).glob("*/claims/*.py"))
-    found = {f"secateur.{file.parts[-3]}.claims.{file.stem}" for file in files if file.stem != "__init__"}
-    return tuple(sorted(found))
-
-
-@cache
 def claims() -> tuple[Claim, ...]:
     """All claims: by document, then by `order`, then by id.
 
     Raises SecateurError for an unknown document and for an id that two have.
     """
-    found: dict[str, Claim] = {}
-    for module in declaring():
-        for claim in getattr(importlib.import_module(module), "CLAIMS", ()):
-            if claim.document not in DOCUMENTS:
-                allowed = ", ".join(DOCUMENTS)
-                raise SecateurError(
-                    f"{module}: document of {claim.id}: expected one of {allowed}; got {claim.document}"
-                )
-            if claim.id in found:
-                raise SecateurError(f"{module}: there is a claim {claim.id} already; give this one another id")
-            found[claim.id] = claim
-    documents = list(DOCUMENTS)
-    return tuple(sorted(found.values(), key=lambda claim: (documents.index(claim.document), claim.order, claim.id)))
+    return registry.collected("claims", "CLAIMS", "id", "document", DOCUMENTS)
 
 
 def files(config: Mapping[str, Any]) -> list[str]:
@@ -140,10 +116,10 @@ def files(config: Mapping[str, Any]) -> list[str]:
 
 def modules() -> tuple[str, ...]:
     """The modules that declare and measure, for the fingerprint of the command that writes the tables."""
-    return (*declaring(), *modules_of(claim.measure for claim in claims()))
+    return (*registry.modules("claims"), *registry.modules_of(claim.measure for claim in claims()))
 
 
 def clear() -> None:
     """Forget what was found: for tests that add modules."""
-    declaring.cache_clear()
+    registry.clear()
     claims.cache_clear()

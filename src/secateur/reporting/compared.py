@@ -146,11 +146,13 @@ def no_worse(found: Compared, margin: Margin, level: float) -> str:
 
 def note(rows: Iterable[Mapping[str, str]]) -> str:
     """How to read the columns of rows, for a caption."""
-    rows = list(rows)
-    parts = [NOTE]
-    parts += [ONE_SEED] if any(row["seeds"] == "1" for row in rows) else []
-    parts += [THESE_SPEAKERS] if any(row["interval"].endswith("these speakers") for row in rows) else []
-    return " ".join(parts)
+    return " ".join((NOTE, *limits(list(rows))))
+
+
+def limits(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """What the intervals of rows do not tell, in sentences."""
+    said = [ONE_SEED] if any(row["seeds"] == "1" for row in rows) else []
+    return said + ([THESE_SPEAKERS] if any(row["interval"].endswith("these speakers") for row in rows) else [])
 
 
 def _members(system: Several) -> tuple[System, ...]:

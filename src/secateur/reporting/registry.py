@@ -33,10 +33,10 @@ SECTIONS = {
 
 
 @cache
-def modules() -> tuple[str, ...]:
-    """Names of all modules that declare tables and figures."""
-    files = (file for folder in secateur.__path__ for file in Path(folder).glob("*/reports/*.py"))
-    found = {f"secateur.{file.parts[-3]}.reports.{file.stem}" for file in files if file.stem != "__init__"}
+def modules(folder: str = "reports") -> tuple[str, ...]:
+    """Names of the modules in the folders `folder` of all packages; those in `reports` declare tables and figures."""
+    files = (file for root in secateur.__path__ for file in Path(root).glob(f"*/{folder}/*.py"))
+    found = {f"secateur.{file.parts[-3]}.{folder}.{file.stem}" for file in files if file.stem != "__init__"}
     return tuple(sorted(found))
 
 
@@ -46,17 +46,31 @@ def declared(kind: str) -> tuple[Any, ...]:
 
     Raises SecateurError for an unknown section and for a name that two have.
     """
+    return collected("reports", kind, "name", "section", SECTIONS)
+
+
+def collected(folder: str, kind: str, name: str, group: str, groups: Iterable[str]) -> tuple[Any, ...]:
+    """Everything that modules in folders `folder` declare as `kind`: by group, then by `order`, then by name.
+
+    Args:
+        name, group: the attributes that hold these.
+        groups: all that there are, in their order.
+
+    Raises SecateurError for an unknown group and for a name that two have.
+    """
+    places = {one: place for place, one in enumerate(groups)}
     found: dict[str, Any] = {}
-    for module in modules():
+    for module in modules(folder):
         for spec in getattr(importlib.import_module(module), kind, ()):
-            if spec.section not in SECTIONS:
-                allowed = ", ".join(SECTIONS)
-                raise SecateurError(f"{module}: section of {spec.name}: expected one of {allowed}; got {spec.section}")
-            if spec.name in found:
-                raise SecateurError(f"{module}: the name {spec.name} is taken in {kind}; give it another")
-            found[spec.name] = spec
-    sections = list(SECTIONS)
-    return tuple(sorted(found.values(), key=lambda spec: (sections.index(spec.section), spec.order, spec.name)))
+            called, of = getattr(spec, name), getattr(spec, group)
+            if of not in places:
+                raise SecateurError(f"{module}: {group} of {called}: expected one of {', '.join(places)}; got {of}")
+            if called in found:
+                raise SecateurError(f"{module}: the {name} {called} is taken in {kind}; give it another")
+            found[called] = spec
+    return tuple(
+        sorted(found.values(), key=lambda spec: (places[getattr(spec, group)], spec.order, getattr(spec, name)))
+    )
 
 
 def resolve(text: str) -> Any:

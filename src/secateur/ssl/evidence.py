@@ -118,8 +118,8 @@ def top_layers(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
 def score(results: Results, entry: Entry, model: str, seed: int) -> tuple[float, float, list[str]] | None:
     """Eq. 6 over the tasks that tell the teacher from log-mel features, and its standard error over test items.
 
-    The two ends of the scale are taken as given, and tasks as independent. Also these
-    tasks. None where no task tells the two ends apart.
+    The two ends of the scale are taken as given, and tasks as independent. The third value names the tasks. None
+    where no task tells the two ends apart.
     """
     runs = [UpstreamRun(entry["name"], name, seed) for name in (model, FBANK, TEACHER)]
     tasks = [results.json(run.scores, "tasks")["tasks"] for run in runs]

@@ -163,8 +163,7 @@ def _official(entry: Mapping[str, Any], task: str) -> bool:
 
 def _published_speed(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> Mapping[str, float]:
     """What S4 has beside an encoder of WavLM base's size: parameters, and the speed-up, which is relative."""
-    figures = published.S4_SPEED.get(_published_name(results, entry, run), {})
-    return {name: value for name, value in figures.items() if name != "published_seconds"}
+    return published.S4_SPEED.get(_published_name(results, entry, run), {})
 
 
 def _axes(entry: Mapping[str, Any], run: UpstreamRun) -> dict[str, Any]:

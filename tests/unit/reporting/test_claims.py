@@ -1,20 +1,22 @@
 """Claims that are true and false by construction, void and without systems; Holm over all; a claim in one file."""
 
-import sys
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from decodings import write_decoding
+from dropped import dropping
 
-import secateur
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_text, write_tsv
 from secateur.overview import claims as table
 from secateur.reporting import claims
+from secateur.reporting.compared import claims_of
 from secateur.reporting.results import Results
 from secateur.statistics.verdicts import AllOf, Claim, Exact, Ratio, holm
 from secateur.study.runs import decodings, model_runs
+from secateur.study.schema import SCHEMA, filled
 
 BOTH = {"languages": ["en", "fr"]}
 CONFIG = {
@@ -62,15 +64,20 @@ VOID = "dynamic-lth-s500"
 """Its masks never change, however few its errors are."""
 
 
+def write_study(root: Path, config: dict, rates: dict[str, float]) -> None:
+    """The counted errors of every decoding of a study, at these rates by method, and 20 speakers a language."""
+    for number, decoding in enumerate(decodings(config)):
+        drawn = np.random.default_rng(number).binomial(10, rates[decoding.run.method], 80)
+        rows = [{"utterance": f"u{place}", "words": 10, "errors": int(wrong)} for place, wrong in enumerate(drawn)]
+        write_decoding(root / decoding.folder, decoding.language, {"wer": 0.0}, rows)
+    for language in config["corpora"]["talk"]["languages"]:
+        write_text(root / f"data/talk/{language}/test/utt2spk", "".join(f"u{n} s{n % 20}\n" for n in range(80)))
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("claims")
-    for number, decoding in enumerate(decodings(CONFIG)):
-        drawn = np.random.default_rng(number).binomial(10, RATES[decoding.run.method], 80)
-        rows = [{"utterance": f"u{place}", "words": 10, "errors": int(wrong)} for place, wrong in enumerate(drawn)]
-        write_decoding(root / decoding.folder, decoding.language, {"wer": 0.0}, rows)
-    for language in ("en", "fr"):
-        write_text(root / f"data/talk/{language}/test/utt2spk", "".join(f"u{n} s{n % 20}\n" for n in range(80)))
+    write_study(root, CONFIG, RATES)
     for run in model_runs(CONFIG):
         if run.mask_changes:
             row = {"step": 5, "kept": 300, "removed": 9, "regrown": 0 if run.method == VOID else 9}
@@ -105,6 +112,11 @@ def test_no_worse_is_by_a_margin_that_is_a_key(root, found):
         assert next(row for row in rows if row["id"] == "S3-pathways-dense")["verdict"] == "supported"
 
 
+def test_margins_of_an_incomplete_configuration_are_the_schemas():
+    described = filled(SCHEMA)["properties"]["claims"]["properties"]
+    assert claims_of({}) == {name: key["default"] for name, key in described.items()}
+
+
 def test_what_rests_on_masks_that_never_changed_is_undecided(found):
     row = found["S3-dynamic"]
     assert row["measured"] < -30 and row["verdict"] == "undecided" and row["p_value"] is None
@@ -118,6 +130,25 @@ def test_where_systems_are_missing_it_is_not_tested_and_says_which(found):
     assert len(others) >= 14 and {row["verdict"] for row in others} == {"not tested"}
     assert found["S2-svcca"]["why"].startswith("the study lacks what it needs: an entry of `layers`")
     assert "a quarter of the bytes takes four" in found["one-for-all"]["why"]
+
+
+def test_four_languages_of_one_set_of_weights_take_a_quarter_of_the_bytes(root):
+    """θ of 1000 bytes and 96 bytes of masks, against four models of 1000 bytes: 0.274 times, and 0.275 is allowed."""
+    codes = ["en", "fr", "it", "es"]
+    entry = CONFIG["prune"][0]
+    pathways = [{**entry["pathways"][0], "languages": codes}]
+    config = CONFIG | {
+        "study": "four",
+        "corpora": {"talk": {"recipe": "espeak", "languages": codes}},
+        "prune": [{**entry, "methods": ["lth"], "pathways": pathways}],
+    }
+    folder = root.parent / "four"
+    write_study(folder, config, RATES | {"pathways-lth-s700": 0.1})
+    for mask_bytes, verdict in ((96, "supported"), (104, "not supported")):
+        sizes = {run.folder: {"bytes": 1000, "mask_bytes": mask_bytes} for run in model_runs(config)}
+        write_text(folder / "sizes.json", json.dumps(sizes))
+        row = next(row for row in table.rows(Results(config, folder)) if row["id"] == "one-for-all")
+        assert (row["verdict"], row["measured"]) == (verdict, (1000 + mask_bytes) / 4000)
 
 
 def test_holms_correction_is_over_all_that_were_tested(found):
@@ -179,20 +210,8 @@ CLAIMS = (Claim("toy", "DOCUMENT", "Toys are many.", "3 toys", f"{__name__}:toys
 @pytest.fixture
 def drop(tmp_path, monkeypatch):
     """A function that puts one file with a toy claim where packages are found."""
-    package = f"slice_{tmp_path.name}"
-
-    def put(document: str) -> None:
-        folder = tmp_path / "plugins" / package / "claims"
-        folder.mkdir(parents=True)
-        (folder / "toy.py").write_text(TOY.replace("DOCUMENT", document))
-        monkeypatch.setattr(secateur, "__path__", [*secateur.__path__, str(tmp_path / "plugins")])
-        claims.clear()
-
-    yield put
-    monkeypatch.undo()
-    claims.clear()
-    for name in [name for name in sys.modules if name.startswith(f"secateur.{package}")]:
-        del sys.modules[name]
+    with dropping(tmp_path, monkeypatch, "claims", claims.clear) as put:
+        yield lambda document: put(TOY.replace("DOCUMENT", document))
 
 
 def test_one_file_adds_a_claim(drop, root):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from dropped import dropping
 
 import secateur
 from secateur.core import provenance
@@ -56,20 +57,8 @@ SOURCE = '["data/talk_show/en/source.json"]'
 @pytest.fixture
 def drop(tmp_path, monkeypatch):
     """A function that puts one file with a toy table and figure where packages are found."""
-    package = f"slice_{tmp_path.name}"
-
-    def put(section: str = "size", files: str = SOURCE) -> None:
-        folder = tmp_path / "plugins" / package / "reports"
-        folder.mkdir(parents=True)
-        (folder / "toy.py").write_text(TOY.replace("SECTION", section).replace("FILES", files, 1))
-        monkeypatch.setattr(secateur, "__path__", [*secateur.__path__, str(tmp_path / "plugins")])
-        registry.clear()
-
-    yield put
-    monkeypatch.undo()
-    registry.clear()
-    for name in [name for name in sys.modules if name.startswith(f"secateur.{package}")]:
-        del sys.modules[name]
+    with dropping(tmp_path, monkeypatch, "reports", registry.clear) as put:
+        yield lambda section="size", files=SOURCE: put(TOY.replace("SECTION", section).replace("FILES", files, 1))
 
 
 def test_one_file_is_a_table_with_a_figure(drop, study, config):
