@@ -6,38 +6,28 @@ It reads the tables, the figures and the configuration. The same files give the 
 import base64
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import jinja2
 import yaml
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_text
-from secateur.decoding.search import shown
+from secateur.reporting import answers
 from secateur.reporting.figure import EMPTY, Figure
 from secateur.reporting.figure import figures as all_figures
-from secateur.reporting.grid import Cell, Grid, combined, measure
-from secateur.reporting.page import STYLE, TEMPLATE
+from secateur.reporting.grid import Grid
+from secateur.reporting.looks import SCRIPT, STYLE
+from secateur.reporting.page import TEMPLATE
 from secateur.reporting.rates import rate
 from secateur.reporting.registry import SECTIONS, resolve
 from secateur.reporting.table import Table, read_tables
 from secateur.reporting.table import tables as all_tables
-from secateur.reporting.views import Tables, averages, by_corpus, effort, main_split, synthetic
-
-
-@dataclass(frozen=True)
-class Key:
-    """One of the large numbers at the top of the page."""
-
-    name: str
-    cell: Cell
-    unit: str
-    note: str
+from secateur.reporting.views import Tables, by_corpus, effort, synthetic
 
 
 def write_report(
@@ -59,6 +49,7 @@ def write_report(
     upwards = Path(os.path.relpath(root, Path(output).parent)).as_posix()
     environment = jinja2.Environment(autoescape=True, trim_blocks=False, undefined=jinja2.StrictUndefined)
     environment.filters["link"] = lambda path: quote(f"{upwards}/{path}")
+    environment.filters["code"] = code
     named = rate(rows)
     views = {table.name: _view(table, rows) for table in all_tables() if table.view}
     pictures = {figure.name: _picture(figure, Path(figures), named) for figure in all_figures()}
@@ -83,9 +74,10 @@ def write_report(
         study=config["study"],
         notes=config.get("report", {}).get("notes", ""),
         style=Markup(STYLE),
+        script=Markup(SCRIPT),
         newest=max((_moment(run["started"]) for run in rows["runs"]), default="never"),
         synthetic=[corpus for corpus in by_corpus(rows["corpora"]) if synthetic(rows, corpus)],
-        keys=keys(config, rows),
+        keys=answers.keys(rows),
         summary=summary(rows),
         sections=[section for section in sections if section["tables"] or section["figures"]],
         tables=[{"file": f"{table.name}.tsv", "caption": table.caption} for table in all_tables()],
@@ -93,59 +85,6 @@ def write_report(
         configuration=yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True, width=100),
     )
     write_text(output, page.strip() + "\n")
-
-
-def keys(config: Mapping[str, Any], tables: Tables) -> list[Key]:
-    """The lowest average error rates without an LM and at all, the lowest real-time factor, and what it took."""
-    found, split = [], main_split(tables)
-    for corpus in by_corpus(tables["wer"]):
-        suffix = f", corpus {corpus}" if len(by_corpus(tables["wer"])) > 1 else ""
-        errors, times = (
-            [row for row in averages(tables[name]) if (row["corpus"], row["split"]) == (corpus, split)]
-            for name in ("wer", "latency")
-        )
-        without = [row for row in errors if row["lm"] == "none"]
-        named = rate(tables, corpus)
-        for rows, column, name, unit in (
-            (without, "wer", "Lowest average word error rate without LM", " %"),
-            (errors, "wer", "Lowest average word error rate with LM", " %"),
-            (times, "rtf", "Lowest average real-time factor", ""),
-        ):
-            if not rows:
-                continue
-            cell, row = lowest(rows, column)
-            if rows is errors and row["lm"] == "none":
-                continue  # said already
-            note = f"{row['model']} {row['method']}, {_search(config, row)}, {split} split"
-            found.append(Key(named(name) + suffix, cell, unit, note))
-    train = [row for row in tables["corpora"] if row["split"] == "train"]
-    hours = Cell(sum(float(row["hours"]) for row in train), digits=2)
-    found.append(Key("Training speech", hours, " h", ", ".join(dict.fromkeys(row["language"] for row in train))))
-    trained = [run for run in tables["runs"] if run["stage"] in ("model", "lm")]
-    minutes = Cell(sum(float(run["seconds"]) for run in trained) / 60, digits=1)
-    found.append(Key("Training time", minutes, " min", f"{len(trained)} models, sum over all jobs"))
-    return found
-
-
-def _search(config: Mapping[str, Any], row: Mapping[str, str]) -> str:
-    """The search of a row, and what it knows beside the sound."""
-    if note := shown(config["searches"][row["search"]], "note"):
-        return f"{row['search']} ({note}; {row['lm']})"
-    return f"{row['search']}, no LM" if row["lm"] == "none" else f"{row['search']}, LM {row['lm']}"
-
-
-def lowest(rows: Sequence[Mapping[str, str]], column: str) -> tuple[Cell, Mapping[str, str]]:
-    """The system with the lowest value, its seeds combined, and the row of its first seed."""
-    systems: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
-    for row in rows:
-        axes = ("model", "method", "initialization", "scope", "sparsity_target", "language", "split", "search", "lm")
-        systems.setdefault(tuple(row[axis] for axis in axes), []).append(row)
-    digits = 1 if column == "wer" else None
-    cells = [
-        (combined([measure(row, column, digits, interval=True) for row in members]), members[0])
-        for members in systems.values()
-    ]
-    return min(cells, key=lambda pair: pair[0].value)
 
 
 def summary(tables: Tables) -> list[tuple[str, str]]:
@@ -179,6 +118,14 @@ def summary(tables: Tables) -> list[tuple[str, str]]:
         ),
     ]
     return [(name, text) for name, text in facts if text]
+
+
+def code(text: str) -> Markup:
+    """A text in which what stands between backquotes is code."""
+    parts = [str(escape(part)) for part in text.split("`")]
+    if len(parts) % 2 == 0:  # a quote that is never closed
+        return Markup("`".join(parts))
+    return Markup("".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts)))
 
 
 def _machine(run: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from secateur.heads import study as heads
 from secateur.layers import study as layers
 from secateur.overview.study import against_dense, all_decodings
 from secateur.reporting.figure import Figure
-from secateur.reporting.results import HEARD, SIZES_FILE, files_of, speakers_file
+from secateur.reporting.results import HEARD, SIZES_FILE, counted_of, files_of, speakers_file
 from secateur.reporting.table import Table
 from secateur.ssl import study as upstreams
 from secateur.study.runs import decodings
@@ -39,7 +39,27 @@ def heard(config: Mapping[str, Any]) -> Iterator[str]:
     yield from sub_models(config)
 
 
+def counted(config: Mapping[str, Any]) -> Iterator[str]:
+    yield from dict.fromkeys(counted_of(all_decodings(config)))
+    yield from sub_models(config)
+
+
 TABLES = (
+    Table(
+        name="no_worse",
+        title="Which systems are no worse than the dense model",
+        caption=(
+            "One row per system and split: its word error rate, that of the dense model, how many points more it is "
+            "with a 95 % interval over seeds and utterances, and whether the system is no worse by the margin of the "
+            "study."
+        ),
+        section="systems",
+        columns="secateur.overview.no_worse:COLUMNS",
+        rows="secateur.overview.no_worse:rows",
+        files=counted,
+        view="secateur.overview.no_worse:view",
+        order=5,
+    ),
     Table(
         name="systems",
         title="All systems",
