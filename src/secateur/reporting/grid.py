@@ -34,6 +34,20 @@ HEADINGS = {
     "batch": "Batch",
     "threads": "Threads",
     "device": "Device",
+    "measured_model": "Model",
+    "kind": "Kind",
+    "system": "System",
+    "timed": "Timed",
+    "format": "Format",
+    "variant": "Variant",
+    "regulariser": "Regulariser",
+    "schedule": "Schedule",
+    "intermediate_layers": "Intermediate CTC at",
+    "stochastic_depth": "Stochastic depth",
+    "type": "Type",
+    "size": "Size",
+    "ste": "STE",
+    "fahp": "FAHP",
 }
 
 

@@ -52,9 +52,10 @@ th.long { min-width: 12rem; }
 .number { text-align: right; }
 thead button { font: inherit; font-weight: 600; color: inherit; text-align: inherit; background: none; border: 0;
   padding: 0; cursor: pointer; }
-thead button::after { content: " ↕"; color: var(--soft); font-weight: 400; }
-[aria-sort=ascending] button::after { content: " ↑"; }
-[aria-sort=descending] button::after { content: " ↓"; }
+thead button::after { content: "\\a0"; color: var(--soft); font-weight: 400; }
+thead button:hover::after, thead button:focus-visible::after { content: "\\a0↕"; }
+[aria-sort=ascending] button::after { content: "\\a0↑"; }
+[aria-sort=descending] button::after { content: "\\a0↓"; }
 .wide { font-size: .8rem; }
 .wide th, .wide td { padding: .3rem .38rem; }
 .wide .uncertainty { display: block; }
@@ -69,10 +70,10 @@ sup { font-size: .7rem; line-height: 0; }
 .filter input { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--rule);
   border-radius: 4px; padding: .25rem .5rem; width: min(16rem, 100%); }
 figure { margin: 1.6rem 0 2.2rem; }
-figure img { display: block; width: 100%; max-width: 56rem; height: auto; background: #fff; border-radius: 4px; }
+figure img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 figcaption { font-size: .9rem; color: var(--soft); max-width: 52rem; margin-top: .4rem; }
 figcaption strong { color: var(--ink); }
-.enlarge { display: block; width: 100%; max-width: 56rem; padding: 0; border: 0; background: none; cursor: zoom-in; }
+.enlarge { display: block; max-width: 100%; padding: 0; border: 0; background: none; cursor: zoom-in; }
 dialog { width: min(96vw, 110rem); max-width: none; max-height: 96vh; padding: 1rem; border: 0; border-radius: 6px;
   background: #fff; color: #1c2024; }
 dialog::backdrop { background: rgba(0, 0, 0, .6); }

@@ -66,7 +66,7 @@ TEMPLATE = """
 {%- endmacro -%}
 {%- macro show_figure(figure) %}
 <figure>
-<img src="{{ figure.data }}" alt="{{ figure.title }}. {{ figure.caption }}">
+<img src="{{ figure.data }}" alt="{{ figure.title }}. {{ figure.caption | plain }}">
 <figcaption><strong>{{ figure.title }}.</strong> {{ figure.caption | code }}
 Drawn from {{ links("tables", figure.tables) }}.</figcaption>
 </figure>

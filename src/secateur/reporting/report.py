@@ -50,6 +50,7 @@ def write_report(
     environment = jinja2.Environment(autoescape=True, trim_blocks=False, undefined=jinja2.StrictUndefined)
     environment.filters["link"] = lambda path: quote(f"{upwards}/{path}")
     environment.filters["code"] = code
+    environment.filters["plain"] = lambda text: text.replace("`", "")
     named = rate(rows)
     views = {table.name: _view(table, rows) for table in all_tables() if table.view}
     pictures = {figure.name: _picture(figure, Path(figures), named) for figure in all_figures()}
