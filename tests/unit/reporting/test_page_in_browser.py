@@ -1,4 +1,4 @@
-"""The report in a browser: it fits, loads nothing, sorts and filters tables, enlarges figures, and anyone can use it."""
+"""The report in a browser: it fits, loads nothing, sorts and filters tables, enlarges figures; anyone can use it."""
 
 import pytest
 from browser import Browser, axe, installed
