@@ -53,8 +53,10 @@ class Browser:
         )
         found = FOUND.search(answer.stdout)
         assert found and found[1], f"no answer: {answer.stdout[-2000:]} {answer.stderr[-2000:]}"
+        result = json.loads(unescape(found[1]))
+        assert "error" not in result, result["error"]
         said = [line for line in answer.stderr.splitlines() if ":CONSOLE" in line]
-        return json.loads(unescape(found[1])), said
+        return result, said
 
 
 def installed() -> str:

@@ -33,7 +33,7 @@ TEMPLATE = """
 {%- macro show_table(table) %}
 {%- for grid in table.grids %}
 <h3>{{ grid.title }}</h3>
-<div class="scroll" role="region" tabindex="0" aria-label="{{ grid.title }}">
+<div class="scroll" role="group" tabindex="0" aria-label="{{ grid.title }}">
 <table{% if grid.header | length > 8 %} class="wide"{% endif %}>
 <thead><tr>
 {%- for heading in grid.header -%}

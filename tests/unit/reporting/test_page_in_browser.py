@@ -1,94 +1,103 @@
-"""The report in a browser: it fits, loads nothing, sorts and filters tables, enlarges figures; anyone can use it."""
+"""The report in a browser: it fits, loads nothing, sorts and filters tables, enlarges figures; anyone can use it.
+
+To start a browser takes long, so there are three visits, which do all that the tests look at.
+"""
 
 import pytest
 from browser import Browser, axe, installed
 
-SYSTEMS = "[...document.querySelectorAll('table')].find((table) => /^Loss|^All systems/.test(label(table)))"
-LABEL = "const label = (table) => table.parentElement.getAttribute('aria-label');"
+LOOK = """
+    window.eval(AXE);
+    const found = await window.axe.run(document, { resultTypes: ["violations"] });
+    return {
+        widths: [document.documentElement.scrollWidth, window.innerWidth],
+        broken: [...document.images].filter((image) => !image.complete || !image.naturalWidth).map((one) => one.alt),
+        images: document.images.length,
+        dark: window.matchMedia("(prefers-color-scheme: dark)").matches,
+        faults: found.violations.map((one) => [one.id, one.impact, one.nodes.map((node) => node.html)]),
+    };
+"""
+USE = """
+    const label = (table) => table.parentElement.getAttribute("aria-label"), answer = {};
+    const tables = [...document.querySelectorAll("table")];
+
+    const systems = tables.find((table) => label(table).startsWith("All systems")), headings = systems.tHead.rows[0];
+    const place = [...headings.cells].findIndex((cell) => cell.textContent.startsWith("WER"));
+    const values = () => [...systems.tBodies[0].rows].map((row) => parseFloat(row.cells[place].textContent));
+    answer.sorted = [0, 1].map(() => {
+        headings.cells[place].querySelector("button").click();
+        return [headings.cells[place].getAttribute("aria-sort"), values()];
+    });
+
+    const long = tables.find((table) => table.tBodies[0].rows.length > 7), rows = [...long.tBodies[0].rows];
+    const filter = long.parentElement.previousElementSibling, field = filter.querySelector("input");
+    const word = rows[2].cells[0].textContent.trim();
+    field.value = word.toUpperCase();
+    field.dispatchEvent(new window.Event("input"));
+    answer.filtered = {
+        rows: rows.length,
+        shown: rows.filter((row) => row.offsetHeight > 0).map((row) => row.textContent.includes(word)),
+        said: filter.textContent,
+    };
+
+    document.querySelector(".enlarge").click();
+    const dialog = document.querySelector("dialog"), tip = dialog.querySelector(".tip");
+    tip.dispatchEvent(new window.MouseEvent("click", { bubbles: true }));
+    answer.enlarged = [dialog.open, tip.querySelector("title").textContent, dialog.querySelector("output").textContent];
+    dialog.querySelector("button").click();
+    answer.enlarged.push(dialog.open);
+
+    const body = tables[0].tBodies[0];
+    body.replaceChildren();
+    for (const [text, value] of [["9.5", "9.5"], ["–", null], ["1,200", "1200"], ["−3 [−4, 1]", null]]) {
+        const cell = body.insertRow().insertCell();
+        cell.textContent = text;
+        if (value) cell.dataset.value = value;
+    }
+    tables[0].tHead.querySelector("button").click();
+    answer.mixed = [...body.rows].map((row) => row.textContent);
+    return answer;
+"""
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    return Browser(installed(), tmp_path_factory.mktemp("browser"))
+def visits(finished, tmp_path_factory):
+    """What was seen on a phone, on a dark desktop, and while the page was used; and all console messages."""
+    page, browser = finished / "report" / "index.html", Browser(installed(), tmp_path_factory.mktemp("browser"))
+    look = LOOK.replace("AXE", axe())
+    found = {"phone": browser.run(page, look, 390), "desktop": browser.run(page, look, 1280, dark=True)}
+    found["used"] = browser.run(page, USE, 1280)
+    return {name: seen for name, (seen, _) in found.items()}, [line for _, said in found.values() for line in said]
 
 
-@pytest.fixture(scope="module")
-def page(finished):
-    return finished / "report" / "index.html"
+def test_it_says_nothing_in_the_console(visits):
+    assert visits[1] == []
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_it_fits_and_says_nothing_in_the_console(browser, page, width):
-    script = "return [document.documentElement.scrollWidth, window.innerWidth, document.images.length];"
-    (needed, there, images), said = browser.run(page, script, width)
-    assert there == width and needed <= there and images and said == []
-    script = "return [...document.images].filter((image) => !image.complete || !image.naturalWidth).length;"
-    assert browser.run(page, script, width)[0] == 0
+@pytest.mark.parametrize(("name", "width", "dark"), [("phone", 390, False), ("desktop", 1280, True)])
+def test_it_fits_and_axe_finds_no_fault(visits, name, width, dark):
+    seen = visits[0][name]
+    assert (seen["dark"], seen["broken"]) == (dark, []) and seen["images"] > 3
+    assert seen["widths"][1] == width and seen["widths"][0] <= width
+    assert seen["faults"] == []
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_axe_finds_no_fault(browser, page, width, dark):
-    script = f"""
-        window.eval({axe()});
-        const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
-        const found = await window.axe.run(document, {{ resultTypes: ["violations"] }});
-        return [dark, found.violations.map((one) => [one.id, one.impact, one.nodes.map((node) => node.html)])];
-    """
-    (is_dark, found), _ = browser.run(page, script, width, dark)
-    assert is_dark == dark and found == []
-
-
-def test_a_click_on_a_heading_sorts(browser, page):
-    script = f"""{LABEL}
-        const table = {SYSTEMS}, found = [];
-        const place = [...table.tHead.rows[0].cells].findIndex((cell) => cell.textContent.startsWith("WER"));
-        const heading = table.tHead.rows[0].cells[place], values = () =>
-            [...table.tBodies[0].rows].map((row) => parseFloat(row.cells[place].textContent));
-        for (let times = 0; times < 2; times += 1) {{
-            heading.querySelector("button").click();
-            found.push([heading.getAttribute("aria-sort"), values()]);
-        }}
-        return found;"""
-    (up, down), _ = browser.run(page, script)
+def test_a_click_on_a_heading_sorts(visits):
+    up, down = visits[0]["used"]["sorted"]
     assert up == ["ascending", sorted(up[1])] and down == ["descending", sorted(up[1], reverse=True)]
     assert len(set(up[1])) > 1
 
 
-def test_numbers_sort_as_numbers_and_what_is_missing_goes_last(browser, page):
-    script = """
-        const table = document.querySelector("table"), body = table.tBodies[0];
-        body.replaceChildren();
-        for (const [text, value] of [["9.5", "9.5"], ["–", null], ["1,200", "1200"], ["−3 [−4, 1]", null]]) {
-            const row = body.insertRow(), cell = row.insertCell();
-            cell.textContent = text;
-            if (value) cell.dataset.value = value;
-        }
-        table.tHead.querySelector("button").click();
-        return [...body.rows].map((row) => row.textContent);"""
-    assert browser.run(page, script)[0] == ["−3 [−4, 1]", "9.5", "1,200", "–"]
+def test_numbers_sort_as_numbers_and_what_is_missing_goes_last(visits):
+    assert visits[0]["used"]["mixed"] == ["−3 [−4, 1]", "9.5", "1,200", "–"]
 
 
-def test_rows_are_filtered_by_words(browser, page):
-    script = f"""{LABEL}
-        const table = [...document.querySelectorAll("table")].find((one) => one.tBodies[0].rows.length > 7);
-        const filter = table.parentElement.previousElementSibling, field = filter.querySelector("input");
-        const rows = [...table.tBodies[0].rows], word = rows[2].cells[0].textContent.trim();
-        field.value = word.toUpperCase();
-        field.dispatchEvent(new window.Event("input"));
-        const shown = rows.filter((row) => row.offsetHeight > 0).map((row) => row.textContent.includes(word));
-        return [rows.length, shown, filter.textContent];"""
-    (count, shown, said), _ = browser.run(page, script)
-    assert 0 < len(shown) < count and all(shown) and said == f"{len(shown)} of {count} rows"
+def test_rows_are_filtered_by_words(visits):
+    found = visits[0]["used"]["filtered"]
+    assert 0 < len(found["shown"]) < found["rows"] and all(found["shown"])
+    assert found["said"] == f"{len(found['shown'])} of {found['rows']} rows"
 
 
-def test_figures_enlarge_and_tell_their_values(browser, page):
-    script = """
-        document.querySelector(".enlarge").click();
-        const dialog = document.querySelector("dialog"), tip = dialog.querySelector(".tip");
-        tip.dispatchEvent(new window.MouseEvent("click", { bubbles: true }));
-        const seen = [dialog.open, tip.querySelector("title").textContent, dialog.querySelector("output").textContent];
-        dialog.querySelector("button").click();
-        return [...seen, dialog.open];"""
-    (opened, value, told, after), said = browser.run(page, script)
-    assert opened and not after and told == value and "[" in value and said == []
+def test_figures_enlarge_and_tell_their_values(visits):
+    opened, value, told, after = visits[0]["used"]["enlarged"]
+    assert opened and not after and told == value and ":" in value
