@@ -50,7 +50,7 @@ def job(
     arguments = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     record: dict[str, Any] = {}
-    started, finished = time.time(), False
+    started, finished, before = time.time(), False, cpu_seconds()
     try:
         processes.spread(vars(arguments).get("training") or {}, [name, *words])
         progress.JOB.begin(name)
@@ -60,6 +60,7 @@ def job(
         left_over = record.pop(LEFT_OVER, None)
         if arguments.run_json:
             whole = describe(name, arguments, started)
+            whole["start_cpu_seconds"] = before
             if record.get("seconds", 0) > whole["seconds"]:  # it was killed and went on: of before, only this is known
                 whole["cpu_seconds"] = None
             write_json(arguments.run_json, whole | record)
@@ -78,7 +79,6 @@ def job(
 
 def describe(name: str, arguments: argparse.Namespace, started: float) -> dict[str, Any]:
     """The part of `run.json` that is the same for every job; `started` is in seconds since the epoch."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "command": name,
         "arguments": {name: _plain(value) for name, value in vars(arguments).items()},
@@ -91,9 +91,15 @@ def describe(name: str, arguments: argparse.Namespace, started: float) -> dict[s
         "device": "cpu",
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds"),
         "seconds": round(time.time() - started, 3),
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
-        "peak_memory_bytes": usage.ru_maxrss * 1024,
+        "cpu_seconds": cpu_seconds(),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
+
+
+def cpu_seconds() -> float:
+    """Core seconds that this process has taken so far."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return round(usage.ru_utime + usage.ru_stime, 3)
 
 
 def threads() -> int:

@@ -80,9 +80,10 @@ def _of_corpus(tables: Tables, corpus: str, suffix: str) -> list[Key]:
     ):
         better = {system: rows for system, rows in able.items() if smaller(rows, dense)}
         if not better:
-            about = f"{len(able)} of {len(on_dev)} systems are shown to be no worse on dev by {margin}"
             less = "smaller" if column == "bytes" else "measurably faster"
-            found.append(Key(f"{question}{suffix}", Cell(text="none"), note=f"{about}; none of them is {less}."))
+            among = f"{len(able)} of {len(on_dev)} systems are shown to be no worse on dev (margin: {margin})"
+            note = f"{among}; none of them is {less}." if able else f"{among}."
+            found.append(Key(f"{question}{suffix}", Cell(text="none"), note=note))
             continue
         chosen = min(better, key=lambda system: _mean(better[system], column))
         cell = combined([measure(row, column, None, scale, interval=column == "rtf") for row in better[chosen]])
@@ -91,7 +92,7 @@ def _of_corpus(tables: Tables, corpus: str, suffix: str) -> list[Key]:
         note = f"{figure(100 * share, 0)} % of the dense one's. {_errors(tables, corpus, wer, split)}"
         if chosen in on_test:
             more = measure(on_test[chosen], "difference", 1, interval=True)
-            note += f"; {more.number} {more.uncertainty} points more than the dense one".replace(" points", " points")
+            note += f"; {more.number} {more.uncertainty} points more than the dense one"
         found.append(Key(f"{question}{suffix}", cell, unit, f"{chosen}, {search}", f"{note}."))
     return found
 

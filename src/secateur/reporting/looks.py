@@ -47,8 +47,8 @@ thead th { border-bottom: 2px solid var(--rule); vertical-align: bottom; }
 tbody th { font-weight: 400; position: sticky; left: 0; background: var(--paper); }
 th, td { white-space: nowrap; }
 .long, .wide thead th { white-space: normal; }
-td.long { min-width: 14rem; text-align: left; }
-th.long { min-width: 12rem; }
+td.long { min-width: 10rem; text-align: left; }
+th.long { min-width: 10rem; }
 .number { text-align: right; }
 thead button { font: inherit; font-weight: 600; color: inherit; text-align: inherit; background: none; border: 0;
   padding: 0; cursor: pointer; }
@@ -56,14 +56,15 @@ thead button::after { content: "\\a0"; color: var(--soft); font-weight: 400; }
 thead button:hover::after, thead button:focus-visible::after { content: "\\a0↕"; }
 [aria-sort=ascending] button::after { content: "\\a0↑"; }
 [aria-sort=descending] button::after { content: "\\a0↓"; }
-.wide { font-size: .8rem; }
-.wide th, .wide td { padding: .3rem .38rem; }
+.wide { font-size: .77rem; }
+.wide th, .wide td { padding: .3rem .28rem; }
 .wide .uncertainty { display: block; }
+.widest { font-size: .7rem; }
 .wide tbody th, .wide td:not(.number) { white-space: normal; }
-.wide td.long { min-width: 9rem; }
+.wide .long { min-width: 7rem; }
 tbody tr:hover > * { background: var(--tint); }
 .uncertainty { color: var(--soft); font-size: .8rem; }
-.wide .uncertainty { font-size: .72rem; }
+.wide .uncertainty { font-size: .7rem; }
 sup { font-size: .7rem; line-height: 0; }
 .caption { font-size: .88rem; color: var(--soft); max-width: 52rem; }
 .filter { display: flex; flex-wrap: wrap; gap: .6rem; align-items: center; font-size: .88rem; color: var(--soft); }
@@ -90,7 +91,7 @@ summary { cursor: pointer; color: var(--link); }
   dl.summary { grid-template-columns: 1fr; gap: .1rem; }
   dl.summary dd { margin-bottom: .6rem; }
   tbody th { white-space: normal; max-width: 42vw; }
-  th.long { min-width: 9rem; }
+  th.long, .wide .long { min-width: 8rem; }
 }
 @media print {
   body { max-width: none; padding: 0; font-size: 10pt; }

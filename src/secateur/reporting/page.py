@@ -34,7 +34,7 @@ TEMPLATE = """
 {%- for grid in table.grids %}
 <h3>{{ grid.title }}</h3>
 <div class="scroll" role="group" tabindex="0" aria-label="{{ grid.title }}">
-<table{% if grid.header | length > 8 %} class="wide"{% endif %}>
+<table{{ grid | width }}>
 <thead><tr>
 {%- for heading in grid.header -%}
 <th scope="col"{% if loop.index0 >= grid.labels %} class="number"{% endif %}>{{ heading }}</th>
@@ -45,11 +45,11 @@ TEMPLATE = """
 <tr>
 {%- for cell in row -%}
 {%- if loop.first -%}
-<th scope="row"{% if cell.text | length > 40 %} class="long"{% endif %}>{{ cell_body(cell, table.name) }}</th>
+<th scope="row"{% if cell.text | length > 28 %} class="long"{% endif %}>{{ cell_body(cell, table.name) }}</th>
 {%- elif loop.index0 >= grid.labels -%}
-<td class="number{% if cell.text | length > 40 %} long{% endif %}"
+<td class="number{% if cell.text | length > 28 %} long{% endif %}"
 {%- if cell.value is not none %} data-value="{{ cell.value }}"{% endif %}>{{ cell_body(cell, table.name) }}</td>
-{%- else -%}<td{% if cell.text | length > 40 %} class="long"{% endif %}>{{ cell_body(cell, table.name) }}</td>
+{%- else -%}<td{% if cell.text | length > 28 %} class="long"{% endif %}>{{ cell_body(cell, table.name) }}</td>
 {%- endif -%}
 {%- endfor -%}
 </tr>

@@ -30,6 +30,12 @@ from secateur.reporting.table import tables as all_tables
 from secateur.reporting.views import Tables, by_corpus, effort, synthetic
 
 
+WIDE, VERY_WIDE = 8, 12
+"""Columns from which on tables have smaller letters."""
+LETTERS = 150
+"""In the longest cells of all columns together, for the same."""
+
+
 def write_report(
     config: Mapping[str, Any],
     tables: str | Path,
@@ -50,6 +56,7 @@ def write_report(
     environment = jinja2.Environment(autoescape=True, trim_blocks=False, undefined=jinja2.StrictUndefined)
     environment.filters["link"] = lambda path: quote(f"{upwards}/{path}")
     environment.filters["code"] = code
+    environment.filters["width"] = width
     environment.filters["plain"] = lambda text: text.replace("`", "")
     named = rate(rows)
     views = {table.name: _view(table, rows) for table in all_tables() if table.view}
@@ -127,6 +134,14 @@ def code(text: str) -> Markup:
     if len(parts) % 2 == 0:  # a quote that is never closed
         return Markup("`".join(parts))
     return Markup("".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts)))
+
+
+def width(grid: Grid) -> Markup:
+    """The class of a table that is narrower with small letters, so that more of its columns are seen at once."""
+    longest = [max(len(str(row[place])) for row in grid.rows) for place in range(len(grid.header)) if grid.rows]
+    if len(grid.header) > VERY_WIDE:
+        return Markup(' class="wide widest"')
+    return Markup(' class="wide"' if len(grid.header) > WIDE or sum(longest) > LETTERS else "")
 
 
 def _machine(run: Mapping[str, str]) -> str:

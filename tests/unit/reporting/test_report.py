@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from secateur.core.errors import SecateurError
-from secateur.reporting.report import code, write_report
+from secateur.reporting.grid import Cell, Grid
+from secateur.reporting.report import code, width, write_report
 from secateur.reporting.views import effort
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
@@ -157,3 +158,11 @@ def test_steps_of_chains_are_told_apart_from_those_of_the_last_training():
         "1,000–1,400 training steps a model from random weights on, along its longest chain; "
         "its own training: 100–1,000 steps, 50 s by the clock"
     )
+
+
+def test_tables_of_many_columns_or_long_texts_have_small_letters():
+    def table(columns, text="x"):
+        return width(Grid("A", ["h"] * columns, 1, [[Cell(text=text)] * columns]))
+
+    assert [table(8), table(9), table(13)] == ["", ' class="wide"', ' class="wide widest"']
+    assert table(4, "a long text that is said in full, to the end") == ' class="wide"'
