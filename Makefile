@@ -3,21 +3,30 @@
 STUDY ?= default## config.yaml (default), a name in workflow/studies, or the path of a configuration file
 PROFILE ?=## profile of a cluster, e.g. slurm: a name in profiles, or a folder (without it, jobs run on this machine)
 CORES ?=## CPU cores to use at a time (all of this machine)
-ARGS ?=## passed on to Snakemake by `make results`, to pytest by `make test`, to BENCH by `make bench`, to `make plan`
+ARGS ?=## passed on to Snakemake by `make results`, to pytest by `make test`, to BENCH by `make bench`, to `make plan`, `make status`
 BENCH ?=## the benchmark to run, e.g. decode (all of benchmarks/, each without arguments)
+VENV ?= .venv## none: run in the active environment, if it has what the code needs, and set up nothing
 PYTHON ?=## the interpreter to make .venv with (the first of python3.11, 3.12, 3.13, python3 that will do; lexicon search has no build for 3.13)
 
+ifeq ($(VENV),none)
+# What a site has may well be in PYTHONPATH. The code comes from this clone, installed or not.
+IN_VENV = PYTHONPATH="$(CURDIR)/src$${PYTHONPATH:+:$$PYTHONPATH}"
+else
 unexport PYTHONPATH PYTHONHOME
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help results plan test test-all test-cluster soak lint docs bench venv
+.PHONY: help results status plan test test-all test-cluster soak lint docs bench venv
 
 help: ## list the targets
 	@awk -F ' ?([?]=[^#]*|:.*)## ' '/^[A-Za-z-]+ ?([?]=[^#]*|:.*)## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
 
 results: venv ## run a study: STUDY=smoke, CORES=4, ARGS='-n' for a dry run
 	@$(IN_VENV) python workflow/run.py --study "$(STUDY)" $(if $(PROFILE),--profile "$(PROFILE)") $(if $(CORES),--cores "$(CORES)") -- $(ARGS)
+
+status: venv ## say once how far a run is, from another shell: ARGS='--study smoke' (the run that began last)
+	@$(IN_VENV) python -m secateur status $(ARGS)
 
 plan: venv ## what a study will cost in jobs, steps, hours and disk: STUDY=mls-tables, ARGS='--speed 0.8' (steps a second)
 	@$(IN_VENV) python workflow/plan.py --study "$(STUDY)" $(ARGS)
@@ -42,12 +51,16 @@ lint: venv ## check style and types: ruff, mypy, snakefmt, snakemake --lint
 	@$(IN_VENV) snakemake --lint
 
 docs: venv ## make what is generated of the documentation: docs/configuration.md
-	@$(IN_VENV) secateur configuration --output docs/configuration.md
+	@$(IN_VENV) python -m secateur configuration --output docs/configuration.md
 
 bench: venv ## run the benchmarks, or one: BENCH=decode ARGS='--utterances 50'
 	@$(if $(ARGS),$(if $(BENCH),,echo "error: ARGS are for one benchmark: make bench BENCH=decode ARGS='$(ARGS)'" >&2; exit 2))
 	@for benchmark in $(or $(BENCH:%=benchmarks/%.py),benchmarks/*.py); do $(IN_VENV) python "$$benchmark" $(ARGS) || exit 1; done
 
+ifeq ($(VENV),none)
+venv:
+	@"$(or $(PYTHON),python)" envs/check.py
+else
 # The interpreter of a finished .venv comes first: what `make test PYTHON=python3.12` made, the next `make test` keeps.
 venv: ## make or mend .venv (the others do it by themselves)
 	@for python in $(if $(PYTHON),"$(PYTHON)",$(if $(wildcard .venv/.installed),.venv/bin/python) python3.11 python3.12 python3.13 python3); do \
@@ -57,3 +70,4 @@ venv: ## make or mend .venv (the others do it by themselves)
 	echo "error: $(or $(PYTHON),python3): $$found; Python 3.11 or newer is needed:" \
 	    "apt-get install python3.11 python3.11-venv (or newer), or name one: make PYTHON=/path/to/python3.11" >&2; \
 	exit 1
+endif

@@ -19,6 +19,7 @@ include: "workflow/rules/layers.smk"
 include: "workflow/rules/heads.smk"
 include: "workflow/rules/ssl.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/watch.smk"
 include: "workflow/rules/site.smk"
 
 

@@ -48,7 +48,8 @@ def main() -> None:
 
 def dag(study: str) -> str:
     """The study's jobs and dependencies, as Snakemake draws them in the language of Graphviz."""
-    command = launcher.snakemake_command(ROOT, launcher.study_file(ROOT, study), 1, ["--dag", "dot", "--forceall"])
+    asked = launcher.Asked(["--dag", "dot", "--forceall"], looks_only=True)
+    command = launcher.snakemake_command(ROOT, launcher.study_file(ROOT, study), 1, asked)
     answer = subprocess.run(command, cwd=ROOT, env=launcher.environment(), capture_output=True, text=True)
     if answer.returncode:
         sys.exit(answer.stderr)

@@ -1,24 +1,34 @@
-"""How much of a study's wall time is not spent on training, decoding or feature extraction.
+"""Where the core seconds of a study go: useful work by kind, starting up, and Snakemake with its shells.
 
-Clones the repository (what is committed) into a temporary folder, runs the study there from nothing, and compares the
-wall time with the intervals in which at least one such job was at work, taken from the jobs' run.json. A job's interval
-begins when its script has been imported, so starting Python, torch and Snakemake counts as overhead.
+Clones the repository (what is committed) into a temporary folder and runs the study there from nothing. All core
+seconds are those of the launcher and of everything that it has started. A job's are in its run.json, and so are those
+that it took until it began to work: starting Python and importing torch. What no job has is Snakemake, its shells, and
+the live view. Core seconds, unlike the clock, hardly depend on what else the machine does.
 
-    python benchmarks/overhead.py --study smoke        # under two minutes
-    python benchmarks/overhead.py --study default
+    python benchmarks/overhead.py --study smoke
+    python benchmarks/overhead.py --study default    # an hour or two
 """
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-WORK = ("train", "train-lm", "prune", "decode", "features")
+KINDS = {
+    "training": ("train", "train-lm", "prune", "finetune", "ssl-pretrain", "ssl-distill", "superb-task"),
+    "decoding": ("decode", "perplexity"),
+    "data": ("fetch-corpus", "prepare-corpus", "validate-corpus", "features", "tokens", "ssl-targets"),
+    "report": ("tables", "figures", "report", "sizes", "masks"),
+}
+"""Commands of the kinds of work; what is not here is `measuring`: layers, heads, times."""
+MEASURING, START, SNAKEMAKE = "measuring", "starting up", "Snakemake and shells"
 
 
 def main() -> None:
@@ -30,28 +40,42 @@ def main() -> None:
         clone = Path(folder) / "clone"
         subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
         command = [sys.executable, "workflow/run.py", "--study", arguments.study, "--cores", str(arguments.cores)]
-        started = time.time()
+        started, before = time.time(), children()
         subprocess.run(command, cwd=clone, check=True, capture_output=True)
-        wall = time.time() - started
-        busy, total = work(clone / "results" / arguments.study)
-    print(f"study {arguments.study}, {arguments.cores} cores, wall time {wall:.0f} s")
-    print(f"wall time with no training, decoding or feature job at work: {1 - busy / wall:.1%}")
-    print(f"core time not spent in such a job:                          {1 - total / wall / arguments.cores:.1%}")
+        wall, total = time.time() - started, children() - before
+        results = clone / "results" / arguments.study
+        records = [json.loads(path.read_text()) for path in results.rglob("run.json")]
+    print(
+        f"study {arguments.study}, {arguments.cores} cores: {len(records)} jobs with records, {wall:.0f} s by the clock"
+    )
+    shares = by_kind(records, total)
+    for kind, seconds in shares.items():
+        print(f"{kind:22} {seconds:9.0f} s {seconds / total:7.1%}")
+    print(f"{'outside useful work':22} {shares[START] + shares[SNAKEMAKE]:9.0f} s {outside(shares):7.1%}")
 
 
-def work(results: Path) -> tuple[float, float]:
-    """Seconds in which at least one job of `WORK` ran, and the sum of the seconds of all of them."""
-    intervals = []
-    for path in results.rglob("run.json"):
-        record = json.loads(path.read_text())
-        if record["command"] in WORK:
-            begin = datetime.fromisoformat(record["started"]).timestamp()
-            intervals.append((begin, begin + record["seconds"]))
-    covered, end = 0.0, 0.0
-    for begin, stop in sorted(intervals):
-        covered += max(0.0, stop - max(begin, end))
-        end = max(end, stop)
-    return covered, sum(stop - begin for begin, stop in intervals)
+def children() -> float:
+    """Core seconds of all processes that this one has started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def by_kind(records: Iterable[Mapping[str, Any]], total: float) -> dict[str, float]:
+    """Core seconds by kind of work, of a run that took `total` of them. A job without numbers counts as Snakemake's."""
+    kinds = {command: kind for kind, commands in KINDS.items() for command in commands}
+    found = dict.fromkeys([*KINDS, MEASURING, START], 0.0)
+    for record in records:
+        whole, start = record.get("cpu_seconds"), record.get("start_cpu_seconds")
+        if whole is None or start is None:
+            continue
+        found[kinds.get(record["command"], MEASURING)] += whole - start
+        found[START] += start
+    return found | {SNAKEMAKE: total - sum(found.values())}
+
+
+def outside(shares: Mapping[str, float]) -> float:
+    """The share of core seconds that went into no useful work."""
+    return (shares[START] + shares[SNAKEMAKE]) / sum(shares.values())
 
 
 if __name__ == "__main__":

@@ -122,7 +122,8 @@ def lay_over(config: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 def jobs_by_rule(directory: Path, file: Path) -> dict[str, int]:
     """Number of jobs by rule, and in `total`, of a run from nothing. Raises SecateurError if the dry run fails."""
-    command = launcher.snakemake_command(directory, file, 1, ["--dry-run", "--forceall", "--quiet", "rules"])
+    asked = launcher.Asked(["--dry-run", "--forceall", "--quiet", "rules"], looks_only=True)
+    command = launcher.snakemake_command(directory, file, 1, asked)
     result = subprocess.run(command, cwd=directory, env=launcher.environment(directory), capture_output=True, text=True)
     table = result.stdout.partition("Job stats:\n")[2].partition("\n\n")[0]
     counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import yaml
 
-from secateur.core import gpus, site
+from secateur.core import site
+from secateur.core.asked import Asked, snakemake_command
 from secateur.core.errors import SecateurError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,14 +30,6 @@ SECONDS_TO_STOP = 10
 SECONDS_TO_CANCEL = 120
 SLURM_LOGS = Path(".snakemake", "slurm_logs")  # there as soon as a job is submitted
 SLURM_RUN = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")  # how the plugin's job names end
-LOOKS_ONLY = {
-    *("-n", "--dry-run", "--dryrun", "--lint", "--list", "-l", "--list-rules", "--summary", "--detailed-summary"),
-    *("-S", "-D", "--dag", "--rulegraph", "--filegraph", "--report", "--unlock", "--version", "-v", "--help", "-h"),
-}
-# Snakemake's flags of one letter may be written together: -np.
-LOOKS_ONLY_TOGETHER = re.compile("-[FSDafhklnptv]*[nlSDvh][FSDafhklnptv]*")
-ELSEWHERE = ("-e", "--executor", "--profile")
-BRINGS_CORES = ("-c", "--cores", "-j", "--jobs", *ELSEWHERE)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,14 +41,15 @@ def main(arguments: list[str] | None = None) -> int:
         configuration = study_file(directory, options.study)
         name = study_name(configuration)
         chosen = ["--profile", str(profile(directory, options.profile))] if options.profile else []
-        command = snakemake_command(directory, configuration, options.cores, [*options.snakemake, *chosen])
-        if looks_only(options.snakemake):
+        asked = Asked.of(options.snakemake, chosen)
+        command = snakemake_command(directory, configuration, options.cores, asked)
+        if asked.looks_only:
             return run(command, directory)
         site.check_slurm(directory, command)
         with only_run(directory) as lock:
             snakemake_by_hand(directory)
             stop_jobs_left_over(directory)
-            if not given(options.snakemake, ("--touch", "-t")):
+            if not asked.touches:
                 results_with_records(directory, name)
             unlock(command, directory)
             status = run(command, directory, lock)
@@ -67,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     report = directory / "results" / name / "report" / "index.html"
     if status:
         print("The study is not finished (see above). Give the same command again to resume it.", file=sys.stderr)
-    elif report.is_file() and (by_default(options.snakemake) or report.stat().st_mtime >= started):
+    elif report.is_file() and (not asked.targets or report.stat().st_mtime >= started):
         print(f"Report: {report}")
     return status
 
@@ -86,21 +80,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--directory", type=Path, default=ROOT, help="the folder with the Snakefile (this clone)")
     parser.add_argument("snakemake", nargs="*", metavar="ARGUMENT", help="argument of Snakemake")
     return parser.parse_args(arguments)
-
-
-def given(arguments: list[str], options: tuple[str, ...] | set[str]) -> bool:
-    """Whether one of `options` is among Snakemake's `arguments`."""
-    return any(argument.partition("=")[0] in options for argument in arguments)
-
-
-def looks_only(arguments: list[str]) -> bool:
-    """Whether Snakemake's `arguments` ask it to show something instead of running jobs."""
-    return given(arguments, LOOKS_ONLY) or any(LOOKS_ONLY_TOGETHER.fullmatch(argument) for argument in arguments)
-
-
-def by_default(arguments: list[str]) -> bool:
-    """Whether Snakemake's `arguments` surely leave the target, the report, as it is: no words but options."""
-    return all(argument.startswith("-") for argument in arguments)
 
 
 def known(directory: Path) -> str:
@@ -155,20 +134,6 @@ def study_name(configuration: Path) -> str:
     if not isinstance(name, str) or not name:
         raise SecateurError(f"{configuration}: its key `study` is {name!r}; it must be the study's name: study: mine")
     return name
-
-
-def snakemake_command(directory: Path, configuration: Path, cores: int | None, arguments: list[str]) -> list[str]:
-    """Snakemake's command line. On a cluster, whose profile says how many jobs may run, no limits are added."""
-    command = [sys.executable, "-m", "snakemake"]
-    if cores or not given(arguments, BRINGS_CORES):
-        command += ["--cores", str(cores or len(os.sched_getaffinity(0)))]
-    command += arguments
-    # What takes several values comes last: it would take a target that follows for one of them.
-    if not given(arguments, ("--resources", "--res", *ELSEWHERE)) and (count := gpus.visible()):
-        command += ["--resources", f"gpu={count}"]
-    if configuration != directory / "config.yaml":
-        command += ["--configfile", str(configuration)]
-    return command
 
 
 @contextlib.contextmanager

@@ -176,7 +176,7 @@ def test_averaged_channels_are_noted_with_their_count(tmp_path):
         return found.source["notes"], validate(tmp_path / "data", ["en"], SPLITS, tmp_path / "tokens" / "tokens.txt")[1]
 
     source, findings = notes()
-    assert "recordings with several channels, by their number: {'2': 1}" in source
+    assert "recordings with several channels: 1 of 2 channels" in source
     (message,) = findings.messages()
     assert "several channels are averaged" in message and "1 with 2 channels" in message
     assert notes(channel=0)[1].messages() == []

@@ -249,3 +249,17 @@ def test_a_makespan_by_hand():
     # Five jobs that wait for nothing, of 3, 3, 2, 2, 2 s, on two nodes: [3, 2, 2] and [3, 2].
     alone = {str(number): set() for number in range(5)}
     assert makespan.makespan(2, dict(zip(alone, (3.0, 3.0, 2.0, 2.0, 2.0), strict=True)), alone) == 7.0
+
+
+def test_core_seconds_are_told_apart_by_kind():
+    overhead = load("overhead")
+    records = [
+        {"command": "train", "cpu_seconds": 50.0, "start_cpu_seconds": 4.0},
+        {"command": "decode", "cpu_seconds": 20.0, "start_cpu_seconds": 4.0},
+        {"command": "layer-search", "cpu_seconds": 10.0, "start_cpu_seconds": 2.0},
+        {"command": "train", "cpu_seconds": None, "start_cpu_seconds": 1.0},
+    ]
+    found = overhead.by_kind(records, 100.0)
+    assert (found["training"], found["decoding"], found["measuring"]) == (46.0, 16.0, 8.0)
+    assert (found["starting up"], found["Snakemake and shells"]) == (10.0, 20.0)
+    assert overhead.outside(found) == 0.3

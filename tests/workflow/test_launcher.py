@@ -244,11 +244,21 @@ def test_a_configuration_without_a_name_is_refused(text, tmp_path, launcher):
     [
         (["-np"], True), (["-pn"], True), (["-kFn"], True), (["-n", "models"], True), (["--report=page.html"], True),
         (["-D"], True), (["-l"], True), (["-Fl"], True), (["-p"], False), (["-kp"], False), (["-call"], False),
-        (["-j4", "-F"], False), (["-wn"], False), (["models"], False), ([], False),
+        (["-j4", "-F"], False), (["-R", "n"], False), (["models"], False), ([], False),
     ],
 )  # fmt: skip
 def test_flags_that_only_look_are_found_alone_and_together(arguments, looks, launcher):
-    assert launcher.looks_only(arguments) == looks
+    assert launcher.Asked.of(arguments).looks_only == looks
+
+
+def test_arguments_are_read_as_snakemake_reads_them(launcher, capsys):
+    """The value of an option is no target, and an option that does not exist ends it at once."""
+    asked = launcher.Asked.of(["-R", "train", "--touch", "--", "models", "data"])
+    assert (asked.targets, asked.touches, asked.looks_only) == (["models", "data"], True, False)
+    assert not launcher.Asked.of(["--forcerun", "train"]).targets and not launcher.Asked.of(["-k"]).touches
+    with pytest.raises(SystemExit) as ended:
+        launcher.Asked.of(["--dry-rnu"])
+    assert ended.value.code == 2 and "--dry-rnu" in capsys.readouterr().err
 
 
 def test_jobs_know_the_modules_of_the_site(launcher, tmp_path, monkeypatch):
@@ -371,7 +381,7 @@ def test_gpu_jobs_are_as_many_as_there_are_gpus(folder, launcher, monkeypatch):
 
     def arguments(gpus, configuration, *given):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
-        return launcher.snakemake_command(folder, configuration, 1, list(given))[5:]
+        return without_logger(launcher.snakemake_command(folder, configuration, 1, launcher.Asked.of(given)))[5:]
 
     assert arguments("0,1", default, "models") == ["models", "--resources", "gpu=2"]
     assert arguments("3", other) == ["--resources", "gpu=1", "--configfile", str(other)]
@@ -385,12 +395,25 @@ def test_gpu_jobs_are_as_many_as_there_are_gpus(folder, launcher, monkeypatch):
         assert arguments("0", default, *mine) == mine, "the user's own limit, or a cluster's GPUs"
 
 
+def without_logger(command):
+    """A command line without the words that ask for the live view, which are there once."""
+    place = command.index("--logger")
+    assert command.count("--logger") == 1 and command[place + 1] == "secateur"
+    return command[:place] + command[place + 2 :]
+
+
+def test_a_look_has_no_live_view_and_one_may_choose_another(folder, launcher):
+    for given in (["-n"], ["--logger", "another"]):
+        command = launcher.snakemake_command(folder, folder / "config.yaml", 1, launcher.Asked.of(given))
+        assert "secateur" not in command
+
+
 def test_cores_limit_this_machine_and_not_a_cluster(folder, launcher, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     default, other = folder / "config.yaml", folder / "workflow" / "studies" / "other.yaml"
 
     def arguments(configuration, cores, *given):
-        return launcher.snakemake_command(folder, configuration, cores, list(given))[3:]
+        return without_logger(launcher.snakemake_command(folder, configuration, cores, launcher.Asked.of(given)))[3:]
 
     assert arguments(default, None) == ["--cores", str(len(os.sched_getaffinity(0)))]
     assert arguments(default, 3, "models") == ["--cores", "3", "models"]

@@ -16,6 +16,7 @@ rule decode:
         f"{LOGS}/{DECODING_TAIL}.log",
     benchmark:
         f"{BENCHMARKS}/{DECODING_TAIL}.tsv"
+    priority: RESOURCES.first_seen
     conda:
         "../../envs/decode.yaml"
     resources:

@@ -11,21 +11,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from tqdm import tqdm
-
-from secateur.core import processes
+from secateur.core import processes, progress
 from secateur.core.errors import SecateurError
 from secateur.core.files import check_writable, write_json
 
-Item = TypeVar("Item")
-SECONDS_BETWEEN_LINES = 30
 LEFT_OVER = "left_over"
 RECORDED_PACKAGES = ("torch", "espnet", "numpy", "kaldiio", "jiwer", "snakemake", "transformers")
 
@@ -54,33 +50,37 @@ def job(
     parser.add_argument("--code", default="", help="fingerprint of the code, recorded with the run")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     record: dict[str, Any] = {}
-    started = time.time()
+    started, finished, before = time.time(), False, cpu_seconds()
     try:
         arguments = parser.parse_args(words)
         training = vars(arguments).get("training")
         processes.spread(getattr(training, "processes", 1), getattr(training, "nodes", 1), [name, *words])
+        progress.JOB.begin(name)
         if output := vars(arguments).get("output"):
             check_writable(output.parent)
         run(arguments, record)
         left_over = record.pop(LEFT_OVER, None)
         if arguments.run_json:
             whole = describe(name, arguments, started)
+            whole["start_cpu_seconds"] = before
             if record.get("seconds", 0) > whole["seconds"]:  # it was killed and went on: of before, only this is known
                 whole["cpu_seconds"] = None
             write_json(arguments.run_json, whole | record)
         if left_over:
             shutil.rmtree(left_over)
+        finished = True
     except SecateurError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except PermissionError as error:
         print(f"error: {error.filename}: {error.strerror}; mend its permissions, or its folder's", file=sys.stderr)
         sys.exit(1)
+    finally:
+        progress.JOB.end(failed=not finished)
 
 
 def describe(name: str, arguments: argparse.Namespace, started: float) -> dict[str, Any]:
     """The part of `run.json` that is the same for every job; `started` is in seconds since the epoch."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "command": name,
         "arguments": {name: plain(value) for name, value in vars(arguments).items()},
@@ -93,22 +93,15 @@ def describe(name: str, arguments: argparse.Namespace, started: float) -> dict[s
         "device": "cpu",
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds"),
         "seconds": round(time.time() - started, 3),
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
-        "peak_memory_bytes": usage.ru_maxrss * 1024,
+        "cpu_seconds": cpu_seconds(),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
 
 
-def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-    """Pass `items` on and show how far they are: a bar on a terminal, else a log line every half minute."""
-    if sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=what)
-        return
-    shown = time.monotonic()
-    for count, item in enumerate(items, 1):
-        yield item
-        if time.monotonic() - shown > SECONDS_BETWEEN_LINES:
-            shown = time.monotonic()
-            logging.info("%s: %d of %d", what, count, total)
+def cpu_seconds() -> float:
+    """Core seconds that this process has taken so far."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return round(usage.ru_utime + usage.ru_stime, 3)
 
 
 def threads() -> int:

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from secateur.core import progress
 from secateur.core.errors import SecateurError
 from secateur.decoding.search import named
 from secateur.decoding.timing import PARTS
@@ -260,20 +260,19 @@ def in_batches(
 ) -> dict[str, Result]:
     """Decode utterances in `batches`; `best` turns encoder output (B, T', D) and its lengths (B,) into texts."""
     results = {}
-    hidden = None if len(features) > 1 else True  # None: unless on a terminal
-    with tqdm(total=len(features), desc="decode", unit="utterance", disable=hidden) as progress:
-        for utterances in batches(features.lengths, batch, batch_frames):
-            speech, lengths = _padded([features[utterance] for utterance in utterances], recognizer.device)
-            encoder_watch, search_watch = Stopwatch(recognizer.device), Stopwatch(recognizer.device)
-            with encoder_watch:
-                encoder_out, encoder_lengths = encode(recognizer.model, speech, lengths)
-            with search_watch:
-                texts = best(encoder_out, encoder_lengths)
-            frames = lengths.sum().item()
-            for utterance, text, length in zip(utterances, texts, lengths.tolist(), strict=True):
-                share = length / frames
-                results[utterance] = Result(text, encoder_watch.seconds * share, search_watch.seconds * share)
-            progress.update(len(utterances))
+    for utterances in batches(features.lengths, batch, batch_frames):
+        speech, lengths = _padded([features[utterance] for utterance in utterances], recognizer.device)
+        encoder_watch, search_watch = Stopwatch(recognizer.device), Stopwatch(recognizer.device)
+        with encoder_watch:
+            encoder_out, encoder_lengths = encode(recognizer.model, speech, lengths)
+        with search_watch:
+            texts = best(encoder_out, encoder_lengths)
+        frames = lengths.sum().item()
+        for utterance, text, length in zip(utterances, texts, lengths.tolist(), strict=True):
+            share = length / frames
+            results[utterance] = Result(text, encoder_watch.seconds * share, search_watch.seconds * share)
+        if len(features) > 1:
+            progress.JOB.tell("utterances", len(results), len(features))
     return {utterance: results[utterance] for utterance in features}
 
 
@@ -289,7 +288,7 @@ def as_it_arrives(
     the text at the end.
     """
     results = {}
-    for utterance in tqdm(features, desc="decode", unit="utterance", disable=None if len(features) > 1 else True):
+    for utterance in progress.each(features, len(features), "utterances"):
         speech, _ = _padded([features[utterance]], recognizer.device)
         encoder_watch, search_watch = Stopwatch(recognizer.device), Stopwatch(recognizer.device)
         lm_watch.seconds = 0.0
@@ -319,7 +318,7 @@ def one_by_one(
 ) -> dict[str, Result]:
     """Decode utterances singly; `best` turns encoder output (T', D) into text and lets `lm_watch` run in the LM."""
     results = {}
-    for utterance in tqdm(features, desc="decode", unit="utterance", disable=None if len(features) > 1 else True):
+    for utterance in progress.each(features, len(features), "utterances"):
         speech, lengths = _padded([features[utterance]], recognizer.device)
         encoder_watch, search_watch = Stopwatch(recognizer.device), Stopwatch(recognizer.device)
         lm_watch.seconds = 0.0

@@ -76,7 +76,7 @@ def _by_share(ax: Axes, rows: Sequence[Row], column: str, scale: float) -> None:
                 ax.plot(places, [cell.value for cell in cells], style, color=colour, linewidth=1.1)
             for place, cell in zip(places, cells, strict=True):
                 if cell.value is not None:
-                    drawing.point(ax, place, cell, colour, marker)
+                    drawing.point(ax, place, cell, colour, marker, f"{name}, {place:.0f} %")
             ax.plot([], [], marker, color=colour, linestyle=style, label=name)
 
 
@@ -102,7 +102,7 @@ def lm(tables: Tables) -> Figure:
                 x, y = _cell(chosen, "total_s", MILLISECONDS), _cell(chosen, column, 1.0)
                 marker = drawing.MARKERS[number % len(drawing.MARKERS)]
                 if y.value is not None and x.value is not None:
-                    drawing.point(ax, x.value, y, colours[name], marker)
+                    drawing.point(ax, x.value, y, colours[name], marker, f"{name}, {x.number} ms")
                     ax.errorbar([x.value], [y.value], xerr=_ends(x), fmt="none", color=colours[name], elinewidth=1.4)
                 size = f", {float(chosen[0]['parameters']) / 1e6:.2f}M parameters" if name != NONE else ""
                 ax.plot([], [], marker, color=colours[name], label=f"{name}{size}")

@@ -64,7 +64,7 @@ def _rates(ax: Axes, rows: Sequence[Row]) -> None:
             ax.plot(places, [cell.value for cell in cells], color=colour, linewidth=1.1)
         marker = "D" if strategy == TRAINED else drawing.MARKERS[number % len(drawing.MARKERS)]
         for place, cell in zip(places, cells, strict=True):
-            drawing.point(ax, place, cell, colour, marker)
+            drawing.point(ax, place, cell, colour, marker, f"{strategy}, {place:.0f} layers")
         name = "trained alone at that depth" if strategy == TRAINED else strategy
         ax.plot([], [], marker, color=colour, linestyle="none" if strategy == TRAINED else "-", label=name)
 
@@ -77,7 +77,7 @@ def _times(ax: Axes, rows: Sequence[Row], model: str) -> None:
             cells = [drawing.cell(chosen, "rtf", depth=str(depth)) for depth in depths]
             colour = BLACK if not mine else drawing.palette(6)[5] if device == "cpu" else drawing.palette(4)[3]
             for depth, cell in zip(depths, cells, strict=True):
-                drawing.point(ax, depth, cell, colour, style)
+                drawing.point(ax, depth, cell, colour, style, f"{device}, {depth} layers: real-time factor")
             if depths and mine:
                 ax.plot(depths, [cell.value for cell in cells], color=colour, label=f"time on the {device}")
 

@@ -66,11 +66,11 @@ def _names(rows: Sequence[Row]) -> set[str]:
 
 def _panel(ax: Axes, rows: Sequence[Row], column: str, scale: float, front: str, looks: dict) -> None:
     """All systems as points, and a line through those that are on the front, of every seed."""
-    for (_, kind), members in grouped(rows, "system", "kind").items():
+    for (system, kind), members in grouped(rows, "system", "kind").items():
         x = combined([measure(row, column, scale=scale) for row in members])
         y = combined([measure(row, "wer", interval=True) for row in members])
         colour, marker = looks[kind]
-        drawing.point(ax, x.value, y, colour, marker)
+        drawing.point(ax, x.value, y, colour, marker, f"{system} ({x.number})")
     for kind, (colour, marker) in looks.items():
         if any(row["kind"] == kind for row in rows):
             ax.plot([], [], marker, color=colour, label=kind)

@@ -33,9 +33,9 @@ def wer(tables: Tables) -> Figure:
             for place, language in enumerate(languages):
                 cell = drawing.cell(members, "wer", language=language, search=search)
                 if cell.value is not None:
-                    point = drawing.point(
-                        ax, place + offset, cell, colours[search], drawing.MARKERS[position % len(drawing.MARKERS)]
-                    )
+                    marker = drawing.MARKERS[position % len(drawing.MARKERS)]
+                    about = f"{language}, {search}"
+                    point = drawing.point(ax, place + offset, cell, colours[search], marker, about)
                     point.set_label(search if place == 0 else "_")
         if "avg" in languages:
             ax.axvspan(len(languages) - 1.5, len(languages) - 0.5, color="#f3f3f3", zorder=0)
@@ -93,7 +93,7 @@ def tradeoff(tables: Tables) -> Figure:
                 chosen = {"corpus": corpus, "point": model, "search": search}
                 y, x = drawing.cell(members, "wer", **chosen), drawing.cell(times, "rtf", **chosen)
                 if y.value is not None and x.value is not None:
-                    drawing.point(ax, x.value, y, colours[search], marker)
+                    drawing.point(ax, x.value, y, colours[search], marker, f"{model}, {search}, RTF {x.number}")
         for search in searches:
             ax.plot([], [], "s", color=colours[search], label=search)
         for model, marker in zip(models, drawing.MARKERS * len(models), strict=False):

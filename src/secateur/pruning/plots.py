@@ -78,16 +78,16 @@ def _sparsity_panel(ax: Axes, pruned: Sequence[Row], dense: Sequence[Row], once:
             points.append((100 * level + aside, cell))
         points = [(x, cell) for x, cell in points if cell.value is not None]
         for x, cell in points[start.value is not None :]:
-            drawing.point(ax, x, cell, colour, marker)
+            drawing.point(ax, x, cell, colour, marker, looks.name(members[0]))
         ax.plot([x for x, _ in points], [cell.value for _, cell in points], line, color=colour, linewidth=1.2)
         ax.plot([], [], line + marker, color=colour, markersize=5.5, label=looks.name(members[0]))
     if start.value is not None:
-        drawing.point(ax, 0, start, "black", "o")
+        drawing.point(ax, 0, start, "black", "o", "dense")
     places = {name: 100 * target + SLOT * (2 + place) for place, name in enumerate(once)}
     for name, x in places.items():
         members = [row for row in pruned if looks.name(row) == name and _ends(row, target)]
         if members:
-            drawing.point(ax, x, drawing.cell(members, "wer"), *looks.style(members[0])[:2])
+            drawing.point(ax, x, drawing.cell(members, "wer"), *looks.style(members[0])[:2], name)
     if places:
         ax.axvspan(100 * target + SLOT, max(places.values()) + SLOT, color="#f3f3f3", zorder=0)
     ax.set_xlim(-4, max([100 * target, *places.values()]) + SLOT)

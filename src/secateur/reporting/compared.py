@@ -108,7 +108,7 @@ def compared(
         error_rate(other.errors, words),
         difference(one.errors, other.errors, words),
         relative,
-        (*(error_rate(each, characters) for each in spelled), difference(*spelled, characters)),
+        (error_rate(spelled[0], characters), error_rate(spelled[1], characters), difference(*spelled, characters)),
         words.these_speakers,
         " ".join(dict.fromkeys(f"{one.files} {other.files}".split())),
     )

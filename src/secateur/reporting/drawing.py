@@ -1,5 +1,6 @@
 """What the figures share: style, colours, panels, points with intervals, names, the legend; and the job that draws."""
 
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,10 @@ STYLE = {
 MARKERS = "osD^vPX*<>"
 WIDTH = 8.6
 PANEL_HEIGHT = 3.1
+NARROW = 3
+"""Panels of which this many stand side by side are narrow: a single one does not take all of the width."""
+TIP = "tip:"
+"""How the ids of points begin while they are drawn."""
 LINE_LENGTH = 110
 """Characters that fit across a figure."""
 
@@ -78,32 +83,42 @@ def write_figure(spec: specs.Figure, tables: Tables, path: str | Path) -> None:
             picture.suptitle(text, x=0.995, ha="right", color="#b3261e", fontsize=9, fontweight="bold")
         with written_aside(path) as aside:
             picture.savefig(aside, format="svg", metadata={"Date": None} | about)
+            Path(aside).write_bytes(_told(Path(aside).read_bytes()))
         plt.close(picture)
 
 
 def panels(
     count: int, columns: int = 2, height: float = PANEL_HEIGHT, sharey: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels, at most `columns` to a line."""
-    columns = min(count, columns)
+    """A figure with `count` panels, at most `columns` to a line, and no line much emptier than the others."""
     lines = -(-count // columns)
-    figure, grid = plt.subplots(lines, columns, figsize=(WIDTH, 0.5 + height * lines), sharey=sharey, squeeze=False)
+    width = WIDTH if count > 1 or columns < NARROW else WIDTH / 2
+    columns = -(-count // lines)
+    figure, grid = plt.subplots(lines, columns, figsize=(width, 0.5 + height * lines), sharey=sharey, squeeze=False)
     axes = list(grid.flat)
     for spare in axes[count:]:
         spare.remove()
     return figure, axes[:count]
 
 
-def point(ax: Axes, x: float, cell: Cell, colour: tuple, marker: str):
-    """A point with its interval, or with ± its deviation over seeds."""
+def point(ax: Axes, x: float, cell: Cell, colour: tuple, marker: str, about: str = ""):
+    """A point with its interval, or with ± its deviation over seeds; the page tells these, and what it is `about`."""
     below, above = 0.0, 0.0
     if cell.deviation is not None:
         below = above = cell.deviation
     elif cell.low is not None and cell.high is not None:
         below, above = cell.value - cell.low, cell.high - cell.value
-    return ax.errorbar(
+    drawn = ax.errorbar(
         *([x], [cell.value], [[below], [above]]), fmt=marker, color=colour, markersize=5.5, capsize=0, elinewidth=1.4
     )
+    if cell.value is not None:
+        drawn[0].set_gid(TIP + ": ".join(filter(None, (about, str(cell)))))
+    return drawn
+
+
+def _told(picture: bytes) -> bytes:
+    """An SVG file in which each point has a title, which browsers show: its value."""
+    return re.sub(rb'<g id="' + TIP.encode() + rb'([^"]*)">', rb'<g class="tip"><title>\1</title>', picture)
 
 
 def cell(rows: Sequence[Row], column: str, **chosen: str) -> Cell:

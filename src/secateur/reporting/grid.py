@@ -36,6 +36,20 @@ HEADINGS = {
     "utterances": "Utterances",
     "threads": "Threads",
     "device": "Device",
+    "measured_model": "Model",
+    "kind": "Kind",
+    "system": "System",
+    "timed": "Timed",
+    "format": "Format",
+    "variant": "Variant",
+    "regulariser": "Regulariser",
+    "schedule": "Schedule",
+    "intermediate_layers": "Intermediate CTC at",
+    "stochastic_depth": "Stochastic depth",
+    "type": "Type",
+    "size": "Size",
+    "ste": "STE",
+    "fahp": "FAHP",
 }
 
 

@@ -6,45 +6,47 @@ It reads the tables, the figures and the configuration. The same files give the 
 import base64
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import jinja2
 import yaml
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_text
-from secateur.decoding.search import shown
-from secateur.decoding.timing import AGAIN
+from secateur.reporting import answers
 from secateur.reporting.figure import EMPTY, Figure
 from secateur.reporting.figure import figures as all_figures
-from secateur.reporting.grid import Cell, Grid, combined, measure
-from secateur.reporting.page import STYLE, TEMPLATE
+from secateur.reporting.grid import Grid
+from secateur.reporting.looks import SCRIPT, STYLE
+from secateur.reporting.page import TEMPLATE
 from secateur.reporting.rates import rate
 from secateur.reporting.registry import SECTIONS, resolve
 from secateur.reporting.table import Table, read_tables
 from secateur.reporting.table import tables as all_tables
-from secateur.reporting.views import Tables, averages, by_corpus, effort, main_split, synthetic
+from secateur.reporting.views import Tables, by_corpus, effort, synthetic
 
-
-@dataclass(frozen=True)
-class Key:
-    """One of the large numbers at the top of the page."""
-
-    name: str
-    cell: Cell
-    unit: str
-    note: str
+WIDE, VERY_WIDE = 8, 12
+"""Columns from which on tables have smaller letters."""
+LETTERS = 150
+"""In the longest cells of all columns together, for the same."""
 
 
 def write_report(
-    config: Mapping[str, Any], tables: str | Path, figures: str | Path, output: str | Path, root: str | Path
+    config: Mapping[str, Any],
+    tables: str | Path,
+    figures: str | Path,
+    output: str | Path,
+    root: str | Path,
+    so_far: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the page to `output`. `root` is the study's folder, which the `source` columns are relative to.
+
+    Of a run that goes on, `so_far` says when the page was `made`, of which `parts`, and which page has the `status`:
+    then the page says that it is not the report.
 
     Raises SecateurError naming the first table or figure that is missing.
     """
@@ -52,6 +54,9 @@ def write_report(
     upwards = Path(os.path.relpath(root, Path(output).parent)).as_posix()
     environment = jinja2.Environment(autoescape=True, trim_blocks=False, undefined=jinja2.StrictUndefined)
     environment.filters["link"] = lambda path: quote(f"{upwards}/{path}")
+    environment.filters["code"] = code
+    environment.filters["width"] = width
+    environment.filters["plain"] = lambda text: text.replace("`", "")
     named = rate(rows)
     views = {table.name: _view(table, rows) for table in all_tables() if table.view}
     pictures = {figure.name: _picture(figure, Path(figures), named) for figure in all_figures()}
@@ -70,13 +75,16 @@ def write_report(
         for section, title in SECTIONS.items()
     ]
     page = environment.from_string(TEMPLATE).render(
-        title=config.get("report", {}).get("title") or f"Study {config['study']}",
+        title=("Not finished: " if so_far else "")
+        + (config.get("report", {}).get("title") or f"Study {config['study']}"),
+        so_far=so_far,
         study=config["study"],
         notes=config.get("report", {}).get("notes", ""),
         style=Markup(STYLE),
+        script=Markup(SCRIPT),
         newest=max((_moment(run["started"]) for run in rows["runs"]), default="never"),
         synthetic=[corpus for corpus in by_corpus(rows["corpora"]) if synthetic(rows, corpus)],
-        keys=keys(config, rows),
+        keys=answers.keys(rows),
         summary=summary(rows),
         sections=[section for section in sections if section["tables"] or section["figures"]],
         tables=[{"file": f"{table.name}.tsv", "caption": table.caption} for table in all_tables()],
@@ -84,59 +92,6 @@ def write_report(
         configuration=yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True, width=100),
     )
     write_text(output, page.strip() + "\n")
-
-
-def keys(config: Mapping[str, Any], tables: Tables) -> list[Key]:
-    """The lowest average error rates without an LM and at all, the lowest real-time factor, and what it took."""
-    found, split = [], main_split(tables)
-    for corpus in by_corpus(tables["wer"]):
-        suffix = f", corpus {corpus}" if len(by_corpus(tables["wer"])) > 1 else ""
-        errors = [row for row in averages(tables["wer"]) if (row["corpus"], row["split"]) == (corpus, split)]
-        times = [row for row in tables["latency"] if row["corpus"] == corpus and row["method"] != AGAIN]
-        without = [row for row in errors if row["lm"] == "none"]
-        named = rate(tables, corpus)
-        for rows, column, name, unit in (
-            (without, "wer", "Lowest average word error rate without LM", " %"),
-            (errors, "wer", "Lowest average word error rate with LM", " %"),
-            (times, "rtf", "Lowest real-time factor", ""),
-        ):
-            if not rows:
-                continue
-            cell, row = lowest(rows, column)
-            if rows is errors and row["lm"] == "none":
-                continue  # said already
-            where = f"{row['device']}, dev" if rows is times else split
-            note = f"{row['model']} {row['method']}, {_search(config, row)}, {where} split"
-            note += ", in doubt" if row.get("doubt") else ""
-            found.append(Key(named(name) + suffix, cell, unit, note))
-    train = [row for row in tables["corpora"] if row["split"] == "train"]
-    hours = Cell(sum(float(row["hours"]) for row in train), digits=2)
-    found.append(Key("Training speech", hours, " h", ", ".join(dict.fromkeys(row["language"] for row in train))))
-    trained = [run for run in tables["runs"] if run["stage"] in ("model", "lm")]
-    minutes = Cell(sum(float(run["seconds"]) for run in trained) / 60, digits=1)
-    found.append(Key("Training time", minutes, " min", f"{len(trained)} models, sum over all jobs"))
-    return found
-
-
-def _search(config: Mapping[str, Any], row: Mapping[str, str]) -> str:
-    """The search of a row, and what it knows beside the sound."""
-    if note := shown(config["searches"][row["search"]], "note"):
-        return f"{row['search']} ({note}; {row['lm']})"
-    return f"{row['search']}, no LM" if row["lm"] == "none" else f"{row['search']}, LM {row['lm']}"
-
-
-def lowest(rows: Sequence[Mapping[str, str]], column: str) -> tuple[Cell, Mapping[str, str]]:
-    """The system with the lowest value, its seeds combined, and the row of its first seed."""
-    systems: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
-    for row in rows:
-        axes = ("model", "method", "initialization", "scope", "sparsity_target", "language", "split", "search", "lm")
-        systems.setdefault(tuple(row[axis] for axis in axes), []).append(row)
-    digits = 1 if column == "wer" else None
-    cells = [
-        (combined([measure(row, column, digits, interval=True) for row in members]), members[0])
-        for members in systems.values()
-    ]
-    return min(cells, key=lambda pair: pair[0].value)
 
 
 def summary(tables: Tables) -> list[tuple[str, str]]:
@@ -170,6 +125,22 @@ def summary(tables: Tables) -> list[tuple[str, str]]:
         ),
     ]
     return [(name, text) for name, text in facts if text]
+
+
+def code(text: str) -> Markup:
+    """A text in which what stands between backquotes is code."""
+    parts = [str(escape(part)) for part in text.split("`")]
+    if len(parts) % 2 == 0:  # a quote that is never closed
+        return Markup("`".join(parts))
+    return Markup("".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts)))
+
+
+def width(grid: Grid) -> Markup:
+    """The class of a table that is narrower with small letters, so that more of its columns are seen at once."""
+    longest = [max(len(str(row[place])) for row in grid.rows) for place in range(len(grid.header)) if grid.rows]
+    if len(grid.header) > VERY_WIDE:
+        return Markup(' class="wide widest"')
+    return Markup(' class="wide"' if len(grid.header) > WIDE or sum(longest) > LETTERS else "")
 
 
 def _machine(run: Mapping[str, str]) -> str:

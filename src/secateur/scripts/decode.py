@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from secateur.core import devices
+from secateur.core import devices, progress
 from secateur.core.errors import SecateurError
 from secateur.core.files import identity, write_tsv
 from secateur.core.jobs import json_argument, threads
@@ -75,7 +75,8 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     conditions = {"device": str(device), "batch": batch_size(arguments.search), "threads": threads()}
     parts = Parts(arguments.output, arguments.keep and whole_identity(arguments, conditions))
     rows, seconds, frames = [], 0.0, 0
-    for one in sets:
+    for number, one in enumerate(sets):
+        progress.JOB.part(number, len(sets))
         found, took = parts.get(one.name, test_files(one), partial(decoded, arguments, recognizer, one))
         rows, seconds = rows + found, seconds + took
         lengths = read_table(one.features / "utt2num_frames")

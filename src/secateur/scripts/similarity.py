@@ -8,10 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from secateur.core import devices
+from secateur.core import devices, progress
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json, write_tsv
-from secateur.core.jobs import progress
 from secateur.layers.hidden import covariances
 from secateur.layers.similarity import SVCCA, Covariances
 from secateur.models.load import Loaded, load_model
@@ -46,7 +45,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     examples = SpeechExamples(list(zip(arguments.features, arguments.data, strict=True)), tokenizer)
     plan = BatchPlan(choose(examples.lengths, arguments.utterances), arguments.batch_frames, seed=0).epoch(0)
     started = time.perf_counter()
-    batches = progress(map(examples.load, plan), len(plan), "batches")
+    batches = progress.each(map(examples.load, plan), len(plan), "batches")
     layers, total = covariances({name: found.model for name, found in loaded.items()}, batches, device)
 
     svcca = total.svcca(arguments.variance)

@@ -18,10 +18,10 @@ import kaldi_native_fbank
 import kaldiio
 import numpy as np
 
+from secateur.core import progress
 from secateur.core.errors import SecateurError
 from secateur.core.files import check_space, read_json, write_json, written_aside
 from secateur.core.foreign import pointer
-from secateur.core.jobs import progress
 from secateur.core.processes import end_with_parent
 from secateur.speech import audio
 from secateur.speech.datadir import Utterance, line_of, read_data_dir, read_table, speed_prefix
@@ -80,7 +80,7 @@ def extract(data: Path, output: Path, bins: int = 80, speeds: Sequence[float] = 
         index, frames, checksums = (stack.enter_context(_table(output / name)) for name in TABLES)
         stream = open(stack.enter_context(written_aside(archive)), "wb")  # noqa: SIM115
         stack.enter_context(stream)
-        for matrices in progress(_ordered(compute, utterances, workers), len(utterances), "features"):
+        for matrices in progress.each(_ordered(compute, utterances, workers), len(utterances), "features"):
             if isinstance(matrices, str):
                 problems.append(matrices)
                 continue

@@ -54,6 +54,10 @@ class JobResources:
             return upstreams.steps_to_come(self.paths.config, ssl.entry_of(self.paths, at), ssl.part_of(at))
         return self._to_come[MODEL_TAIL.format(**({"method": "dense", "level": "s000"} | dict(at.items())))]
 
+    def first_seen(self, at: Any) -> int:
+        """The priority of a decoding: dense models come first, since the first page of the report waits for them."""
+        return FIRST if at.method == "dense" else 0
+
     @property
     def training(self) -> dict[str, Callable[[Any], Any]]:
         """What a job that trains asks for beside memory and time.

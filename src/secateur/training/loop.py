@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from secateur.core import distributed
+from secateur.core import distributed, progress
 from secateur.core.devices import autocast, autocast_dtype
 from secateur.core.errors import SecateurError
 from secateur.core.files import check_space
@@ -153,6 +153,7 @@ class _Run:
         for hook in self.hooks:
             hook.start(self.model, self.optimizer)
         self.started = time.monotonic()
+        progress.JOB.tell("steps", self.kept.step, self.options.steps)
         self.model.train()
 
     def backward(self, step: int, batches: Sequence[Batch], borrowed: bool) -> tuple[float, int]:
@@ -160,7 +161,7 @@ class _Run:
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = learning_rate(self.options, step) * parameters.get("rate", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
-        summed, total, seen = 0.0, 0, 0
+        summed, total, seen = 0.0, 0.0, 0.0
         whole = len(batches) == self.group.size == 1
         for batch in batches:
             for hook in self.hooks:
@@ -193,6 +194,7 @@ class _Run:
         self.average.update()
         self.kept.count += seen
         self.kept.step = step + 1
+        progress.JOB.tell("steps", self.kept.step, self.options.steps, loss=loss)
 
     def evaluate(self, step: int, dev: Dev) -> dict[str, str]:
         """Add a row to the history; answers with its losses, to be shown."""
@@ -241,7 +243,7 @@ def evaluate(
     """
     training = model.training
     model.eval()
-    total, count = 0.0, 0
+    total, count = 0.0, 0.0
     for keys in group.part(batches):
         batch = examples.load(keys)
         with ExitStack() as stack:

@@ -38,7 +38,27 @@ def heard(config: Mapping[str, Any]) -> Iterator[str]:
     yield from sub_models(config)
 
 
+def counted(config: Mapping[str, Any]) -> Iterator[str]:
+    yield from dict.fromkeys(counted_of(all_decodings(config)))
+    yield from sub_models(config)
+
+
 TABLES = (
+    Table(
+        name="no_worse",
+        title="Which systems are no worse than the dense model",
+        caption=(
+            "One row per system and split: its word error rate, that of the dense model, how many points more it is "
+            "with a 95 % interval over seeds and utterances, and whether the system is no worse by the margin of the "
+            "study."
+        ),
+        section="systems",
+        columns="secateur.overview.no_worse:COLUMNS",
+        rows="secateur.overview.no_worse:rows",
+        files=counted,
+        view="secateur.overview.no_worse:view",
+        order=5,
+    ),
     Table(
         name="systems",
         title="All systems",

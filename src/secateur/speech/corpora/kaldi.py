@@ -110,9 +110,9 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
     several = {str(number): count for number, count in sorted(channels.items()) if number > 1}
     notes = []
     if resampled:
-        notes.append(f"recordings that are resampled to 16 kHz, by rate in Hz: {resampled}")
+        notes.append(f"recordings that are resampled to 16 kHz: {_counted(resampled, 'Hz')}")
     if several:
-        notes.append(f"recordings with several channels, by their number: {several}")
+        notes.append(f"recordings with several channels: {_counted(several, 'channels')}")
     source = {
         "name": Path(options["root"]).name,
         "description": "Kaldi data directories of the user",
@@ -125,6 +125,11 @@ def prepare(options: Mapping[str, Any], language: str, cache: Path) -> Prepared:
         "non_speech_tags": transcripts.tags,
     }
     return Prepared(prepared, transcripts.dropped, source, broken)
+
+
+def _counted(counts: Mapping[str, int], unit: str) -> str:
+    """How many there are of each, for reading."""
+    return ", ".join(f"{count} of {of} {unit}" for of, count in counts.items())
 
 
 class _DataDir:

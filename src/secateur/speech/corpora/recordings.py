@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from secateur.core import progress
 from secateur.core.errors import SecateurError
-from secateur.core.jobs import progress
 from secateur.speech import audio
 from secateur.speech.datadir import Utterance
 
@@ -15,7 +15,7 @@ def unusable(utterances: Sequence[Utterance]) -> dict[str, str]:
     """
     found: dict[tuple[str, int | None], tuple[float, float] | SecateurError] = {}
     broken = {}
-    for utterance in progress(utterances, len(utterances), "recordings"):
+    for utterance in progress.each(utterances, len(utterances), "recordings"):
         place = (utterance.audio, utterance.channel)
         if place not in found:
             try:

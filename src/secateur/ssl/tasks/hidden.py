@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from secateur.core import progress
 from secateur.core.errors import SecateurError
-from secateur.core.jobs import progress
 from secateur.speech.data import pad
 from secateur.ssl.tasks.clips import RATE, Clip
 
@@ -52,7 +52,7 @@ class Hidden:
         known = self._frames if frames else self._means
         wanted = {clip.id: clip for clip in clips if clip.id not in known}
         batches = _batches(sorted(wanted.values(), key=lambda clip: (clip.seconds, clip.id)), self.batch_seconds)
-        for batch in progress(batches, len(batches), "hidden states"):
+        for batch in progress.each(batches, len(batches), "hidden states"):
             if frames and self._bytes >= self.memory:
                 logging.info("hidden states: %d bytes are kept, the rest is computed when needed", self._bytes)
                 break

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from secateur.core import progress
 from secateur.core.errors import SecateurError
 from secateur.core.foreign import no_folder
 from secateur.ssl.tasks import TASKS, Data, Result, Task, check, module, prompts
@@ -46,7 +47,8 @@ def run(
             if module(name).TASK.pooled == pooled:
                 hidden.prepare(each.clips, frames=not pooled)
     found = {}
-    for name, each in data.items():
+    for number, (name, each) in enumerate(data.items()):
+        progress.JOB.part(number, len(data))
         started = time.monotonic()
         result = module(name).run(each, hidden, fit, tasks[name])
         seconds = time.monotonic() - started

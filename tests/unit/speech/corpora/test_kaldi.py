@@ -151,7 +151,7 @@ def test_other_rates_are_counted(root, tmp_path):
     for split in ("dev", "test"):
         make_data_dir(root / "de" / split, split)
     source = run(root, tmp_path / "cache", "de").source
-    assert source["resampled"] == {"8000": 2} and "8000" in source["notes"]
+    assert source["resampled"] == {"8000": 2} and "resampled to 16 kHz: 2 of 8000 Hz" in source["notes"]
 
 
 def test_an_unreadable_recording_can_be_excluded(root, tmp_path):

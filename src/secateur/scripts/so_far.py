@@ -1,0 +1,84 @@
+"""Make a page of what a run has finished so far, as its report would be if the rest were not in the study.
+
+The page is `results/{study}/so-far/index.html`. It says that it is not the report, and what is still to come. The run
+makes it by itself; the folder goes when the report is there. Nothing that the report is made of is read from it.
+"""
+
+import argparse
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import read_json
+from secateur.heads import study as heads
+from secateur.layers import study as layers
+from secateur.overview.study import lm_runs
+from secateur.reporting.drawing import write_figures
+from secateur.reporting.render import write_tables
+from secateur.reporting.report import write_report
+from secateur.scripts import masks, sizes
+from secateur.study import commands
+from secateur.study.paths import Paths
+from secateur.watch import forecast, parts, plan
+from secateur.watch.page import FOLDER, STATUS
+
+MADE_ANEW = ("tables", "figures", "report", *parts.OF_ALL, FOLDER)
+"""Of the study's folder, what is made for the page, so that nothing of the report itself is touched."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--study", help="name of the study (the one whose run began last)")
+    parser.add_argument("--directory", type=Path, default=Path(), help="the folder of the run (here)")
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    directory = arguments.directory
+    logs = directory / plan.newest(directory, arguments.study)
+    config, run_plan = read_json(logs / plan.CONFIGURATION), plan.read(logs / plan.NAME)
+    root = directory / "results" / config["study"]
+    states = forecast.read_states(run_plan, directory)
+    unfinished = {
+        file for state in states.values() if state.status != forecast.DONE for file in state.job.outputs
+    }  # of an earlier run, perhaps
+    name = f"results/{config['study']}"
+
+    def there(file: str) -> bool:
+        return f"{name}/{file}" not in unfinished and (root / file).exists()
+
+    chosen = parts.finished(config, there)
+    if not chosen:
+        raise SecateurError(f"{root}: no dense model has been decoded yet; secateur status says when one will be")
+    smaller = parts.reduced(config, chosen)
+    folder = root / FOLDER
+    link(root, folder)
+    measure(smaller, folder)
+    write_tables(smaller, folder)
+    write_figures(folder / "tables", folder / "figures")
+    notice = {"made": time.strftime("%H:%M"), "parts": [part.name for part in chosen], "status": STATUS}
+    write_report(smaller, folder / "tables", folder / "figures", folder / "index.html", folder, so_far=notice)
+
+
+def link(root: Path, folder: Path) -> None:
+    """Let `folder` look like the study's folder, but for what is made anew in it."""
+    folder.mkdir(exist_ok=True)
+    for entry in root.iterdir():
+        place = folder / entry.name
+        if entry.name not in MADE_ANEW and not place.is_symlink():
+            place.symlink_to(Path("..") / entry.name)
+
+
+def measure(config: Mapping[str, Any], folder: Path) -> None:
+    """Write what the tables want to know of all models together."""
+    asked = commands.sizes(
+        Paths(config), list(heads.checkpoints(config)), layers.orders(config), lm_runs(config)
+    ).options
+    sizes.run(
+        argparse.Namespace(
+            study=config, root=folder, layers=asked["layers"] or {}, lms=asked["lms"] or [],
+            output=folder / parts.OF_ALL[0],
+        ),
+        {},
+    )  # fmt: skip
+    masks.run(argparse.Namespace(study=config, root=folder, output=folder / parts.OF_ALL[1]), {})

@@ -1,0 +1,123 @@
+"""The page of what is there so far: which parts, from which files, and that it is not taken for the report."""
+
+import json
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from tiny import run_script, script
+
+from secateur.core import progress
+from secateur.core.errors import SecateurError
+from secateur.reporting.table import measured
+from secateur.watch import parts
+from secateur.watch.plan import Plan, PlannedJob
+from secateur.watch.work import LIGHT, Work
+
+ENTRY = {"corpus": "talk_show", "model": "ctc", "variant": None, "schedule": "s", "searches": ["greedy"]}
+
+
+def names(found):
+    return [part.name for part in found]
+
+
+def pruned(config):
+    """The tiny study with two methods and a model of its own for each language."""
+    entry = ENTRY | {"reference": None, "methods": ["random", "longer"], "pathways": []}
+    small = config["models"] | {"small": config["models"]["ctc"]}
+    dense = [{"corpus": "talk_show", "model": "ctc", "scopes": ["all"]}]
+    dense.append({"corpus": "talk_show", "model": "small", "scopes": ["each"]})
+    schedule = {"s": {"levels": [0.5], "training": "acoustic"}}
+    return config | {"prune": [entry], "models": small, "dense": dense, "pruning": schedule}
+
+
+def test_the_parts_of_a_study_are_its_dense_models_and_its_methods(config):
+    whole = pruned(config)
+    found = parts.parts(whole)
+    assert names(found) == ["dense ctc", "dense small (each)", "random of ctc", "longer of ctc"]
+    assert parts.reduced(whole, found) == whole, "all parts are the study itself"
+    one = parts.reduced(whole, [found[0], found[3]])
+    assert one["dense"] == whole["dense"][:1] and one["prune"] == [whole["prune"][0] | {"methods": ["longer"]}]
+    assert set(measured(one)) < set(measured(whole)) and whole["prune"][0]["methods"] == ["random", "longer"]
+
+
+def test_files_belong_to_the_part_that_needs_them(config):
+    found = parts.files_by_part(pruned(config), "results/tiny")
+    assert not any("/longer/" in file for file in found["random of ctc"])
+    assert any("/random/" in file for file in found["random of ctc"])
+    assert not any(file.endswith(parts.OF_ALL) for files in found.values() for file in files)
+    whole = {f"results/tiny/{file}" for file in measured(pruned(config)) if file not in parts.OF_ALL}
+    assert set().union(*found.values()) == whole
+
+
+def test_a_part_is_there_when_all_its_files_are(config):
+    whole = pruned(config)
+    files = parts.files_by_part(whole, "")
+    there = set()
+
+    def finished():
+        return names(parts.finished(whole, lambda file: f"/{file}" in there))
+
+    assert finished() == []
+    there |= {*files["random of ctc"], *files["dense small (each)"]}
+    assert finished() == ["dense small (each)"], "pruned models stand beside dense ones"
+    there |= {*files["dense ctc"]}
+    assert finished() == ["dense ctc", "dense small (each)", "random of ctc"]
+    there.remove(files["dense ctc"][0])
+    assert finished() == ["dense small (each)"]
+
+
+@pytest.fixture
+def begun(study, config, monkeypatch, tmp_path):
+    """The tiny study as a run whose plan has one job, that of a decoding; its sizes are as they were made up."""
+    root = tmp_path / "results" / "tiny"
+    root.parent.mkdir()
+    shutil.move(study, root)
+    logs = tmp_path / "logs" / "tiny"
+    logs.mkdir(parents=True)
+    made = next(
+        file for file in measured(config) if file.endswith("all/dense/s000/seed0/decode/test/greedy/utterances.tsv")
+    )
+    job = PlannedJob(
+        1, "decode", "decode", "logs/tiny/a.log", (), 1, 0, Work("a", LIGHT, 1, 1), (f"results/tiny/{made}",)
+    )
+    plan = Plan("tiny", time.time(), 2, True, 1, "here", (job,))
+    progress.write(logs / "plan.json", asdict(plan))
+    progress.write(logs / "configuration.json", config)
+
+    def measure(config, folder):
+        for name in parts.OF_ALL:
+            shutil.copy(root / name, folder / name)
+
+    monkeypatch.setattr(script("so_far"), "measure", measure)
+    return tmp_path
+
+
+def test_the_page_has_the_tables_of_the_report_and_says_that_it_is_not_it(begun, config):
+    told = begun / "logs/tiny/a.progress.json"
+    told.write_text(json.dumps({"started": 1, "ended": 2}))
+    root = begun / "results" / "tiny"
+    before = contents(root)
+    run_script("so_far", "--directory", begun)
+    page = (root / "so-far/index.html").read_text(encoding="utf-8")
+    assert "The run is not finished." in page and "<title>Not finished: A tiny study" in page
+    assert 'src="status.html"' in page and "dense ctc (all, each)" in page
+    (root / "so-far").rename(begun / "so-far")
+    assert contents(root) == before, "nothing that the report is made of is touched"
+    run_script("tables", "--study", json.dumps(config), "--root", root)
+    run_script("figures", "--tables", root / "tables", "--output", root / "figures")
+    run_script("report", "--config", json.dumps(config), "--root", root, "--output", root / "report/index.html")
+    assert contents(root / "tables") == contents(begun / "so-far/tables")
+    report = (root / "report/index.html").read_text(encoding="utf-8")
+    assert "not finished" not in report.lower() and "status.html" not in report
+
+
+def test_what_this_run_will_make_anew_is_not_there_yet(begun):
+    with pytest.raises(SecateurError, match="no dense model has been decoded yet"):
+        run_script("so_far", "--directory", begun)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {file.relative_to(folder): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
