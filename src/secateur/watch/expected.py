@@ -24,8 +24,8 @@ PARAMETERS = 2e6
 WIDE = 10
 """A beam above this is only ever used by a compiled search, which takes as long as a greedy one."""
 SECONDS = {
-    "sizes": 15, "masks": 10, "layer_search": 40, "layer_similarity": 15, "similarity": 30, "depth_rtf": 60,
-    "decode_depths": 40, "head_importance": 20, "head_removals": 1, "head_times": 60, "head_latency": 60,
+    "sizes": 15, "masks": 10, "layer_search": 40, "layer_similarity": 15, "similarity": 30, "timing": 120,
+    "decode_depths": 40, "head_importance": 20, "head_removals": 1, "head_times": 60,
     "decode_heads": 90, "prune_heads": 1, "export_depth": 1, "perplexity": 3, "ssl_targets": 40, "superb": 15,
     "ssl_speed": 30,
 }  # fmt: skip
@@ -52,13 +52,13 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
         seconds = LEAST_STEP + STEP * parameters(config["models"][run.model]) * batch
         return Work(f"train {run.model} {batch:g}", TRAINING, runs.steps(config, run), seconds)
     if rule == "decode":
-        languages = len(runs.languages(config, at.corpus, at.scope))
+        sets = len(runs.languages(config, at.corpus, at.scope)) * len(runs.splits(config, at.corpus))
         search, size = config["searches"][at.search], parameters(config["models"][at.model])
         beam = search.get("beam", 1)
         seconds = UTTERED * (beam if beam <= WIDE else 1) * max(0.1, size / PARAMETERS)
-        return Work(f"decode {at.model} {at.search} {at.split}", DECODING, languages, seconds)
+        return Work(f"decode {at.model} {at.search}", DECODING, sets, seconds)
     amount = len(upstreams.entry_of(config, at.upstream)["tasks"]) if rule == "superb" else 1
-    axes = [str(getattr(at, axis)) for axis in ("model", "split", "search", "strategy", "number") if hasattr(at, axis)]
+    axes = [str(getattr(at, axis)) for axis in ("model", "search", "strategy", "number") if hasattr(at, axis)]
     key = " ".join([rule, *axes])
     if rule in SECONDS:
         return Work(key, DECODING if rule.startswith("decode") else OTHER, amount, SECONDS[rule])
