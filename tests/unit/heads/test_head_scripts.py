@@ -11,7 +11,7 @@ from tiny import GREEDY, LM, TEXTS, TRAINING, write_corpus
 from tiny import run_script as run
 
 from secateur.core.errors import SecateurError
-from secateur.core.files import read_json, read_tsv
+from secateur.core.files import read_json, read_tsv, write_json
 from secateur.decoding.timing import CONDITIONS, RATIO, SAME, latency, latency_intervals, relative_time
 from secateur.heads import removals
 from secateur.heads.importance import IMPORTANCES, read_importance
@@ -162,8 +162,12 @@ def test_one_file_has_the_sets_of_all_systems_each_once(corpus, tmp_path):
     given = ("head_removals", "--model", corpus / "model", "--importances", corpus / "importance.tsv")
     file = tmp_path / "removals.json"
     systems = ["gradient/global", "gradient/latency-aware", "gradient-min-max/global", "random/by-layer"]
-    run(*given, "--times", corpus / "times.json", "--systems", *systems, "--shares", 0.3, 1, "--output", file)
+    times = tmp_path / "times.json"  # of which one block's are in doubt
+    doubts = {"encoder-self": {"doubt": "the same model timed twice differs"}, "decoder-self": {"doubt": ""}}
+    write_json(times, read_json(corpus / "times.json") | {"soundness": doubts})
+    run(*given, "--times", times, "--systems", *systems, "--shares", 0.3, 1, "--output", file)
     found = read_json(file)
+    assert found["doubts"] == {"latency-aware": "encoder-self: the same model timed twice differs"}
     assert [(row["importance"], row["policy"], row["share"], row["heads_removed"]) for row in found["systems"]] == [
         (*system.split("/"), share, count) for system in systems for share, count in ((0.3, 5), (1, 17))
     ]

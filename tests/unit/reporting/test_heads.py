@@ -12,6 +12,7 @@ from secateur.decoding.timing import AGAIN
 from secateur.heads import plots
 from secateur.heads import study as heads
 from secateur.heads.study import HeadsDecoding
+from secateur.heads.tables import view
 from secateur.heads.verdicts import conclusion, sign
 from secateur.overview.claims import rows as claims_rows
 from secateur.reporting.drawing import write_figures
@@ -180,6 +181,9 @@ def test_every_system_stands_beside_the_whole_model(pruned):
     assert {(row["language"], row["wer"]) for row in timed} == {("avg", "")}
     assert [row["total_s"] for row in timed] == ["4.0", *[""] * 7, "4.0"]
     assert timed[-1]["policy"] == AGAIN and numbers(timed[-1], "ratio", "same", "same_high") == [1.0] * 3
+    assert {row["policy"] for row in tables["heads"] if row["order_doubt"]} == {"by-layer"}
+    grids = view(tables)
+    assert all("The order of by-layer rests on times that are not to be relied on" in grid.caption for grid in grids)
 
 
 def half_width(*pulls):
