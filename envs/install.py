@@ -1,7 +1,7 @@
 """Make .venv from the pinned requirements when it is missing or stale; `make` runs this before anything else.
 
 Runs with the standard library of any Python from 3.11 on. What was installed from what is noted in .venv/.installed;
-the note is the last thing written, so a .venv without it was interrupted and is made anew.
+the note is the last thing written, so a .venv without it was interrupted and is made again.
 """
 
 import fcntl

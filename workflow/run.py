@@ -1,7 +1,7 @@
 """Run a study: `make results` in Python. What follows `--` goes to Snakemake.
 
 One run at a time may work in the folder, and it cleans up after one that was killed: jobs that still run are stopped,
-here or on a cluster, and Snakemake's lock is taken away. Nobody needs to know of either.
+here or on a cluster, and Snakemake's lock is taken away.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 128 + signal.SIGINT
     report = directory / "results" / name / "report" / "index.html"
     if status:
-        print("The study is not finished (see above); the same command goes on from here.", file=sys.stderr)
+        print("The study is not finished (see above). Give the same command again to resume it.", file=sys.stderr)
     elif report.is_file() and (by_default(options.snakemake) or report.stat().st_mtime >= started):
         print(f"Report: {report}")
     return status

@@ -186,7 +186,7 @@ def test_a_refused_submission_is_told_and_the_same_command_goes_on_later(cluster
         )
     finally:
         run("scontrol", "update", "PartitionName=cpu", "State=UP")
-    assert status != 0 and "SLURM sbatch failed" in said and "the same command goes on from here" in said
+    assert status != 0 and "SLURM sbatch failed" in said and "Give the same command again to resume it" in said
     assert site.file(other).exists() and not site.file(TARGET).exists()
     site.launch(TARGET)
     assert site.file(TARGET).read_bytes() == whole

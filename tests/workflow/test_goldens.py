@@ -1,4 +1,4 @@
-"""A study's jobs are those that were noted: who changes one notes it anew (tests/goldens.py STUDY --write)."""
+"""A study's jobs are those that were noted: who changes one notes it again (tests/goldens.py STUDY --write)."""
 
 import goldens
 import pytest

@@ -143,7 +143,9 @@ def test_a_failed_job_gives_a_status_and_no_report(folder):
     (folder / "go").touch()
     status, said = finished(launch(folder, study="bad"))
     assert (
-        status == 1 and "Report:" not in said and said.splitlines()[-1].endswith("the same command goes on from here.")
+        status == 1
+        and "Report:" not in said
+        and said.splitlines()[-1].endswith("Give the same command again to resume it.")
     )
 
 

@@ -1,6 +1,7 @@
 """What a site has: what Snakemake needs before it runs jobs in a container, with modules or on SLURM; a home folder.
 
-Snakemake itself goes on without a word where there is no container to run in, no module to load, or no such module.
+Snakemake itself says nothing, and runs the jobs all the same, where there is no container, no module to load, or no
+such module.
 """
 
 import os

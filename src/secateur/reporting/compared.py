@@ -156,7 +156,8 @@ def _members(system: Several) -> tuple[System, ...]:
 
 def _errors(results: Results, side: Sequence[Several], codes: list[str] | None) -> tuple[np.ndarray, tuple, str]:
     """Errors (S, U), (names, words, languages, speakers) of the utterances, and the files."""
-    rows, test, files = [], None, {}
+    rows, test = [], None
+    files: dict[str, None] = {}
     for system in side:
         found = [counts(results, one, codes) for one in _members(system)]
         for one in found:

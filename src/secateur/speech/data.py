@@ -109,7 +109,7 @@ class SpeechExamples:
         self.variants = [speed_prefix(speed) for speed in speeds]
         self.lengths: dict[str, int] = {}
         self.languages: dict[str, str] = {}
-        # Token ids are made anew in every batch: kept as tensors they would take most of the memory.
+        # Token ids are made again in every batch: kept as tensors they would take most of the memory.
         self._tokenizer = tokenizer
         self._texts: dict[str, str] = {}
         self._features: dict[str, Archive] = {}

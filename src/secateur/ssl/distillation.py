@@ -27,7 +27,7 @@ SKIPPED = 4  # layers are paired by every so many frames
 
 
 class LayerPairs(nn.Module):
-    """MSE between teacher layers and student layers that are paired anew at every step (Xia, Zhong & Chen 2022).
+    """MSE between teacher layers and student layers that are paired again at every step (Xia, Zhong & Chen 2022).
 
     A teacher layer k is compared through a linear map of its own, learned, which starts as the identity. It is paired
     with the student layer that is then nearest to it: each for itself, or, with `ordered`, so that a higher teacher

@@ -1,8 +1,8 @@
 """Error rates of systems, their differences and relative changes, over utterances and seeds.
 
 All seeds of a system read the same utterances, so seeds and utterances are crossed: an error count is that of the
-system, plus what is peculiar to the seed, to the utterance, and to the two together. Neither utterances drawn anew nor
-seeds drawn anew alone tell how far a number would move with both drawn anew. With one seed, an interval is over
+system, plus what is peculiar to the seed, to the utterance, and to the two together. Neither utterances drawn again nor
+seeds drawn again alone tell how far a number would move with both drawn again. With one seed, an interval is over
 utterances: it says what this one model would do on others like them, and nothing of models trained again.
 
 Intervals are Student's t around linearised estimates (W. G. Cochran, Sampling Techniques, 3rd edition, 1977, chapters 6

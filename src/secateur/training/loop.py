@@ -149,7 +149,7 @@ class _Run:
         size = SIZE + bool(self.average.decay)
         check_space(self.kept.folder, weights * (2 * size + self.options.average_best + 2), "training")
         self.kept.restore(self.model, self.optimizer, self.average, self.hooks)
-        self.group.check_equal("the step that training goes on from", self.kept.step)
+        self.group.check_equal("the step that training resumes from", self.kept.step)
         for hook in self.hooks:
             hook.start(self.model, self.optimizer)
         self.started = time.monotonic()

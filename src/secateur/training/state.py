@@ -1,4 +1,4 @@
-"""The saved state of a training: what a run that was killed goes on from."""
+"""The saved state of a training: what a run that was killed resumes from."""
 
 import json
 import logging

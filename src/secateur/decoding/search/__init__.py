@@ -12,7 +12,7 @@ the workflow must know of it are literals at the top of the file (`secateur.core
     READS    files that it needs beside: `train_text`, the training texts, and `tokens`, the token list's file
     FEWER    options that are numbers of tokens, and must be below that of the token list
     LIBRARY  (module, distribution, (major, minor)) of a library that it needs and that only older Pythons have: the
-             first version without a build. A study goes on without the search where there is none
+             first version without a build. A study leaves the search out where there is none
     SHOWN    {"lm": what tables call a language model of its own, "note": what a reader must know}, both with options
              in braces; {"baseline": True} for the one that tables compare others of the same PART with
 """

@@ -1,4 +1,4 @@
-"""Training a head on hidden states through `secateur.training.loop`, so that a killed run goes on and ends the same."""
+"""Training a head on hidden states through `secateur.training.loop`, so that a killed run resumes and ends the same."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -38,7 +38,7 @@ def run(
     """Run `tasks` (options by name) in the order of `TASKS`; what each measured, ready for JSON.
 
     Clips are encoded first, those whose frames are wanted before those of which means are enough, so none is encoded
-    twice. Training that was killed goes on if the same is run again; finished tasks only load their heads.
+    twice. Training that was killed resumes if the same is run again; finished tasks only load their heads.
     """
     data = {name: load(name, tasks[name], corpus) for name in in_order(tasks)}
     for pooled in (False, True):
