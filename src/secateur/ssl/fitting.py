@@ -74,7 +74,7 @@ def fit(
     crop = int(waves.crop_seconds * SAMPLE_RATE)
     if not config.receptive_field < crop <= budget:
         raise SecateurError(
-            f"crops of {waves.crop_seconds:g} s in batches of {options['batch_seconds']:g} s; a crop must hold a "
+            f"crops of {waves.crop_seconds:g} s in batches of {options.batch_seconds:g} s; a crop must hold a "
             "frame and fit into a batch"
         )
     examples, dev = (WaveExamples(folders, config.hop, targets) for folders in (waves.train, waves.dev))
