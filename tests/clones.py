@@ -74,6 +74,17 @@ class Clone:
         jobs = dict(re.findall(r"^(\w+) +(\d+)$", self.launch("-n", *arguments)[1], re.MULTILINE))
         return {rule: int(count) for rule, count in jobs.items() if rule not in ("all", "total")}
 
+    def git(self, *words: str) -> str:
+        """What git says in the clone."""
+        command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org", *words]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=True).stdout
+
+    def commit(self) -> None:
+        """Put all that is in the clone under git."""
+        self.git("init", "-q")
+        self.git("add", "-A")
+        self.git("commit", "-qm", "Copy")
+
     @property
     def environment(self) -> dict[str, str]:
         """The clone's own package comes first, whatever this interpreter has installed."""

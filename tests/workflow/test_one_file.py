@@ -79,6 +79,7 @@ STUDY = {
 def clone(tmp_path_factory) -> Clone:
     """A copy of the tree with the toy, and the smoke study with nothing but that pruned."""
     clone = Clone.make(tmp_path_factory.mktemp("one-file"))
+    clone.commit()
     (clone.folder / FILE).write_text(TOY)
     study = yaml.safe_load((clone.folder / "workflow/studies/smoke.yaml").read_text())
     study["pruning"]["progressive"] |= STUDY["pruning"]["progressive"]
@@ -111,6 +112,11 @@ def test_the_schema_accepts_it_and_the_plan_counts_its_jobs(clone):
     assert (jobs["toy-method"], jobs["finetune"], jobs["pathways"]) == (4, 2, 1)
     rules = {rule: int(count) for rule, count in re.findall(r"\b(prune(?:_adaptive|_control)?) (\d+)", said)}
     assert rules == {"prune": 5, "prune_control": 2}
+
+
+def test_nothing_else_had_to_change(clone):
+    """But for the studies of this test."""
+    assert clone.git("status", "--porcelain", "--untracked-files=all", "--", ":!*.yaml") == f"?? {FILE}\n"
 
 
 def test_errors_list_it_among_the_known_ones(clone):

@@ -171,12 +171,6 @@ def run(clone: Clone, *words: str) -> str:
     return answer.stdout
 
 
-def git(clone: Clone, *words: str) -> str:
-    """What git says in the clone."""
-    who = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    return subprocess.run(["git", *who, *words], cwd=clone.folder, capture_output=True, text=True, check=True).stdout
-
-
 def jobs(clone: Clone, file: Path) -> dict[tuple[str, str], str]:
     """The commands of a study's jobs, with the fingerprints of code, by rule and first output."""
     said = run(clone, "-m", "snakemake", "-n", "-p", "--cores", "2", "--quiet", "host", "--configfile", str(file))
@@ -192,9 +186,7 @@ def jobs(clone: Clone, file: Path) -> dict[tuple[str, str], str]:
 def before(tmp_path_factory) -> tuple[Clone, Path, dict]:
     """A copy of the tree under git, the study with toys, and the jobs of the smoke study without them."""
     clone = Clone.make(tmp_path_factory.mktemp("plugins"))
-    git(clone, "init", "-q")
-    git(clone, "add", "-A")
-    git(clone, "commit", "-qm", "Copy")
+    clone.commit()
     smoke = clone.folder / "workflow/studies/smoke.yaml"
     file = tmp_path_factory.mktemp("study") / "toys.yaml"
     file.write_text(yaml.safe_dump(toy_study(yaml.safe_load(smoke.read_text()))))
@@ -237,7 +229,7 @@ def test_nothing_else_of_the_study_runs_again(before, after):
 
 
 def test_nothing_else_had_to_change(clone, after):
-    changed = git(clone, "status", "--porcelain", "--untracked-files=all").splitlines()
+    changed = clone.git("status", "--porcelain", "--untracked-files=all").splitlines()
     assert sorted(changed) == sorted(f"?? src/secateur/{name}" for name in TOYS)
 
 

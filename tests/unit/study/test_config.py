@@ -192,6 +192,10 @@ PRUNING_MISTAKES = {
         {"pathways": [{"languages": ["en", "nl"], "start": [["lth", 0.7]]}]},
         "prune[0].pathways[0].languages: 'nl' is not in corpora.asterisk.languages; allowed: en, fr",
     ),
+    "a key of an earlier release": (
+        {"pathways": [{"dynamic": True, "start": [["lth", 0.7]]}]},
+        "prune[0].pathways[0].dynamic: an earlier release's key; expected method: dynamic (or pathways)",
+    ),
 }
 
 
