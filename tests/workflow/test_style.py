@@ -19,6 +19,11 @@ def test_the_sources_pass(checks, tmp_path):
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
+def test_few_modules_are_outside_of_packages():
+    """A module goes into the room of its subject."""
+    assert len(list((ROOT / "src/secateur").glob("*.py"))) <= 6
+
+
 def test_files_and_functions_are_short():
     """At most 400 lines a file, 60 a function: what is longer is about two things."""
     files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "workflow").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk")]
