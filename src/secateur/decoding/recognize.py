@@ -20,7 +20,6 @@ from tqdm import tqdm
 from secateur.core.errors import SecateurError
 from secateur.decoding.search import named
 from secateur.decoding.timing import PARTS
-from secateur.models.load import load_model
 from secateur.speech.datadir import read_data_dir, read_table, sample
 from secateur.speech.features import Archive
 from secateur.speech.tokens import Tokenizer
@@ -83,21 +82,6 @@ def read_features(folder: Path, utterances: Sequence[str]) -> Features:
         if utterance not in archive or utterance not in frames:
             raise SecateurError(f"{folder}: no features of {utterance!r}; extract the features again")
     return Features(archive, {utterance: int(frames[utterance]) for utterance in utterances})
-
-
-def language_model(folder: Path, tokens: Sequence[str], device: torch.device) -> torch.nn.Module:
-    """The scorer of the language model in `folder`, which must be over these tokens.
-
-    Raises SecateurError when it is not, or no language model.
-    """
-    loaded = load_model(folder, device)
-    if not hasattr(loaded.model, "lm"):
-        raise SecateurError(f"{folder}: holds a model of type {loaded.config['type']!r}, not a language model")
-    if loaded.tokens != list(tokens):
-        raise SecateurError(
-            f"{folder}: has {len(loaded.tokens)} tokens that are not the acoustic model's; train it again"
-        )
-    return loaded.model.lm
 
 
 @dataclass(frozen=True)

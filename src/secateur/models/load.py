@@ -68,3 +68,18 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu", language:
     except RuntimeError as error:
         raise SecateurError(f"{folder}: model.safetensors does not fit model.json: {error}") from error
     return Loaded(model.to(device).eval(), found.config, found.tokens)
+
+
+def language_model(folder: str | Path, tokens: Sequence[str], device: str | torch.device) -> torch.nn.Module:
+    """The scorer of the language model in `folder`, which must be over these tokens.
+
+    Raises SecateurError when it is not, or no language model.
+    """
+    loaded = load_model(folder, device)
+    if not hasattr(loaded.model, "lm"):
+        raise SecateurError(f"{folder}: holds a model of type {loaded.config['type']!r}, not a language model")
+    if loaded.tokens != list(tokens):
+        raise SecateurError(
+            f"{folder}: has {len(loaded.tokens)} tokens that are not the acoustic model's; train it again"
+        )
+    return loaded.model.lm

@@ -22,12 +22,12 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import identity, write_json, write_tsv
 from secateur.core.jobs import json_argument, threads
 from secateur.decoding.parts import LANGUAGE, SUB_MODEL, Parts, nested
-from secateur.decoding.recognize import Recognizer, batch_size, check, decode, language_model, read_features
+from secateur.decoding.recognize import Recognizer, batch_size, check, decode, read_features
 from secateur.decoding.search import TOKENS, reads
 from secateur.decoding.timing import PARTS, latency
 from secateur.heads import removals
 from secateur.layers.rtf import depth_within
-from secateur.models.load import load_model
+from secateur.models.load import language_model, load_model
 from secateur.models.surgery.layers import keep_layers, listed, read_depth, read_depths
 from secateur.pruning.engines.mask import Mask, mask_for
 from secateur.speech.datadir import read_data_dir, read_table

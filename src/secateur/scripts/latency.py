@@ -12,7 +12,7 @@ from typing import Any
 from secateur.core import devices
 from secateur.core.files import write_json, write_tsv
 from secateur.core.jobs import json_argument, threads
-from secateur.decoding.recognize import Recognizer, language_model, read_sample, timed
+from secateur.decoding.recognize import Recognizer, read_sample, timed
 from secateur.decoding.timing import (
     AGAIN,
     PARTS,
@@ -24,7 +24,7 @@ from secateur.decoding.timing import (
     relative_time,
 )
 from secateur.heads.removals import sub_models
-from secateur.models.load import load_model
+from secateur.models.load import language_model, load_model
 from secateur.speech.tokens import Tokenizer
 
 COLUMNS = ("system", "sub_model", "round", "utterance", "duration_s", *PARTS)
