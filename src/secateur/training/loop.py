@@ -160,7 +160,9 @@ class _Run:
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = learning_rate(self.options, step) * parameters.get("rate", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
-        summed, total, seen = 0.0, 0, 0
+        total: float = 0
+        seen: float = 0
+        summed = 0.0
         whole = len(batches) == self.group.size == 1
         for batch in batches:
             for hook in self.hooks:
@@ -241,7 +243,8 @@ def evaluate(
     """
     training = model.training
     model.eval()
-    total, count = 0.0, 0
+    total = 0.0
+    count: float = 0
     for keys in group.part(batches):
         batch = examples.load(keys)
         with ExitStack() as stack:
