@@ -244,7 +244,7 @@ def test_a_makespan_by_hand():
 
 
 def test_core_seconds_are_told_apart_by_kind():
-    overhead = benchmark("overhead")
+    overhead = load("overhead")
     records = [
         {"command": "train", "cpu_seconds": 50.0, "start_cpu_seconds": 4.0},
         {"command": "decode", "cpu_seconds": 20.0, "start_cpu_seconds": 4.0},

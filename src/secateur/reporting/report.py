@@ -29,7 +29,6 @@ from secateur.reporting.table import Table, read_tables
 from secateur.reporting.table import tables as all_tables
 from secateur.reporting.views import Tables, by_corpus, effort, synthetic
 
-
 WIDE, VERY_WIDE = 8, 12
 """Columns from which on tables have smaller letters."""
 LETTERS = 150
