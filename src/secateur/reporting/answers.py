@@ -69,7 +69,7 @@ def _of_corpus(tables: Tables, corpus: str, suffix: str) -> list[Key]:
     questions = ("Smallest that is no worse", "Fastest that is no worse")
     on_dev = [row for row in verdicts if row["split"] == DEV]
     if not on_dev:
-        note = NOT_CHOSEN if verdicts else "The study has no other system."
+        note = NOT_CHOSEN if verdicts else "There is no other system to choose from."
         return [*found, *(Key(f"{question}{suffix}", Cell(text="–"), note=note) for question in questions)]
     able = {row["system"]: alike[(row["system"],)] for row in on_dev if row["verdict"] == SUPPORTED}
     on_test = {row["system"]: row for row in verdicts if row["split"] == split}

@@ -118,7 +118,7 @@ def point(ax: Axes, x: float, cell: Cell, colour: tuple, marker: str, about: str
 
 def _told(picture: bytes) -> bytes:
     """An SVG file in which each point has a title, which browsers show: its value."""
-    return re.sub(rb'<g id="' + TIP.encode() + rb'([^"]*)">', rb'<g class="tip"><title>\1</title>', picture)
+    return re.sub(rb"<g id=([\"'])" + TIP.encode() + rb"(.*?)\1>", rb'<g class="tip"><title>\2</title>', picture)
 
 
 def cell(rows: Sequence[Row], column: str, **chosen: str) -> Cell:

@@ -60,6 +60,7 @@ thead button:hover::after, thead button:focus-visible::after { content: "\\a0↕
 .wide th, .wide td { padding: .3rem .28rem; }
 .wide .uncertainty { display: block; }
 .widest { font-size: .7rem; }
+.widest th, .widest td { padding: .3rem .2rem; }
 .wide tbody th, .wide td:not(.number) { white-space: normal; }
 .wide .long { min-width: 7rem; }
 tbody tr:hover > * { background: var(--tint); }

@@ -78,7 +78,7 @@ def test_without_dev_data_nothing_is_chosen(tables):
 def test_without_other_systems_the_dense_model_stands_alone(tables):
     alone = tables | {"systems": tables["systems"][:1], "no_worse": []}
     dense, smallest, *_ = keys(alone)
-    assert dense.system == "ctc, greedy" and smallest.note == "The study has no other system."
+    assert dense.system == "ctc, greedy" and smallest.note == "There is no other system to choose from."
 
 
 def test_several_seeds_are_averaged(tables):
