@@ -28,7 +28,8 @@ def without_lm(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
             yield Missing(f"{_name(entry)} has no `lms` with and without a neural language model")
             continue
         split, runs = main_split(results.config, entry["corpus"]), whole_runs(results, entry)
-        found = compared(results, *(whole_models(results, runs, search, split) for search in pair))
+        mine, largest = (whole_models(results, runs, search, split) for search in pair)
+        found = compared(results, mine, largest)
         if unit == "%" and found.relative is None:
             yield Missing(f"{_name(entry)} makes no errors by {pair[1]}, to which none can be relative")
             continue
@@ -83,11 +84,11 @@ def locality(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         if search is None or pair[0] == pair[1]:
             yield Missing(f"{_name(entry)}: no search is decoded and timed, or both policies remove the same heads")
             continue
-        sides = [
+        mine, other = (
             [part_of(results, run, part, search, split) for run, part in zip(runs, parts, strict=True)]
             for parts in pair
-        ]
-        found, name = compared(results, *sides), system_name(heads.WHOLE, search)
+        )
+        found, name = compared(results, mine, other), system_name(heads.WHOLE, search)
         times = relative_times(
             [Times(results, run) for run in runs], *([(name, part) for part in side] for side in pair)
         )
@@ -122,7 +123,7 @@ def heads_on_layers(results: Results, claim: Claim) -> Iterator[Finding | Missin
         for method in (both, depth):
             runs = [smaller_run(entry, method + suffix, seed) for seed in results.config["seeds"]]
             sides.append([system_of(run, codes, search, split) for run in runs])
-        found = compared(results, *sides)
+        found = compared(results, sides[0], sides[1])
         parts = [evidence.faster(times.number), evidence.no_worse(results, found)]
         after = ", trained on" if suffix else ""
         said = f"{_name(entry)}: {both.removeprefix(HEADS)} with {depth}{after}, {search}"
@@ -138,20 +139,28 @@ def _timed(
         return Missing(f"{said}: not timed")
     relative = 100 * (float(found.number.value) - 1)
     part = Part(evidence.TIME, found.number, unit="times", **bounds)
-    facts = {"relative": relative, "interval": found.interval, "doubt": found.doubt}
-    return Finding(said, [part], found.files, found.seeds, found.utterances, **facts)
+    return Finding(
+        said,
+        [part],
+        found.files,
+        found.seeds,
+        found.utterances,
+        relative=relative,
+        interval=found.interval,
+        doubt=found.doubt,
+    )
 
 
 def _searches(results: Results, entry: Entry) -> tuple[str, str] | None:
     """The search of `lms` without a language model, and that with the one of most parameters."""
-    having = [search for search in entry["lms"] if results.lm_of(search)]
+    having = {search: lm for search in entry["lms"] if (lm := results.lm_of(search))}
     without = [search for search in entry["lms"] if not results.lm_of(search)]
     if not having or not without:
         return None
     seed = results.config["seeds"][0]
 
     def parameters(search: str) -> int:
-        file = heads.perplexity_file(entry["corpus"], results.lm_of(search), seed)
+        file = heads.perplexity_file(entry["corpus"], having[search], seed)
         return results.json(file, "parameters")["parameters"]
 
     return without[0], max(having, key=parameters)
