@@ -26,21 +26,8 @@ from secateur.study.timing import SPLIT
 COLUMNS = ("p50_s", "p50_s_low", "p50_s_high", "rtf", "rtf_low", "rtf_high", "timed", *SOUND)
 IN_TURNS = "in turns"
 LATENCY_COLUMNS = (
-    *(
-        *MODEL_AXES,
-        "language",
-        "split",
-        "search",
-        "lm",
-        "timed_as",
-        *TIMES,
-        *RATIO,
-        "rounds",
-        "utterances",
-        "device",
-        "threads",
-    ),
-    *(*SOUND, "source"),
+    *(*MODEL_AXES, "language", "split", "search", "lm", "timed_as"),
+    *(*TIMES, *RATIO, "rounds", "utterances", "device", "threads", *SOUND, "source"),
 )
 
 

@@ -72,11 +72,17 @@ def test_average_over_languages(tables, finished, scope):
     assert [(row["language"], row["errors"]) for row in counts] == [("en", "3"), ("fr", "4")]
 
 
-def test_latency_average_is_the_mean_over_languages(tables):
-    row = only(tables["latency"], scope="all", seed="0", language="avg", search="beam_lm")
-    assert float(row["rtf"]) == pytest.approx((0.1 + 0.3) / 2 + 0.25)
-    assert (float(row["total_s"]), float(row["lm_s"])) == (0.5, 0.25)
-    assert (row["threads"], row["batch"], row["device"]) == ("1", "1", "cpu")
+def test_times_are_of_the_first_seed_and_of_all_languages_together(tables):
+    row = only(tables["latency"], method="dense", scope="all", search="beam_lm")
+    # 0.5 s for each of two utterances, which last 1 and 1.5 s.
+    assert [float(row[column]) for column in ("rtf", "total_s", "lm_s")] == pytest.approx([0.4, 0.5, 0.25])
+    assert (row["seed"], row["language"], row["split"], row["timed_as"]) == ("0", "avg", "dev", "")
+    assert (row["threads"], row["device"], row["rounds"], row["utterances"]) == ("1", "cpu", "1", "2")
+    again = [row for row in tables["latency"] if row["method"] == "A/A"]
+    assert [(row["search"], row["ratio"], row["doubt"]) for row in again] == [
+        ("greedy", "1.0", ""),
+        ("beam", "1.0", ""),
+    ]
 
 
 def test_size_history_and_runs_cover_every_training(tables, config):
