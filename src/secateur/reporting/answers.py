@@ -125,7 +125,7 @@ def _smaller(mine: Sequence[Row], dense: Sequence[Row]) -> bool:
 def _faster(mine: Sequence[Row], dense: Sequence[Row]) -> bool:
     """Whether a system is faster beyond doubt: timed in turns with others, and the intervals of both are apart."""
     timed = [*mine, *dense]
-    if not all(row["rtf_low"] and row["rtf_high"] for row in timed) or any(row.get("time_doubt") for row in timed):
+    if not all(row["rtf_low"] and row["rtf_high"] for row in timed) or any(row["doubt"] for row in timed):
         return False
     return max(float(row["rtf_high"]) for row in mine) < min(float(row["rtf_low"]) for row in dense)
 

@@ -23,7 +23,7 @@ def system_row(name, search="greedy", seed="1"):
     row = {"corpus": "talk", "kind": kind, "system": name, "method": "dense" if name == "ctc" else "x", "split": "test"}
     row |= {"search": search, "seed": seed, "wer": str(wer), "wer_low": str(wer - 2), "wer_high": str(wer + 2)}
     row |= dict(zip(("rtf", "rtf_low", "rtf_high"), map(str, times), strict=True))
-    return row | {"dev_wer": str(dev), "bytes": str(stored), "time_doubt": ""}
+    return row | {"dev_wer": str(dev), "bytes": str(stored), "doubt": ""}
 
 
 def verdict_row(name, split):

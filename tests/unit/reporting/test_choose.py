@@ -120,7 +120,7 @@ def test_the_command_hands_over_what_it_chose(tmp_path, capsys):
 def test_the_report_chooses_on_one_test_split_and_shows_its_characters():
     """Of two test splits the first; on the other one the small system has no errors at all."""
     corpora = [{"corpus": "talk", "language": "en", "unit": "word", "synthetic": "false"}]
-    first = table(cer="3.0", time_doubt="", format="dense")
+    first = table(cer="3.0", doubt="", format="dense")
     other = [row | {"split": "other", "wer": "0.0", "dev_wer": "0.0"} for row in first if row["system"] == "small"]
     grid = view({"systems": first + other, "corpora": corpora, "runs": []})[-1]
     assert grid.header[3:7] == ["Costs, points", "WER, dev", "WER, test", "CER, test"]
