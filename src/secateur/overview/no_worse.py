@@ -16,6 +16,7 @@ from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.statistics.verdicts import SUPPORTED
+from secateur.study.margins import margins
 from secateur.study.runs import splits
 
 AXES = ("corpus", "search", "reference", "kind", "system", "split")
@@ -37,7 +38,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
     groups: dict[str, list[Candidate]] = {}
     for candidate in candidates(results):
         groups.setdefault(candidate.run.corpus, []).append(candidate)
-    margin, level = compared.margin_of(results.config), compared.claims_of(results.config)["level"]
+    margin, level = compared.margin_of(results.config), margins(results.config).level
     for corpus, members in groups.items():
         every = splits(results.config, corpus)
         found = _alike(members)
