@@ -65,9 +65,9 @@ class Study:
     def read(cls, root: Path) -> "Study":
         """Raises SecateurError for a folder in which nothing has been decoded."""
         study = cls(root)
-        for file in sorted(root.glob("models/*/*/*/*/*/seed*/**/decode/*/*/utterances.tsv")):
+        for file in sorted(root.glob("models/*/*/*/*/*/seed*/**/decode/*/utterances.tsv")):
             study._add(file, file.relative_to(root).parts)
-        for file in sorted(root.glob("models/*/*/*/*/*/seed*/depths/*/*/utterances.tsv")):
+        for file in sorted(root.glob("models/*/*/*/*/*/seed*/depths/*/utterances.tsv")):
             study._add(file, file.relative_to(root).parts)
         if not study.systems:
             raise SecateurError(f"{root}: nothing is decoded there; name a study, or the folder of its results")
@@ -79,7 +79,7 @@ class Study:
     def _add(self, file: Path, parts: Sequence[str]) -> None:
         corpus, model, scope, method, level, seed = parts[1:7]
         for row in read_tsv(file):
-            system = System(corpus, model, scope, method, level, parts[-3], parts[-2], row.get("sub_model", ""))
+            system = System(corpus, model, scope, method, level, row["split"], parts[-2], row.get("sub_model", ""))
             found = self.systems.setdefault(system, {}).setdefault(seed, {})
             found[row.get("language") or scope, row["utterance"]] = int(row["errors"]), int(row["words"])
 

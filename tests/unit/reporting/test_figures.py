@@ -46,9 +46,9 @@ def test_wer_points_stand_where_the_table_says(tables):
 def test_latency_bars_add_up_to_the_real_time_factor(tables):
     ax = plots.latency(read_tables(tables)).axes[0]
     ends = {round(bar.get_x() + bar.get_width(), 9) for bar in ax.containers[-1]}
-    assert ends == {0.2, 0.45}
+    assert ends == {0.2, 0.4}
     lm_widths = [round(bar.get_width(), 9) for bar in ax.containers[-1]]
-    assert lm_widths == [0.0, 0.0, 0.225] * 2  # half of the time is the language model's
+    assert lm_widths == [0.0, 0.0, 0.2] * 2  # half of the time is the language model's
 
 
 def test_a_study_with_little_in_it_still_gets_its_figures(study, config, tmp_path):

@@ -77,9 +77,7 @@ def begun(study, config, monkeypatch, tmp_path):
     shutil.move(study, root)
     logs = tmp_path / "logs" / "tiny"
     logs.mkdir(parents=True)
-    made = next(
-        file for file in measured(config) if file.endswith("all/dense/s000/seed0/decode/test/greedy/utterances.tsv")
-    )
+    made = next(file for file in measured(config) if file.endswith("all/dense/s000/seed0/decode/greedy/utterances.tsv"))
     job = PlannedJob(
         1, "decode", "decode", "logs/tiny/a.log", (), 1, 0, Work("a", LIGHT, 1, 1), (f"results/tiny/{made}",)
     )

@@ -10,7 +10,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv, write_tsv
 from secateur.overview.two_runs import CODE, CONFIGURATION, HARDWARE, VERSIONS, Study, changes, missing, rows
 
-GREEDY = "models/talk_show/ctc/all/dense/s000/seed{}/decode/test/greedy"
+GREEDY = "models/talk_show/ctc/all/dense/s000/seed{}/decode/greedy"
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_only_utterances_that_both_have_count(studies):
 def test_what_the_records_differ_in(studies):
     for root, steps, study in ((studies[0], 400, "tiny"), (studies[1], 800, "other")):
         for seed in (0, 1):
-            file = (root / GREEDY.format(seed)).parents[2] / "run.json"
+            file = (root / GREEDY.format(seed)).parents[1] / "run.json"
             record = json.loads(file.read_text())
             training = {"steps": steps, "batch_seconds": 20}
             arguments = {"training": training, "data": f"results/{study}/data", "output": f"results/{study}/x"}
