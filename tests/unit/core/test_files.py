@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from secateur.core import files, jobs
+from secateur.core import files, progress
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv, write_json, write_text, write_tsv, written_aside
 from secateur.core.jobs import json_argument
@@ -160,8 +160,8 @@ def test_a_job_records_its_run_and_prints_one_line_for_a_users_error(tmp_path):
 
 def test_progress_is_logged_where_there_is_no_terminal(monkeypatch, caplog):
     clock = iter(range(0, 1000, 20))
-    monkeypatch.setattr(jobs.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     with caplog.at_level("INFO"):
-        assert list(jobs.progress(iter("abcdefg"), 7, "letters")) == list("abcdefg")
+        assert list(progress.each(iter("abcdefg"), 7, "letters")) == list("abcdefg")
     messages = [record.getMessage() for record in caplog.records]
     assert messages == ["letters: 2 of 7", "letters: 4 of 7", "letters: 6 of 7"]

@@ -22,7 +22,8 @@ DOCUMENTED = ("reporting/published.py", "layers/evidence.py", "heads/evidence.py
 OTHER_MEANINGS = {
     "beam": (  # the option: how many hypotheses are kept
         *("heads/commands.py", "scripts/head_times.py", "overview/comparisons.py", "ssl/tasks/asr.py"),
-        *("decoding/search/lexicon.py", "decoding/search/transducer_beam.py"),
+        *("decoding/search/lexicon.py", "decoding/search/transducer_beam.py", "watch/expected.py"),
+        "study/timing.py",
     ),
     "lexicon": ("ssl/tasks/pr.py",),  # a pronouncing dictionary
     "svcca": (  # a measure of likeness, beside cka
