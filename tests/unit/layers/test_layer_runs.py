@@ -54,7 +54,6 @@ def test_sub_models_are_decoded_together_beside_their_model():
     assert runs.entry_of(CONFIG, run) == CONFIG["layers"][1]
     assert runs.order_file(run, "greedy") == "models/c/plain/all/late-both/s000/seed1/layers/greedy.json"
     assert runs.trained_run(ENTRY, 2, 1).folder == "models/c/deep-depth2/all/dense/s000/seed1"
-    assert runs.timed_searches(CONFIG, {"searches": ["words", "greedy", "lm"]}) == ["greedy"]
 
 
 def test_layers_are_compared_where_models_have_the_same_frames():
