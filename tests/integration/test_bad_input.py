@@ -31,6 +31,7 @@ from secateur.core.files import read_json, write_json, write_text
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
 from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask, save_masks
+from secateur.speech.corpora import RECIPES
 from secateur.speech.datadir import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -577,6 +578,8 @@ def test_a_folder_that_may_not_be_written_is_told_at_once(script, world, monkeyp
             folder.chmod(0o755)
     arguments = getattr(world, script)()
     monkeypatch.setattr(torch.optim.AdamW, "step", never)
+    for recipe in RECIPES.all().values():
+        recipe.load()  # Python itself may lie where that user may not read
     os.seteuid(65534)
     try:
         status = call(*arguments)

@@ -22,7 +22,7 @@ OTHER_MEANINGS = {
     "finetune": ("layers/", "heads/", "reporting/"),  # a command, a table
     "pathways": (  # a key, and the kind of model that comes of it
         *("pruning/checks.py", "pruning/study.py", "pruning/multilingual.py", "pruning/evidence.py"),
-        *("reporting/report.py", "overview/candidates.py"),
+        *("reporting/report.py", "overview/candidates.py", "watch/parts.py"),
     ),
     "dynamic": ("overview/comparisons.py",),  # a question
 }
