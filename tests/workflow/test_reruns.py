@@ -14,10 +14,10 @@ from clones import Clone
 
 STUDY = "workflow/studies/smoke.yaml"
 SURGERY = {  # all that reads checkpoints, which may lack heads; no training from nothing, no data, no scores, no tables
-    *("decode", "decode_depths", "decode_heads", "sizes", "perplexity"),
+    *("decode", "decode_depths", "decode_heads", "sizes", "timing", "perplexity"),
     *("prune", "prune_adaptive", "prune_control", "regularise", "recover"),
-    *("similarity", "layer_similarity", "layer_search", "depth_rtf", "export_depth"),
-    *("head_importance", "head_removals", "head_latency", "head_times", "prune_heads"),
+    *("similarity", "layer_similarity", "layer_search", "export_depth"),
+    *("head_importance", "head_removals", "head_times", "prune_heads"),
 }
 
 
@@ -78,7 +78,7 @@ def test_adaptive_masks_rerun_adaptive_methods_and_neither_fixed_ones_nor_dynami
 
 def test_a_loss_reruns_the_models_that_have_it_and_what_runs_them(rerun):
     found = rerun("models/rnnt_loss.py")
-    assert found == {"train": 1, "prune": 4, "prune_control": 2, "decode": 6, "sizes": 1}
+    assert found == {"train": 1, "prune": 4, "prune_control": 2, "decode": 6, "sizes": 1, "timing": 1}
 
 
 def test_a_caption_reruns_the_report_alone(rerun):
