@@ -121,7 +121,7 @@ def main() -> None:
     options = replace(options, average_best=0, evaluate_every=arguments.steps, checkpoint_seconds=86400)
     torch.manual_seed(0)
     dense = build_model(entry | {"features": bins}, TOKENS)
-    dense.specaug = specaug(options.specaug)
+    dense.specaug = specaug(**vars(options.specaug))
     device = devices.pick(arguments.device)
     examples = Speech(bins)
     with tempfile.TemporaryDirectory() as folder:

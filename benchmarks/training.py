@@ -95,7 +95,7 @@ def measure(
 def build(entry: Mapping[str, Any], options: TrainingOptions) -> torch.nn.Module:
     torch.manual_seed(0)
     model = build_model(entry, TOKENS).train()
-    model.specaug = specaug(options.specaug)
+    model.specaug = specaug(**vars(options.specaug))
     return model
 
 

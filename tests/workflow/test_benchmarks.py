@@ -14,9 +14,8 @@ import torch
 
 from secateur.decoding.timing import Measurement
 from secateur.models.build import build_model
-from secateur.models.specaug import SpecAugment
 from secateur.models.tensors import read_tensors
-from secateur.training.options import TrainingOptions
+from secateur.training.options import SpecAugment, TrainingOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = {

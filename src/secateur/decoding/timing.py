@@ -25,6 +25,7 @@ AGAIN = "A/A"
 """The name of the reference where it is timed for the second time."""
 INTERVALS = ("total_s", "p50_s", "rtf")
 """What tables give an interval of, of the numbers of `latency`."""
+ENDS = tuple(f"{name}{end}" for name in INTERVALS for end in ("", "_low", "_high"))
 RATIO = ("ratio", "ratio_low", "ratio_high")
 SAME = ("same", "same_low", "same_high")
 CONDITIONS = (*SAME, "others", "measured", "doubt")

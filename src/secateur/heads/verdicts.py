@@ -22,10 +22,10 @@ from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import AVERAGE, System
 from secateur.reporting.times import soundness
+from secateur.statistics.verdicts import UNDECIDED
 from secateur.study.runs import ModelRun, languages, reported_splits
 
 LOCALITY, REMOVED, COMBINED, LM = "locality", "heads", "combined", "lm"
-UNDECIDED = "undecided"
 COLUMNS = (
     *("question", "corpus", "model", "importance", "policy", "share", "recovery", "a", "b", "split", "language"),
     *("search", *RATIO, "time", *SOUND, *compared.COLUMNS, "errors", "source"),

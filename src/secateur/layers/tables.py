@@ -45,8 +45,8 @@ class Part:
 
 def rows(results: Results) -> Iterator[dict[str, Any]]:
     """One row per sub-model, whole model and model trained alone, in every language; as language `avg` their mean."""
+    times = Times(results)
     for entry, run in layers.runs(results.config):
-        times = Times(results)
         costs = {name: results.json(layers.order_file(run, name), "depths") for name in entry["strategies"]}
         for split in reported_splits(results.config, run.corpus):
             for search in entry["searches"]:

@@ -13,8 +13,8 @@ from secateur.reporting.grid import Cell, Row, combined, figure, measure
 from secateur.reporting.rates import rate
 from secateur.reporting.views import Tables, main_split
 from secateur.statistics.verdicts import NOT_SUPPORTED, NOT_TESTED, SUPPORTED, UNDECIDED
+from secateur.study.runs import DEV
 
-DEV = "dev"
 NOT_CHOSEN = "Nothing is chosen: dev data were not decoded, and test data are not for choosing (decode.splits)."
 VERDICTS = (NOT_SUPPORTED, UNDECIDED, NOT_TESTED)
 

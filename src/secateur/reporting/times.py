@@ -4,13 +4,12 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
-from secateur.decoding.timing import AGAIN, INTERVALS, PARTS, RATIO, SAME
+from secateur.decoding.timing import AGAIN, ENDS, PARTS, RATIO, SAME
 from secateur.reporting.grid import Row
 from secateur.reporting.results import Results
 from secateur.study.runs import ModelRun
 from secateur.study.timing import Family, family_of, group_of, stand_ins
 
-ENDS = tuple(f"{name}{end}" for name in INTERVALS for end in ("", "_low", "_high"))
 TIMES = (*PARTS, *ENDS, "p95_s")
 """Columns of `timing.tsv` that hold a system's seconds."""
 SOUND = (*SAME, "doubt")

@@ -23,6 +23,7 @@ from secateur.decoding.recognize import Recognizer, read_sample, timed
 from secateur.decoding.timing import (
     AGAIN,
     CONDITIONS,
+    ENDS,
     INTERVALS,
     PARTS,
     RATIO,
@@ -42,7 +43,6 @@ from secateur.speech.tokens import Tokenizer
 AXES = ("device", "group", "system", "search", "sub_model")
 UTTERANCE_COLUMNS = (*AXES, "round", "utterance", "duration_s", *PARTS)
 TIMES = ("encoder_s", "search_s", "lm_s", "p95_s")
-ENDS = tuple(f"{name}{end}" for name in INTERVALS for end in ("", "_low", "_high"))
 COLUMNS = (*AXES, "depth", "rounds", "utterances", "threads", *TIMES, *ENDS, *RATIO, *CONDITIONS)
 
 Name = tuple[str, str, str]

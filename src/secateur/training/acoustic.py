@@ -117,7 +117,7 @@ def fit(
             f"{material.tokens}: not the token list of the model that training starts from; give the one it was "
             "trained on"
         )
-    model.specaug = specaug(task.options.specaug)
+    model.specaug = specaug(**vars(task.options.specaug))
     history = train(
         model,
         material.examples,

@@ -3,13 +3,25 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from secateur.models.specaug import SpecAugment
-
 Count = Annotated[int, {"minimum": 0}]
 AtLeastOne = Annotated[int, {"minimum": 1}]
 Positive = Annotated[float, {"exclusiveMinimum": 0}]
 NotNegative = Annotated[float, {"minimum": 0}]
 Rate = Annotated[float, {"minimum": 0, "exclusiveMaximum": 1}]
+
+
+@dataclass(frozen=True)
+class SpecAugment:
+    """The masks of SpecAugment (`secateur.core.options`); without any, nothing is masked."""
+
+    frequency_masks: Annotated[int, {"minimum": 0}] = 2
+    """Number of frequency masks."""
+    frequency_width: Annotated[int, {"minimum": 1}] = 20
+    """Widest frequency mask in bins."""
+    time_masks: Annotated[int, {"minimum": 0}] = 2
+    """Number of time masks."""
+    time_width: Annotated[float, {"minimum": 0, "exclusiveMaximum": 1}] = 0.05
+    """Widest time mask as a share of the frames."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,13 +82,18 @@ class Forecast:
         return {name: self.due(files) for name, files in plan.parts.items()}
 
 
+def read_told(job: PlannedJob, directory: Path) -> dict[str, Any]:
+    """What a job of a run in `directory` tells of itself; nothing before it has begun."""
+    with suppress(OSError, ValueError):
+        return json.loads((directory / job.progress).read_text(encoding="utf-8"))
+    return {}
+
+
 def read_states(plan: Plan, directory: Path) -> dict[int, JobState]:
     """The state of every job of a run in `directory`, in the order of the plan."""
     states: dict[int, JobState] = {}
     for job in plan.jobs:
-        told: dict[str, Any] = {}
-        with suppress(OSError, ValueError):
-            told = json.loads((directory / job.progress).read_text(encoding="utf-8"))
+        told = read_told(job, directory)
         status = WAITING
         if told:
             status = FAILED if told.get("failed") else DONE if "ended" in told else RUNNING

@@ -56,7 +56,7 @@ class Helpers:
 
     def _alone(self, found: Forecast) -> bool:
         """Whether a job runs that wants the machine for itself."""
-        return any(state.job.threads >= self.plan.slots > 1 for state in found.of(RUNNING))
+        return any(self.plan.wants_all(state.job) for state in found.of(RUNNING))
 
     def _make_page(self) -> subprocess.Popen:
         command = [sys.executable, "-m", "secateur", "so-far", "--study", self.plan.study]

@@ -25,7 +25,7 @@ from secateur.core import progress
 from secateur.core.errors import SecateurError
 from secateur.watch import lines
 from secateur.watch import plan as plans
-from secateur.watch.forecast import DONE, Forecast, forecast, read_states
+from secateur.watch.forecast import DONE, Forecast, forecast, read_states, read_told
 from secateur.watch.helpers import Helpers
 
 SECONDS_TO_DRAW, SECONDS_TO_LINE = 3, 60
@@ -105,16 +105,16 @@ class View:
         """Snakemake has started a job here, or has handed it to the cluster, which starts it when it likes."""
         if (job := self.jobs.get(number)) and self.plan.local:
             self._tell(job, {"started": time.time()})
-            if job.threads >= self.plan.slots > 1:
-                self.helpers.stop()  # it wants the machine for itself, to measure times
+            if self.plan.wants_all(job):
+                self.helpers.stop()
 
     def ended(self, number: int, failed: bool = False) -> None:
         """A job has ended; one that was killed could not say so itself."""
         if not (job := self.jobs.get(number)):
             return
-        told = read_states(self.plan, self.directory)[number].told
+        told = read_told(job, self.directory)
         if failed or "ended" not in told:
-            told = {"started": time.time()} | dict(told) | {"ended": time.time()}
+            told = {"started": time.time()} | told | {"ended": time.time()}
             self._tell(job, told | ({"failed": True} if failed else {}))
 
     def _tell(self, job: plans.PlannedJob, told: dict[str, Any]) -> None:

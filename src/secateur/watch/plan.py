@@ -89,6 +89,10 @@ class Plan:
         """The folder of the study's logs, relative to the folder of the run."""
         return Path("logs", self.study)
 
+    def wants_all(self, job: PlannedJob) -> bool:
+        """Whether a job wants the machine for itself, to measure times."""
+        return job.threads >= self.slots > 1
+
 
 def note(
     workflow: Any,

@@ -1,10 +1,9 @@
 """Plug-ins of every kind are known by name in their own file alone: other code asks the registry what they declare."""
 
-import ast
-import re
 from pathlib import Path
 
 import pytest
+from literals import texts
 
 from secateur.core.plugins import Plugins
 from secateur.decoding.search import SEARCHES
@@ -37,19 +36,6 @@ OTHER_MEANINGS = {
     "ctc": ("layers/search.py", "decoding/onnx.py", "decoding/search/beam.py", "models/types.py"),  # a part of models
 }
 """Names that stand for something else as well, and where."""
-
-
-def texts(file: Path) -> set[str]:
-    """All texts of a Python file but for its docstrings, or what stands in quotes in a rule file."""
-    if file.suffix == ".smk":
-        return set(re.findall(r'"([^"\n]*)"', file.read_text()))
-    tree = ast.parse(file.read_text())
-    statements = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    return {
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in statements
-    }
 
 
 def places() -> dict[str, set[str]]:

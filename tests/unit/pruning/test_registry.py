@@ -1,6 +1,5 @@
 """The registry of methods: what it finds and parses, and that nothing else knows a method by name."""
 
-import ast
 import re
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from literals import texts
 
 from secateur.core.errors import SecateurError
 from secateur.pruning import methods
@@ -91,19 +91,6 @@ def test_the_registry_loads_neither_torch_nor_numpy():
         "print(*{'torch', 'numpy', 'matplotlib'} & sys.modules.keys())"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
-
-
-def texts(file: Path) -> set[str]:
-    """All texts of a Python file but for its docstrings, or what stands in quotes in a rule file."""
-    if file.suffix == ".smk":
-        return set(re.findall(r'"([^"\n]*)"', file.read_text()))
-    tree = ast.parse(file.read_text())
-    statements = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    return {
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in statements
-    }
 
 
 def test_no_method_is_known_by_name_outside_its_file():

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from secateur.models.lstm import LSTM
-from secateur.models.specaug import SpecAugment, specaug
+from secateur.models.specaug import specaug
 
 Answer = tuple[torch.Tensor, dict[str, Any], int]
 
@@ -130,7 +130,7 @@ class RecurrentCTC(FrameCTC):
             inputs = 2 * size
         self.dropout = torch.nn.Dropout(options["dropout"])
         self.classifier = torch.nn.Linear(inputs, tokens)
-        self.specaug = specaug(SpecAugment(**options["specaug"]))
+        self.specaug = specaug(**options["specaug"])
 
     def logits(self, hidden: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         frames = self.sum(hidden)
