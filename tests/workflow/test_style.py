@@ -34,3 +34,9 @@ def test_files_and_functions_are_short():
             for node in ast.walk(ast.parse(text)):
                 if isinstance(node, ast.FunctionDef):
                     assert node.end_lineno - node.lineno < 60, f"{file}: {node.name}"
+
+
+def test_every_test_file_has_a_name_of_its_own():
+    """Pytest, run on all of them, refuses two modules of one name; run on one folder, it does not."""
+    names = [file.name for file in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
