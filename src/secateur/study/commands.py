@@ -9,7 +9,7 @@ from typing import Any
 
 from secateur.decoding import search as searches
 from secateur.models import types
-from secateur.speech import corpora
+from secateur.speech import conditions, corpora
 from secateur.study import runs
 from secateur.study import timing as families
 from secateur.study.command import Command
@@ -36,6 +36,20 @@ def prepare(paths: Paths, at: Any) -> Command:
         "output": f"{paths.root}/data/{at.corpus}/{at.language}",
     }
     return Command("prepare_corpus", options, (f"data/{at.corpus}/{at.language}/fetched.json",), _recipe(entry))
+
+
+def condition(paths: Paths, at: Any) -> Command:
+    """A test set under a condition, made from another split."""
+    entry = paths.config["conditions"][at.split]
+    folder = f"{paths.root}/data/{at.corpus}/{at.language}"
+    options = {
+        "data": f"{folder}/{entry['of']}",
+        "name": at.split,
+        "condition": entry,
+        "output": f"{folder}/{at.split}",
+    }
+    module = conditions.CONDITIONS.named(entry["type"]).module
+    return Command("make_condition", options, paths.data(at.corpus, at.language, entry["of"]), (module,))
 
 
 def _recipe(entry: Any) -> tuple[str]:
