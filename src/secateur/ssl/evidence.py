@@ -11,7 +11,8 @@ from secateur.reporting import published
 from secateur.reporting.claims import Claim, Finding, Missing, Part
 from secateur.reporting.results import Results
 from secateur.ssl import study as upstreams
-from secateur.ssl.score import FULL, SUPERB, Scale, by_task, scale_of, scored, superb_scale, superb_score
+from secateur.ssl.scales import SUPERB, Scale, by_task, scale_of, scored, superb_scale
+from secateur.ssl.score import FULL, superb_score
 from secateur.ssl.study import FBANK, TEACHER, UpstreamRun
 from secateur.ssl.tables import FINE, WHOLE_HEADS, blocks_of
 from secateur.statistics.estimates import Estimate, over_seeds

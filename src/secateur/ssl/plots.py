@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 
 from secateur.reporting import drawing
 from secateur.reporting.drawing import MARKERS, NothingToShow, Tables
-from secateur.ssl.score import SUPERB
+from secateur.ssl.scales import SUPERB
 from secateur.ssl.study import FBANK
 from secateur.ssl.tables import SCORE, own
 

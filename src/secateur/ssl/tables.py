@@ -17,7 +17,7 @@ from secateur.reporting.results import Results
 from secateur.reporting.times import SOUND, soundness
 from secateur.ssl import study as upstreams
 from secateur.ssl.known_tasks import TASKS, missing
-from secateur.ssl.score import SUPERB, Scale, scale_of, scored
+from secateur.ssl.scales import SUPERB, Scale, scale_of, scored
 from secateur.ssl.study import FBANK, TEACHER, UpstreamRun
 
 OWN = "own"
@@ -51,7 +51,7 @@ DISTILLED = {"wavlm": "DistilWavLM", "hubert": "DistilHuBERT"}
 
 def scores(results: Results) -> Iterator[dict[str, Any]]:
     """One row per model, task and metric, and one with the score (Eq. 6), whose metric is the name of its scale:
-    `secateur.ssl.score`.
+    `secateur.ssl.scales`.
     """
     found = {run: results.json(run.scores, "tasks")["tasks"] for _, run in upstreams.runs(results.config)}
     for entry, run in upstreams.runs(results.config):

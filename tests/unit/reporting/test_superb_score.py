@@ -4,7 +4,8 @@ import pytest
 
 from secateur.core.errors import SecateurError
 from secateur.reporting import published
-from secateur.ssl.score import OWN, by_task, scale_of, scored, superb_scale, superb_score, task_score, telling
+from secateur.ssl.scales import OWN, by_task, scale_of, scored, superb_scale
+from secateur.ssl.score import superb_score, task_score, telling
 
 HIGHER = {"ks": {"acc": True}, "sf": {"f1": True, "cer": False}, "asr": {"wer": False}}
 # Of the figures of S4's table 1, computed apart from the package; the document prints 721.79 for the last.

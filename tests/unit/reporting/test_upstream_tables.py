@@ -14,7 +14,7 @@ from secateur.reporting.results import Results
 from secateur.reporting.table import measured, read_tables
 from secateur.ssl import plots
 from secateur.ssl import study as upstreams
-from secateur.ssl.score import superb_scale
+from secateur.ssl.scales import superb_scale
 from secateur.ssl.tables import blocks, own, scores, view
 
 GATES = {"type": "gates", "training": "acoustic", "sparsity": 0.8, "kinds": ["mha", "ffn", "qk", "vo", "int"]}
