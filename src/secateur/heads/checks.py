@@ -46,7 +46,7 @@ def _spelled_out(config: Mapping[str, Any], entry: Mapping[str, Any], corpus: st
     if not entry["corpus"]:
         decoded = searches_of_the_whole(config, spelled)
         if any(search in config["searches"] and search not in decoded for search in entry["lms"]):
-            spelled["lms"] = []
+            spelled |= {"lms": [], "tuning": None}
         if entry["combine"] and not _layers(config, spelled):
             spelled["combine"] = None
     return spelled
