@@ -37,6 +37,7 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     config = copy.deepcopy(dict(given))
     if odd := list(written.odd_keys(config)):
         raise SecateurError("\n".join(odd))
+    own.leave_out_nulls(config)
     errors = list(_validator(SCHEMA).iter_errors(config))
     if errors:
         raise SecateurError("\n".join(sorted({_explain(error) for error in map(_deepest, errors)})))

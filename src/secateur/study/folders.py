@@ -9,11 +9,16 @@ from secateur.core.foreign import like_hub_id, no_folder, pointer
 from secateur.speech import corpora
 from secateur.ssl.known_tasks import paths
 
+CLONE = Path(__file__).resolve().parents[3]
+"""Where the package is run from, if that is a clone."""
+
 
 def expand(config: dict[str, Any]) -> None:
-    """Put the home folder in the place of `~`."""
+    """Put the home folder in the place of `~`, and find `pretrained/NAME` of the clone from any working directory."""
     for _, holder, key in _places(config):
         holder[key] = os.path.expanduser(holder[key])
+        if key == "pretrained" and not Path(holder[key]).exists() and (CLONE / holder[key]).is_dir():
+            holder[key] = str(CLONE / holder[key])
 
 
 def problems(config: Mapping[str, Any]) -> Iterator[str]:

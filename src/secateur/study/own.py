@@ -29,6 +29,15 @@ MATERIAL = {
 """What models that share a corpus must have in common, and what is said where they have not."""
 
 
+def leave_out_nulls(config: Mapping[str, Any]) -> None:
+    """Take `pretrained: null` away: so a study that is laid over another one trains what that takes from a folder."""
+    for section in SECTIONS:
+        entries = config.get(section)
+        for entry in entries.values() if isinstance(entries, Mapping) else ():
+            if isinstance(entry, dict) and entry.get("pretrained", "") is None:
+                del entry["pretrained"]
+
+
 def expand(config: dict[str, Any]) -> None:
     """Put what the folder says in the place of every entry with `pretrained`. Raises SecateurError as `describe`."""
     for section in SECTIONS:
