@@ -1,5 +1,6 @@
 """The jobs of unstructured pruning: one level of a method, or pathways over the masks of levels."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from secateur.pruning import methods
@@ -17,11 +18,13 @@ def prune(paths: Paths, at: Any) -> Command:
     told = {
         "method": method.name,
         "start": paths.folder(parents.start),
-        "training": {**recipe, "steps": recipe["steps"] * parents.levels, "cycles": parents.levels},
+        "training": _training(recipe, schedule, parents, pruning.ends(config, run)),
         "before": runs.steps_before(config, run),
         **{key: schedule[key] for key in method.options},
         **commands.training_options(paths, at),
     }
+    if method.adapts:
+        told["settle"] = schedule["settle"] if pruning.ends(config, run) else 0.0
     if parents.ranked:
         told |= {key: schedule[key] for key in ("ranking", "include", "exclude")}
         told |= {"ranked": paths.folder(parents.ranked), "sparsity": run.sparsity}
@@ -31,6 +34,21 @@ def prune(paths: Paths, at: Any) -> Command:
         told["levels"] = list(parents.sparsities) or None
     modules = (commands.model_module(paths, run.model), method.module)
     return Command("prune", told, _inputs(paths, run, parents), modules)
+
+
+def _training(
+    recipe: Mapping[str, Any], schedule: Mapping[str, Any], parents: runs.Parents, ends: bool
+) -> dict[str, Any]:
+    """The recipe of a level for all levels and languages that a job trains.
+
+    `wsd` is constant until the masks of the last level are fixed, also where they were fixed before.
+    """
+    sharing = parents.languages
+    told = {**recipe, "steps": recipe["steps"] * parents.levels * sharing, "cycles": parents.levels}
+    told |= {key: recipe[key] * sharing for key in ("warmup", "evaluate_every")}
+    if recipe["schedule"] == "wsd":
+        told |= {"decay": schedule["settle"]} if ends and schedule["settle"] else {"schedule": "constant"}
+    return told
 
 
 def _mask(paths: Paths, run: runs.ModelRun) -> str:

@@ -20,7 +20,7 @@ from secateur.reporting.systems import AVERAGE, System, counted_files, rated
 from secateur.study.runs import Decoding, ModelRun, ancestors, languages, model_runs, reported_splits, scope_of, steps
 
 AXES = ("corpus", "base", "method", "scope", "sparsity_target", "split", "search", "seed")
-COLUMNS = ("stage", "model", "initialization", "mask_changes", "sparsity", "steps", "training")
+COLUMNS = ("stage", "model", "initialization", "mask_changes", "sparsity", "stage_steps", "steps", "training")
 INTERVAL = ("", "_low", "_high")
 
 
@@ -136,6 +136,7 @@ def _row(results: Results, line: Line, runs: Mapping[str, ModelRun], split: str,
         "initialization": first.initialization if line.scope == methods.SOME else "",
         "mask_changes": first.mask_changes,
         "sparsity": fmean(results.sparsity(run) for run in runs.values()),
+        "stage_steps": max(pruning.stage_steps(results.config, run) for run in runs.values()),
         "steps": max(pruning.total_steps(results.config, run) for run in runs.values()),
         "training": "monolingual" if line.scope == methods.EACH else "multilingual",
     }
@@ -213,18 +214,26 @@ def view(name: str, title: str, tables: views.Tables) -> list[Grid]:
             cells = [combined([measure(row, code, 1, interval=True) for row in seeds]) for code in shown]
             cells.append(combined([measure(row, f"{AVERAGE}_cer", 1) for row in seeds]))
             numbers = [measure(first, f"published_{code}", 2) for code in beside]
-            steps = Cell(float(first["steps"]), digits=0)
-            lines.append([*(Cell(text=text or "–") for text in texts), sparsity, steps, *cells, *numbers])
+            behind = [Cell(float(first[column]), digits=0) for column in ("stage_steps", "steps")]
+            lines.append([*(Cell(text=text or "–") for text in texts), sparsity, *behind, *cells, *numbers])
         header = ["Architecture", "Stage", "Model", "Masks from", "Mask changes", "Training"]
         header += ["Languages"] if several else []
         labels = len(header)
-        header += ["Sparsity (%)", "Steps", *shown, f"CER, {AVERAGE}", *(f"published {code}" for code in beside)]
+        header += [
+            "Sparsity (%)",
+            "Steps a language",
+            "Steps",
+            *shown,
+            f"CER, {AVERAGE}",
+            *(f"published {code}" for code in beside),
+        ]
         grid = Grid(f"{title}, {views.named(tables, corpus)}", header, labels, rows=lines)
         errors = rate(tables, corpus)(f"Word error rate (%), split {split}.")
         notes = [
             errors,
             views.INTERVALS,
             views.AVERAGES,
+            "Steps a language: those of each language in the training that made the row.",
             views.STEPS,
         ]
         notes += [f"Published: {published.S3}."] if beside else []

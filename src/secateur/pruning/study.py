@@ -1,6 +1,6 @@
 """What a study runs of unstructured pruning (`prune`), and what each model is made from. No heavy imports."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from secateur.pruning import methods
@@ -68,9 +68,10 @@ def _variant(entry: Mapping[str, Any]) -> str:
 
 def parents(config: Mapping[str, Any], run: ModelRun) -> Parents:
     """What a pruned model is made from."""
-    parsed, levels = methods.parse(run.method), schedule_of(config, run)["levels"]
-    method = parsed.method
+    parsed, schedule = methods.parse(run.method), schedule_of(config, run)
+    method, levels = parsed.method, schedule["levels"]
     dense = ModelRun(run.corpus, run.model, "all", run.seed)
+    sharing = len(languages(config, run.corpus, run.scope)) if schedule["steps_per"] == "language" else 1
 
     def other(scope: str, name: str, sparsity: float) -> ModelRun:
         variant = f"+{parsed.variant}" if parsed.variant else ""
@@ -79,9 +80,11 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents:
     if method.from_masks:
         one = "all" if parsed.masks.scope == methods.ALL else ""
         codes = languages(config, run.corpus, run.scope)
-        steps = [] if method.levels == methods.MASKS else [level for level in levels if level >= parsed.level]
+        count = _pathways_levels(config, entry_of(config, run))
+        steps = [] if method.levels == methods.MASKS else _steps_up(levels, parsed.level)
+        steps += levels[-1:] * (count - len(steps)) if steps else []
         masks = {code: other(one or code, parsed.masks.name, parsed.level) for code in codes}
-        return Parents(dense, masks=masks, levels=len(steps) or 1, sparsities=steps)
+        return Parents(dense, masks=masks, levels=count, languages=sharing, sparsities=steps)
     before, first = dense, False
     if methods.BEFORE in (method.start, method.ranked):
         index = [level_name(level) for level in levels].index(level_name(run.sparsity))
@@ -94,7 +97,32 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents:
         known[method.ranked],
         nested=method.nested and not first,
         levels=len(levels) + 1 if method.all_levels else 1,
+        languages=sharing,
     )
+
+
+def _steps_up(levels: Sequence[float], start: float) -> list[float]:
+    """The levels that masks of the sparsity `start` go through."""
+    return [level for level in levels if level >= start]
+
+
+def _pathways_levels(config: Mapping[str, Any], entry: Mapping[str, Any]) -> int:
+    """How many levels' steps the pathways of an entry are trained for: all as many, so that they can be compared.
+
+    Those that step up from the lowest start need most; the others stay at their last level for the rest.
+    """
+    levels = config["pruning"][entry["schedule"]]["levels"]
+    stepping = [part for part in entry["pathways"] if methods.named(part["method"]).levels != methods.MASKS]
+    return max((len(_steps_up(levels, start)) for part in stepping for _, start in part["start"]), default=1)
+
+
+def ends(config: Mapping[str, Any], run: ModelRun) -> bool:
+    """Whether the training of a pruned model ends a schedule: it has a settling phase, and the learning rate goes down.
+
+    Levels on the way have neither, nor has the training that the first of them begins with.
+    """
+    method, target = methods.parse(run.method).method, schedule_of(config, run)["levels"][-1]
+    return not method.first_level and (method.levels != methods.EVERY or run.sparsity == target)
 
 
 def _shape(config: Mapping[str, Any]) -> dict[str, Any]:

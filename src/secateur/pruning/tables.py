@@ -65,6 +65,11 @@ def total_steps(config: Mapping[str, Any], run: ModelRun) -> int:
     return steps_before(config, run) + steps(config, run)
 
 
+def stage_steps(config: Mapping[str, Any], run: ModelRun) -> float:
+    """Training steps of each language in the training that made a model; where batches mix languages, its share."""
+    return steps(config, run) / len(languages(config, run.corpus, run.scope))
+
+
 def at_target(config: Mapping[str, Any], run: ModelRun) -> bool:
     """Whether a run is a dense control or a pruned model at the end of its schedule, not a level on the way.
 
@@ -103,7 +108,7 @@ def adaptations(results: Results) -> Iterator[Row]:
         for row in results.tsv(source, "step", "kept", "removed", "regrown"):
             yield {
                 **_axes(run),
-                "language": row.get("language", run.scope),
+                "language": row["language"] if methods.parse(run.method).method.shared else run.scope,
                 "step": row["step"],
                 "total_step": before + int(row["step"]),
                 "sparsity": row.get("sparsity", run.sparsity),

@@ -16,7 +16,6 @@ from secateur.models.load import load_model
 from secateur.pruning import methods
 from secateur.pruning.engines.given import Given
 from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask, prunable, save_masks, union, weights
-from secateur.pruning.engines.turns import Turns
 from secateur.training import acoustic
 from secateur.training.task import Task
 
@@ -30,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sparsity", type=float, help="share of the prunable weights to remove")
     parser.add_argument("--masks", type=Path, nargs="+", help="for pathways: masks, in the order of --languages")
     parser.add_argument("--levels", type=float, nargs="+", help="for pathways that adapt: sparsities on the way")
+    parser.add_argument("--settle", type=float, default=0.0, help="share of the last level with fixed masks")
     parser.add_argument("--ranking", default="global", choices=["global", "layerwise"], help="what is ranked together")
     parser.add_argument("--include", nargs="*", default=[], help="regular expressions: weights that are prunable, too")
     parser.add_argument("--exclude", nargs="*", default=[], help="regular expressions: weights that are not prunable")
@@ -46,8 +46,6 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     method = methods.named(arguments.method)
     _check(arguments, method)
     material = acoustic.Material.of(arguments, monolingual=method.from_masks)
-    if method.from_masks:
-        material.plan = Turns(material.plan)
     start = load_model(arguments.start)
     hook = method.hook(_given(arguments, method)) if method.hook else None
     inputs = [arguments.start / "model.safetensors"]
@@ -94,6 +92,7 @@ def _given(arguments: argparse.Namespace, method: methods.Method) -> Given:
         sparsity=arguments.sparsity,
         levels=arguments.levels,
         steps=arguments.training.steps,
+        settle=arguments.settle,
         ranking=arguments.ranking,
         seed=arguments.seed,
         languages=arguments.languages,

@@ -13,6 +13,7 @@ from secateur.core.options import argument
 from secateur.models.specaug import specaug
 from secateur.speech.data import BatchPlan, SpeechExamples
 from secateur.speech.tokens import Tokenizer, token_files
+from secateur.speech.turns import Turns
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import train
 from secateur.training.options import TrainingOptions
@@ -70,24 +71,35 @@ class Material:
         speech: where they are.
         batch_seconds, seed: length of a batch, and the seed of their order.
         monolingual: whether a batch may hold one language only.
+        temperature: of the sampling of languages (`TrainingOptions`); with one, training batches hold one language.
     """
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, monolingual: bool = False) -> "Material":
         """The data that a command was given."""
-        return cls(Speech.of(arguments), arguments.training.batch_seconds, arguments.seed, monolingual)
+        options = arguments.training
+        return cls(Speech.of(arguments), options.batch_seconds, arguments.seed, monolingual, options.temperature)
 
-    def __init__(self, speech: Speech, batch_seconds: float, seed: int, monolingual: bool = False):
+    def __init__(
+        self,
+        speech: Speech,
+        batch_seconds: float,
+        seed: int,
+        monolingual: bool = False,
+        temperature: float | None = None,
+    ):
         folders = speech.folders
         self.tokens = speech.tokens
         self.tokenizer = Tokenizer.load(speech.tokens)
         self.features = [features for features, _ in folders("train")]
         self.examples = SpeechExamples(folders("train"), self.tokenizer, speech.speeds)
         budget = int(batch_seconds * FRAMES_PER_SECOND)
-        groups = self.examples.languages if monolingual else None
+        in_turn = len(speech.languages) > 1 and (monolingual or temperature is not None)
+        groups = self.examples.languages if in_turn else None
         # The slowest copy of an utterance is the longest.
         lengths = {name: round(length / min(speech.speeds)) for name, length in self.examples.lengths.items()}
-        self.plan = BatchPlan(lengths, budget, seed, groups, self.examples.variants)
+        plan = BatchPlan(lengths, budget, seed, groups, self.examples.variants)
+        self.plan = Turns(plan, temperature) if in_turn else plan
         self.dev = SpeechExamples(folders("dev"), self.tokenizer)
         self.dev_batches = BatchPlan(self.dev.lengths, budget, 0, self.dev.languages if monolingual else None).epoch(0)
         self.files = token_files(speech.tokens)
