@@ -8,6 +8,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
+from secateur.decoding.timing import AGAIN, SAME
 from secateur.overview.candidates import COSTS, DENSE, KINDS, STRUCTURED, Candidate, candidates, costs, steps_behind
 from secateur.overview.choice import DEV_MISSING, choices, needs, value_of
 from secateur.overview.study import DEV
@@ -125,7 +126,8 @@ NOTES = (
     "(sparse: bits of the masks, and the weights that stay), of a language model, too, and where models are "
     "monolingual of those of all languages together. MMAC, memory: of the acoustic model alone, encoding. Time: in "
     "turns with others on the dev sets; a model that computes what another one does takes its time over. Front: no "
-    "other system with this search has both fewer errors and fewer bytes (B), less arithmetic (M) or less time (T)."
+    "other system with this search has both fewer errors and fewer bytes (B), less arithmetic (M) or less time (T). "
+    "A/A: the second time of the system that the others took turns with, as a multiple (×) of its first."
 )
 
 
@@ -134,7 +136,7 @@ def view(tables: views.Tables) -> list[Grid]:
     grids = []
     for corpus, members in views.by_corpus(tables["systems"]).items():
         index = ("kind", "system", "search", "split", "format", "timed")
-        ordered = sorted(members, key=lambda row: KINDS.index(row["kind"]))
+        ordered = [*sorted(members, key=lambda row: KINDS.index(row["kind"])), *timed_twice(members)]
         grid = pivot(f"All systems, {views.named(tables, corpus)}", ordered, index, _cells, keep=("kind", "system"))
         missing = "" if any(row["dev_wer"] for row in members) else DEV_MISSING
         notes = (NOTES, missing, soundness(members))
@@ -144,7 +146,20 @@ def view(tables: views.Tables) -> list[Grid]:
     return grids
 
 
+def timed_twice(rows: Iterable[Row]) -> list[Row]:
+    """One row an A/A test behind the times of rows: the second time of its reference over the first, as `same`."""
+    tests = {tuple(row[column] for column in SOUND): row for row in rows if row.get(SAME[0])}
+    axes = ("corpus", "search", "split", "timed", "source", *SOUND)
+    return [
+        {"kind": AGAIN, "system": "the reference, timed twice", "format": "", **{axis: row[axis] for axis in axes}}
+        for row in tests.values()
+    ]
+
+
 def _cells(row: Row) -> Iterable[tuple[str, Cell]]:
+    if row["kind"] == AGAIN:
+        yield "RTF", replace(measure(row, SAME[0], 3, interval=True), suffix=" ×")
+        return
     fronts = "".join(letter for letter, front in zip("BMT", FRONTS, strict=True) if row[front] == "true")
     yield from (("WER", measure(row, "wer", 1, interval=True)), ("CER", measure(row, "cer", 1, interval=True)))
     if row["dev_wer"]:

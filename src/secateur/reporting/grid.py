@@ -54,6 +54,14 @@ HEADINGS = {
 
 
 @dataclass(frozen=True)
+class Clip:
+    """The recording of an utterance: `folder` is a data directory, relative to the study's folder."""
+
+    folder: str
+    utterance: str
+
+
+@dataclass(frozen=True)
 class Cell:
     """One cell: either `text`, or a number with what is known of its uncertainty.
 
@@ -64,6 +72,7 @@ class Cell:
         deviation: sample standard deviation over `runs` seeds, when there are several.
         sources: files that the number came from, relative to the study's folder.
         suffix: what stands right behind the number: its unit, where cells of a column differ in it.
+        clip: what can be listened to beside the text, on a page that holds it.
     """
 
     value: float | None = None
@@ -75,6 +84,7 @@ class Cell:
     runs: int = 1
     sources: tuple[str, ...] = ()
     suffix: str = ""
+    clip: Clip | None = None
 
     @property
     def number(self) -> str:

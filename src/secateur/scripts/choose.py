@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     limits = {name: vars(arguments)[f"max_{name}"] for name in ("wer", *LIMITED)}
     limits = {name: limit for name, limit in limits.items() if limit is not None}
     found = choices(rows, limits, arguments.on)
-    print("\n".join(said(found, limits, arguments.on, arguments.runners_up)))
+    print("\n".join([*said(found, limits, arguments.on, arguments.runners_up), *doubted(found, limits)]))
     if found.best is None:
         raise SecateurError("no system is within the limits")
     record["system"] = f"{found.best.name}, {found.best.search}"
@@ -93,6 +93,14 @@ def said(found: Choice, limits: Mapping[str, float], on: str, count: int) -> Ite
     for name, limit in limits.items():
         unit = "% errors" if name == "wer" else LIMITED[name][2]
         yield f"Without the limit of {limit:g} {unit}: {cost_of(found, name, on)}"
+
+
+def doubted(found: Choice, limits: Mapping[str, float]) -> Iterator[str]:
+    """Which of the times that decided are not to be relied on, where a limit is one of time."""
+    if "rtf" in limits:
+        options = [option for option in (found.best, *found.others) if option]
+        doubts = dict.fromkeys(row["doubt"] for option in options for row in option.rows if row.get("doubt"))
+        yield from (f"Warning: times are not to be relied on: {doubt}." for doubt in doubts)
 
 
 def cost_of(found: Choice, limit: str, on: str) -> str:

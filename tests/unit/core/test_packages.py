@@ -31,6 +31,7 @@ ALL_OF_A_SLICE = (
     "multilingual",
     "evidence",
     "measured",
+    "recovery",
     "verdicts",
 )
 """Modules of a slice that know of configurations and reports; all its other modules are algorithms."""

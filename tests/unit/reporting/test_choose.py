@@ -99,6 +99,15 @@ def test_the_command_says_what_limits_cost(tmp_path, capsys):
     assert "the lowest that there is: 9.00" in capsys.readouterr().out
 
 
+def test_the_command_warns_of_doubtful_times_where_time_is_limited(tmp_path, capsys):
+    given = study(tmp_path, table(doubt="other processes used 30 % of the machine"))
+    run_script("choose", *given, "--max-mb", 3)
+    assert "Warning" not in capsys.readouterr().out
+    run_script("choose", *given, "--max-rtf", 0.02)
+    warning = "Warning: times are not to be relied on: other processes used 30 % of the machine."
+    assert capsys.readouterr().out.splitlines()[-1] == warning
+
+
 def test_the_command_hands_over_what_it_chose(tmp_path, capsys):
     torch.manual_seed(0)
     model, run = build_model(CTC, TOKENS).eval(), ModelRun("talk", "ctc", "all", 1)
