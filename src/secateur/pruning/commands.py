@@ -14,11 +14,11 @@ def prune(paths: Paths, at: Any) -> Command:
     """Make a model by a method of pruning."""
     config, run = paths.config, run_of(at)
     schedule, parents = pruning.schedule_of(config, run), runs.parents(config, run)
-    method, recipe = methods.parse(run.method).method, config["training"][schedule["training"]]
+    method = methods.parse(run.method).method
     told = {
         "method": method.name,
         "start": paths.folder(parents.start),
-        "training": _training(recipe, schedule, parents, pruning.ends(config, run)),
+        "training": training_of(config, run),
         "before": runs.steps_before(config, run),
         **{key: schedule[key] for key in method.options},
         **commands.training_options(paths, at),
@@ -36,18 +36,17 @@ def prune(paths: Paths, at: Any) -> Command:
     return Command("prune", told, _inputs(paths, run, parents), modules)
 
 
-def _training(
-    recipe: Mapping[str, Any], schedule: Mapping[str, Any], parents: runs.Parents, ends: bool
-) -> dict[str, Any]:
-    """The recipe of a level for all levels and languages that a job trains.
+def training_of(config: Mapping[str, Any], run: runs.ModelRun) -> dict[str, Any]:
+    """How a pruned model is trained: the recipe of a level, for all levels and languages that its job trains.
 
     `wsd` is constant until the masks of the last level are fixed, also where they were fixed before.
     """
-    sharing = parents.languages
-    told = {**recipe, "steps": recipe["steps"] * parents.levels * sharing, "cycles": parents.levels}
-    told |= {key: recipe[key] * sharing for key in ("warmup", "evaluate_every")}
+    schedule, made_from = pruning.schedule_of(config, run), pruning.parents(config, run)
+    recipe, settle = config["training"][schedule["training"]], schedule["settle"]
+    told = {**recipe, "steps": runs.steps(config, run), "cycles": made_from.levels}
+    told |= {key: recipe[key] * made_from.languages for key in ("warmup", "evaluate_every")}
     if recipe["schedule"] == "wsd":
-        told |= {"decay": schedule["settle"]} if ends and schedule["settle"] else {"schedule": "constant"}
+        told |= {"decay": settle} if pruning.ends(config, run) and settle else {"schedule": "constant"}
     return told
 
 

@@ -1,6 +1,6 @@
 """What pruning did, beside error rates: schedules, masks, their adaptations, and what storing the result takes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -116,6 +116,16 @@ def adaptations(results: Results) -> Iterator[Row]:
                 "changed": int(row["regrown"]) / int(row["kept"]),
                 "source": source,
             }
+
+
+def most_changed(results: Results, runs: Iterable[ModelRun]) -> float | None:
+    """The largest share of a mask that was taken up at any adaptation of some models; None if their masks stay.
+
+    0 says that no comparison with fixed masks is a test of adaptation.
+    """
+    adapting = [run for run in runs if run.mask_changes]
+    rows = [row for run in adapting for row in results.tsv(f"{run.folder}/adaptations.tsv", "kept", "regrown")]
+    return max((int(row["regrown"]) / int(row["kept"]) for row in rows), default=0.0) if adapting else None
 
 
 def overlaps(results: Results) -> Iterator[Row]:

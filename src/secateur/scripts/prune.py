@@ -6,16 +6,21 @@ those that adapt go through --levels in equal parts of the steps. Dense controls
 """
 
 import argparse
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_tsv
 from secateur.models.load import load_model
 from secateur.pruning import methods
+from secateur.pruning.engines.calendar import GROWS_BACK, movement
 from secateur.pruning.engines.given import Given
 from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask, prunable, save_masks, union, weights
+from secateur.pruning.engines.ranking import magnitude_mask, smallest
 from secateur.training import acoustic
 from secateur.training.task import Task
 
@@ -48,6 +53,8 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     material = acoustic.Material.of(arguments, monolingual=method.from_masks)
     start = load_model(arguments.start)
     hook = method.hook(_given(arguments, method)) if method.hook else None
+    if method.adapts and arguments.soft == GROWS_BACK:
+        record |= _reach(arguments, hook, start.model)
     inputs = [arguments.start / "model.safetensors"]
     inputs += [arguments.ranked / "model.safetensors"] if arguments.ranked else []
     inputs += [file for file in (arguments.within, *(arguments.masks or ())) if file]
@@ -98,6 +105,22 @@ def _given(arguments: argparse.Namespace, method: methods.Method) -> Given:
         languages=arguments.languages,
         options={name: getattr(arguments, name) for name in method.options},
     )
+
+
+def _reach(arguments: argparse.Namespace, hook: Any, start: torch.nn.Module) -> dict[str, float]:
+    """What the record says of whether masks can change; if they cannot, that is logged, too."""
+    count = len(arguments.languages) if len(hook.masks) > 1 else 1
+    candidates = weights(start, next(iter(hook.masks.values())))
+    least = smallest(candidates, magnitude_mask(candidates, hook.calendar.levels[-1], arguments.ranking))
+    far = movement(arguments.training, hook.calendar, count)
+    if far <= least:
+        logging.warning(
+            "no mask can change: between two adaptations a weight moves by at most %.3g, and the smallest in a mask is "
+            "%.3g; raise --adapt-every or the learning rate, or give --soft straight_through",
+            far,
+            least,
+        )
+    return {"movement": far, "threshold": least}
 
 
 def _summary(masks: Mapping[str, Mask]) -> dict[str, Any]:

@@ -70,6 +70,10 @@ def build(root: Path, config: dict) -> Results:
         run.folder: {"sparsity": run.sparsity - 0.01, "parameters": large[run.model]} for run in model_runs(config)
     }
     write_json(root / "sizes.json", sizes)
+    for run in filter(lambda run: run.mask_changes, model_runs(config)):
+        taken = 0 if run.scope == "fr-nl" else 7
+        rows = [dict(step=step, language="fr", kept=100, regrown=regrown) for step, regrown in ((50, 0), (60, taken))]
+        write_tsv(root / run.folder / "adaptations.tsv", tuple(rows[0]), rows)
     for decoding in decodings(config):
         run = decoding.run
         wrong = WRONG[decoding.language] + DYNAMIC * run.kind.startswith("dynamic") + OTHER_BASE * (run.model == "wide")
@@ -183,6 +187,7 @@ def test_rows_of_table_2(results):
     assert beside(dynamic) == {"fr": 10.82, "nl": 16.25, "avg": 13.54}
     # 1000 dense, 100 without pruning, levels of 20 and 50 %; then 100 each at 50 and 70 %
     assert (dynamic["steps"], dynamic["initialization"], dynamic["mask_changes"]) == (1500, "LAP-50%", True)
+    assert dynamic["most_changed"] == 0
     other = rows["pathways-lth-s700", "en-it"]
     assert (other["en"], other["it"], other["avg"]) == (10, 40, pytest.approx(25))
     assert "fr" not in other and beside(other) == {}
@@ -209,6 +214,15 @@ def test_rows_of_other_languages_or_corpora_have_no_published_figures(tmp_path):
     assert header.replace(" ", "").endswith("|Stepsalanguage|Steps|en|fr|avg|CER,avg|")
     other = build(tmp_path / "other", CONFIG | {"corpora": {"mls": {"recipe": "espeak", "languages": ALL}}})
     assert not any(beside(row) for number in (1, 2, 3) for row in table(other, number))
+
+
+def test_masks_that_could_change_and_never_did_are_no_test(results):
+    """Dynamic pathways of fr and nl took up nothing; those of all languages 7 of 100 weights at one adaptation."""
+    changes = {number: {row["method"]: row["most_changed"] for row in table(results, number)} for number in (2, 3)}
+    assert changes[2] == {"pathways-lth-s700": None, "dynamic-lap-s500": 0}
+    assert changes[3] == {"pathways-lth-s700": None, "dynamic-lth-s500": 0.07}
+    assert "never: not a test" in view(results, 2) and "never: not a test" not in view(results, 3)
+    assert "| yes, 7.0 % " in view(results, 3)
 
 
 def test_models_of_another_scale_have_no_published_figures(tmp_path):

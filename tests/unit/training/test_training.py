@@ -14,8 +14,8 @@ from secateur.speech.tokens import Tokenizer, train_characters
 from secateur.training import loop as training
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import evaluate, train
-from secateur.training.optimizer import learning_rate
 from secateur.training.options import TrainingOptions
+from secateur.training.rates import learning_rate
 
 CPU = torch.device("cpu")
 OPTIONS = TrainingOptions(

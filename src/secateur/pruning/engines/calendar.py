@@ -2,8 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from secateur.core.errors import SecateurError
+from secateur.training.options import TrainingOptions
+from secateur.training.rates import learning_rate
+
+GROWS_BACK = "regrow"
+"""The choice of `soft` by which what is removed begins at zero."""
 
 
 @dataclass(frozen=True)
@@ -47,3 +53,15 @@ class Calendar:
     def ends(self, done: int) -> bool:
         """Whether all masks adapt after `done` steps: to the next level or, for the last time, to the target."""
         return done == self.fixed or (done < self.fixed and done % self.interval == 0)
+
+
+def movement(training: TrainingOptions, calendar: Calendar, count: int) -> float:
+    """The greatest sum of learning rates between two adaptations of a mask in the last level.
+
+    Args:
+        training: of the whole job, all levels and languages together.
+        count: how many languages take turns: all of them train the free zone.
+    """
+    first = calendar.steps - calendar.interval
+    points = [*range(first, calendar.fixed, calendar.every * count), calendar.fixed]
+    return max(sum(learning_rate(training, step) for step in range(*window)) for window in pairwise(points))

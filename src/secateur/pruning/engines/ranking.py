@@ -109,6 +109,11 @@ def largest(scores: Mapping[str, torch.Tensor], keep: int, within: Mask | None =
     return Mask(shapes, flat)
 
 
+def smallest(scores: Mapping[str, torch.Tensor], mask: Mask) -> float:
+    """The smallest magnitude that a mask keeps."""
+    return min(float(scores[name][bits].abs().min()) for name, bits in mask.items() if bits.any())
+
+
 def shares(sizes: Sequence[int], keep: int) -> list[int]:
     """Divide `keep` over matrices in proportion to their sizes, in whole numbers whose sum is exact.
 
