@@ -68,6 +68,8 @@ def _of_schedules(config: Mapping[str, Any]) -> Iterator[str]:
         for level in levels:
             if level != round(level, 3):
                 yield f"{where}.levels: {level}; allowed: 0.001 to 0.999, in three decimals, as folders name them"
+        if schedule["ranking"] == "2of4" and levels != [0.5]:
+            yield f"{where}.levels: {levels}; allowed with ranking: 2of4: [0.5], which it is by construction"
         if schedule["training"] not in config["training"]:
             yield unknown(f"{where}.training", schedule["training"], "training", config["training"])
             continue

@@ -61,7 +61,7 @@ def reaches(config: Mapping[str, Any], folder: Path) -> Iterator[Reach]:
     """
     seen, measured = set(), {}
     for run in model_runs(config):
-        if not run.mask_changes or not ends(config, run):
+        if not _ranks_again(run) or not ends(config, run):
             continue
         schedule, made_from = schedule_of(config, run), parents_of(config, run)
         method = methods.parse(run.method).method
@@ -87,12 +87,19 @@ def doubts(config: Mapping[str, Any], folder: str) -> list[str]:
 
     They are measured in a process of its own, so that a caller that lasts need not load torch.
     """
-    growing = [run for run in model_runs(config) if run.mask_changes and schedule_of(config, run)["soft"] == GROWS_BACK]
+    growing = [
+        run for run in model_runs(config) if _ranks_again(run) and schedule_of(config, run)["soft"] == GROWS_BACK
+    ]
     if not any((Path(folder) / _dense(run).folder / "model.safetensors").is_file() for run in growing):
         return []
     command = [sys.executable, "-m", "secateur", "movement", "--root", folder, "--study", json.dumps(config)]
     done = subprocess.run(command, capture_output=True, text=True)
     return [line.removeprefix(WARNING) for line in done.stdout.splitlines() if line.startswith(WARNING)]
+
+
+def _ranks_again(run: ModelRun) -> bool:
+    """Whether the masks of a model adapt by magnitude."""
+    return bool(run.mask_changes) and "soft" in methods.parse(run.method).method.options
 
 
 def _dense(run: ModelRun) -> ModelRun:

@@ -24,5 +24,12 @@ MOMENTS = {
     "enum": ["keep", "first", "clear"],
     "default": "keep",
 }
+DROP = {
+    "description": "Share of the weights of a mask that is exchanged at first, which falls to zero (RigL's α).",
+    "type": "number",
+    "exclusiveMinimum": 0,
+    "exclusiveMaximum": 1,
+    "default": 0.3,
+}
 ADAPTING = {"adapt_every": ADAPT_EVERY, "soft": SOFT, "free_zone": FREE_ZONE, "moments": MOMENTS}
 """The keys of methods whose masks adapt."""

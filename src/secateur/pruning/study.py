@@ -80,7 +80,7 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents:
     if method.from_masks:
         one = "all" if parsed.masks.scope == methods.ALL else ""
         codes = languages(config, run.corpus, run.scope)
-        count = _pathways_levels(config, entry_of(config, run))
+        count = _pathways_levels(config, run)
         steps = [] if method.levels == methods.MASKS else _steps_up(levels, parsed.level)
         steps += levels[-1:] * (count - len(steps)) if steps else []
         masks = {code: other(one or code, parsed.masks.name, parsed.level) for code in codes}
@@ -106,13 +106,14 @@ def _steps_up(levels: Sequence[float], start: float) -> list[float]:
     return [level for level in levels if level >= start]
 
 
-def _pathways_levels(config: Mapping[str, Any], entry: Mapping[str, Any]) -> int:
-    """How many levels' steps the pathways of an entry are trained for: all as many, so that they can be compared.
+def _pathways_levels(config: Mapping[str, Any], run: ModelRun) -> int:
+    """How many levels' steps pathways are trained for: all of an entry and its languages, so that they can be compared.
 
     Those that step up from the lowest start need most; the others stay at their last level for the rest.
     """
-    levels = config["pruning"][entry["schedule"]]["levels"]
-    stepping = [part for part in entry["pathways"] if methods.named(part["method"]).levels != methods.MASKS]
+    entry, levels = entry_of(config, run), schedule_of(config, run)["levels"]
+    alike = [part for part in entry["pathways"] if scope_of(config, run.corpus, part["languages"]) == run.scope]
+    stepping = [part for part in alike if methods.named(part["method"]).levels != methods.MASKS]
     return max((len(_steps_up(levels, start)) for part in stepping for _, start in part["start"]), default=1)
 
 

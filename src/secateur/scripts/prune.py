@@ -20,7 +20,7 @@ from secateur.pruning import methods
 from secateur.pruning.engines.calendar import GROWS_BACK, movement
 from secateur.pruning.engines.given import Given
 from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask, prunable, save_masks, union, weights
-from secateur.pruning.engines.ranking import magnitude_mask, smallest
+from secateur.pruning.engines.ranking import RANKINGS, magnitude_mask, smallest
 from secateur.training import acoustic
 from secateur.training.task import Task
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--masks", type=Path, nargs="+", help="for pathways: masks, in the order of --languages")
     parser.add_argument("--levels", type=float, nargs="+", help="for pathways that adapt: sparsities on the way")
     parser.add_argument("--settle", type=float, default=0.0, help="share of the last level with fixed masks")
-    parser.add_argument("--ranking", default="global", choices=["global", "layerwise"], help="what is ranked together")
+    parser.add_argument("--ranking", default="global", choices=RANKINGS, help="what is ranked, and together")
     parser.add_argument("--include", nargs="*", default=[], help="regular expressions: weights that are prunable, too")
     parser.add_argument("--exclude", nargs="*", default=[], help="regular expressions: weights that are not prunable")
     for name, schema in methods.options().items():
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     material = acoustic.Material.of(arguments, monolingual=method.from_masks)
     start = load_model(arguments.start)
     hook = method.hook(_given(arguments, method)) if method.hook else None
-    if method.adapts and arguments.soft == GROWS_BACK:
+    if "soft" in method.options and arguments.soft == GROWS_BACK:
         record |= _reach(arguments, hook, start.model)
     inputs = [arguments.start / "model.safetensors"]
     inputs += [arguments.ranked / "model.safetensors"] if arguments.ranked else []

@@ -131,14 +131,21 @@ def test_pathways_take_their_masks_from_each_language_or_from_all():
     assert folders(*lap.masks.values()) == ["all/lap/s200"] * 2
 
 
-def test_all_pathways_of_an_entry_are_trained_equally_long():
+def test_all_pathways_of_the_same_languages_are_trained_equally_long():
     """Dynamic ones from LAP-20 need three levels: the others stay at the target, or under their masks, for the rest."""
+    fixed = {"languages": ["fr", "nl"], "method": "pathways", "start": [["lth", 0.7]]}
+    entry = PRUNED["prune"][0] | {"pathways": [fixed, *PRUNED["prune"][0]["pathways"]]}
     found = [
-        made_from("fr-nl", "dynamic-lap-s200", 0.7), made_from("fr-nl", "dynamic-lth-s500", 0.7),
-        made_from("all", "pathways-imp-s700", 0.7),
-    ]  # fmt: skip
-    assert [parents.levels for parents in found] == [3, 3, 3]
-    assert [parents.sparsities for parents in found] == [[0.2, 0.5, 0.7], [0.5, 0.7, 0.7], []]
+        parents(PRUNED | {"prune": [entry]}, ModelRun("mls", "big", scope, 1, method, 0.7))
+        for scope, method in (
+            ("fr-nl", "dynamic-lap-s200"),
+            ("fr-nl", "dynamic-lth-s500"),
+            ("fr-nl", "pathways-lth-s700"),
+            ("all", "pathways-imp-s700"),
+        )
+    ]
+    assert [parents.levels for parents in found] == [3, 3, 3, 1]
+    assert [parents.sparsities for parents in found] == [[0.2, 0.5, 0.7], [0.5, 0.7, 0.7], [], []]
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
@@ -209,9 +216,9 @@ def test_what_has_the_most_steps_to_come():
     def to_come(scope, method, sparsity):
         return found[ModelRun("mls", "big", scope, 1, method, sparsity).folder]
 
-    # dense → finetune → imp 20 % → 50 % → 70 % → pathways; `longer` has four levels' steps, pathways three.
-    assert [to_come("en", "imp", level) for level in (0.2, 0.5, 0.7)] == [42, 35, 28]
-    assert to_come("en", "finetune", 0.0) == 49 and to_come("all", "dense", 0.0) == 149
+    # dense → finetune → imp 20 % → 50 % → 70 % → pathways; `longer` has four levels' steps, dynamic pathways three.
+    assert [to_come("en", "imp", level) for level in (0.2, 0.5, 0.7)] == [28, 21, 14]
+    assert to_come("fr", "finetune", 0.0) == 7 + 14 + 21 and to_come("all", "dense", 0.0) == 100 + 42
     assert to_come("en", "dense", 0.0) == 100, "no model is made from a monolingual one"
     assert to_come("fr", "longer", 0.0) == 28 and to_come("fr-nl", "dynamic-lth-s500", 0.7) == 21
     assert to_come("fr", "lth", 0.5) == 7 + 21, "dynamic pathways start from the masks of a level"

@@ -107,7 +107,7 @@ class DynamicPathways(Pathways):
 
     def _adapt(self, done: int, language: str, sparsity: float) -> None:
         old = self.masks[language]
-        new = magnitude_mask(self._weights, sparsity, self.ranking, within=self.region(language))
+        new = self.rank(sparsity, self.region(language))
         self.masks[language] = new
         self._outsides.clear()
         self.log.append((done, language, sparsity, new.kept, (old & ~new).kept, (new & ~old).kept))
@@ -115,6 +115,10 @@ class DynamicPathways(Pathways):
         self._adapted.add(language)
         if self._adapted == set(self.masks):
             self._empty_free_zone()
+
+    def rank(self, sparsity: float, candidates: Mask) -> Mask:
+        """The new mask of a language: the largest of its candidates."""
+        return magnitude_mask(self._weights, sparsity, self.ranking, within=candidates)
 
     def _empty_free_zone(self) -> None:
         """Set to zero what nobody holds, or what has left a mask and nobody holds now."""
