@@ -1,4 +1,4 @@
-"""Encoders against transformers': tiny random WavLM, HuBERT and wav2vec 2.0 models, saved and loaded."""
+"""Encoders against transformers': tiny random models of every kind, base and large, saved and loaded."""
 
 import json
 
@@ -8,7 +8,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from secateur.core.errors import SecateurError
-from secateur.ssl.checkpoints import load_upstream
+from secateur.ssl.checkpoints import load_upstream, save_encoder
 from secateur.ssl.config import EncoderConfig
 from secateur.ssl.encoder import Encoder
 
@@ -28,18 +28,30 @@ KINDS = {
     "hubert": (transformers.HubertConfig, transformers.HubertModel, {"num_conv_pos_embeddings": 7}),
     "wav2vec2": (transformers.Wav2Vec2Config, transformers.Wav2Vec2Model, {"conv_bias": True}),
 }
+STABLE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
+LARGE = {f"{kind}-large": (*classes, changes | STABLE) for kind, (*classes, changes) in KINDS.items()}
+STACKED = {"num_conv_pos_embeddings": 3, "conv_pos_kernel_size": 5}
+DATA2VEC = {"data2vec": (transformers.Data2VecAudioConfig, transformers.Data2VecAudioModel, STACKED)}
+ALL = KINDS | LARGE | DATA2VEC
 SAMPLES = (1000, 4321, 2600, 130)
 
 
 def reference(kind, seed=0):
     """A model all of whose parameters are random and matter."""
     torch.manual_seed(seed)
-    configuration, model, changes = KINDS[kind]
+    configuration, model, changes = ALL[kind]
     model = model(configuration(**SIZES | changes)).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.add_(torch.randn_like(parameter) * (0.5 if "rel" in name else 0.2))
     return model
+
+
+@torch.no_grad()
+def states_of(model, waveforms, **arguments):
+    """Hidden states of a reference. The last is what the model answers with, of large models after their last norm."""
+    found = model(waveforms, output_hidden_states=True, **arguments)
+    return *found.hidden_states[:-1], found.last_hidden_state
 
 
 def batch(seed=1):
@@ -48,7 +60,7 @@ def batch(seed=1):
     return torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True), torch.tensor(SAMPLES)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL)
 @torch.no_grad()
 def test_hidden_states_of_all_layers_are_transformers(kind, tmp_path):
     theirs = reference(kind)
@@ -60,7 +72,7 @@ def test_hidden_states_of_all_layers_are_transformers(kind, tmp_path):
     hidden, frames = ours(waveforms, lengths)
     for index, samples in enumerate(SAMPLES):
         alone = waveforms[index : index + 1, :samples]
-        wanted = theirs(alone, output_hidden_states=True).hidden_states
+        wanted = states_of(theirs, alone)
         single, count = ours(alone, torch.tensor([samples]))
         assert len(hidden) == len(single) == len(wanted) == 4
         assert frames[index] == count == wanted[0].shape[1] == theirs._get_feat_extract_output_lengths(samples)
@@ -77,7 +89,7 @@ def test_padded_batches_are_transformers_but_for_the_norm_over_time(kind, tmp_pa
     theirs.save_pretrained(tmp_path)
     waveforms, lengths = batch()
     mask = torch.arange(waveforms.shape[1]) < lengths[:, None]
-    untouched = theirs(waveforms, attention_mask=mask.long(), output_hidden_states=True).hidden_states
+    untouched = states_of(theirs, waveforms, attention_mask=mask.long())
     norm = theirs.feature_extractor.conv_layers[0].layer_norm
     whole = norm.forward
 
@@ -89,7 +101,7 @@ def test_padded_batches_are_transformers_but_for_the_norm_over_time(kind, tmp_pa
         return normalized
 
     monkeypatch.setattr(norm, "forward", own_frames_only)
-    wanted = theirs(waveforms, attention_mask=mask.long(), output_hidden_states=True).hidden_states
+    wanted = states_of(theirs, waveforms, attention_mask=mask.long())
     hidden, frames = load_upstream(tmp_path)(waveforms, lengths)
     for state, want, other in zip(hidden, wanted, untouched, strict=True):
         for index, count in enumerate(frames):
@@ -97,7 +109,35 @@ def test_padded_batches_are_transformers_but_for_the_norm_over_time(kind, tmp_pa
         assert not torch.allclose(state[0, : frames[0]], other[0, : frames[0]], atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LARGE)
+@torch.no_grad()
+def test_padded_batches_of_large_models_are_transformers(kind, tmp_path):
+    """No norm of theirs is over time, so that with an attention mask the padding changes nothing there either."""
+    theirs = reference(kind)
+    theirs.save_pretrained(tmp_path)
+    waveforms, lengths = batch()
+    mask = torch.arange(waveforms.shape[1]) < lengths[:, None]
+    wanted = states_of(theirs, waveforms, attention_mask=mask.long())
+    hidden, frames = load_upstream(tmp_path)(waveforms, lengths)
+    for state, want in zip(hidden, wanted, strict=True):
+        for index, count in enumerate(frames):
+            torch.testing.assert_close(state[index, :count], want[index, :count], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ALL)
+@torch.no_grad()
+def test_our_checkpoints_of_every_kind_load_as_they_were_saved(kind, tmp_path):
+    reference(kind).save_pretrained(tmp_path / "theirs")
+    ours = load_upstream(tmp_path / "theirs")
+    save_encoder(tmp_path / "ours", ours)
+    again = load_upstream(tmp_path / "ours")
+    assert again.config == ours.config
+    waveforms, lengths = batch()
+    for state, other in zip(ours(waveforms, lengths)[0], again(waveforms, lengths)[0], strict=True):
+        assert torch.equal(state, other)
+
+
+@pytest.mark.parametrize("kind", ALL)
 @torch.no_grad()
 def test_gradients_are_transformers(kind, tmp_path):
     theirs = reference(kind)
@@ -113,7 +153,7 @@ def test_gradients_are_transformers(kind, tmp_path):
     pairs.append(
         (ours.feature_extractor.conv_layers[0].conv.weight, theirs.feature_extractor.conv_layers[0].conv.weight)
     )
-    if kind == "wavlm":
+    if kind.startswith("wavlm"):
         attention = theirs.encoder.layers[0].attention
         pairs.append((ours.encoder.rel_attn_embed.weight, attention.rel_attn_embed.weight))
         pairs.append((ours.encoder.layers[0].attention.gru_rel_pos_linear.weight, attention.gru_rel_pos_linear.weight))
@@ -170,6 +210,19 @@ def test_wavlm_base_has_the_published_number_of_parameters():
     assert (ours + head) / 1e6 == pytest.approx(94.70, abs=0.01)
 
 
+@pytest.mark.parametrize("kind", [*KINDS, "data2vec"])
+def test_large_models_have_as_many_parameters_as_transformers(kind):
+    sizes = {"hidden_size": 1024, "num_hidden_layers": 24, "intermediate_size": 4096, "num_attention_heads": 16}
+    configuration, model, _ = ALL[kind]
+    form = {"feat_extract_norm": "layer", "do_stable_layer_norm": True} if kind in KINDS else {}
+    with torch.device("meta"):
+        theirs = model(configuration(**sizes, **form))
+        ours = Encoder(EncoderConfig.from_dict(theirs.config.to_dict(), "here"))
+    count = sum(parameter.numel() for parameter in ours.parameters())
+    assert count == sum(parameter.numel() for parameter in theirs.parameters())
+    assert 310e6 < count < 320e6
+
+
 def test_what_cannot_be_loaded_is_refused_with_the_remedy(tmp_path):
     model = reference("hubert")
     model.save_pretrained(tmp_path / "good")
@@ -188,8 +241,9 @@ def test_what_cannot_be_loaded_is_refused_with_the_remedy(tmp_path):
     for folder, message in (
         (pickled, r"pickled \(pytorch_model\.bin\).*save_pretrained"),
         (broken("none", weights=False), "model.safetensors: no such file"),
-        (broken("large", do_stable_layer_norm=True), "do_stable_layer_norm is True, and only False is supported"),
-        (broken("norm", feat_extract_norm="layer"), "feat_extract_norm is 'layer', and only 'group'"),
+        (broken("adapter", add_adapter=True), "add_adapter is True, and only False is supported"),
+        (broken("norm", feat_extract_norm="batch"), "feat_extract_norm is 'batch'; choose 'group' or 'layer'"),
+        (broken("form", feat_extract_norm="layer"), "does not fit config.json"),
         (broken("other", model_type="whisper"), "model_type 'whisper'; choose one of wavlm, hubert, wav2vec2"),
         (broken("sizes", intermediate_size=41), "does not fit config.json"),
         (broken("depth", num_hidden_layers=2), "does not fit config.json"),

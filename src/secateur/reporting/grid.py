@@ -46,6 +46,7 @@ HEADINGS = {
     "schedule": "Schedule",
     "intermediate_layers": "Intermediate CTC at",
     "stochastic_depth": "Stochastic depth",
+    "ramp": "By layer",
     "type": "Type",
     "size": "Size",
     "ste": "STE",

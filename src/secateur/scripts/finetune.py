@@ -6,11 +6,13 @@ the one before (`secateur.training.trials`): the record has `trials` and the `ra
 
 What the model lost before (heads, layers) stays lost. With new regularisers, dev losses are those of the last layer
 alone. The record has the dev loss before the first step (`initial_loss`), and with new regularisers also the one with
-intermediate CTC at its full weight (`regularised_loss`): their difference is the jump that it makes.
+intermediate CTC at its full weight and layers skipped (`regularised_loss`, the mean of DRAWS passes): their difference
+is the jump that they make.
 """
 
 import argparse
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -23,15 +25,18 @@ from secateur.training import acoustic
 from secateur.training.distillation import Distillation
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import evaluate
-from secateur.training.regularise import RisingWeight, regularised, without_intermediate_ctc
+from secateur.training.regularise import RisingWeight, Skipping, regularised, without_intermediate_ctc
 from secateur.training.task import Task, finish
 from secateur.training.trials import best_of
+
+DRAWS = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=Path, required=True, help="folder of the trained model")
     parser.add_argument("--intermediate-ctc", type=json_argument, help="JSON: layers and weight (those of the model)")
     parser.add_argument("--stochastic-depth", type=float, help="the highest rate of skipping a layer (the model's own)")
+    parser.add_argument("--flat", action="store_true", help="skip all layers at this rate, as LayerDrop does")
     parser.add_argument("--rise", type=int, default=0, help="steps in which the weight of intermediate CTC rises")
     parser.add_argument("--rates", type=float, nargs="+", help="learning rates to try, instead of the recipe's")
     parser.add_argument("--teacher", type=Path, help="folder of a model to learn from, too")
@@ -46,8 +51,8 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     model, config, hooks = start.model, start.config, []
     autocast = devices.autocast(task.device, task.options.precision)
 
-    def dev_loss(model: torch.nn.Module) -> float:
-        return evaluate(model.to(task.device), material.dev, material.dev_batches, task.device, autocast)
+    def dev_loss(model: torch.nn.Module, *hooks: TrainingHook) -> float:
+        return evaluate(model.to(task.device), material.dev, material.dev_batches, task.device, autocast, hooks)
 
     inputs = [folder / "model.safetensors" for folder in (arguments.start, arguments.teacher) if folder]
     teacher = load_model(arguments.teacher) if arguments.teacher else None
@@ -63,8 +68,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     else:
         intermediate_ctc = arguments.intermediate_ctc or config["intermediate_ctc"]
         depth = config["stochastic_depth"] if arguments.stochastic_depth is None else arguments.stochastic_depth
-        model, config = regularised(start, intermediate_ctc, depth)
-        record["regularised_loss"] = dev_loss(model)
+        model, config = regularised(start, intermediate_ctc, depth, arguments.flat)
+        draws = DRAWS if depth else 1
+        record["regularised_loss"] = fmean(dev_loss(model, Skipping(model)) for _ in range(draws))
         with without_intermediate_ctc(model):
             record["initial_loss"] = dev_loss(model)
         hooks = [RisingWeight(model, arguments.rise), *learns_from(model)]

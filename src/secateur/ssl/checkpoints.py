@@ -91,7 +91,7 @@ def _from_hugging_face(state: Mapping[str, torch.Tensor], config: EncoderConfig)
     Of a checkpoint with heads (pretraining, CTC) only the encoder is taken. One that was never pretrained with masks
     lacks the mask's embedding, which feature extraction does not use.
     """
-    prefix = f"{config.model_type}."
+    prefix = config.model_type.replace("-", "_") + "."
     if any(name.startswith(prefix) for name in state):
         state = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
     converted: dict[str, Any] = {}

@@ -22,7 +22,7 @@ BASE = {
     "conv_stride": list(upstreams.HOP),
 }
 """WavLM base's, where a configuration does not say."""
-MODEL_TYPES = ("wavlm", "hubert", "wav2vec2")
+MODEL_TYPES = ("wavlm", "hubert", "wav2vec2", "data2vec-audio")
 MAGNITUDE = ("qk", "vo", "int")
 """What magnitude pruning removes."""
 

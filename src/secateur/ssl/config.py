@@ -7,14 +7,15 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 
-TYPES = ("wavlm", "hubert", "wav2vec2")
+DATA2VEC = "data2vec-audio"
+TYPES = ("wavlm", "hubert", "wav2vec2", DATA2VEC)
+GROUP, LAYER = "group", "layer"
+"""Norms of the feature extractor: of the first convolution over time, or of every one over its channels."""
 
 # What the model has one form of: keys of a Hugging Face configuration with the value that is built, if they are there.
 FIXED = {
-    "feat_extract_norm": "group",
     "feat_extract_activation": "gelu",
     "hidden_act": "gelu",
-    "do_stable_layer_norm": False,
     "feat_proj_layer_norm": True,
     "conv_pos_batch_norm": False,
     "add_adapter": False,
@@ -43,7 +44,11 @@ class EncoderConfig:
     """Sizes and rates of an encoder, under the names of Hugging Face's configurations.
 
     Attributes:
-        model_type: `wavlm`, `hubert` or `wav2vec2`.
+        model_type: one of TYPES.
+        feat_extract_norm: norm of the feature extractor, `group` (base models) or `layer` (large ones, data2vec).
+        do_stable_layer_norm: norms before the blocks, as large models have them, and not after.
+        num_conv_pos_embeddings: taps of the position convolution; in data2vec the number of convolutions, each of
+            `conv_pos_kernel_size` taps.
         do_normalize: bring every waveform to mean 0 and variance 1 first (in a Hugging Face folder a key of
             `preprocessor_config.json`).
         layers: the shape of every layer; None: all dense.
@@ -63,8 +68,11 @@ class EncoderConfig:
     conv_stride: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
     conv_kernel: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
     conv_bias: bool = False
+    feat_extract_norm: str = GROUP
+    do_stable_layer_norm: bool = False
     num_conv_pos_embeddings: int = 128
     num_conv_pos_embedding_groups: int = 16
+    conv_pos_kernel_size: int = 19
     num_buckets: int = 320
     max_bucket_distance: int = 800
     do_normalize: bool = False
@@ -81,9 +89,16 @@ class EncoderConfig:
         for key, wanted in FIXED.items():
             if values.get(key, wanted) != wanted:
                 raise SecateurError(
-                    f"{source}: {key} is {values[key]!r}, and only {wanted!r} is supported; choose a model of the base "
-                    "kind (wavlm-base, wavlm-base-plus, hubert-base-ls960, wav2vec2-base)"
+                    f"{source}: {key} is {values[key]!r}, and only {wanted!r} is supported; choose a model of another "
+                    "form (wavlm-base, hubert-large-ll60k, wav2vec2-base, data2vec-audio-base)"
                 )
+        if values["model_type"] == DATA2VEC:
+            # Its configuration has no key for what all its models share.
+            values = {"num_conv_pos_embeddings": 5, **values, "feat_extract_norm": LAYER, "do_stable_layer_norm": False}
+        if values.get("feat_extract_norm", GROUP) not in (GROUP, LAYER):
+            raise SecateurError(
+                f"{source}: feat_extract_norm is {values['feat_extract_norm']!r}; choose {GROUP!r} or {LAYER!r}"
+            )
         known = {name: values[name] for name in (field.name for field in fields(cls)) if name in values}
         for name, value in known.items():
             if isinstance(value, list) and name != "layers":

@@ -18,7 +18,8 @@ from torch.nn import functional
 from secateur.core.errors import SecateurError
 from secateur.speech.data import Batch
 from secateur.ssl.config import EncoderConfig
-from secateur.ssl.encoder import Encoder, valid_frames
+from secateur.ssl.convolutions import valid_frames
+from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import EncoderGates, fold
 from secateur.training.hooks import TrainingHook
 

@@ -1,16 +1,18 @@
-"""Self-supervised speech encoders of the base kind, dense or pruned: WavLM, HuBERT and wav2vec 2.0.
+"""Self-supervised speech encoders, dense or pruned: WavLM, HuBERT, wav2vec 2.0 and data2vec, base and large.
 
-One model for the three: a convolutional feature extractor with group normalisation, a projection, a convolutional
-position embedding, and post-norm Transformer layers; WavLM adds a gated relative position bias to the attention
-(Baevski et al. 2020, Hsu et al. 2021, Chen et al. 2022). Dimensions: (B, S) samples at 16 kHz, (B, T, D) frames.
+One model for all: a convolutional feature extractor, a projection, a convolutional position embedding, and Transformer
+layers; WavLM adds a gated relative position bias to the attention (Baevski et al. 2020 and 2022, Hsu et al. 2021, Chen
+et al. 2022). Base models normalise after each block, large ones before (`do_stable_layer_norm`), with one more norm on
+the last layer's output, which is then the last hidden state. Dimensions: (B, S) samples at 16 kHz, (B, T, D) frames.
 
 A layer may have any number of heads (none included), each with its own width of queries and keys and its own width of
 values, a feed-forward block of any width, and no attention or no feed-forward block at all: see `LayerShape`.
 
 Padding changes nothing: every utterance of a batch has the hidden states that it has alone. The original models
 normalise the first convolution over the padding, too, and so does transformers, with or without an attention mask; here
-the statistics are those of the utterance's own frames. So padded batches differ from transformers' and single
-utterances do not. What stands in the frames behind an utterance's end is without meaning.
+the statistics are those of the utterance's own frames. Nor does data2vec's stack of convolutions keep what lies behind
+an utterance's end at zero. So padded batches differ from transformers' and single utterances do not. What stands in the
+frames behind an utterance's end is without meaning.
 """
 
 import math
@@ -24,94 +26,16 @@ from torch.nn import functional
 from secateur.core.errors import SecateurError
 from secateur.models.dropout import Dropout
 from secateur.models.no_block import NoBlock
-from secateur.ssl.config import EncoderConfig, LayerShape
+from secateur.ssl.config import DATA2VEC, EncoderConfig, LayerShape
+from secateur.ssl.convolutions import (
+    FeatureExtractor,
+    FeatureProjection,
+    PositionalConvolution,
+    StackedPositions,
+    valid_frames,
+)
 
 GATE = 4  # outputs of WavLM's position gate that are summed to one logit
-
-
-class ConvLayer(nn.Module):
-    """A convolution without padding and a GELU; the first one of the extractor is normalised over time."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, bias: bool, norm: bool):
-        super().__init__()
-        self.conv = nn.Conv1d(inputs, outputs, kernel, stride, bias=bias)
-        self.layer_norm = nn.GroupNorm(outputs, outputs) if norm else None
-
-    def forward(self, hidden: torch.Tensor, frames: torch.Tensor | None) -> torch.Tensor:
-        """(B, C, T) → (B, C', T'); `frames` (B,) are the valid ones of the output, None for all."""
-        hidden = self.conv(hidden)
-        if self.layer_norm is not None:
-            hidden = self.layer_norm(hidden) if frames is None else self._normalize(hidden.float(), frames)
-        return functional.gelu(hidden)
-
-    def _normalize(self, hidden: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-        """Group normalisation with the statistics of each utterance's valid frames."""
-        valid = valid_frames(frames, hidden.shape[2])[:, None]
-        count = frames[:, None, None]
-        mean = (hidden * valid).sum(2, keepdim=True) / count
-        centred = (hidden - mean) * valid
-        variance = centred.square().sum(2, keepdim=True) / count
-        norm = self.layer_norm
-        return centred * torch.rsqrt(variance + norm.eps) * norm.weight[:, None] + norm.bias[:, None]
-
-
-class FeatureExtractor(nn.Module):
-    """The convolutions that turn a waveform into frames."""
-
-    def __init__(self, config: EncoderConfig):
-        super().__init__()
-        sizes = zip((1, *config.conv_dim), config.conv_dim, config.conv_kernel, config.conv_stride, strict=False)
-        self.conv_layers = nn.ModuleList(
-            ConvLayer(inputs, outputs, kernel, stride, config.conv_bias, norm=index == 0)
-            for index, (inputs, outputs, kernel, stride) in enumerate(sizes)
-        )
-        for layer in self.conv_layers:
-            nn.init.kaiming_normal_(layer.conv.weight)
-
-    def forward(self, waveforms: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-        """(B, S) → (B, T, C); `lengths` (B,) in samples, None: nothing is padded."""
-        hidden, frames = waveforms[:, None], None
-        if lengths is not None:
-            first = self.conv_layers[0].conv
-            frames = (lengths - first.kernel_size[0]) // first.stride[0] + 1
-        for layer in self.conv_layers:
-            hidden = layer(hidden, frames)
-        return hidden.transpose(1, 2)
-
-
-class FeatureProjection(nn.Module):
-    def __init__(self, config: EncoderConfig):
-        super().__init__()
-        self.layer_norm = nn.LayerNorm(config.conv_dim[-1], eps=config.layer_norm_eps)
-        self.projection = nn.Linear(config.conv_dim[-1], config.hidden_size)
-        self.dropout = Dropout(config.feat_proj_dropout)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(B, T, C) → (B, T, D)."""
-        return self.dropout(self.projection(self.layer_norm(features)))
-
-
-class PositionalConvolution(nn.Module):
-    """A wide grouped convolution whose weight is a direction times one length per tap (weight normalisation)."""
-
-    def __init__(self, config: EncoderConfig):
-        super().__init__()
-        self.width, self.groups = config.num_conv_pos_embeddings, config.num_conv_pos_embedding_groups
-        size, inputs = config.hidden_size, config.hidden_size // self.groups
-        self.weight_v = nn.Parameter(torch.randn(size, inputs, self.width) * 2 / math.sqrt(self.width * size))
-        self.weight_g = nn.Parameter(self.weight_v.detach().norm(dim=(0, 1), keepdim=True))
-        self.bias = nn.Parameter(torch.zeros(size))
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """(B, T, D) → (B, T, D)."""
-        weight = self.weight_v * (self.weight_g / self.weight_v.norm(dim=(0, 1), keepdim=True))
-        with torch.autocast(hidden.device.type, enabled=False):  # grouped convolutions in bfloat16 crawl on a CPU
-            positions = functional.conv1d(
-                hidden.float().transpose(1, 2), weight, self.bias, padding=self.width // 2, groups=self.groups
-            )
-        if self.width % 2 == 0:
-            positions = positions[:, :, :-1]
-        return functional.gelu(positions).transpose(1, 2)
 
 
 class RelativePositions(nn.Module):
@@ -244,20 +168,32 @@ class FeedForward(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """A post-norm Transformer layer: attention, norm, feed-forward, norm; the norms stay where a block is gone."""
+    """A Transformer layer: attention and feed-forward network, each with a norm after it, or before it in large models.
+
+    A norm after a block stays where the block is gone; a norm before goes with it.
+    """
 
     def __init__(self, config: EncoderConfig, shape: LayerShape):
         super().__init__()
+        self.normalize_before = config.do_stable_layer_norm
         self.attention = NoBlock() if shape.heads is None else Attention(config, shape)
         self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.feed_forward = NoBlock() if shape.ffn is None else FeedForward(config, shape.ffn)
         self.final_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout)
+        if self.normalize_before:
+            if shape.heads is None:
+                self.layer_norm = nn.Identity()
+            if shape.ffn is None:
+                self.final_layer_norm = nn.Identity()
 
     def forward(
         self, hidden: torch.Tensor, positions: torch.Tensor | None, padded: torch.Tensor | None
     ) -> torch.Tensor:
         """(B, T, D) → (B, T, D)."""
+        if self.normalize_before:
+            hidden = hidden + self.dropout(self.attention(self.layer_norm(hidden), positions, padded))
+            return hidden + self.dropout(self.feed_forward(self.final_layer_norm(hidden)))
         hidden = self.layer_norm(hidden + self.dropout(self.attention(hidden, positions, padded)))
         return self.final_layer_norm(hidden + self.dropout(self.feed_forward(hidden)))
 
@@ -267,7 +203,8 @@ class Transformer(nn.Module):
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
-        self.pos_conv_embed = PositionalConvolution(config)
+        self.pos_conv_embed = (StackedPositions if config.model_type == DATA2VEC else PositionalConvolution)(config)
+        self.normalize_before = config.do_stable_layer_norm
         self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout)
         self.rel_attn_embed = RelativePositions(config) if config.model_type == "wavlm" else None
@@ -279,11 +216,14 @@ class Transformer(nn.Module):
         if frames is not None:
             padded = ~valid_frames(frames, hidden.shape[1])
             hidden = hidden.masked_fill(padded[..., None], 0.0)
-        hidden = self.dropout(self.layer_norm(hidden + self.pos_conv_embed(hidden)))
+        hidden = hidden + self.pos_conv_embed(hidden, padded)
+        hidden = self.dropout(hidden if self.normalize_before else self.layer_norm(hidden))
         positions = None if self.rel_attn_embed is None else self.rel_attn_embed(hidden.shape[1])
         states = [hidden]
         for layer in self.layers:
             states.append(layer(states[-1], positions, padded))
+        if self.normalize_before:
+            states[-1] = self.layer_norm(states[-1])
         return states
 
 
@@ -339,11 +279,6 @@ class Encoder(nn.Module):
             hidden = torch.where(masked[..., None], self.masked_spec_embed.to(hidden.dtype), hidden)
         inputs = (hidden, _unless_full(frames, hidden.shape[1]))
         return torch.func.functional_call(self.encoder, dict(weights), inputs) if weights else self.encoder(*inputs)
-
-
-def valid_frames(frames: torch.Tensor, most: int) -> torch.Tensor:
-    """(B, T), true where an utterance of `frames` (B,) has a frame."""
-    return torch.arange(most, device=frames.device) < frames[:, None]
 
 
 def _is_eager() -> bool:

@@ -11,9 +11,10 @@ from secateur.reporting import published
 from secateur.reporting.claims import Claim, Finding, Missing, Part
 from secateur.reporting.results import Results
 from secateur.ssl import study as upstreams
-from secateur.ssl.score import FULL, superb_score, telling
+from secateur.ssl.scales import SUPERB, Scale, by_task, scale_of, scored, superb_scale
+from secateur.ssl.score import FULL, superb_score
 from secateur.ssl.study import FBANK, TEACHER, UpstreamRun
-from secateur.ssl.tables import FINE, WHOLE_HEADS, blocks_of, values
+from secateur.ssl.tables import FINE, WHOLE_HEADS, blocks_of
 from secateur.statistics.estimates import Estimate, over_seeds
 from secateur.study.margins import margins
 
@@ -26,19 +27,18 @@ ALIKE = 0.1
 NO_TASK = "no task tells the teacher from log-mel features: there is no score"
 
 
-def w2v2_on_our_scale() -> float:
-    """What wav2vec 2.0 Base scores where log-mel features are 0 and WavLM Base is 1000, over all published tasks."""
-    tables = [published.S4_SUPERB["w2v2 Base"], published.S4_FBANK, published.S4_SUPERB["WavLM Base"]]
-    parts: list[dict[str, dict[str, float]]] = [{} for _ in tables]
-    for (task, metric), zero in published.S4_FBANK.items():
-        if metric != "cer" and zero is not None:
-            for part, table in zip(parts, tables, strict=True):
-                part.setdefault(task, {})[metric] = table[task, metric]
-    return superb_score(*parts)
+def w2v2_on(name: str) -> float:
+    """What wav2vec 2.0 Base scores over all published tasks: on SUPERB's scale, or where WavLM Base is the 1000."""
+    superb = superb_scale()
+    w2v2, wavlm = (
+        {task: by_task(published.S4_SUPERB[model])[task] for task in superb.tasks}
+        for model in ("w2v2 Base", "WavLM Base")
+    )
+    return superb.score(w2v2) if name == SUPERB else superb_score(w2v2, superb.zero, wavlm)
 
 
 def comparable(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
-    """The score of the pruned encoder, above wav2vec 2.0 Base's place on this scale, where 72 % of it is gone."""
+    """The score of the pruned encoder, above wav2vec 2.0 Base's place on its scale, where 72 % of it is gone."""
     for entry, student in _proposed(results):
         sizes = [_sizes(results, entry, seed) for seed in results.config["seeds"]]
         shares = [size[student] / size[TEACHER] for size in sizes]
@@ -46,7 +46,8 @@ def comparable(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         if max(shares) > most:
             yield Missing(f"{_name(entry, student)} keeps {max(shares):.0%} of its parameters, more than {most:.0%}")
             continue
-        yield _scores(results, entry, student, None, above=w2v2_on_our_scale(), files=_speed_files(results, entry))
+        above = w2v2_on(_scale(results, entry, results.config["seeds"][0]).name)
+        yield _scores(results, entry, student, None, above=above, files=_speed_files(results, entry))
 
 
 def against(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
@@ -118,49 +119,52 @@ def top_layers(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         )
 
 
-def score(results: Results, entry: Entry, model: str, seed: int) -> tuple[float, float, list[str]] | None:
-    """Eq. 6 over the tasks that tell the teacher from log-mel features, and its standard error over test items.
+def score(results: Results, entry: Entry, model: str, seed: int) -> tuple[float, float, Scale] | None:
+    """Eq. 6 on the entry's scale, and its standard error over test items.
 
-    The two ends of the scale are taken as given, and tasks as independent. The third value names the tasks. None
-    where no task tells the two ends apart.
+    The two ends of the scale are taken as given, and tasks as independent. None where no task tells the two ends apart.
     """
-    runs = [UpstreamRun(entry["name"], name, seed) for name in (model, FBANK, TEACHER)]
-    tasks = [results.json(run.scores, "tasks")["tasks"] for run in runs]
-    higher = {
-        task: {metric: value["higher_is_better"] for metric, value in found["metrics"].items()}
-        for task, found in tasks[1].items()
-    }
-    chosen = telling(higher, values(tasks[1]), values(tasks[2]))
-    if not chosen:
+    scale, tasks = _scale(results, entry, seed), _tasks(results, entry, model, seed)
+    if not scale.tasks:
         return None
-    parts = [{task: values(each)[task] for task in chosen} for each in tasks]
-    variance = 0.0
-    for task in chosen:
-        metrics = tasks[0][task]["metrics"]
-        for metric, value in metrics.items():
-            scale = FULL / (parts[2][task][metric] - parts[1][task][metric]) / len(metrics) / len(chosen)
-            variance += (scale * (value["high"] - value["low"]) / (2 * 1.96)) ** 2
-    return superb_score(*parts), variance**0.5, chosen
+    values, variance = scored(tasks), 0.0
+    for task in scale.tasks:
+        for metric in values[task]:
+            points = FULL / (scale.reference[task][metric] - scale.zero[task][metric])
+            share = points / len(values[task]) / len(scale.tasks)
+            measured = tasks[task]["metrics"][metric]
+            variance += (share * (measured["high"] - measured["low"]) / (2 * 1.96)) ** 2
+    return scale.score(values), variance**0.5, scale
+
+
+def _scale(results: Results, entry: Entry, seed: int) -> Scale:
+    return scale_of(entry["tasks"], *(_tasks(results, entry, end, seed) for end in (FBANK, TEACHER)))
+
+
+def _tasks(results: Results, entry: Entry, model: str, seed: int) -> Mapping[str, Any]:
+    """What the tasks measured of a model."""
+    return results.json(UpstreamRun(entry["name"], model, seed).scores, "tasks")["tasks"]
 
 
 def _scores(
     results: Results, entry: Entry, student: str, rival: str | None, above: float, files: Sequence[str]
 ) -> Finding | Missing:
     """The score of a student, or by how much it is above a rival's; items as though they were not the same."""
-    found, errors, tasks, read = [], [], [], list(files)
+    found, errors, read = [], [], list(files)
     for seed in results.config["seeds"]:
         mine = score(results, entry, student, seed)
-        other = score(results, entry, rival, seed) if rival else (0.0, 0.0, [])
+        other = score(results, entry, rival, seed) if rival else (0.0, 0.0, None)
         if mine is None or other is None:
             return Missing(f"{entry['name']}: {NO_TASK}")
         found.append(mine[0] - other[0])
         errors.append(float(np.hypot(mine[1], other[1])))
-        tasks = mine[2]
+        scale = mine[2]
         names = filter(None, (student, rival, FBANK, TEACHER))
         read += [UpstreamRun(entry["name"], name, seed).scores for name in names]
     number: Estimate = over_seeds(found, errors)
-    said = f"{_name(entry, student)}" + (f" with {rival}" if rival else ", on the teacher's scale")
-    said += f"; tasks {', '.join(tasks)}"
+    where = "SUPERB's scale" if scale.name == SUPERB else "the study's own scale"
+    said = _name(entry, student) + (f" with {rival}" if rival else "") + f", on {where}"
+    said += f"; tasks {', '.join(scale.tasks)}"
     part = Part("score", number, above=above, unit=SCALE)
     interval = "seeds and test items" if len(found) > 1 else "test items, one model"
     return Finding(said, [part], " ".join(dict.fromkeys(read)), len(found), absolute=number.value, interval=interval)

@@ -236,13 +236,13 @@ def compact(encoder: Encoder, gates: Gates) -> Encoder:
                 keep_slices(attention, "gru_rel_pos_const", torch.tensor(heads, dtype=torch.long), 1, or_none=True)
             attention.set_heads(heads, qk, vo)
         else:
-            remove_block(layer, "attention")
+            remove_block(layer, "attention", "layer_norm" if layer.normalize_before else None)
         if gates["ffn"][index] > 0:
             units = _numbers(gates["int"][index] > 0)
             keep_units(layer.feed_forward.intermediate_dense, layer.feed_forward.output_dense, units, or_none=True)
             ffn = len(units)
         else:
-            remove_block(layer, "feed_forward")
+            remove_block(layer, "feed_forward", "final_layer_norm" if layer.normalize_before else None)
         shapes.append(LayerShape(heads, tuple(qk), tuple(vo), ffn))
     smaller.config = replace(encoder.config, layers=tuple(shapes))
     return smaller

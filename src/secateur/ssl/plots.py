@@ -6,12 +6,13 @@ from matplotlib.ticker import MaxNLocator
 
 from secateur.reporting import drawing
 from secateur.reporting.drawing import MARKERS, NothingToShow, Tables
+from secateur.ssl.scales import SUPERB
 from secateur.ssl.study import FBANK
 from secateur.ssl.tables import SCORE, own
 
 
 def superb(tables: Tables) -> Figure:
-    """SUPERB score against parameters, a point a model (S4, figure 2): one panel an upstream."""
+    """Score over tasks against parameters, a point a model (S4, figure 2): one panel an upstream."""
     rows = [row for row in tables["superb"] if row["task"] == SCORE]
     if not rows:
         raise NothingToShow("no tasks were scored, or none tells the teacher from log-mel features")
@@ -27,7 +28,8 @@ def superb(tables: Tables) -> Figure:
             style = {"color": colours[row["model"]], "marker": marker, "markersize": 8, "linestyle": ""}
             name = f"{row['model']} (no parameters)" if row["model"] == FBANK else row["model"]
             ax.plot([size], [float(row["value"])], label=name, **style)
-        ax.set(xlabel="Parameters (M)", ylabel="SUPERB score (Eq. 6)", xlim=(-0.02 * ax.get_xlim()[1], None))
+        scale = "SUPERB score" if members[0]["metric"] == SUPERB else "Own score, not SUPERB's"
+        ax.set(xlabel="Parameters (M)", ylabel=f"{scale} (Eq. 6)", xlim=(-0.02 * ax.get_xlim()[1], None))
         drawing.small_title(ax, upstream, 60)
         sns.despine(ax=ax)
     drawing.legend(figure, axes)

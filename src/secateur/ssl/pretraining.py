@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from secateur.speech.data import IGNORED
-from secateur.ssl.encoder import Encoder, valid_frames
+from secateur.ssl.convolutions import valid_frames
+from secateur.ssl.encoder import Encoder
 
 
 class MaskedPrediction(nn.Module):

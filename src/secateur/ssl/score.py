@@ -1,11 +1,11 @@
-"""The SUPERB score (S4, Eq. 6): one number for how good an upstream is at all tasks."""
+"""SUPERB's score (S4, Eq. 6): one number for how good an encoder is at all tasks."""
 
 from collections.abc import Mapping
 
 from secateur.core.errors import SecateurError
 
 Values = Mapping[str, Mapping[str, float]]
-"""Metrics by task: {"asr": {"wer": 6.21}, "sf": {"f1": 89.38, "cer": 22.86}, …}."""
+"""Metrics by task: {"asr": {"wer": 6.21}, "sf": {"f1": 89.38}, …}; only those that the score counts."""
 FULL = 1000.0
 
 

@@ -17,7 +17,7 @@ from secateur.reporting.results import Results
 from secateur.reporting.times import SOUND, soundness
 from secateur.ssl import study as upstreams
 from secateur.ssl.known_tasks import TASKS, missing
-from secateur.ssl.score import superb_score, telling
+from secateur.ssl.scales import SUPERB, Scale, scale_of, scored
 from secateur.ssl.study import FBANK, TEACHER, UpstreamRun
 
 OWN = "own"
@@ -26,7 +26,7 @@ SCORE = "score"
 """The task that Eq. 6 of S4 stands under."""
 SCORES_COLUMNS = (
     *("corpus", "upstream", "model", "seed", "task", "metric", "value", "value_low", "value_high", "chance"),
-    *("higher_is_better", "published", "notes", "source"),
+    *("higher_is_better", "published", "published_ste", "notes", "source"),
 )
 STRUCTURED_COLUMNS = (
     *("corpus", "upstream", "model", "seed", "type", "fahp", "ste", "sparsity_target", "sparsity", "steps"),
@@ -50,13 +50,13 @@ DISTILLED = {"wavlm": "DistilWavLM", "hubert": "DistilHuBERT"}
 
 
 def scores(results: Results) -> Iterator[dict[str, Any]]:
-    """One row per model, task and metric, and one with the SUPERB score over the tasks that tell the teacher from
-    log-mel features; 0 is these, 1000 the teacher.
+    """One row per model, task and metric, and one with the score (Eq. 6), whose metric is the name of its scale:
+    `secateur.ssl.scales`.
     """
     found = {run: results.json(run.scores, "tasks")["tasks"] for _, run in upstreams.runs(results.config)}
     for entry, run in upstreams.runs(results.config):
         name = _published_name(results, entry, run) if _base(results, entry, run) else ""
-        figures = published.S4_SUPERB.get(name, {})
+        figures, ste = (table.get(name, {}) for table in (published.S4_SUPERB, published.S4_STE))
         axes = _axes(entry, run)
         for task, measured in found[run].items():
             for metric, value in measured["metrics"].items():
@@ -70,29 +70,28 @@ def scores(results: Results) -> Iterator[dict[str, Any]]:
                     "chance": value["chance"],
                     "higher_is_better": value["higher_is_better"],
                     "published": figures.get((task, metric)) if _official(entry, task) else None,
+                    "published_ste": ste.get((task, metric)) if _official(entry, task) else None,
                     "notes": measured["notes"],
                     "source": run.scores,
                 }
         zero, reference = (found[replace(run, model=name)] for name in (FBANK, TEACHER))
-        metrics = {
-            task: {metric: value["higher_is_better"] for metric, value in measured["metrics"].items()}
-            for task, measured in zero.items()
-        }
-        chosen = telling(metrics, values(zero), values(reference))
-        if chosen:
-            parts = [
-                {task: values for task, values in values(each).items() if task in chosen}
-                for each in (found[run], zero, reference)
-            ]
-            sources = dict.fromkeys(replace(run, model=name).scores for name in (run.model, FBANK, TEACHER))
-            yield {
-                **axes,
-                "task": SCORE,
-                "metric": SCORE,
-                "value": superb_score(*parts),
-                "notes": " ".join(chosen),
-                "source": " ".join(sources),
-            }
+        scale = scale_of(entry["tasks"], zero, reference)
+        if scale.tasks:
+            yield {**axes, **_score(scale, run, found[run], figures)}
+
+
+def _score(scale: Scale, run: UpstreamRun, measured: Mapping[str, Any], figures: Mapping[Any, float]) -> dict[str, Any]:
+    """The row of an encoder's score. The published one is beside it on SUPERB's scale alone."""
+    ends = () if scale.name == SUPERB else (FBANK, TEACHER)
+    sources = dict.fromkeys(replace(run, model=name).scores for name in (run.model, *ends))
+    return {
+        "task": SCORE,
+        "metric": scale.name,
+        "value": scale.score(scored(measured)),
+        "published": figures.get((SCORE, SCORE)) if scale.name == SUPERB else None,
+        "notes": " ".join(scale.tasks),
+        "source": " ".join(sources),
+    }
 
 
 def structured(results: Results) -> Iterator[dict[str, Any]]:
@@ -182,14 +181,6 @@ def _axes(entry: Mapping[str, Any], run: UpstreamRun) -> dict[str, Any]:
     return {"corpus": entry["corpus"], "upstream": run.name, "model": run.model, "seed": run.seed}
 
 
-def values(tasks: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The metrics of tasks without their intervals."""
-    return {
-        task: {metric: value["value"] for metric, value in measured["metrics"].items()}
-        for task, measured in tasks.items()
-    }
-
-
 def _folder(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> str:
     """The checkpoint of an encoder, relative to the study's folder."""
     if run.model != TEACHER:
@@ -247,21 +238,24 @@ def view(tables: views.Tables) -> list[Grid]:
             known = parameters.get(row["model"])
             size = [("Parameters (M)", measure(known, "parameters", 3, 1e-6))] if known else []
             heading = _heading(row)
-            beside = [(f"published {heading}", measure(row, "published", 2))] if row["published"] else []
+            beside = [
+                (f"published {heading}{where}", measure(row, column, 2))
+                for column, where in (("published", ""), ("published_ste", ", table 3"))
+                if row[column]
+            ]
             return [*size, (heading, measure(row, "value", 0 if row["task"] == SCORE else 1, interval=True)), *beside]
 
         where = f"{upstream}, {views.named(tables, corpus)}"
-        scored = next((row["notes"].split() for row in rows if row["task"] == SCORE), [])
+        score = next((row for row in rows if row["task"] == SCORE), None)
         left_out = [task for task in TASKS.names() if task not in {row["task"] for row in rows}]
         notes = [
-            "Frozen encoder, learned weighted sum of its layers, a small head for each task; percent. Score: Eq. 6, 0 "
-            "for log-mel features (fbank), 1000 for the teacher, over the tasks in which the teacher is better in all "
-            f"metrics: {', '.join(scored) or 'none'}.",
-            _by_chance(rows, scored),
+            "Frozen encoder, learned weighted sum of its layers, a small head for each task; percent.",
+            _scale(rows, score),
             "In brackets: 95 % bootstrap interval over test items.",
             *(f"{task}: not run; {missing(task)}." for task in left_out if missing(task)),
             _chances(rows),
             published.S4_NOTE if any(row["published"] for row in rows) else "",
+            published.S4_STE_NOTE if any(row["published_ste"] for row in rows) else "",
             _about(tables, corpus, upstream, rows),
         ]
         grid = pivot(f"Tasks on frozen encoders: {where}", rows, ("model",), cells, keep=("model",))
@@ -273,6 +267,24 @@ def view(tables: views.Tables) -> list[Grid]:
             grid = pivot(title, chosen, ("model",), cells, keep=("model",))
             grids.append(replace(grid, caption=_about(tables, corpus, upstream, chosen)))
     return grids
+
+
+def _scale(rows: list[Row], score: Row | None) -> str:
+    """What the score of these rows is, and what it is not."""
+    if score is None:
+        return "No score: in no task is the teacher better than log-mel features (fbank) in all metrics."
+    if score["metric"] == SUPERB:
+        said = (
+            "SUPERB score: Eq. 6 over SUPERB's ten tasks on its data, with its fixed scale, 0 for FBANK and 1000 for "
+            "WavLM Large on its public leaderboard; of slot filling, F1 alone."
+        )
+        return said + (f" {published.S4_SCORE_NOTE}" if any(row["published"] for row in rows) else "")
+    tasks = score["notes"].split()
+    said = (
+        "Own score: Eq. 6 on a scale of this study's own, which is not SUPERB's: 0 for log-mel features (fbank), 1000 "
+        f"for the teacher, over the tasks in which the teacher is better in all metrics: {', '.join(tasks)}."
+    )
+    return " ".join(filter(None, (said, _by_chance(rows, tasks))))
 
 
 def _by_chance(rows: list[Row], scored: list[str]) -> str:
@@ -346,7 +358,7 @@ def structured_view(tables: views.Tables) -> list[Grid]:
 
 def _heading(row: Row) -> str:
     if row["task"] == SCORE:
-        return "Score"
+        return "SUPERB score" if row["metric"] == SUPERB else "Own score"
     arrow = "↑" if row["higher_is_better"] == "true" else "↓"
     return f"{row['task'].upper()} {row['metric']} {arrow}"
 

@@ -18,7 +18,7 @@ class Margins:
     time_margin: Annotated[float, {"minimum": 0}] = 0.1
     """The share by which a ratio of times may miss the published one, or 1, and count as the same."""
     score_margin: Annotated[float, {"minimum": 0}] = 20.0
-    """The most points of the SUPERB score, of 1000, by which an encoder may be lower that is called no worse."""
+    """The most points of the score over tasks, of 1000, by which an encoder may be lower that is called no worse."""
     level: Annotated[float, {"exclusiveMinimum": 0, "maximum": 0.5}] = 0.05
     """The chance that any verdict of the study is wrong, of all claims together (Holm's correction)."""
 

@@ -32,6 +32,7 @@ ALL_OF_A_SLICE = (
     "evidence",
     "measured",
     "movement",
+    "scales",
     "recovery",
     "verdicts",
 )

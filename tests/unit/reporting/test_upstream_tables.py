@@ -6,6 +6,7 @@ import pytest
 
 from secateur.core.files import read_json, write_json, write_tsv
 from secateur.decoding.timing import AGAIN
+from secateur.reporting import published
 from secateur.reporting.drawing import write_figures
 from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
@@ -13,6 +14,7 @@ from secateur.reporting.results import Results
 from secateur.reporting.table import measured, read_tables
 from secateur.ssl import plots
 from secateur.ssl import study as upstreams
+from secateur.ssl.scales import superb_scale
 from secateur.ssl.tables import blocks, own, scores, view
 
 GATES = {"type": "gates", "training": "acoustic", "sparsity": 0.8, "kinds": ["mha", "ffn", "qk", "vo", "int"]}
@@ -53,7 +55,7 @@ PRUNED = [
 
 def metric(value, higher):
     bounds = {"low": value - 5, "high": value + 5}
-    return {"value": value, **bounds, "higher_is_better": higher, "chance": 25.0 if higher else None}
+    return {"value": value, **bounds, "higher_is_better": higher, "chance": 25.0 if higher else None, "scored": True}
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +125,8 @@ def test_the_score_is_of_the_tasks_in_which_the_teacher_beats_log_mel_features(e
     expected = {"fbank": 0, "teacher": 1000, "proposed": 750, "without-ste": 500, "distilled": -250}
     assert scores == pytest.approx(expected)
     assert {row["notes"] for row in rows_of(tables["superb"], task="score")} == {"asr"}
+    grid = view(tables)[0]
+    assert "Own score" in grid.header and "which is not SUPERB's" in grid.caption
 
 
 def test_the_caption_says_where_the_teacher_may_be_no_better_than_log_mel_features(encoders):
@@ -144,11 +148,41 @@ def test_published_figures_stand_beside_encoders_as_large(encoders, tmp_path):
     rows = list(scores(Results(config, tmp_path / "large")))
     published = {row["model"]: row["published"] for row in rows_of(rows, task="asr")}
     assert published == {
-        "fbank": None, "teacher": 6.21, "proposed": 10.61, "without-ste": 10.61, "distilled": 13.24
+        "fbank": None, "teacher": 6.21, "proposed": 10.61, "without-ste": None, "distilled": 13.24
     }  # fmt: skip
+    beside = {row["model"]: row["published_ste"] for row in rows_of(rows, task="asr")}
+    assert (beside["proposed"], beside["without-ste"], beside["teacher"]) == (10.29, 10.61, None)
     # SID is made of the corpus's own recordings, and the published score has another zero and another reference.
     assert {row["published"] for row in rows_of(rows, task="sid")} == {None}
-    assert all("published" not in row for row in rows_of(rows, task="score"))
+    assert {(row["metric"], row["published"]) for row in rows_of(rows, task="score")} == {("own", None)}
+
+
+def test_superbs_scale_is_for_its_ten_tasks_on_its_data(encoders, tmp_path):
+    config, root, _ = encoders
+    shutil.copytree(root, tmp_path / "large")
+    teacher = tmp_path / "large/upstreams/small/iteration1/seed0/config.json"
+    write_json(teacher, CONFIG | {"hidden_size": 768, "num_hidden_layers": 12})
+    rows_of_table_1 = {"teacher": "WavLM Base", "proposed": "Proposed"}
+    for model in SCORES:
+        figures = published.S4_SUPERB[rows_of_table_1.get(model, "wav2vec")]
+        tasks = {}
+        for (task, name), value in figures.items():
+            if task != "score":
+                tasks.setdefault(task, {"metrics": {}, "notes": ""})["metrics"][name] = metric(
+                    value, name not in ("per", "wer", "cer", "eer", "der")
+                ) | {"scored": name != "cer"}
+        write_json(tmp_path / f"large/upstreams/small/{model}/seed0/superb/scores.json", {"tasks": tasks})
+    official = ENTRY | {"tasks": {task: {"source": "official"} for task in superb_scale().tasks}}
+    changed = config | {"ssl": [official]}
+    rows = rows_of(scores(Results(changed, tmp_path / "large")), task="score")
+    found = {row["model"]: (row["metric"], row["value"], row["published"]) for row in rows}
+    assert found["proposed"] == ("SUPERB", pytest.approx(769.61, abs=0.01), 769.62)
+    assert found["teacher"] == ("SUPERB", pytest.approx(895.99, abs=0.01), 895.99)
+    assert found["fbank"] == ("SUPERB", pytest.approx(491.45, abs=0.01), None)
+    write_tables(changed, tmp_path / "large")
+    grid = view(read_tables(tmp_path / "large/tables"))[0]
+    assert "SUPERB score" in grid.header and "published SUPERB score" in grid.header
+    assert "707.1" in grid.caption and "10.29 in its table 3" in grid.caption and "WavLM Large" in grid.caption
 
 
 def test_speed_is_the_teachers_time_over_an_encoders(encoders):

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -17,8 +18,7 @@ def encoder(tiny):
     return Encoder(tiny).eval()
 
 
-@pytest.fixture
-def pruned(encoder):
+def pruned_of(encoder):
     """Ragged heads, one of them without queries, a head, a block and units gone, a block with its bias left."""
     gates = {kind: value.clone() for kind, value in open_gates(encoder.config).items()}
     gates["mha"][1] = 0.0
@@ -29,7 +29,25 @@ def pruned(encoder):
     return compact(encoder, gates)
 
 
-@pytest.mark.parametrize("which", ["encoder", "pruned"])
+@pytest.fixture
+def pruned(encoder):
+    return pruned_of(encoder)
+
+
+@pytest.fixture
+def pruned_large(tiny):
+    torch.manual_seed(1)
+    return pruned_of(Encoder(replace(tiny, feat_extract_norm="layer", do_stable_layer_norm=True)).eval())
+
+
+@pytest.fixture
+def pruned_data2vec(tiny):
+    torch.manual_seed(2)
+    positions = {"num_conv_pos_embeddings": 2, "conv_pos_kernel_size": 3}
+    return pruned_of(Encoder(replace(tiny, model_type="data2vec-audio", feat_extract_norm="layer", **positions)).eval())
+
+
+@pytest.mark.parametrize("which", ["encoder", "pruned", "pruned_large", "pruned_data2vec"])
 def test_onnx_runtime_gives_what_torch_gives_whatever_the_padding(which, tmp_path, request):
     model = request.getfixturevalue(which)
     assert export.export_encoder(model, tmp_path / "model.onnx") < 1e-4

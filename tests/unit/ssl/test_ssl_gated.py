@@ -45,6 +45,11 @@ CONFIG = EncoderConfig(
     max_bucket_distance=10,
 )
 HUBERT = replace(CONFIG, model_type="hubert")
+LARGE = replace(CONFIG, feat_extract_norm="layer", do_stable_layer_norm=True, conv_bias=True)
+DATA2VEC = replace(
+    CONFIG, model_type="data2vec-audio", feat_extract_norm="layer", num_conv_pos_embeddings=2, conv_pos_kernel_size=3
+)
+CONFIGS = [CONFIG, HUBERT, LARGE, DATA2VEC]
 WIDE = replace(CONFIG, intermediate_size=200)  # a unit of which is 0.14 % of the prunable parameters
 BLOCKS = 3 * (4 * 12 * 12 + 4 * 12 + 2 * 12 * 10 + 12 + 10)  # parameters of the blocks, but for WavLM's gates
 
@@ -91,7 +96,7 @@ def gated_output(model, gates):
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10**6), config=st.sampled_from([CONFIG, HUBERT]))
+@given(seed=st.integers(0, 10**6), config=st.sampled_from(CONFIGS))
 @torch.no_grad()
 def test_the_compacted_encoder_computes_what_the_gated_one_does(seed, config):
     model, gates = encoder(config), random_gates(seed)
@@ -106,21 +111,23 @@ def test_the_compacted_encoder_computes_what_the_gated_one_does(seed, config):
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10**6), config=st.sampled_from([CONFIG, HUBERT]))
+@given(seed=st.integers(0, 10**6), config=st.sampled_from(CONFIGS))
 @torch.no_grad()
 def test_parameters_as_a_function_of_gates_are_those_of_the_compacted_encoder(seed, config):
     model, gates = encoder(config), random_gates(seed, binary=True)
     smaller = compact(model, gates)
     left = remaining({kind: value.double() for kind, value in gates.items()}, config)
     whole = remaining(open_gates(config, torch.ones((), dtype=torch.float64)), config)
-    assert whole.sum() == BLOCKS + (config is CONFIG) * 3 * (3 + 8 * 5)
-    assert count(model) - count(smaller) == whole.sum() - left.sum()
+    assert whole.sum() == BLOCKS + (config.model_type == "wavlm") * 3 * (3 + 8 * 5)
+    # A norm before a block goes with the block; norms do not count as prunable.
+    norms = 2 * 12 * int((gates["mha"] == 0).sum() + (gates["ffn"] == 0).sum()) * config.do_stable_layer_norm
+    assert count(model) - count(smaller) == whole.sum() - left.sum() + norms
     assert (block_parameters(model), block_parameters(smaller)) == (whole.sum(), left.sum())
     for layer, wanted in zip(smaller.encoder.layers, left, strict=True):
         assert count(layer.attention) + count(layer.feed_forward) == wanted
 
 
-@pytest.mark.parametrize("config", [CONFIG, HUBERT], ids=["wavlm", "hubert"])
+@pytest.mark.parametrize("config", CONFIGS, ids=["wavlm", "hubert", "wavlm-large", "data2vec"])
 def test_the_greatest_sparsity_is_that_with_all_gates_closed(config):
     """The configuration's check counts without torch what `remaining` counts."""
     for size in range(1, 1 + len(KINDS)):
@@ -218,11 +225,11 @@ def test_dead_blocks_are_gone_and_a_block_without_units_adds_its_bias(tmp_path):
 
 
 @settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 10**6))
+@given(seed=st.integers(0, 10**6), config=st.sampled_from(CONFIGS))
 @torch.no_grad()
-def test_a_compacted_encoder_reloads_strictly_with_the_same_bytes(seed, tmp_path_factory):
+def test_a_compacted_encoder_reloads_strictly_with_the_same_bytes(seed, config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compacted")
-    smaller = compact(encoder(), random_gates(seed))
+    smaller = compact(encoder(config), random_gates(seed))
     save_encoder(folder, smaller)
     loaded = load_upstream(folder)
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in smaller.state_dict().items())

@@ -41,8 +41,8 @@ TABLES = (
         name="superb",
         title="Tasks on frozen encoders",
         caption=(
-            "What tasks say of self-supervised encoders with frozen weights, and the SUPERB score (Eq. 6 of "
-            "S4) over them."
+            "What tasks say of self-supervised encoders with frozen weights, and the score (Eq. 6 of S4) over them: "
+            "on SUPERB's fixed scale where all its tasks are run on its data, else on the study's own."
         ),
         section="upstreams",
         columns="secateur.ssl.tables:SCORES_COLUMNS",
@@ -88,12 +88,12 @@ TABLES = (
 FIGURES = (
     Figure(
         name="superb",
-        title="SUPERB score by size",
+        title="Score over tasks by size",
         caption=(
-            "Each point is an encoder with frozen weights: its score over the tasks (Eq. 6), 0 for log-mel "
-            "features and 1000 for the teacher, against its parameters; the best are at the upper left. "
-            "Tasks in which the teacher is no better than log-mel features are left out of the score. The "
-            "uncertainty of each task is in the table."
+            "Each point is an encoder with frozen weights: its score over the tasks (Eq. 6) against its parameters; "
+            "the best are at the upper left. SUPERB's score has 0 for FBANK and 1000 for WavLM Large. A study's own "
+            "score has 0 for log-mel features and 1000 for the teacher, and leaves out tasks in which the teacher is "
+            "no better. The uncertainty of each task is in the table."
         ),
         section="upstreams",
         draw="secateur.ssl.plots:superb",

@@ -39,10 +39,11 @@ SPLITS = ("train", "dev", "test")
 
 @dataclass(frozen=True)
 class Metric:
-    """What a task measures, in percent. `higher`: whether more is better."""
+    """What a task measures, in percent; whether more is better (`higher`); whether the score counts it (`scored`)."""
 
     name: str
     higher: bool
+    scored: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Task:
     Attributes:
         name: its module and its name in configurations and tables.
         title: for people.
-        metrics: what it measures; with several (SF), each counts its share of the task in the SUPERB score.
+        metrics: what it measures; of several that are scored, each counts its share of the task in the SUPERB score.
         pooled: whether its head takes means over time alone, so that no frames need be kept.
         missing: why data directories of transcribed speech, as of the default corpus, cannot carry it; "" if they can.
     """

@@ -76,6 +76,7 @@ def described(task: Task, data: Data, result: Result, seconds: float) -> dict[st
                 "low": result.metrics[metric.name].low,
                 "high": result.metrics[metric.name].high,
                 "higher_is_better": metric.higher,
+                "scored": metric.scored,
                 "chance": data.chance.get(metric.name),
             }
             for metric in task.metrics

@@ -43,7 +43,7 @@ SCHEMA = {
 TASK = Task(
     "sf",
     "slot filling",
-    (Metric("f1", higher=True), Metric("cer", higher=False)),
+    (Metric("f1", higher=True), Metric("cer", higher=False, scored=False)),
     missing=MISSING,
 )
 FOLDERS = {"train": "train", "dev": "valid", "test": "test"}
