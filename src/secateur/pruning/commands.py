@@ -23,6 +23,8 @@ def prune(paths: Paths, at: Any) -> Command:
         **{key: schedule[key] for key in method.options},
         **commands.training_options(paths, at),
     }
+    if method.trains and schedule["distil"]:
+        told |= {"teacher": paths.folder(pruning.dense_of(run)), "distil": schedule["distil"]}
     if method.adapts:
         told["settle"] = schedule["settle"] if pruning.ends(config, run) else 0.0
     if parents.ranked:
@@ -43,7 +45,7 @@ def training_of(config: Mapping[str, Any], run: runs.ModelRun) -> dict[str, Any]
     """
     schedule, made_from = pruning.schedule_of(config, run), pruning.parents(config, run)
     recipe, settle = config["training"][schedule["training"]], schedule["settle"]
-    told = {**recipe, "steps": runs.steps(config, run), "cycles": made_from.levels}
+    told = {**recipe, "steps": runs.steps(config, run) or recipe["steps"], "cycles": made_from.levels or 1}
     told |= {key: recipe[key] * made_from.languages for key in ("warmup", "evaluate_every")}
     if recipe["schedule"] == "wsd":
         told |= {"decay": settle} if pruning.ends(config, run) and settle else {"schedule": "constant"}
@@ -57,7 +59,9 @@ def _mask(paths: Paths, run: runs.ModelRun) -> str:
 
 def _inputs(paths: Paths, run: runs.ModelRun, parents: runs.Parents) -> tuple[str, ...]:
     """The checkpoints and masks that a pruned model is made from, and its data."""
-    files = [*paths.models(filter(None, (parents.start, parents.ranked)))]
+    taught = pruning.schedule_of(paths.config, run)["distil"] and methods.parse(run.method).method.trains
+    teacher = pruning.dense_of(run) if taught else None
+    files = [*paths.models(filter(None, (parents.start, parents.ranked, teacher)))]
     nested = [parents.ranked] if parents.nested else []
     files += [f"{paths.folder(parent)}/masks" for parent in (*nested, *parents.masks.values())]
     return (*dict.fromkeys(files), *paths.training(run.corpus, run.scope))

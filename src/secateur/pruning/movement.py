@@ -16,7 +16,7 @@ from typing import Any
 from secateur.core.options import read
 from secateur.pruning import commands, methods
 from secateur.pruning.engines.calendar import GROWS_BACK, Calendar, movement
-from secateur.pruning.study import ends, schedule_of
+from secateur.pruning.study import dense_of, ends, schedule_of
 from secateur.pruning.study import parents as parents_of
 from secateur.study.runs import ModelRun, languages, model_runs
 from secateur.training.options import TrainingOptions
@@ -73,7 +73,7 @@ def reaches(config: Mapping[str, Any], folder: Path) -> Iterator[Reach]:
         training = read(TrainingOptions, commands.training_of(config, run))
         levels = list(made_from.sparsities) or [run.sparsity]
         calendar = Calendar(levels, training.steps, schedule["adapt_every"], schedule["settle"])
-        dense = folder / _dense(run).folder
+        dense = folder / dense_of(run).folder
         chosen = {key: schedule[key] for key in ("ranking", "include", "exclude")}
         asked = (dense, run.sparsity, str(chosen))
         if asked not in measured:
@@ -90,7 +90,7 @@ def doubts(config: Mapping[str, Any], folder: str) -> list[str]:
     growing = [
         run for run in model_runs(config) if _ranks_again(run) and schedule_of(config, run)["soft"] == GROWS_BACK
     ]
-    if not any((Path(folder) / _dense(run).folder / "model.safetensors").is_file() for run in growing):
+    if not any((Path(folder) / dense_of(run).folder / "model.safetensors").is_file() for run in growing):
         return []
     command = [sys.executable, "-m", "secateur", "movement", "--root", folder, "--study", json.dumps(config)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -100,11 +100,6 @@ def doubts(config: Mapping[str, Any], folder: str) -> list[str]:
 def _ranks_again(run: ModelRun) -> bool:
     """Whether the masks of a model adapt by magnitude."""
     return bool(run.mask_changes) and "soft" in methods.parse(run.method).method.options
-
-
-def _dense(run: ModelRun) -> ModelRun:
-    """θ0 of a pruned model."""
-    return ModelRun(run.corpus, run.model, "all", run.seed)
 
 
 def threshold(model: Path, sparsity: float, ranking: str, include: list[str], exclude: list[str]) -> float | None:

@@ -31,5 +31,11 @@ DROP = {
     "exclusiveMaximum": 1,
     "default": 0.3,
 }
+CALIBRATION = {
+    "description": "Training utterances of a language that methods without training look at.",
+    "type": "integer",
+    "minimum": 1,
+    "default": 32,
+}
 ADAPTING = {"adapt_every": ADAPT_EVERY, "soft": SOFT, "free_zone": FREE_ZONE, "moments": MOMENTS}
 """The keys of methods whose masks adapt."""

@@ -66,11 +66,16 @@ def _variant(entry: Mapping[str, Any]) -> str:
     return f"+{entry['variant']}" if entry["variant"] else ""
 
 
+def dense_of(run: ModelRun) -> ModelRun:
+    """θ0 of a pruned model: the dense multilingual one."""
+    return ModelRun(run.corpus, run.model, "all", run.seed)
+
+
 def parents(config: Mapping[str, Any], run: ModelRun) -> Parents:
     """What a pruned model is made from."""
     parsed, schedule = methods.parse(run.method), schedule_of(config, run)
     method, levels = parsed.method, schedule["levels"]
-    dense = ModelRun(run.corpus, run.model, "all", run.seed)
+    dense = dense_of(run)
     sharing = len(languages(config, run.corpus, run.scope)) if schedule["steps_per"] == "language" else 1
 
     def other(scope: str, name: str, sparsity: float) -> ModelRun:
@@ -96,7 +101,7 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents:
         known[method.start],
         known[method.ranked],
         nested=method.nested and not first,
-        levels=len(levels) + 1 if method.all_levels else 1,
+        levels=len(levels) + 1 if method.all_levels else int(method.trains),
         languages=sharing,
     )
 

@@ -7,7 +7,9 @@ those that adapt go through --levels in equal parts of the steps. Dense controls
 
 import argparse
 import logging
+import random
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from secateur.pruning.engines.given import Given
 from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask, prunable, save_masks, union, weights
 from secateur.pruning.engines.ranking import RANKINGS, magnitude_mask, smallest
 from secateur.training import acoustic
+from secateur.training.distillation import Distillation, teacher_for
 from secateur.training.task import Task
 
 
@@ -38,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ranking", default="global", choices=RANKINGS, help="what is ranked, and together")
     parser.add_argument("--include", nargs="*", default=[], help="regular expressions: weights that are prunable, too")
     parser.add_argument("--exclude", nargs="*", default=[], help="regular expressions: weights that are not prunable")
+    parser.add_argument("--teacher", type=Path, help="folder of a model to learn from, too")
+    parser.add_argument("--distil", type=float, default=0.5, help="weight of what is learnt from it")
     for name, schema in methods.options().items():
         users = ", ".join(method.name for method in known.values() if name in method.options)
         kind = {"integer": int, "number": float}.get(schema.get("type"), str)
@@ -58,7 +63,17 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     inputs = [arguments.start / "model.safetensors"]
     inputs += [arguments.ranked / "model.safetensors"] if arguments.ranked else []
     inputs += [file for file in (arguments.within, *(arguments.masks or ())) if file]
-    acoustic.fit(Task.of(arguments), record, material, start.model, start.config, [hook] if hook else [], inputs)
+    if hook is not None and not method.trains:
+        change = partial(_calibrated, hook, material, arguments)
+        acoustic.without_training(Task.of(arguments), record, material, start.model, start.config, change)
+    else:
+        teacher = teacher_for(start, arguments.teacher)
+        hooks = [
+            *([hook] if hook else []),
+            *([Distillation(start.model, teacher, arguments.distil)] if teacher else []),
+        ]
+        inputs += [arguments.teacher / "model.safetensors"] if arguments.teacher else []
+        acoustic.fit(Task.of(arguments), record, material, start.model, start.config, hooks, inputs)
     if hook is None:
         return
     union(hook.masks.values()).check(start.model)
@@ -105,6 +120,13 @@ def _given(arguments: argparse.Namespace, method: methods.Method) -> Given:
         languages=arguments.languages,
         options={name: getattr(arguments, name) for name in method.options},
     )
+
+
+def _calibrated(hook: Any, material: acoustic.Material, arguments: argparse.Namespace, model: torch.nn.Module) -> None:
+    """Prune a model by some utterances of the training data, drawn by the seed."""
+    known = sorted(material.examples.lengths)
+    chosen = random.Random(arguments.seed).sample(known, min(arguments.calibration, len(known)))
+    hook.calibrate(model, [material.examples.load([name]) for name in chosen])
 
 
 def _reach(arguments: argparse.Namespace, hook: Any, start: torch.nn.Module) -> dict[str, float]:

@@ -1,13 +1,15 @@
 """What all jobs that train an acoustic model share: their arguments, their data, and saving the result."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.options import argument
 from secateur.models.specaug import specaug
@@ -15,9 +17,9 @@ from secateur.speech.data import BatchPlan, SpeechExamples
 from secateur.speech.tokens import Tokenizer, token_files
 from secateur.speech.turns import Turns
 from secateur.training.hooks import TrainingHook
-from secateur.training.loop import train
+from secateur.training.loop import evaluate, train
 from secateur.training.options import TrainingOptions
-from secateur.training.task import Task, finish
+from secateur.training.task import HISTORY_COLUMNS, Task, finish
 
 FRAMES_PER_SECOND = 100
 
@@ -137,6 +139,33 @@ def fit(
     finish(task, record, model, config, material.tokenizer.tokens, history)
 
 
+def without_training(
+    task: Task,
+    record: dict[str, Any],
+    material: Material,
+    model: torch.nn.Module,
+    config: Mapping[str, Any],
+    change: Callable[[torch.nn.Module], None],
+) -> None:
+    """Let `change` change a model in place, and save it with its dev loss as a training of no steps."""
+    _check_tokens(material, model)
+    started = time.monotonic()
+    change(model)
+    computing = devices.autocast(task.device, task.options.precision)
+    loss = evaluate(model.to(task.device), material.dev, material.dev_batches, task.device, computing)
+    row = dict.fromkeys(HISTORY_COLUMNS) | {"step": 0, "dev_loss": loss, "seconds": time.monotonic() - started}
+    finish(task, record, model, config, material.tokenizer.tokens, [row])
+    record["steps"] = 0
+
+
+def _check_tokens(material: Material, model: torch.nn.Module) -> None:
+    if list(model.token_list) != material.tokenizer.tokens:
+        raise SecateurError(
+            f"{material.tokens}: not the token list of the model that training starts from; give the one it was "
+            "trained on"
+        )
+
+
 def learn(
     task: Task,
     material: Material,
@@ -152,11 +181,7 @@ def learn(
 
     Raises SecateurError as `fit` does.
     """
-    if list(model.token_list) != material.tokenizer.tokens:
-        raise SecateurError(
-            f"{material.tokens}: not the token list of the model that training starts from; give the one it was "
-            "trained on"
-        )
+    _check_tokens(material, model)
     model.specaug = specaug(**vars(task.options.specaug))
     return train(
         model,

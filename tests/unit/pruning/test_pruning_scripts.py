@@ -358,3 +358,14 @@ def test_late_regularisers_start_from_the_dense_weights_and_record_the_jump(corp
     # A rate of 1e-30 changes nothing, so the loss at the end is that before the first step, by the last layer alone.
     assert dev_losses(tmp_path / "late")[-1] == pytest.approx(record["initial_loss"])
     assert record["initial_loss"] != pytest.approx(record["regularised_loss"], rel=1e-3)
+
+
+def test_a_pruned_model_learns_from_the_dense_one(corpus, tmp_path):
+    """By its posteriors alone (weight 1): of a teacher that it equals it has nothing to learn."""
+    options = ["--method", "lth", "--start", corpus / "start", "--sparsity", 0.0, "--distil", 1.0]
+    losses = {}
+    for teacher in ("start", "other"):
+        output = tmp_path / teacher
+        fit("prune", corpus, output, ["en"], *options, "--teacher", corpus / teacher, steps=1)
+        losses[teacher] = float(read_tsv(output / "history.tsv")[0]["train_loss"])
+    assert losses["start"] == pytest.approx(0, abs=1e-3) and losses["other"] > 0.1

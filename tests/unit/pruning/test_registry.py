@@ -14,8 +14,19 @@ from secateur.pruning import methods
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = [
-    *("imp", "lth", "lap", "imp-adaptive", "lth-adaptive", "rigl", "movement-pruning", "one-shot", "random"),
-    *("finetune", "longer", "pathways", "dynamic"),
+    *(
+        "imp",
+        "lth",
+        "lap",
+        "imp-adaptive",
+        "lth-adaptive",
+        "rigl",
+        "movement-pruning",
+        "one-shot",
+        "wanda",
+        "sparsegpt",
+    ),
+    *("random", "finetune", "longer", "pathways", "dynamic"),
 ]
 OTHER_MEANINGS = {
     "random": ("layers/", "heads/", "ssl/"),  # strategies, importances, what is drawn
