@@ -33,8 +33,8 @@ from secateur.overview.cost import (
     timed,
     training_jobs,
 )
-from secateur.pruning.movement import reaches
 from secateur.pruning.multilingual import budget
+from secateur.pruning.reach import reaches
 from secateur.reporting.results import Results
 from secateur.speech import corpora as corpora_known
 from secateur.study import config as configuration

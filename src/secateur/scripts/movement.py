@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur.core.jobs import json_argument
-from secateur.pruning.movement import WARNING, reaches
+from secateur.pruning.reach import WARNING, reaches
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -31,7 +31,7 @@ ALL_OF_A_SLICE = (
     "multilingual",
     "evidence",
     "measured",
-    "movement",
+    "reach",
     "scales",
     "recovery",
     "verdicts",

@@ -361,11 +361,11 @@ def test_late_regularisers_start_from_the_dense_weights_and_record_the_jump(corp
 
 
 def test_a_pruned_model_learns_from_the_dense_one(corpus, tmp_path):
-    """By its posteriors alone (weight 1): of a teacher that it equals it has nothing to learn."""
+    """By its posteriors alone (weight 1): of a teacher that it equals it has little to learn, only its own dropout."""
     options = ["--method", "lth", "--start", corpus / "start", "--sparsity", 0.0, "--distil", 1.0]
     losses = {}
     for teacher in ("start", "other"):
         output = tmp_path / teacher
         fit("prune", corpus, output, ["en"], *options, "--teacher", corpus / teacher, steps=1)
         losses[teacher] = float(read_tsv(output / "history.tsv")[0]["train_loss"])
-    assert losses["start"] == pytest.approx(0, abs=1e-3) and losses["other"] > 0.1
+    assert 0 < losses["start"] < losses["other"] / 4

@@ -11,7 +11,7 @@ from secateur.models.checkpoint import save_model
 from secateur.pruning.engines.calendar import Calendar, movement
 from secateur.pruning.engines.mask import Mask
 from secateur.pruning.engines.ranking import smallest
-from secateur.pruning.movement import doubts, reaches
+from secateur.pruning.reach import doubts, reaches
 from secateur.training.options import TrainingOptions
 
 CONFIG = {
