@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from secateur.core.errors import SecateurError
+from secateur.speech import conditions
 from secateur.speech.corpora import split_names
 
 DEV = "dev"
@@ -286,8 +287,9 @@ def decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
 
 
 def splits(config: Mapping[str, Any], corpus: str) -> list[str]:
-    """The splits to decode that a corpus has."""
+    """The splits to decode that a corpus has, and those that are made of them."""
     known = split_names(config["corpora"][corpus])
+    known += [name for split in known for name in conditions.names(config, split)]
     return [split for split in config["decode"]["splits"] if split in known]
 
 

@@ -86,7 +86,7 @@ MISTAKES = {
     "no such search": ({"decode": {"searches": ["gredy"]}}, "decode.searches: 'gredy' is not in searches (did you"),
     "no such split": (
         {"decode": {"splits": ["tests"]}},
-        "decode.splits: 'tests' is not in the splits of any corpus in `dense` (did you mean 'test'?)",
+        "decode.splits: 'tests' is not in `conditions` and the splits of any corpus in `dense` (did you mean 'test'?)",
     ),
     "corpus from nowhere": (
         {"corpora": {"mls": {"recipe": "mls", "languages": ["fr"]}}},
