@@ -50,6 +50,7 @@ HEADINGS = {
     "intermediate_layers": "Intermediate CTC at",
     "stochastic_depth": "Stochastic depth",
     "ramp": "By layer",
+    "by_language": "Utterances",
     "type": "Type",
     "size": "Size",
     "ste": "STE",
