@@ -52,12 +52,12 @@ def test_a_training_reads_the_data_of_its_languages(paths):
 
 def test_a_training_reads_the_model_that_it_starts_from(paths):
     models = paths.config["models"]
-    started = Paths(paths.config | {"models": models | {"ctc-small": models["ctc-small"] | {"start": "ctc"}}})
+    started = Paths(paths.config | {"models": models | {"ctc-small": models["ctc-small"] | {"start": "hybrid"}}})
     command = commands.train(started, at(scope="fr", model="ctc-small"))
-    folder = "results/default/models/asterisk/ctc/fr/dense/s000/seed1"
+    folder = "results/default/models/asterisk/hybrid/fr/dense/s000/seed1"
     assert {f"{folder}/model.safetensors", f"{folder}/model.json"} <= set(command.inputs)
     assert option(command, "start") == folder
-    assert option(command, "before") == str(paths.config["training"]["acoustic"]["steps"])
+    assert option(command, "before") == str(paths.config["training"]["hybrid"]["steps"])
     assert "start" not in json.loads(option(command, "model"))
     assert "--start" not in commands.train(paths, at(scope="fr", model="ctc-small")).arguments
 

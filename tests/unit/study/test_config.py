@@ -65,7 +65,10 @@ MISTAKES = {
         {"training": {"acoustic": {"steps": "many"}}},
         "training.acoustic.steps: 'many' is of the wrong type; allowed: integer",
     ),
-    "out of range": ({"models": {"ctc": {"stochastic_depth": 1.0}}}, "models.ctc.stochastic_depth: 1.0; allowed: < 1"),
+    "out of range": (
+        {"models": {"ctc-small": {"stochastic_depth": 1.0}}},
+        "models.ctc-small.stochastic_depth: 1.0; allowed: < 1",
+    ),
     "too small": ({"features": {"mel_bins": 4}}, "features.mel_bins: 4; allowed: ≥ 10"),
     "not one of": (
         {"training": {"acoustic": {"schedule": "cosin"}}},
@@ -109,11 +112,17 @@ MISTAKES = {
     "unknown search": ({"searches": {"beam": {"type": "bean"}}}, "searches.beam: type 'bean' is unknown (did you mean"),
     "key of another search": ({"searches": {"greedy": {"beam": 5}}}, "searches.greedy.beam: unknown key"),
     "intermediate layer beyond the encoder": (
-        {"models": {"ctc": {"intermediate_ctc": {"layers": [2, 9]}}}},
-        "models.ctc.intermediate_ctc.layers: 9 is not below the encoder's last layer; allowed: 1 to ",
+        {"models": {"ctc-small": {"intermediate_ctc": {"layers": [2, 9]}}}},
+        "models.ctc-small.intermediate_ctc.layers: 9 is not below the encoder's last layer; allowed: 1 to ",
     ),
-    "heads that do not divide": ({"models": {"ctc": {"encoder": {"heads": 5}}}}, "models.ctc.encoder.heads: 5 heads"),
-    "even kernel": ({"models": {"ctc": {"encoder": {"kernel": 8}}}}, "models.ctc.encoder.kernel: 8 is even"),
+    "heads that do not divide": (
+        {"models": {"ctc-small": {"encoder": {"heads": 5}}}},
+        "models.ctc-small.encoder.heads: 5 heads",
+    ),
+    "even kernel": (
+        {"models": {"ctc-small": {"encoder": {"kernel": 8}}}},
+        "models.ctc-small.encoder.kernel: 8 is even",
+    ),
     "heads of the language model": ({"language_models": {"char-lm": {"heads": 7}}}, "language_models.char-lm.heads: 7"),
     "search that does not fit the model": (
         {
@@ -135,12 +144,12 @@ MISTAKES = {
         "models.r.encoder.kernel: unknown key",
     ),
     "no model to start from": (
-        {"models": {"ctc": {"start": "hybrit"}}},
-        "models.ctc.start: 'hybrit' is not in the models of type ctc or hybrid that start from random weights (did you",
+        {"models": {"ctc-small": {"start": "hybrit"}}},
+        "models.ctc-small.start: 'hybrit' is not in the models of type ctc or hybrid that start from random weights (did you",
     ),
     "a start of another size": (
-        {"models": {"hybrid": {"start": "ctc", "encoder": {"dim": 112, "layers": 6}}}},
-        "models.hybrid.encoder.ffn: 384; allowed with start: ctc: 448, as that has",
+        {"models": {"hybrid": {"start": "ctc", "encoder": {"dim": 128, "layers": 6}}}},
+        "models.hybrid.encoder.ffn: 384; allowed with start: ctc: 512, as that has",
     ),
     "a start with other frames": (
         {"models": {"hybrid": {"start": "ctc-small", "stack": 4}}},
@@ -633,3 +642,15 @@ def test_a_study_may_have_encoders_alone_but_not_nothing():
     assert complete(merged(DEFAULT, alone))["dense"] == []
     with pytest.raises(SecateurError, match=r"dense: \[\]; allowed: one model at least, or an entry in `ssl`"):
         complete(merged(DEFAULT, alone | {"ssl": []}))
+
+
+NEW = {"type": "ctc", "encoder": {"type": "transformer", "layers": 6, "dim": 32, "heads": 2, "ffn": 64}}
+
+
+def test_a_study_laid_over_another_trains_what_that_takes_from_a_folder():
+    models = {"ctc": {"pretrained": None, "training": "acoustic", **NEW}}
+    assert "own" in complete(DEFAULT)["models"]["ctc"]
+    config = complete(merged(DEFAULT, {"models": models}))
+    assert "own" not in config["models"]["ctc"] and config["models"]["ctc"]["encoder"]["dim"] == 32
+    with pytest.raises(SecateurError, match="models.ctc"):
+        complete(merged(DEFAULT, {"models": {"ctc": {"encoder": {"layers": 2}}}}))
