@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from secateur.core.errors import SecateurError
+from secateur.models import types
 from secateur.models.load import Loaded, load_model
 from secateur.training.hooks import TrainingHook
 
@@ -29,7 +30,7 @@ class Distillation(TrainingHook):
     """
 
     def __init__(self, model: torch.nn.Module, teacher: torch.nn.Module, weight: float):
-        if getattr(model, "ctc", None) is None:
+        if getattr(model, types.CTC, None) is None:
             raise SecateurError("--distil: the model has no CTC head to distil through; leave it out")
         self.model, self.teacher, self.weight = model, teacher.eval(), weight
         self.encoder_out: torch.Tensor | None = None
