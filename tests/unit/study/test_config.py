@@ -145,7 +145,7 @@ MISTAKES = {
     ),
     "no model to start from": (
         {"models": {"ctc-small": {"start": "hybrit"}}},
-        "models.ctc-small.start: 'hybrit' is not in the models of type ctc or hybrid that start from random weights (did you",
+        "models.ctc-small.start: 'hybrit' is not in the models of type ctc or hybrid that start from random weights (did",
     ),
     "a start of another size": (
         {"models": {"hybrid": {"start": "ctc", "encoder": {"dim": 128, "layers": 6}}}},
@@ -652,5 +652,5 @@ def test_a_study_laid_over_another_trains_what_that_takes_from_a_folder():
     assert "own" in complete(DEFAULT)["models"]["ctc"]
     config = complete(merged(DEFAULT, {"models": models}))
     assert "own" not in config["models"]["ctc"] and config["models"]["ctc"]["encoder"]["dim"] == 32
-    with pytest.raises(SecateurError, match="models.ctc"):
+    with pytest.raises(SecateurError, match=r"models\.ctc"):
         complete(merged(DEFAULT, {"models": {"ctc": {"encoder": {"layers": 2}}}}))
