@@ -68,7 +68,7 @@ CONFIG: dict[str, Any] = {
         {"corpus": "talk", "model": "plain", "scopes": ["all"]},
         {"corpus": "talk", "model": "ctc-depth2", "scopes": ["all"]},
     ],
-    "pruning": {"levels": {"levels": [0.5, 0.7], "training": "short"}},
+    "pruning": {"levels": {"levels": [0.5, 0.7], "training": "short", "steps_per": "all"}},
     "prune": [
         {
             **{"corpus": "talk", "model": "ctc", "schedule": "levels", "variant": None, "reference": None},

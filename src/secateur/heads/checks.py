@@ -86,8 +86,8 @@ def _decoder_idle(config: Mapping[str, Any], where: str, entry: Mapping[str, Any
     for search in entry["searches"]:
         if search in known and not runs(known[search]["type"], "decoder"):
             yield (
-                f"{where}.searches: {search!r} does not run the decoder of {entry['model']!r}, whose heads are removed, "
-                f"too; allowed: {allowed} (its time alone may be in latency.searches)"
+                f"{where}.searches: {search!r} does not run the decoder of {entry['model']!r}, whose heads are "
+                f"removed, too; allowed: {allowed} (its time alone may be in latency.searches)"
             )
 
 
