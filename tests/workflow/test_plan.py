@@ -23,15 +23,17 @@ STUDIES = ROOT / "workflow" / "studies"
 SMALL = """
 study: small
 seeds: [1, 2]
+models:
+  plain: {training: acoustic}
 training:
   acoustic: {steps: 100, batch_seconds: 30}
   retrain: {steps: 7, batch_seconds: 10, average_best: 0}
 pruning:
   progressive: {levels: [0.5, 0.7], training: retrain, adapt_every: 2}
 dense:
-  - {corpus: asterisk, model: ctc, scopes: [all], searches: [greedy, beam-lm]}
+  - {corpus: asterisk, model: plain, scopes: [all], searches: [greedy, beam-lm]}
 prune:
-  - model: ctc
+  - model: plain
     schedule: progressive
     methods: [imp, longer]
     pathways: [{start: [[imp, 0.7]]}, {method: dynamic, start: [[imp, 0.5]]}]

@@ -145,15 +145,15 @@ MISTAKES = {
     ),
     "no model to start from": (
         {"models": {"ctc-small": {"start": "hybrit"}}},
-        "models.ctc-small.start: 'hybrit' is not in the models of type ctc or hybrid that start from random weights (did",
+        "models.ctc-small.start: 'hybrit' is not in the models of type ctc or hybrid that start from random weights",
     ),
     "a start of another size": (
-        {"models": {"hybrid": {"start": "ctc", "encoder": {"dim": 128, "layers": 6}}}},
+        {"models": {"hybrid": {"start": "ctc", "encoder": {"ffn": 384}}}},
         "models.hybrid.encoder.ffn: 384; allowed with start: ctc: 512, as that has",
     ),
     "a start with other frames": (
-        {"models": {"hybrid": {"start": "ctc-small", "stack": 4}}},
-        "models.hybrid.stack: 4; allowed with start: ctc-small: 3, as that has",
+        {"models": {"hybrid": {"stack": 4}}},
+        "models.hybrid.stack: 4; allowed with start: ctc: 3, as that has",
     ),
     "no decay": ({"training": {"acoustic": {"decay": 0}}}, "training.acoustic.decay: 0; allowed: > 0"),
     "speeds without 1": ({"features": {"speeds": [0.9]}}, "features.speeds: [0.9]"),
@@ -674,7 +674,7 @@ NEW = {"type": "ctc", "encoder": {"type": "transformer", "layers": 6, "dim": 32,
 
 
 def test_a_study_laid_over_another_trains_what_that_takes_from_a_folder():
-    models = {"ctc": {"pretrained": None, "training": "acoustic", **NEW}}
+    models = {"ctc": {"pretrained": None, "training": "acoustic", **NEW}, "hybrid": {"start": None}}
     assert "own" in complete(DEFAULT)["models"]["ctc"]
     config = complete(merged(DEFAULT, {"models": models}))
     assert "own" not in config["models"]["ctc"] and config["models"]["ctc"]["encoder"]["dim"] == 32
