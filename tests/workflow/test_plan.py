@@ -38,6 +38,7 @@ prune:
     methods: [imp, longer]
     pathways: [{start: [[imp, 0.7]]}, {method: dynamic, start: [[imp, 0.5]]}]
 layers: []
+regularise: []
 heads: []
 ssl: []
 """
