@@ -158,7 +158,7 @@ class Scorer:
     def __init__(self, model: torch.nn.Module, dev: Dev, objective: str, memory: int):
         if getattr(model, "ctc", None) is None or not hasattr(model.encoder, "after_norm"):
             raise SecateurError(
-                f"{type(model).__name__}: the search for layers needs a Transformer or Conformer encoder with a CTC "
+                f"{type(model).__name__}: the search for layers needs an encoder whose layers run singly, and a CTC "
                 "head; choose a CTC or hybrid model"
             )
         self.model, self.dev, self.objective = model, dev, objective
@@ -251,7 +251,8 @@ class _Batch:
                 return states[layers]
         if layers:
             before = self._after(layers[:-1])
-            self.scorer.model.encoder.padding_guard.lengths = self.lengths
+            if guard := getattr(self.scorer.model.encoder, "padding_guard", None):
+                guard.lengths = self.lengths
             state, _ = self.scorer.layers[layers[-1]](before, self.mask)
             self.scorer.layer_forwards += 1
         else:

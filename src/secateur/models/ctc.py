@@ -8,6 +8,7 @@ Configuration (SCHEMA has the defaults):
     stochastic_depth: p_max; layer l of N is skipped with probability p_max·l/N in training (Lee, Kang & Watanabe 2021).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -57,6 +58,11 @@ class Normalize(AbsFrontend):
 
     def output_size(self) -> int:
         return len(self.mean)
+
+    def made_up(self, lengths: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+        """Noise with the mean and variance of features, (B, T, F), of utterances of `lengths` frames."""
+        noise = torch.randn(len(lengths), max(lengths), len(self.mean), generator=generator)
+        return noise * self.std.cpu() + self.mean.cpu()
 
     def forward(self, speech: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if speech.shape[-1] != len(self.mean):

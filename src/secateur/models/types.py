@@ -1,7 +1,9 @@
 """The types of models, one file each, found by listing this folder: those that declare their keys (SCHEMA).
 
 SECTION is the section of the configuration that they belong to, `models` by default. PARTS lists what a search may need
-of a model: `ctc`, a head on the encoder, or `joiner`, a transducer's. SHOWN is {"called": what a reader calls it}.
+of a model: `ctc`, a head on the encoder, or `joiner`, a transducer's. ONLY_FROM_FOLDERS is true of types that a study
+cannot build anew: their models come from folders (`secateur.models.formats`). SHOWN is {"called": what a reader calls
+it}.
 """
 
 from pathlib import Path
@@ -15,7 +17,8 @@ CTC = "ctc"
 
 def of(section: str) -> dict[str, Plugin]:
     """The types that a section of the configuration may name."""
-    return {name: plugin for name, plugin in TYPES.all().items() if plugin.get("SECTION", "models") == section}
+    found = {name: plugin for name, plugin in TYPES.all().items() if plugin.get("SECTION", "models") == section}
+    return {name: plugin for name, plugin in found.items() if not plugin.get("ONLY_FROM_FOLDERS")}
 
 
 def section(name: str) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.models.tensors import save_tensors
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.checkpoints import save_encoder
 from secateur.ssl.distillation import Distillation, LayerPairs, PredictionHeads, SparsityTarget
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import EncoderGates, block_parameters, compact
 from secateur.ssl.magnitude import magnitude_gates
 

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from secateur.core.errors import SecateurError
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.distillation import (
     Distillation,
     LayerPairs,
@@ -14,7 +15,6 @@ from secateur.ssl.distillation import (
     lagrangian,
     nearest_in_order,
 )
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import FINE, EncoderGates, compact, open_gates, sparsity
 from secateur.ssl.students import first_layers, make_student
 

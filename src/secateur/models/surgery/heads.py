@@ -4,7 +4,8 @@ A head is named by the block it is in, the number of the layer and its own numbe
 the whole model in every smaller one and in every file, as for layers (`surgery.layers`): head 3 stays head 3
 when head 2 is gone.
 
-    encoder-self     self-attention of the encoder: ESPnet's Transformer and Conformer, and the Emformer
+    encoder-self     self-attention of the encoder: ESPnet's Transformer and Conformer, the Emformer, and those of
+                     Hugging Face's models
     decoder-self     self-attention of an attention decoder
     decoder-source   its attention to the encoder's output
 
@@ -25,8 +26,13 @@ from secateur.models.surgery.compaction import keep_inputs, keep_outputs, keep_s
 from secateur.models.surgery.layers import layer_numbers
 
 BLOCKS = ("encoder-self", "decoder-self", "decoder-source")
-# Attention, and the norm of its input, in the layers of ESPnet's Conformer and Transformer, and of the Emformer.
-_ENCODER_MODULES = (("self_attn", "norm_mha"), ("self_attn", "norm1"), ("attention", "norm_attention"))
+# Attention and its norm in the layers of ESPnet's Conformer and Transformer, of the Emformer and of upstream encoders.
+_ENCODER_MODULES = (
+    ("self_attn", "norm_mha"),
+    ("self_attn", "norm1"),
+    ("attention", "norm_attention"),
+    ("attention", "layer_norm"),
+)
 _DECODER_MODULES = {"decoder-self": ("self_attn", "norm1"), "decoder-source": ("src_attn", "norm2")}
 
 
@@ -173,14 +179,13 @@ def masked(model: torch.nn.Module, removed: Iterable[Head]) -> Iterator[None]:
 
 
 def made_up_batch(model: torch.nn.Module, lengths: Iterable[int] = (211, 97), seed: int = 0) -> dict[str, torch.Tensor]:
-    """Random utterances of so many frames, with the mean and variance of real ones, and random texts."""
+    """Random utterances of so many frames, as loud as real ones, and random texts."""
     generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
-    lengths, bins = torch.tensor(list(lengths)), model.frontend.output_size()
-    speech = torch.randn(len(lengths), int(lengths.max()), bins, generator=generator)
+    lengths = torch.tensor(list(lengths))
     tokens = torch.arange(1, len(model.token_list) - 1)  # neither blank nor the end
     text = tokens[torch.randint(len(tokens), (len(lengths), 5), generator=generator)]
     tensors = {
-        "speech": speech * model.frontend.std.cpu() + model.frontend.mean.cpu(),
+        "speech": model.frontend.made_up(lengths.tolist(), generator),
         "speech_lengths": lengths,
         "text": text,
         "text_lengths": torch.full((len(lengths),), text.shape[1]),
@@ -245,8 +250,9 @@ def _by_attention(model: torch.nn.Module, removed: Iterable[Head]) -> dict[tuple
 
 def _keep(attention: Attention, numbers: list[int]) -> None:
     """Keep only the heads with these numbers."""
-    if not numbers:
-        remove_block(attention.layer, attention.name, attention.norm)
+    if not numbers:  # a norm that follows the block stays: the residual path goes through it
+        before = getattr(attention.layer, "normalize_before", True)
+        remove_block(attention.layer, attention.name, attention.norm if before else None)
         return
     module: Any = attention.module
     positions = torch.tensor([attention.heads.index(number) for number in numbers])
@@ -259,4 +265,21 @@ def _keep(attention: Attention, numbers: list[int]) -> None:
     for name in ("pos_bias_u", "pos_bias_v", "distance_bias"):
         if getattr(module, name, None) is not None:
             keep_slices(module, name, positions, 0)
-    module.h, module.head_numbers = len(numbers), numbers
+    if hasattr(module, "set_heads"):  # an upstream encoder's, which counts from 0
+        if module.gated:
+            keep_slices(module, "gru_rel_pos_const", positions, 1)
+        widths = [module.d_k] * len(numbers)
+        module.set_heads([number - 1 for number in numbers], widths, widths)
+    else:
+        module.h, module.head_numbers = len(numbers), numbers
+
+
+def whole_attention(model: torch.nn.Module) -> bool:
+    """Whether every attention block has all the heads that it had when the model was built."""
+    return all(_is_whole(attention) for attention in attentions(model).values())
+
+
+def _is_whole(attention: Attention) -> bool:
+    heads = attention.heads
+    width = getattr(attention.module, "all_heads", len(heads))
+    return bool(heads) and heads == list(range(1, width + 1))
