@@ -18,11 +18,11 @@ from secateur.layers import checks as layers
 from secateur.pruning import checks as prune
 from secateur.speech import corpora
 from secateur.ssl import checks as ssl
-from secateur.study import folders, written
+from secateur.study import folders, own, written
 from secateur.study.checks import hint, unfit, unknown, unlike, untrained
 from secateur.study.schema import SCHEMA, filled
 
-SECTIONS = (folders, prune, layers, heads, ssl)
+SECTIONS = (folders, own, prune, layers, heads, ssl)
 DECODED = ("dense", "prune", "layers", "regularise", "heads")
 """Sections whose entries name searches."""
 BESIDE_PIECES = 2
@@ -86,6 +86,9 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_models(config: Mapping[str, Any]) -> Iterator[str]:
     for name, model in config["models"].items():
+        if "own" in model:
+            yield from untrained(config, f"models.{name}", model)
+            continue  # it was built before
         where, encoder = f"models.{name}", model["encoder"]
         yield from untrained(config, where, model)
         yield from unlike(config, where, model)
@@ -122,6 +125,8 @@ def _of_language_models(config: Mapping[str, Any]) -> Iterator[str]:
             if not Path(path).is_file():
                 yield f"language_models.{name}.text.{language}: {path!r} is no file; allowed: a text file"
         yield from untrained(config, f"language_models.{name}", lm)
+        if "own" in lm:
+            continue
         if lm["dim"] % lm["heads"]:
             yield f"language_models.{name}.heads: {lm['heads']} heads do not divide dim = {lm['dim']}"
 
@@ -185,10 +190,14 @@ def _validator(schema: Path) -> Draft202012Validator:
         yield from base.VALIDATORS["properties"](validator, properties, instance, schema)
 
     def choice(validator, alternatives, instance, schema):
-        """`oneOf` whose alternatives are told apart by the constant of `type`: only the chosen one is checked."""
-        kinds = {alternative["properties"]["type"]["const"]: alternative for alternative in alternatives}
+        """`oneOf` whose alternatives are told apart by the constant of `type`, or, where one has no type, by a key that
+        it requires: only the chosen one is checked."""
+        kinds = {one["properties"]["type"]["const"]: one for one in alternatives if "type" in one["properties"]}
         kind = instance.get("type")
-        if kind in kinds:
+        marked = [one for one in alternatives if "type" not in one["properties"] and instance.keys() & one["required"]]
+        if marked and kind is None:
+            yield from validator.descend(instance, marked[0])
+        elif kind in kinds:
             yield from validator.descend(instance, kinds[kind])
         else:
             yield ValidationError(f"type {kind!r} is unknown{hint(kind, kinds)}; allowed: {', '.join(kinds)}")

@@ -59,7 +59,7 @@ def _corpora(document: Document) -> None:
 def _models(document: Document) -> None:
     """Name the types of models, each with its keys."""
     for section, definition in (("models", "model"), ("language_models", "language_model")):
-        document["$defs"][definition]["oneOf"] = _by_type(types.of(section))
+        document["$defs"][definition]["oneOf"] = [document["$defs"]["pretrained"], *_by_type(types.of(section))]
 
 
 def _searches(document: Document) -> None:

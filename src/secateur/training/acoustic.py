@@ -23,9 +23,18 @@ FRAMES_PER_SECOND = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of a `Task` and of its `Speech`."""
-    parser.add_argument(
-        "--training", type=argument(TrainingOptions, "training"), required=True, help="JSON: an entry of `training`"
-    )
+    add_training(parser, required=True)
+    add_data(parser)
+
+
+def add_training(parser: argparse.ArgumentParser, required: bool) -> None:
+    """The recipe."""
+    kind = argument(TrainingOptions, "training")
+    parser.add_argument("--training", type=kind, required=required, help="JSON: an entry of `training`")
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """All but the recipe."""
     parser.add_argument("--data", type=Path, required=True, help="folder with {language}/{split} data directories")
     parser.add_argument("--features", type=Path, required=True, help="folder with {language}/{split} features")
     parser.add_argument("--speeds", type=float, nargs="+", default=[1.0], help="speeds that the training features hold")

@@ -42,11 +42,11 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
         recipe, entry = resources.recipe(at), upstreams.entry_of(config, at.upstream)
         seconds = LEAST_STEP + STEP * _encoder_parameters(entry["encoder"] or {}) * recipe["batch_seconds"]
         return Work(f"{rule} {at.upstream}", TRAINING, recipe["steps"], seconds)
-    if hasattr(at, "lm") and rule == "train_lm":
+    if hasattr(at, "lm") and rule in ("train_lm", "import_lm"):
         recipe, model = resources.recipe(at), config["language_models"][at.lm]
         seconds = LEAST_STEP + STEP * parameters(model) * recipe["batch_tokens"] / TOKENS_A_SECOND
         return Work(f"train {at.lm}", TRAINING, recipe["steps"], seconds)
-    if rule in ("train", "prune", "prune_adaptive", "prune_control", "regularise", "recover"):
+    if rule in ("train", "import_model", "prune", "prune_adaptive", "prune_control", "regularise", "recover"):
         run = run_of(at) if hasattr(at, "method") else runs.ModelRun(at.corpus, at.model, at.scope, int(at.seed))
         batch = resources.recipe(at)["batch_seconds"]
         seconds = LEAST_STEP + STEP * parameters(config["models"][run.model]) * batch
