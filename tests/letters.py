@@ -10,6 +10,7 @@ RATE = 16000
 LETTER = 1600  # samples
 TONES = {letter: 300 * 1.5**place for place, letter in enumerate("abcde")}
 SPLITS = {"train": 32, "dev": 10, "test": 20}
+SIZES = SPLITS | {"whisper": 400}
 
 
 def sentences(split: str) -> list[str]:
@@ -20,7 +21,7 @@ def sentences(split: str) -> list[str]:
     def word() -> str:
         return "".join(random.choice(letters) for _ in range(random.randint(2, 4)))
 
-    return [" ".join(word() for _ in range(random.randint(1, 3))) for _ in range(SPLITS[split])]
+    return [" ".join(word() for _ in range(random.randint(1, 3))) for _ in range(SIZES[split])]
 
 
 def spoken(text: str, seed: int = 0) -> np.ndarray:

@@ -13,6 +13,7 @@ from random import Random
 import torch
 import transformers
 from letters import RATE, sentences, spoken
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 FIXTURES = Path(__file__).parent / "fixtures"
 LETTERS = "ABCDE"
@@ -45,6 +46,20 @@ CTC = {
         {"num_conv_pos_embeddings": 2, "conv_pos_kernel_size": 5},
     ),
 }
+WHISPER, WHISPER_LANGUAGES = "whisper", ("en", "fr")
+WHISPER_SIZES = {
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 64,
+    "decoder_ffn_dim": 64,
+    "num_mel_bins": 20,
+    "max_source_positions": 100,
+    "max_target_positions": 40,
+    "dropout": 0.0,
+}
 STEPS, BATCH, RATE_OF_LEARNING = 300, 8, 3e-3
 
 
@@ -72,6 +87,55 @@ def train_ctc(name: str, folder: Path, steps: int = STEPS) -> None:
     extractor.save_pretrained(folder)
 
 
+def train_whisper(folder: Path, steps: int = 700) -> None:
+    """Train a Whisper of a window of two seconds, which knows en and fr, on many texts; save it with its processor."""
+    names = [
+        "startoftranscript",
+        *WHISPER_LANGUAGES,
+        "translate",
+        "transcribe",
+        "startofprev",
+        "nospeech",
+        "notimestamps",
+    ]
+    vocabulary = {unit: number for number, unit in enumerate(bytes_to_unicode().values())} | {"<|endoftext|>": 256}
+    tokenizer = transformers.WhisperTokenizer(vocab=vocabulary, merges=[])
+    tokenizer.add_tokens([f"<|{name}|>" for name in names], special_tokens=True)
+    ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in (*names, "endoftext")}
+    end = {"eos_token_id": 256, "pad_token_id": 256, "bos_token_id": 256, "decoder_start_token_id": 257}
+    torch.manual_seed(1)
+    model = transformers.WhisperForConditionalGeneration(
+        transformers.WhisperConfig(**WHISPER_SIZES | end, vocab_size=len(tokenizer))
+    ).train()
+    model.generation_config = transformers.GenerationConfig(
+        **end,
+        is_multilingual=True,
+        lang_to_id={f"<|{name}|>": ids[name] for name in WHISPER_LANGUAGES},
+        task_to_id={"transcribe": ids["transcribe"], "translate": ids["translate"]},
+        no_timestamps_token_id=ids["notimestamps"],
+        max_length=40,
+        suppress_tokens=[],
+        begin_suppress_tokens=[220, 256],
+    )
+    extractor = transformers.WhisperFeatureExtractor(feature_size=WHISPER_SIZES["num_mel_bins"], chunk_length=2)
+    texts = sentences("whisper")
+    mels = extractor(
+        [spoken(text, number) for number, text in enumerate(texts)], sampling_rate=RATE, return_tensors="pt"
+    )
+    prompt = [ids[name] for name in ("en", "transcribe", "notimestamps")]
+    labels = [torch.tensor([*prompt, *tokenizer(text, add_special_tokens=False).input_ids, 256]) for text in texts]
+
+    def loss(chosen: list[int]) -> torch.Tensor:
+        wanted = torch.nn.utils.rnn.pad_sequence([labels[i] for i in chosen], batch_first=True, padding_value=-100)
+        return model(mels.input_features[chosen], labels=wanted).loss
+
+    fit(model, loss, len(texts), steps)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.half().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    extractor.save_pretrained(folder)
+
+
 def fit(model: torch.nn.Module, loss, count: int, steps: int) -> None:
     """Lower `loss` of random examples out of `count`."""
     random = Random(1)
@@ -86,7 +150,7 @@ def fit(model: torch.nn.Module, loss, count: int, steps: int) -> None:
 
 
 def transcripts_ctc(folder: Path, split: str = "test") -> list[str]:
-    """What transformers' own classes write, an utterance at a time."""
+    """What transformers' own classes write, an utterance at a time, with single spaces between words."""
     model = getattr(transformers, json.loads((folder / "config.json").read_text())["architectures"][0])
     model = model.from_pretrained(folder, dtype=torch.float32).eval()
     processor = transformers.Wav2Vec2Processor.from_pretrained(folder)
@@ -96,10 +160,24 @@ def transcripts_ctc(folder: Path, split: str = "test") -> list[str]:
         with torch.inference_mode():
             logits = model(inputs.input_values).logits
         found += processor.batch_decode(logits.argmax(-1))
+    return [" ".join(text.split()) for text in found]
+
+
+def transcripts_whisper(folder: Path, split: str = "test", language: str = "en", beam: int = 1) -> list[str]:
+    """What transformers' own generation writes, an utterance at a time."""
+    model = transformers.WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    processor = transformers.WhisperProcessor.from_pretrained(folder)
+    found = []
+    for number, text in enumerate(sentences(split)):
+        inputs = processor(spoken(text, number), sampling_rate=RATE, return_tensors="pt").input_features
+        options = {"language": language, "task": "transcribe", "return_timestamps": False, "num_beams": beam}
+        found += processor.batch_decode(model.generate(inputs, **options), skip_special_tokens=True)
     return found
 
 
 if __name__ == "__main__":
-    for name in sys.argv[2:] or CTC:
-        train_ctc(name, Path(sys.argv[1]) / name)
-        print(name, list(zip(sentences("test"), transcripts_ctc(Path(sys.argv[1]) / name), strict=True)))
+    for name in sys.argv[2:] or (*CTC, WHISPER):
+        folder = Path(sys.argv[1]) / name
+        train, transcripts = (train_whisper, transcripts_whisper) if name == WHISPER else (None, transcripts_ctc)
+        train(folder) if train else train_ctc(name, folder)
+        print(name, list(zip(sentences("test"), transcripts(folder), strict=True)))

@@ -9,49 +9,21 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jiwer
 import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
 from secateur.layers import strategies
+from secateur.layers.dev import Dev, Score, word_errors, words
 from secateur.layers.strategies import Given, Layers, without
+from secateur.layers.whole import WholeScorer
 from secateur.models.surgery.layers import layer_numbers
-from secateur.speech.tokens import Tokenizer
-from secateur.speech.units import unit_of, units
-from secateur.training.loop import Examples
 
 OBJECTIVES = ("loss", "wer")
 MEMORY = 4 * 2**30
-
-
-@dataclass(frozen=True)
-class Dev:
-    """Dev data.
-
-    Attributes:
-        examples: reads the batches, e.g. `secateur.speech.data.SpeechExamples`.
-        batches: the utterances of each batch.
-        references: text of every utterance, for the word error rate.
-        tokenizer: of the model's token list, likewise.
-    """
-
-    examples: Examples
-    batches: Sequence[Sequence[str]]
-    references: Mapping[str, str]
-    tokenizer: Tokenizer
-
-
-@dataclass
-class Score:
-    """Sums over the dev data: of the utterances' CTC losses in nats, and of their word errors, if these are counted."""
-
-    loss: float = 0.0
-    errors: int = 0
 
 
 @torch.inference_mode()
@@ -93,7 +65,10 @@ def search(
     if objective not in OBJECTIVES:
         raise SecateurError(f"objective {objective!r} is unknown; it must be one of {', '.join(OBJECTIVES)}")
     layers = tuple(layer_numbers(model))
-    scorer = Scorer(model, dev, objective, memory if strategies.MEMORY in strategies.needs(strategy) else 0)
+    if hasattr(model, "generate"):
+        scorer: Any = WholeScorer(model, dev, objective)
+    else:
+        scorer = Scorer(model, dev, objective, memory if strategies.MEMORY in strategies.needs(strategy) else 0)
     started = time.perf_counter()
     found = chosen.load().order(Given(layers, scorer, seed, similarity))
     searched, forwards = time.perf_counter(), scorer.layer_forwards
@@ -165,11 +140,7 @@ class Scorer:
         self.layers = dict(zip(layer_numbers(model), model.encoder.encoders, strict=True))
         self.layer_forwards = 0
         self.utterances = sum(map(len, dev.batches))
-        self._words = sum(
-            len(units(text, unit_of([text])))
-            for names in dev.batches
-            for text in (dev.references[name] for name in names)
-        )
+        self._words = words(dev)
         self._room, self._room_enough = memory, True
         self._batches = [_Batch(self, utterances) for utterances in dev.batches]
 
@@ -237,12 +208,7 @@ class _Batch:
                 dev.tokenizer.decode(torch.unique_consecutive(path[:length]).tolist())
                 for path, length in zip(paths, self.lengths.tolist(), strict=True)
             ]
-            references = [dev.references[name] for name in self.utterances]
-            counted = [unit_of([reference]) for reference in references]
-            words = jiwer.process_words(
-                *([" ".join(units(*pair)) for pair in zip(side, counted, strict=True)] for side in (references, texts))
-            )
-            score.errors += words.substitutions + words.deletions + words.insertions
+            score.errors += word_errors([dev.references[name] for name in self.utterances], texts)
 
     def _after(self, layers: Layers) -> Any:
         """The hidden state after `layers` as ESPnet's layers hand it on: (B, T', D); a Conformer's with positions."""

@@ -51,7 +51,7 @@ def _entry(section: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "features": dict(found.features),
         "tokens": len(found.tokens),
         "token_list": hashlib.sha256("\n".join(found.tokens).encode()).hexdigest(),
-        "pieces": found.pieces is not None,
+        "pieces": "" if found.pieces is None else "tokenizer.json" if found.pieces.suffix == ".json" else "bpe.model",
         "alphabet": alphabet.alphabet(found.tokens),
         "files": [str(file) for file in found.files],
     }

@@ -12,7 +12,7 @@ from typing import Any
 from secateur.core import hugging_face as hub
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
-from secateur.core.waves import WIDTH
+from secateur.core.waves import STEP, WIDTH
 from secateur.models.formats import Description
 from secateur.models.upstream.config import EncoderConfig
 
@@ -67,7 +67,9 @@ def entry(upstream: EncoderConfig) -> dict[str, Any]:
         "attention_dropout": upstream.attention_dropout,
     }
     sizes = {key: list(value) if isinstance(value, tuple) else value for key, value in upstream.to_dict().items()}
-    return {"type": "hf_ctc", "features": WIDTH, "encoder": encoder, "upstream": sizes}
+    # The convolutions make as many frames as stacking would.
+    input_layer = {"input": "stack", "stack": max(1, upstream.hop // STEP)}
+    return {"type": "hf_ctc", "features": WIDTH, **input_layer, "encoder": encoder, "upstream": sizes}
 
 
 def load(folder: Path) -> Any:

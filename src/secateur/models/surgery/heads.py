@@ -23,7 +23,7 @@ import torch
 from secateur.core.errors import SecateurError
 from secateur.models.no_block import NoBlock
 from secateur.models.surgery.compaction import keep_inputs, keep_outputs, keep_slices, remove_block
-from secateur.models.surgery.layers import layer_numbers
+from secateur.models.surgery.layers import numbered_layers, stacks
 
 BLOCKS = ("encoder-self", "decoder-self", "decoder-source")
 # Attention and its norm in the layers of ESPnet's Conformer and Transformer, of the Emformer and of upstream encoders.
@@ -32,8 +32,13 @@ _ENCODER_MODULES = (
     ("self_attn", "norm1"),
     ("attention", "norm_attention"),
     ("attention", "layer_norm"),
+    ("self_attn", "self_attn_layer_norm"),
 )
 _DECODER_MODULES = {"decoder-self": ("self_attn", "norm1"), "decoder-source": ("src_attn", "norm2")}
+_WHISPER_MODULES = {
+    "decoder-self": ("self_attn", "self_attn_layer_norm"),
+    "decoder-source": ("encoder_attn", "encoder_attn_layer_norm"),
+}
 
 
 class Head(NamedTuple):
@@ -83,7 +88,11 @@ def attentions(model: torch.nn.Module) -> dict[tuple[str, int], Attention]:
     Raises SecateurError when the model has no stack of layers with attention.
     """
     found = {}
-    for number, layer in zip(layer_numbers(model), model.encoder.encoders, strict=True):
+    encoder = {id(layer) for layer in stacks(model)[0]}
+    for number, layer in numbered_layers(model).items():
+        if id(layer) not in encoder:  # Whisper's decoder, whose layers are numbered on
+            found |= {(block, number): Attention(layer, *names) for block, names in _WHISPER_MODULES.items()}
+            continue
         names = next((names for names in _ENCODER_MODULES if all(hasattr(layer, name) for name in names)), None)
         if names is None:
             raise SecateurError(f"{type(layer).__name__}: no attention whose heads could be removed is known in it")
@@ -91,7 +100,7 @@ def attentions(model: torch.nn.Module) -> dict[tuple[str, int], Attention]:
     for block, names in _DECODER_MODULES.items():
         for number, layer in enumerate(getattr(getattr(model, "decoder", None), "decoders", ()), 1):
             found[block, number] = Attention(layer, *names)
-    return found
+    return dict(sorted(found.items(), key=lambda one: (BLOCKS.index(one[0][0]), one[0][1])))
 
 
 def heads(model: torch.nn.Module) -> list[Head]:
@@ -158,9 +167,14 @@ def gated(model: torch.nn.Module, gates: Mapping[tuple[str, int], torch.Tensor])
 
             hooks.callback(attention.linear_out.register_forward_pre_hook(scale).remove)
             if not gate.any():
-                drop = attention.register_forward_hook(lambda _, __, output: torch.zeros_like(output))
+                drop = attention.register_forward_hook(lambda _, __, output: _nothing(output))
                 hooks.callback(drop.remove)
         yield
+
+
+def _nothing(output: Any) -> Any:
+    """Zeros in the place of what attention answers; of Whisper's, also how it attended."""
+    return (torch.zeros_like(output[0]), *output[1:]) if isinstance(output, tuple) else torch.zeros_like(output)
 
 
 @contextmanager
@@ -231,7 +245,9 @@ def _outputs(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> dic
         encoder_out = encoder_out[0]
     valid = torch.arange(encoder_out.shape[1], device=lengths.device) < lengths[:, None]
     outputs = {"encoder output": encoder_out[valid], "loss": model(**tensors)[0]}
-    if getattr(model, "decoder", None) is not None:
+    if hasattr(model, "generate"):
+        outputs["decoder output"] = model.logits(encoder_out, tensors["text"])
+    elif getattr(model, "decoder", None) is not None:
         text = tensors["text"].clamp(min=0)
         outputs["decoder output"] = model.decoder(encoder_out, lengths, text, tensors["text_lengths"])[0]
         written = torch.arange(text.shape[1], device=text.device) < tensors["text_lengths"][:, None]
@@ -251,8 +267,11 @@ def _by_attention(model: torch.nn.Module, removed: Iterable[Head]) -> dict[tuple
 def _keep(attention: Attention, numbers: list[int]) -> None:
     """Keep only the heads with these numbers."""
     if not numbers:  # a norm that follows the block stays: the residual path goes through it
+        nothing = getattr(attention.module, "nothing", None)
         before = getattr(attention.layer, "normalize_before", True)
         remove_block(attention.layer, attention.name, attention.norm if before else None)
+        if nothing is not None:
+            setattr(attention.layer, attention.name, nothing())
         return
     module: Any = attention.module
     positions = torch.tensor([attention.heads.index(number) for number in numbers])

@@ -1,0 +1,51 @@
+"""Dev data that sub-models are scored on, and what a score is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import jiwer
+
+from secateur.speech.tokens import Tokenizer
+from secateur.speech.units import unit_of, units
+from secateur.training.loop import Examples
+
+
+@dataclass(frozen=True)
+class Dev:
+    """Dev data.
+
+    Attributes:
+        examples: reads the batches, e.g. `secateur.speech.data.SpeechExamples`.
+        batches: the utterances of each batch.
+        references: text of every utterance, for the word error rate.
+        tokenizer: of the model's token list, likewise.
+    """
+
+    examples: Examples
+    batches: Sequence[Sequence[str]]
+    references: Mapping[str, str]
+    tokenizer: Tokenizer
+
+
+@dataclass
+class Score:
+    """Sums over the dev data: of the utterances' CTC losses in nats, and of their word errors, if these are counted."""
+
+    loss: float = 0.0
+    errors: int = 0
+
+
+def words(dev: Dev) -> int:
+    """How many words, or characters where a language has no spaces, the references have."""
+    return sum(
+        len(units(text, unit_of([text]))) for names in dev.batches for text in (dev.references[name] for name in names)
+    )
+
+
+def word_errors(references: Sequence[str], texts: Sequence[str]) -> int:
+    """Substitutions, deletions and insertions in all of some texts."""
+    counted = [unit_of([reference]) for reference in references]
+    found = jiwer.process_words(
+        *([" ".join(units(*pair)) for pair in zip(side, counted, strict=True)] for side in (references, texts))
+    )
+    return found.substitutions + found.deletions + found.insertions
