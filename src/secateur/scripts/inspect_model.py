@@ -4,7 +4,9 @@ With --texts, the letters of transcripts are compared with the token list, in th
 """
 
 import argparse
+import contextlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     folder = arguments.folder
     found = formats.describe(folder)
-    loaded = formats.load(folder)
+    with contextlib.redirect_stdout(sys.stderr):  # ESPnet says on import what it does not find
+        loaded = formats.load(folder)
     numbers = sum(parameter.numel() for parameter in loaded.model.parameters())
     called = formats.format_of(folder).get("SHOWN")["called"]
     wanted = alphabet(found.tokens)

@@ -161,9 +161,13 @@ def take_tokens(folder: str | Path, tokens: Sequence[str], pieces: Path | None) 
 
 
 def _not_pieces(tokens: Sequence[str], pieces) -> list[str]:
-    """Tokens that the pieces' model does not know, those in <> left out: its own list, of ESPnet's and in any order."""
+    """Tokens that the model of the pieces does not know, names in <> left out; `<space>` is of a list of characters.
+
+    ESPnet's lists have the pieces of the training text alone, in an order of their own.
+    """
     known = {pieces.id_to_piece(index) for index in range(pieces.get_piece_size())}
-    return [token for token in tokens if token not in known and not (token[0] == "<" and token[-1] == ">")]
+    named = [token for token in tokens if token[0] == "<" and token[-1] == ">" and token != SPACE]
+    return [token for token in tokens if token not in known and token not in named]
 
 
 def _token_list(pieces) -> list[str]:
