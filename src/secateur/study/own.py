@@ -79,7 +79,7 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
                 whose = f"models.{names[0]}" if names else f"the training text of corpora.{corpus}"
                 yield (
                     f"language_models.{lm}.pretrained: {theirs['folder']} has another token list than {whose}; use it "
-                    "with a model of the same token list, or train one: `type: transformer_lm`"
+                    "with a model of the same token list, or train one"
                 )
     for index, entry in enumerate(config["layers"]):
         if entry["trained"] and "own" in config["models"][entry["model"]]:

@@ -1,5 +1,6 @@
 import copy
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from torch.nn import functional
 
 from secateur.core.errors import SecateurError
 from secateur.models.upstream.encoder import Encoder
+from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.distillation import (
     Distillation,
     LayerPairs,
@@ -15,8 +17,8 @@ from secateur.ssl.distillation import (
     lagrangian,
     nearest_in_order,
 )
-from secateur.ssl.gated import FINE, EncoderGates, compact, open_gates, sparsity
-from secateur.ssl.students import first_layers, make_student
+from secateur.ssl.gated import FINE, EncoderGates, compact, fold, open_gates, sparsity
+from secateur.ssl.students import first_layers, make_student, save_student
 
 OPTIONS = {
     "type": "gates",
@@ -131,6 +133,34 @@ def test_lambdas_climb_while_the_sparsity_is_short_and_the_price_rises():
 def test_the_target_rises_linearly_during_the_warm_up():
     method = SparsityTarget(0.8, warmup=4, steps=10, every=3)
     assert [method.at(step) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8, 0.8])
+
+
+FORMS = {
+    "large": {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True},
+    "data2vec": {"model_type": "data2vec-audio", "feat_extract_norm": "layer", "num_conv_pos_embeddings": 2},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_large_and_data2vec_teachers_are_distilled_through_gates_and_compacted(tiny, form, tmp_path):
+    torch.manual_seed(0)
+    model = make_student(Encoder(replace(tiny, **FORMS[form])).eval(), OPTIONS).train()
+    waveforms, lengths = torch.randn(2, 9000), torch.tensor([9000, 5000])
+    loss, *_ = model(waveforms, lengths)
+    loss.backward()
+    assert all(log_alpha.grad.abs().sum() > 0 for log_alpha in model.gates.log_alpha.values())
+    with torch.no_grad():
+        for log_alpha in model.gates.log_alpha.values():
+            log_alpha.normal_(0.0, 3.0)
+        student, record = model.student.eval(), {}
+        save_student(tmp_path, record, model, SparsityTarget(0.5, 1, 1, 1))
+        assert record["sparsity"] == pytest.approx(0.5, abs=0.1)
+        features, frames = student.features(waveforms, lengths)
+        wanted = student.contextualize(features, frames, weights=fold(student, model.gates.settle(0.5)))
+        hidden, _ = load_upstream(tmp_path)(waveforms, lengths)
+        for state, want in zip(hidden, wanted, strict=True):
+            for row, other, count in zip(state, want, frames, strict=True):
+                torch.testing.assert_close(row[:count], other[:count], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("train_extractor", [False, True])

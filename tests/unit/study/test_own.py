@@ -61,7 +61,7 @@ def test_its_corpus_gets_its_features_token_list_and_alphabet(tmp_path):
     paths = Paths(complete(study(folder)))
     at = SimpleNamespace(corpus="c", language="en", split="train", model="mine", scope="all", seed=1)
     assert commands.tokens(paths, at).options == {"pretrained": str(folder)}
-    assert commands.features(paths, at).options["front_end"] == {"front_end": "kaldi", "mel_bins": 20}
+    assert commands.features(paths, at).options["front_end"] == {"front_end": "fbank", "mel_bins": 20}
     assert commands.prepare(paths, at).options["alphabet"] == {"case": "upper", "apostrophe": "’"}
     taken = commands.import_model(paths, at)
     assert taken.options["pretrained"] == str(folder) and taken.options["training"] is None

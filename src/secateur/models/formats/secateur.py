@@ -40,7 +40,7 @@ def describe(folder: Path) -> Description:
         )
     weights = _weights(folder)
     pieces = _pieces(folder, tokens)
-    features = {"front_end": "kaldi", "mel_bins": config["features"]} if "features" in config else {}
+    features = {"front_end": "fbank", "mel_bins": config["features"]} if "features" in config else {}
     features = config.get("front_end") or features
     return Description(config, tokens, features, [file, weights, *([pieces] if pieces else [])], pieces, notes=notes)
 

@@ -123,22 +123,32 @@ class StackedPositions(nn.Module):
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
-        size, width = config.hidden_size, config.conv_pos_kernel_size
+        size, self.width = config.hidden_size, config.conv_pos_kernel_size
+        self.shape = (size,)  # of a norm, as a constant: an export wants it so
         self.layers = nn.ModuleList(
             nn.ModuleDict(
-                {"conv": nn.Conv1d(size, size, width, padding=width // 2, groups=config.num_conv_pos_embedding_groups)}
+                {
+                    "conv": nn.Conv1d(
+                        size,
+                        size,
+                        self.width,
+                        padding=self.width // 2,
+                        groups=config.num_conv_pos_embedding_groups,
+                    )
+                }
             )
             for _ in range(config.num_conv_pos_embeddings)
         )
 
     def forward(self, hidden: torch.Tensor, padded: torch.Tensor | None = None) -> torch.Tensor:
         """(B, T, D) → (B, T, D); frames that are `padded` (B, T) stay zero, as behind the end of an utterance alone."""
-        frames = hidden.shape[1]
         with torch.autocast(hidden.device.type, enabled=False):  # grouped convolutions in bfloat16 crawl on a CPU
             hidden = hidden.float()
             for layer in self.layers:
-                hidden = layer["conv"](hidden.transpose(1, 2))[..., :frames].transpose(1, 2)
-                hidden = functional.gelu(functional.layer_norm(hidden, hidden.shape[2:]))
+                hidden = layer["conv"](hidden.transpose(1, 2)).transpose(1, 2)
+                if self.width % 2 == 0:
+                    hidden = hidden[:, :-1]
+                hidden = functional.gelu(functional.layer_norm(hidden, self.shape))
                 if padded is not None:
                     hidden = hidden.masked_fill(padded[..., None], 0.0)
         return hidden

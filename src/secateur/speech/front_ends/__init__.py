@@ -1,6 +1,6 @@
 """Front ends: what makes features of samples for models that were trained elsewhere, one a file, found by listing.
 
-Models of a study's own read `secateur.speech.features.log_mel`, and so does `kaldi` here. A front end is a file with
+Models of a study's own read `secateur.speech.features.log_mel`, and so does `fbank` here. A front end is a file with
 the literal SHOWN = {"called": …} and
 
     extractor(options) -> FrontEnd    of the options that a model's description gives beside `front_end`
