@@ -48,7 +48,7 @@ CTC = {
 }
 WHISPER, WHISPER_LANGUAGES = "whisper", ("en", "fr")
 WHISPER_SIZES = {
-    "d_model": 32,
+    "d_model": 48,
     "encoder_layers": 2,
     "decoder_layers": 2,
     "encoder_attention_heads": 4,
@@ -87,7 +87,7 @@ def train_ctc(name: str, folder: Path, steps: int = STEPS) -> None:
     extractor.save_pretrained(folder)
 
 
-def train_whisper(folder: Path, steps: int = 700) -> None:
+def train_whisper(folder: Path, steps: int = 1500) -> None:
     """Train a Whisper of a window of two seconds, which knows en and fr, on many texts; save it with its processor."""
     names = [
         "startoftranscript",
@@ -129,21 +129,21 @@ def train_whisper(folder: Path, steps: int = 700) -> None:
         wanted = torch.nn.utils.rnn.pad_sequence([labels[i] for i in chosen], batch_first=True, padding_value=-100)
         return model(mels.input_features[chosen], labels=wanted).loss
 
-    fit(model, loss, len(texts), steps)
+    fit(model, loss, len(texts), steps, batch=24)
     folder.mkdir(parents=True, exist_ok=True)
     model.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     extractor.save_pretrained(folder)
 
 
-def fit(model: torch.nn.Module, loss, count: int, steps: int) -> None:
+def fit(model: torch.nn.Module, loss, count: int, steps: int, batch: int = BATCH) -> None:
     """Lower `loss` of random examples out of `count`."""
     random = Random(1)
     optimizer = torch.optim.AdamW(model.parameters(), RATE_OF_LEARNING)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: min(1, (n + 1) / 20) * (1 - n / steps))
     for _ in range(steps):
         optimizer.zero_grad()
-        loss(random.sample(range(count), BATCH)).backward()
+        loss(random.sample(range(count), batch)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()

@@ -28,6 +28,7 @@ from secateur.models.upstream.waves import made_up, unframed
 SHOWN = {"called": "CTC model of Hugging Face's"}
 SCHEMA: dict[str, Any] = {}
 ONLY_FROM_FOLDERS = True
+FIXED = True
 
 State = tuple[torch.Tensor, torch.Tensor | None]
 """What layers hand on: hidden states (B, T, D), and WavLM's position bias (H, T, T)."""

@@ -24,6 +24,7 @@ SHOWN = {"called": "Whisper model"}
 SCHEMA: dict[str, Any] = {}
 PARTS = ("generate",)
 ONLY_FROM_FOLDERS = True
+FIXED = True
 
 RATE = 16000
 PADDING = -1

@@ -15,6 +15,7 @@ from secateur.decoding.search import Search
 from secateur.speech.corpora.text import normalise_anything
 
 PART = "generate"
+RUNS = ("decoder",)
 READS = ("tokens",)
 SCHEMA = {
     "batch": {"type": "integer", "minimum": 1, "default": 16, "description": "The most utterances decoded together."},
