@@ -121,6 +121,23 @@ use rule regularise as recover with:
         arguments=words(heads_commands.recover),
 
 
+rule tune_lms:
+    input:
+        files(heads_commands.tuning),
+    output:
+        f"{MODEL}/heads/tuning.json",
+    log:
+        f"{LOGS}/{MODEL_TAIL}/heads/tuning.log",
+    conda:
+        "../../envs/decode.yaml"
+    resources:
+        gpu=GPU,
+    params:
+        arguments=words(heads_commands.tuning),
+    shell:
+        "exec python -m secateur tune-lms {params.arguments} --output {output} &> {log}"
+
+
 rule perplexity:
     input:
         files(heads_commands.perplexity),

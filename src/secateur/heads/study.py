@@ -153,6 +153,19 @@ def removals_file(run: ModelRun) -> str:
     return f"{run.folder}/heads/removals.json"
 
 
+def tuning_file(run: ModelRun) -> str:
+    """The LM weights and length bonuses that were tuned for a model."""
+    return f"{run.folder}/heads/tuning.json"
+
+
+def tuned(config: Mapping[str, Any], run: ModelRun, search: str) -> str:
+    """What was tuned of a search for the dense model of all languages, which all that is made of it is decoded with."""
+    for entry in config["heads"]:
+        if (entry["corpus"], entry["model"]) == (run.corpus, run.model) and entry.get("tuning"):
+            return tuning_file(ModelRun(run.corpus, run.model, "all", run.seed)) if search in entry["lms"] else ""
+    return ""
+
+
 def perplexity_file(corpus: str, lm: str, seed: int) -> str:
     """What a language model costs, and its perplexity on the texts of the corpus."""
     return f"{lm_folder(corpus, lm, seed)}/perplexity.json"
@@ -233,4 +246,5 @@ KIND = Kind(
     trials=lambda config, run: max(1, len(rates(entry_of(config, run)))),
     whole=_whole,
     timed=_timed,
+    tuned=tuned,
 )

@@ -207,6 +207,9 @@ def decode(paths: Paths, at: Any, **options: Any) -> Command:
         modules.append(lm_module(paths, search["lm"]))
         options["lm"] = f"{paths.root}/{folder}"
         files += paths.model(folder)
+    if file := runs.tuned(config, run, at.search):
+        options |= {"tuned": f"{paths.root}/{file}", "tuned_as": at.search}
+        files.append(f"{paths.root}/{file}")
     for what in searches.reads(search["type"]):
         found = paths.texts(at.corpus, "train") if what == searches.TRAIN_TEXT else list(paths.tokens(at.corpus))
         options[what] = found if what == searches.TRAIN_TEXT else found[0]
@@ -251,6 +254,9 @@ def timing(paths: Paths, at: Any) -> Command:
         }
         if one.depths:
             entry["depths"] = list(one.depths)
+        if file := runs.tuned(config, one.run, one.search):
+            entry["tuned"] = paths.of(file)[0]
+            files.append(entry["tuned"])
         files += [*paths.model(one.run.folder), *(entry[name] for name in ("heads", "layers") if name in entry)]
         modules += [model_module(paths, one.run.model), searches.module(search["type"])]
         read += searches.reads(search["type"])

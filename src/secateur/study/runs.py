@@ -165,6 +165,7 @@ class Kind:
         trials: how often the job that makes a model trains it, of which one training counts.
         whole: see `ModelRun.whole`.
         timed: what is timed because of this section; what computes the same as a dense model is left out.
+        tuned: the file with what was tuned of a search for a model; "" for most.
         relatives: the model that one is timed beside, by (corpus, name of the model); all others are by themselves.
     """
 
@@ -178,6 +179,7 @@ class Kind:
     trials: Callable[[Mapping[str, Any], ModelRun], int] = lambda config, run: 1
     whole: Callable[[ModelRun], ModelRun] = lambda run: run
     timed: Callable[[Mapping[str, Any]], Iterator[Timed]] = lambda config: iter(())
+    tuned: Callable[[Mapping[str, Any], ModelRun, str], str] = lambda config, run, search: ""
     relatives: Callable[[Mapping[str, Any]], dict[tuple[str, str], str]] = lambda config: {}
 
 
@@ -298,6 +300,11 @@ def reported_splits(config: Mapping[str, Any], corpus: str) -> list[str]:
 def searches(config: Mapping[str, Any], run: ModelRun) -> list[str]:
     """Names of the searches that a model is decoded with; pruned models may have fewer, and some types their own."""
     return list(kind_of(run.method).searches(config, run))
+
+
+def tuned(config: Mapping[str, Any], run: ModelRun, search: str) -> str:
+    """The file with the LM weight and length bonus that were tuned of a search for a model; "" if none were."""
+    return next(filter(None, (kind.tuned(config, run, search) for kind in kinds())), "")
 
 
 def leaves_masks(run: ModelRun) -> bool:

@@ -330,3 +330,33 @@ def test_systems_are_timed_in_rounds_and_compared(corpus, tmp_path):
             "timing", *(word for name, value in given.items() for word in (name, json.dumps(value))),
             *data_of(corpus), "--device", "cpu", "--output", tmp_path / "timing",
         )  # fmt: skip
+
+
+def test_weights_are_tuned_for_each_language_model_and_used(corpus, tmp_path):
+    searches = {"beam": BEAM | {"lm": None}, "beam-lm": BEAM | {"lm": "lm"}}
+    grid = ("--lm-weights", 0.2, 0.4, "--length-bonuses", 0.0, 0.5, "--widen", 1)
+    given = ("--model", corpus / "model", *data_of(corpus), "--searches", json.dumps(searches), *grid)
+    lms = json.dumps({"beam-lm": str(corpus / "lm")})
+    record = run("tune_lms", *given, "--lms", lms, "--device", "cpu", "--output", tmp_path / "tuning.json")
+    found = read_json(tmp_path / "tuning.json")
+    assert found["utterances"] == record["utterances"] == 5 and list(found["searches"]) == ["beam", "beam-lm"]
+    assert {pair["lm_weight"] for pair in found["searches"]["beam"]["grid"]} == {0.0}
+    for one in found["searches"].values():
+        best = min(one["grid"], key=lambda pair: (pair["wer"], pair["cer"]))
+        chosen = next(
+            pair for pair in one["grid"] if all(pair[key] == one[key] for key in ("lm_weight", "length_bonus"))
+        )
+        assert (chosen["wer"], chosen["cer"]) == (best["wer"], best["cer"])
+        assert one["decodings"] == 5 * len(one["grid"])
+    with pytest.raises(SecateurError, match="give the folder of the one named"):
+        run("tune_lms", *given, "--output", tmp_path / "none.json")
+    # The error rates noted are those of decoding with the same pair.
+    data = ("--data", corpus / "data/en/dev", "--features", corpus / "features/en/dev", "--device", "cpu")
+    write_json(tmp_path / "one.json", {"searches": {"x": {"lm_weight": 0.4, "length_bonus": -3.0}}})
+    common = ("--model", corpus / "model", *data, "--lm", corpus / "lm")
+    run("decode", *common, "--search", json.dumps(searches["beam-lm"]), "--tuned", tmp_path / "one.json",
+        "--tuned-as", "x", "--output", tmp_path / "tuned")  # fmt: skip
+    by_hand = json.dumps(searches["beam-lm"] | {"lm_weight": 0.4, "length_bonus": -3.0})
+    run("decode", *common, "--search", by_hand, "--output", tmp_path / "by-hand")
+    rows = [read_tsv(tmp_path / name / "hypotheses.tsv") for name in ("tuned", "by-hand")]
+    assert rows[0] == rows[1]

@@ -31,8 +31,13 @@ def combinations(config: Mapping[str, Any]) -> Iterator[str]:
     yield from counted_of((*heads.combined_decodings(config), *decodings(config)))
 
 
+def tunings(config: Mapping[str, Any]) -> Iterator[str]:
+    return (heads.tuning_file(run) for entry, run in heads.runs(config) if entry.get("tuning"))
+
+
 def language_models(config: Mapping[str, Any]) -> Iterator[str]:
     yield from times(config)
+    yield from tunings(config)
     yield from (heads.perplexity_file(*lm) for lm in heads.perplexities(config))
     yield from counted_of(decodings(config))
 
@@ -119,6 +124,15 @@ TABLES = (
         files=removals,
         view="secateur.heads.tables:view",
         order=40,
+    ),
+    Table(
+        name="lm_tuning",
+        title="LM weights and length bonuses that were tried",
+        caption="Error rates on a sample of the dev sets by LM weight and length bonus.",
+        section="heads",
+        columns="secateur.heads.lms:GRID_COLUMNS",
+        rows="secateur.heads.lms:grids",
+        files=tunings,
     ),
     Table(
         name="importance",
