@@ -87,7 +87,7 @@ def train_ctc(name: str, folder: Path, steps: int = STEPS) -> None:
     extractor.save_pretrained(folder)
 
 
-def train_whisper(folder: Path, steps: int = 1500) -> None:
+def train_whisper(folder: Path, steps: int = 600) -> None:
     """Train a Whisper of a window of two seconds, which knows en and fr, on many texts; save it with its processor."""
     names = [
         "startoftranscript",
