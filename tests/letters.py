@@ -43,7 +43,7 @@ def write_kaldi(root: Path, language: str = "en", upper: bool = False) -> None:
         folder.mkdir(parents=True)
         lines: dict[str, list[str]] = {"wav.scp": [], "text": [], "utt2spk": []}
         for number, text in enumerate(sentences(split)):
-            name, file = f"{split}-{number:02d}", folder / f"{number:02d}.wav"
+            name, file = f"{language}-{split}-{number:02d}", folder / f"{number:02d}.wav"
             soundfile.write(file, spoken(text, number), RATE)
             lines["wav.scp"].append(f"{name} {file}")
             lines["text"].append(f"{name} {text.upper() if upper else text}")

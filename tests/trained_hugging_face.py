@@ -172,7 +172,7 @@ def transcripts_whisper(folder: Path, split: str = "test", language: str = "en",
         inputs = processor(spoken(text, number), sampling_rate=RATE, return_tensors="pt").input_features
         options = {"language": language, "task": "transcribe", "return_timestamps": False, "num_beams": beam}
         found += processor.batch_decode(model.generate(inputs, **options), skip_special_tokens=True)
-    return found
+    return [" ".join(text.split()) for text in found]
 
 
 if __name__ == "__main__":

@@ -65,10 +65,7 @@ def search(
     if objective not in OBJECTIVES:
         raise SecateurError(f"objective {objective!r} is unknown; it must be one of {', '.join(OBJECTIVES)}")
     layers = tuple(layer_numbers(model))
-    if hasattr(model, "generate"):
-        scorer: Any = WholeScorer(model, dev, objective)
-    else:
-        scorer = Scorer(model, dev, objective, memory if strategies.MEMORY in strategies.needs(strategy) else 0)
+    scorer = _scorer(model, strategy, dev, objective, memory)
     started = time.perf_counter()
     found = chosen.load().order(Given(layers, scorer, seed, similarity))
     searched, forwards = time.perf_counter(), scorer.layer_forwards
@@ -89,6 +86,12 @@ def search(
         "dev_batches": len(dev.batches),
         "dev_utterances": scorer.utterances,
     }
+
+
+def _scorer(model: torch.nn.Module, strategy: str, dev: Dev, objective: str, memory: int) -> Any:
+    if hasattr(model, "generate"):
+        return WholeScorer(model, dev, objective)
+    return Scorer(model, dev, objective, memory if strategies.MEMORY in strategies.needs(strategy) else 0)
 
 
 def read_similarity(file: str | Path, model: str | None = None, measure: str = "svcca") -> dict[int, float]:

@@ -17,6 +17,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperAttention
 
 from secateur.core.errors import SecateurError
+from secateur.core.waves import STEP
 from secateur.models.no_block import NoBlock
 from secateur.models.upstream.waves import made_up, unframed
 
@@ -122,8 +123,10 @@ class Frontend(torch.nn.Module):
         return found, torch.div(counts - 1, self.extractor.hop_length, rounding_mode="floor") + 1
 
     def made_up(self, lengths: Sequence[int], generator: torch.Generator) -> torch.Tensor:
-        """Noise as input, (B, T, WIDTH), of utterances of `lengths` frames."""
-        return made_up(lengths, generator)
+        """Noise as input, (B, T, WIDTH), of utterances of `lengths` frames, cut off where the window ends."""
+        speech = made_up(lengths, generator)
+        speech[:, int(self.seconds * RATE) // STEP :] = 0.0
+        return speech
 
 
 class Whisper(torch.nn.Module):

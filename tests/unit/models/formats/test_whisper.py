@@ -101,7 +101,8 @@ def test_the_loss_is_that_of_transformers_behind_the_prompt():
     )
     labels = text[:, 1:].masked_fill(text[:, 1:] == -1, -100)
     labels[:, :3] = -100
-    wanted = theirs(mel, labels=labels).loss * (labels != -100).sum() / 3
+    inputs = text[:, :-1].masked_fill(text[:, :-1] == -1, 256)
+    wanted = theirs(mel, decoder_input_ids=inputs, labels=labels).loss * (labels != -100).sum() / 3
     loss, _, weight = trained().model(**batch.tensors)
     assert weight == 3 and loss.item() == pytest.approx(wanted.item(), rel=1e-4)
 
@@ -123,9 +124,7 @@ def test_heads_of_encoder_and_decoder_go_exactly(tmp_path):
     save_model(tmp_path, headless, smaller(trained().config, headless), trained().tokens)
     assert hypotheses(load_model(tmp_path).model) == less
     with torch.inference_mode():
-        encoder_out, _ = headless.encode(
-            **{"speech": batch.tensors["speech"], "lengths": batch.tensors["speech_lengths"]}
-        )
+        encoder_out, _ = headless.encode(batch["speech"], batch["speech_lengths"])
         cached = headless.generate(encoder_out, ["en", "en"], 1)
         headless.net.generation_config.use_cache = False
         assert cached == headless.generate(encoder_out, ["en", "en"], 1)
@@ -180,7 +179,7 @@ def test_matrices_of_encoder_and_decoder_are_prunable():
 
 def test_texts_are_scored_in_one_stated_form():
     assert normalise_anything("It’s 5 p.m. – Hello, World!", "en") == "it's five p m hello world"
-    assert normalise_anything("\ufffd 1,2,3 Go", "en") == "go"
+    assert normalise_anything("\ufffd 1,2,3 Go", "en") == "one two three go"
     assert normalise_anything("Zażółć 3", "xx") == "zażółć"
 
 
