@@ -21,6 +21,7 @@ def importance(paths: Paths, at: Any) -> Command:
         "utterances": entry["utterances"],
         "seed": run.seed,
         "again": entry["again"] or None,
+        "shares": entry["shares"],
         **dev_options(paths, run.corpus),
     }
     return Command("head_importance", options, analysed(paths, run), _modules(paths, run))

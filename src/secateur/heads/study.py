@@ -143,6 +143,11 @@ def importance_file(run: ModelRun) -> str:
     return f"{run.folder}/heads/importance.tsv"
 
 
+def stability_file(run: ModelRun) -> str:
+    """How the order of a model's heads changes with the utterances that importances are estimated on."""
+    return f"{run.folder}/heads/stability.json"
+
+
 def times_file(run: ModelRun) -> str:
     """How long attention takes, by block and number of heads."""
     return f"{run.folder}/heads/times.json"

@@ -1,7 +1,7 @@
 """Dev data that sub-models are scored on, and what a score is."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jiwer
 
@@ -29,10 +29,15 @@ class Dev:
 
 @dataclass
 class Score:
-    """Sums over the dev data: of the utterances' CTC losses in nats, and of their word errors, if these are counted."""
+    """Sums over the dev data: of the utterances' losses in nats, and of their word errors, if these are counted.
+
+    Attributes:
+        each: what the objective is the mean of: for every utterance its loss, or its errors and words.
+    """
 
     loss: float = 0.0
     errors: int = 0
+    each: list[tuple[float, int]] = field(default_factory=list)
 
 
 def words(dev: Dev) -> int:
@@ -42,10 +47,12 @@ def words(dev: Dev) -> int:
     )
 
 
-def word_errors(references: Sequence[str], texts: Sequence[str]) -> int:
-    """Substitutions, deletions and insertions in all of some texts."""
-    counted = [unit_of([reference]) for reference in references]
-    found = jiwer.process_words(
-        *([" ".join(units(*pair)) for pair in zip(side, counted, strict=True)] for side in (references, texts))
-    )
-    return found.substitutions + found.deletions + found.insertions
+def word_errors(references: Sequence[str], texts: Sequence[str]) -> list[tuple[int, int]]:
+    """Substitutions, deletions and insertions in each of some texts, and the words of its reference."""
+    found = []
+    for reference, text in zip(references, texts, strict=True):
+        counted = unit_of([reference])
+        wanted, written = (" ".join(units(side, counted)) for side in (reference, text))
+        words = jiwer.process_words(wanted, written)
+        found.append((words.substitutions + words.deletions + words.insertions, len(wanted.split())))
+    return found

@@ -198,20 +198,35 @@ class _Batch:
         model, dev = self.scorer.model, self.scorer.dev
         self.path = {first: state for first, state in self.path.items() if layers[: len(first)] == first}
         encoder_out = model.encoder.after_norm(_tensor(self._after(layers)))
-        loss = model.ctc(encoder_out, self.lengths, self.text, self.text_lengths).item()
+        losses = self._losses(encoder_out)
+        loss = sum(losses)
         if not math.isfinite(loss):
             raise SecateurError(
                 f"the loss is {loss} with layers {list(layers)} on utterances {', '.join(self.utterances[:20])}; look "
                 "at these, or train the model again"
             )
-        score.loss += loss * len(self.utterances)
+        score.loss += loss
+        if self.scorer.objective == "loss":
+            score.each += [(one, 1) for one in losses]
         if self.scorer.objective == "wer":
             paths = model.ctc.argmax(encoder_out).cpu()
             texts = [
                 dev.tokenizer.decode(torch.unique_consecutive(path[:length]).tolist())
                 for path, length in zip(paths, self.lengths.tolist(), strict=True)
             ]
-            score.errors += word_errors([dev.references[name] for name in self.utterances], texts)
+            for pair in word_errors([dev.references[name] for name in self.utterances], texts):
+                score.errors += pair[0]
+                score.each.append(pair)
+
+    def _losses(self, encoder_out: torch.Tensor) -> list[float]:
+        """The CTC loss of every utterance, in nats."""
+        ctc = self.scorer.model.ctc
+        reduce, ctc.reduce = ctc.reduce, False
+        try:
+            losses = ctc(encoder_out, self.lengths, self.text, self.text_lengths)
+        finally:
+            ctc.reduce = reduce
+        return (losses * len(losses)).tolist()  # ESPnet divides by the size of the batch
 
     def _after(self, layers: Layers) -> Any:
         """The hidden state after `layers` as ESPnet's layers hand it on: (B, T', D); a Conformer's with positions."""

@@ -54,17 +54,17 @@ class WholeScorer:
     def _add(
         self, score: Score, encoder_out: torch.Tensor, text: torch.Tensor, utterances: list[str], languages: list[str]
     ) -> None:
-        loss = self.model.loss(encoder_out, text).item()
-        if not math.isfinite(loss):
-            raise SecateurError(f"the loss is {loss} on utterances {', '.join(utterances[:20])}; look at these")
-        score.loss += loss * len(utterances)
-        if self.objective == "wer":
-            found = self.model.generate(encoder_out, languages, beam=1)
-            written = [self.dev.tokenizer.decode(ids) for ids in found]
-            references = [self.dev.references[name] for name in utterances]
-            score.errors += word_errors(
-                *(
-                    [normalise_anything(*pair) for pair in zip(side, languages, strict=True)]
-                    for side in (references, written)
-                )
-            )
+        losses = self.model.losses(encoder_out, text).tolist()
+        if not math.isfinite(sum(losses)):
+            raise SecateurError(f"the loss is {sum(losses)} on utterances {', '.join(utterances[:20])}; look at these")
+        score.loss += sum(losses)
+        if self.objective == "loss":
+            score.each += [(one, 1) for one in losses]
+            return
+        found = self.model.generate(encoder_out, languages, beam=1)
+        texts = zip([self.dev.tokenizer.decode(ids) for ids in found], languages, strict=True)
+        references = zip([self.dev.references[name] for name in utterances], languages, strict=True)
+        written = ([normalise_anything(*pair) for pair in side] for side in (references, texts))
+        for errors in word_errors(*written):
+            score.errors += errors[0]
+            score.each.append(errors)

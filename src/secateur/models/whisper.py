@@ -177,7 +177,7 @@ class Whisper(torch.nn.Module):
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
         """The loss, what it is made of, and the number of utterances; `text` (B, U) has the prompt and the end."""
         encoder_out, _ = self.encode(speech, speech_lengths)
-        loss = self.loss(encoder_out, text)
+        loss = self.losses(encoder_out, text).mean()
         return loss, {"loss": loss.detach()}, loss.new_tensor(len(text))
 
     def logits(self, encoder_out: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
@@ -186,15 +186,12 @@ class Whisper(torch.nn.Module):
         hidden = self.decoder(inputs, encoder_hidden_states=encoder_out, use_cache=False).last_hidden_state
         return torch.nn.functional.linear(hidden, self.decoder.embed_tokens.weight)
 
-    def loss(self, encoder_out: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-        """The mean over utterances of the cross entropy of `text` (B, U), padded with `PADDING`, behind the prompt."""
-        logits = self.logits(encoder_out, text)
+    def losses(self, encoder_out: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        """The cross entropy (B,) of `text` (B, U), padded with `PADDING`, behind the prompt, in nats."""
         wanted = text[:, 1:].clone()
         wanted[:, : self.prompt - 1] = PADDING
-        total = torch.nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), wanted.flatten(), ignore_index=PADDING, reduction="sum"
-        )
-        return total / len(text)
+        logits = self.logits(encoder_out, text).float().transpose(1, 2)
+        return torch.nn.functional.cross_entropy(logits, wanted, ignore_index=PADDING, reduction="none").sum(1)
 
     def generate(self, encoder_out: torch.Tensor, languages: Sequence[str], beam: int) -> list[list[int]]:
         """Token ids of each utterance, by transformers' own generation, without timestamps.

@@ -9,7 +9,7 @@ from typing import Any
 
 from secateur.decoding import search as searches
 from secateur.models import types
-from secateur.speech import corpora, front_ends
+from secateur.speech import conditions, corpora, front_ends
 from secateur.study import own, runs
 from secateur.study import timing as families
 from secateur.study.command import Command
@@ -38,6 +38,20 @@ def prepare(paths: Paths, at: Any) -> Command:
     if material := own.material_of(paths.config, at.corpus):
         options["alphabet"] = material["alphabet"]
     return Command("prepare_corpus", options, (f"data/{at.corpus}/{at.language}/fetched.json",), _recipe(entry))
+
+
+def condition(paths: Paths, at: Any) -> Command:
+    """A test set under a condition, made from another split."""
+    entry = paths.config["conditions"][at.split]
+    folder = f"{paths.root}/data/{at.corpus}/{at.language}"
+    options = {
+        "data": f"{folder}/{entry['of']}",
+        "name": at.split,
+        "condition": entry,
+        "output": f"{folder}/{at.split}",
+    }
+    module = conditions.CONDITIONS.named(entry["type"]).module
+    return Command("make_condition", options, paths.data(at.corpus, at.language, entry["of"]), (module,))
 
 
 def _recipe(entry: Any) -> tuple[str]:

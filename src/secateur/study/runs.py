@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from secateur.core.errors import SecateurError
+from secateur.speech import conditions
 from secateur.speech.corpora import split_names
 
 DEV = "dev"
@@ -134,6 +135,7 @@ class Parents:
         nested: whether the mask stays within that of `ranked`.
         masks: for pathways, the model that each language's mask comes from.
         levels: how many levels' steps it is trained for.
+        languages: how many languages share these steps, where the recipe's steps are those of a language; else 1.
         sparsities: of dynamic pathways: those that the masks go through; none for other models.
     """
 
@@ -142,6 +144,7 @@ class Parents:
     nested: bool = False
     masks: Mapping[str, ModelRun] = field(default_factory=dict)
     levels: int = 1
+    languages: int = 1
     sparsities: Sequence[float] = ()
 
     @property
@@ -217,7 +220,8 @@ def recipe(config: Mapping[str, Any], run: ModelRun) -> str:
 def steps(config: Mapping[str, Any], run: ModelRun) -> int:
     """Optimiser steps of the job that makes a model; of one that tries several rates, those of one trial."""
     made_from = parents(config, run)
-    return config["training"][recipe(config, run)]["steps"] * (made_from.levels if made_from else 1)
+    times = made_from.levels * made_from.languages if made_from else 1
+    return config["training"][recipe(config, run)]["steps"] * times
 
 
 def steps_of_job(config: Mapping[str, Any], run: ModelRun) -> int:
@@ -286,8 +290,9 @@ def decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
 
 
 def splits(config: Mapping[str, Any], corpus: str) -> list[str]:
-    """The splits to decode that a corpus has."""
+    """The splits to decode that a corpus has, and those that are made of them."""
     known = split_names(config["corpora"][corpus])
+    known += [name for split in known for name in conditions.names(config, split)]
     return [split for split in config["decode"]["splits"] if split in known]
 
 

@@ -69,6 +69,24 @@ def test_one_file_has_every_importance(corpus, tmp_path):
     assert alone == pytest.approx(together, rel=1e-3)
 
 
+def test_the_order_is_estimated_again_on_other_utterances(corpus, tmp_path):
+    stable = tmp_path / "stability.json"
+    given = (*model_of(corpus), *data_of(corpus), "--stability", stable, "--shares", 0.25, 1)
+    run("head_importance", *given, "--output", tmp_path / "i.tsv")
+    found = read_json(stable)
+    assert found["utterances"] == {"en": 3, "fr": 2} and found["shares"] == [0.25, 1.0]
+    assert list(found["importances"]) == ["gradient", "gradient-layer-l2", "gradient-layer-max"]
+    for one in found["importances"].values():
+        quarter, everything = one["first"]
+        assert (quarter["k"], everything["k"]) == (4, 17) and everything["same"] == everything["overlap"] == 1.0
+        assert 0 <= quarter["same"] <= quarter["overlap"] <= 1 and one["rank_correlation"] <= 1
+    assert (tmp_path / "i.tsv").read_text() == "".join(
+        line
+        for line in (corpus / "importance.tsv").read_text().splitlines(keepends=True)
+        if "gradient-again" not in line
+    )
+
+
 def test_times_are_of_utterances_of_the_usual_length(corpus):
     times = read_json(corpus / "times.json")
     assert (times["frames"], times["steps"], times["beam"]) == (40, 4, 5)  # of 4, 3, 4, 2 and 5 tokens

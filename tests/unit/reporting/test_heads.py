@@ -128,6 +128,11 @@ def pruned(tmp_path_factory, write_study, write_heard) -> tuple[dict, Path, dict
             for head in (1, 2, 3, 4)
         ],
     )
+    stable = {"rank_correlation": 0.9, "rank_correlation_low": 0.7, "rank_correlation_high": 1.0}
+    first = [{"k": 4, "same": 0.4, "overlap": 0.8}, {"k": 8, "same": 1.0, "overlap": 1.0}]
+    stable = dict.fromkeys(("gradient", "gradient-layer-l2"), stable | {"first": first})
+    facts = {"utterances": {"en": 40, "fr": 31}, "shares": [0.5, 1.0], "importances": stable}
+    write_json(root / heads.stability_file(run), facts)
     texts = {
         f"test/{code}": {"perplexity": value, "per_character": value + 1, "per_word": value**4}
         for code, value in (("en", 2.0), ("fr", 8.0))
@@ -267,6 +272,16 @@ def test_what_lost_heads_or_layers_is_compared_with_the_whole_model(pruned):
         ("layers", "whole", 30.0, True), ("heads", "whole", 30.0, False),
         ("layers, then heads", "whole", 30.0, False), ("heads, then layers", "whole", 30.0, False),
     ]  # fmt: skip
+
+
+def test_how_many_utterances_an_order_rests_on_is_told(pruned):
+    _, root, tables = pruned
+    rows = tables["importance_stability"]  # of the importances of the entry alone
+    assert [(row["importance"], float(row["share"]), row["k"], float(row["same"])) for row in rows] == [
+        ("gradient", 0.5, "4", 0.4), ("gradient", 1.0, "8", 1.0)
+    ]  # fmt: skip
+    assert rows[0]["by_language"] == "en 40, fr 31" and rows[0]["utterances"] == "71"
+    assert "0.90 [0.70, 1.00]" in (root / "tables" / "importance_stability.md").read_text()
 
 
 def test_what_training_on_does_stands_beside_the_control(pruned):

@@ -25,6 +25,10 @@ def importances(config: Mapping[str, Any]) -> Iterator[str]:
     return (heads.importance_file(run) for _, run in heads.runs(config))
 
 
+def stabilities(config: Mapping[str, Any]) -> Iterator[str]:
+    return (heads.stability_file(run) for _, run in heads.runs(config))
+
+
 def combinations(config: Mapping[str, Any]) -> Iterator[str]:
     yield SIZES_FILE
     yield from times(config)
@@ -124,6 +128,20 @@ TABLES = (
         files=removals,
         view="secateur.heads.tables:view",
         order=40,
+    ),
+    Table(
+        name="importance_stability",
+        title="How stable is the order of heads?",
+        caption=(
+            "How much of the order of heads, by each importance, is the same on resampled utterances, and on how many "
+            "it was estimated."
+        ),
+        section="heads",
+        columns="secateur.heads.tables:STABILITY_COLUMNS",
+        rows="secateur.heads.tables:stabilities",
+        files=stabilities,
+        view="secateur.heads.tables:stability_view",
+        order=50,
     ),
     Table(
         name="lm_tuning",
