@@ -14,7 +14,7 @@ from secateur.core.waves import WIDTH
 from secateur.models.formats import Description
 
 SHOWN = {
-    "called": "of Whisper models",
+    "called": "a Hugging Face folder of Whisper",
     "files": "config.json, generation_config.json, model.safetensors, tokenizer.json, preprocessor_config.json",
     "order": 40,
 }

@@ -87,8 +87,7 @@ def validate(
 
     Args:
         frame_shift_ms: shift of the features' frames in milliseconds.
-        input_layers: `conv2d`, `stack:FRAMES` or `window:SECONDS`, those of the models to train; none if only encoders
-            hear the corpus.
+        input_layers: `conv2d`, `stack:FRAMES`, `window:SECONDS`: those of the models; none if only encoders hear it.
         speeds: those of the copies of the training data; the fastest copy is the shortest.
         rate: sampling rate in Hz that the features want.
 
