@@ -16,7 +16,11 @@ from secateur.core.waves import STEP, WIDTH
 from secateur.models.formats import Description
 from secateur.models.upstream.config import EncoderConfig
 
-SHOWN = {"called": "a Hugging Face folder of a CTC model", "files": "config.json, model.safetensors, vocab.json", "order": 30}
+SHOWN = {
+    "called": "a Hugging Face folder of a CTC model",
+    "files": "config.json, model.safetensors, vocab.json",
+    "order": 30,
+}
 ARCHITECTURES = {
     "wav2vec2": "Wav2Vec2ForCTC",
     "hubert": "HubertForCTC",
