@@ -67,5 +67,7 @@ class TrainingOptions:
     """Seconds between saves of the whole state; a killed run resumes from the last one."""
     specaug: SpecAugment = field(default_factory=SpecAugment)
     """SpecAugment (Park et al. 2019), acoustic models only."""
+    beta2: Rate = 0.98
+    # Without a docstring: heads of SUPERB's tasks set it (`secateur.ssl.tasks`); other trainings have ESPnet's.
     cycles: AtLeastOne = 1
     # Without a docstring: `secateur prune` is told to repeat the schedule so many times, for the levels of pathways.
