@@ -25,6 +25,11 @@ WAYS = {"parse": ("--list-rules",), "dry run": ("-n", "--quiet", "rules")}
 """What Snakemake is asked for."""
 Measured = tuple[float, int]
 """Processor seconds and the number of planned jobs."""
+SNAKEMAKE = """import sys; from pathlib import Path
+own = [path for path in sys.path if (Path(path) / "secateur").is_dir()]
+sys.path[:] = [path for path in sys.path if path not in own[1:]]
+from snakemake.cli import main; main()"""
+"""Snakemake with the tree's own sources alone: what is installed of this project would add its plugins."""
 
 
 def main() -> None:
@@ -54,7 +59,7 @@ def run(tree: Path, study: str, words: tuple[str, ...]) -> Measured:
     """Run Snakemake in a copy of the tree: its processor seconds, with all that it starts, and the jobs it plans."""
     files = [] if study == "default" else ["--configfile", f"workflow/studies/{study}.yaml"]
     environment = os.environ | {"PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *words, *files]
+    command = [sys.executable, "-c", SNAKEMAKE, "--cores", "2", *words, *files]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     answer = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -87,16 +87,20 @@ def export_depth(paths: Paths, at: Any) -> Command:
 
 
 def recover(paths: Paths, at: Any) -> Command:
-    """A smaller model trained on."""
+    """A smaller model, or for a control the whole one, trained on."""
     run, config = run_of(at), paths.config
-    before = heads.parent(run)
+    before, entry = heads.parent(run), heads.entry_of(paths.config, run)
     options = {
         "start": paths.folder(before),
         "training": config["training"][runs.recipe(config, run)],
+        "rates": heads.rates(entry) or None,
         "before": runs.steps_before(config, run),
         **commands.training_options(paths, at),
     }
     files = (*paths.model(before.folder), *paths.training(at.corpus, at.scope))
+    if distil := entry["recovery"]["distil"]:
+        options |= {"teacher": paths.folder(run.whole), "distil": distil}
+        files += paths.model(run.whole.folder)
     return Command("finetune", options, files, _modules(paths, run))
 
 

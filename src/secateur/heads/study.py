@@ -20,6 +20,8 @@ THEN = "--"
 RECOVERED = f"{THEN}recovered"
 """Ends the method of such a model that was trained on."""
 WHOLE = "dense"
+CONTROL = WHOLE + RECOVERED
+"""The method of the whole model, trained on as those that lost something are: what training on does by itself."""
 DEV = "dev"
 """Where importances are estimated and times measured: the test sets are for error rates alone."""
 
@@ -117,7 +119,8 @@ def _decoded(config: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[tu
 def parent(run: ModelRun) -> ModelRun:
     """The model that the last step of a smaller model's method began with."""
     method, _, _ = run.method.rpartition(THEN)
-    return replace(run, method=method or WHOLE, initialization="dense" if method else "")
+    whole = method in ("", WHOLE)
+    return replace(run, method=WHOLE if whole else method, initialization="" if whole else "dense")
 
 
 def last_step(run: ModelRun) -> tuple[str, str, int]:
@@ -202,10 +205,17 @@ def _whole(run: ModelRun) -> ModelRun:
     return replace(run, method=WHOLE, initialization="")
 
 
-def _recovered_runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
+def trained_on_runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
+    """Every model that is trained on: of each entry first the control, then what lost heads or layers."""
     for entry, run in runs(config):
-        for method in recovered(entry):
-            yield smaller_run(entry, method + RECOVERED, run.seed)
+        methods = [method + RECOVERED for method in recovered(entry)]
+        for method in [CONTROL, *methods] if methods else []:
+            yield smaller_run(entry, method, run.seed)
+
+
+def rates(entry: Mapping[str, Any]) -> list[float]:
+    """The learning rates that the models of an entry are trained on at; none for the recipe's."""
+    return entry["recovery"].get("rates", [])
 
 
 def _shape(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,12 +224,13 @@ def _shape(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 KIND = Kind(
-    owns=lambda method: method.startswith((HEADS, DEPTH)),
-    runs=_recovered_runs,
+    owns=lambda method: method.startswith((HEADS, DEPTH)) or method == CONTROL,
+    runs=trained_on_runs,
     parents=lambda config, run: Parents(_whole(run)),
     recipe=lambda config, run: entry_of(config, run)["recovery"]["training"],
     searches=lambda config, run: entry_of(config, run)["searches"],
     shape=_shape,
+    trials=lambda config, run: max(1, len(rates(entry_of(config, run)))),
     whole=_whole,
     timed=_timed,
 )

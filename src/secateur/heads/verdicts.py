@@ -1,7 +1,8 @@
 """Without heads, with fewer layers, or without a language model: errors and time against a rival, over all seeds.
 
 Questions: `locality`, every other policy against `global` at the same share; `heads`, a set of heads removed against
-the whole model; `combined`, fewer layers and heads against the whole model; `lm`, a search with a language model
+the whole model; `combined`, fewer layers and heads against the whole model; `recovery`, models that were trained on
+against themselves before, and against the whole model trained on, the control; `lm`, a search with a language model
 against the same without. Searches whose time alone is measured have rows of the mean without error rates. Where
 times are compared, the reference's second time has a row against its first, of policy A/A.
 """
@@ -25,11 +26,13 @@ from secateur.reporting.times import soundness
 from secateur.statistics.verdicts import UNDECIDED
 from secateur.study.runs import ModelRun, languages, reported_splits
 
-LOCALITY, REMOVED, COMBINED, LM = "locality", "heads", "combined", "lm"
+LOCALITY, REMOVED, COMBINED, RECOVERY, LM = QUESTIONS = "locality", "heads", "combined", "recovery", "lm"
 COLUMNS = (
     *("question", "corpus", "model", "importance", "policy", "share", "recovery", "a", "b", "split", "language"),
     *("search", *RATIO, "time", *SOUND, *compared.COLUMNS, "errors", "source"),
 )
+WHOLE_RUN = heads.WHOLE
+NAMES = {WHOLE_RUN: WHOLE}
 Entry = Mapping[str, Any]
 Name = tuple[str, str]
 
@@ -49,7 +52,8 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
     for entry in results.config["heads"]:
         times = [Times(results, run) for run in whole_runs(results, entry)]
         for split in reported_splits(results.config, entry["corpus"]):
-            for question, pairs in ((LOCALITY, _locality), (REMOVED, _removed), (COMBINED, _combined), (LM, _lms)):
+            kinds = (_locality, _removed, _combined, _recovery, _lms)
+            for question, pairs in zip(QUESTIONS, kinds, strict=True):
                 axes = {"question": question, "corpus": entry["corpus"], "model": entry["model"], "split": split}
                 again: dict[str, dict[str, Any]] = {}
                 for pair in pairs(results, entry, split):
@@ -62,7 +66,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
 
 
 def _rows(results: Results, axes: Mapping[str, Any], pair: Pair, times: Sequence[Times]) -> Iterator[dict[str, Any]]:
-    timed = relative_times(times, *pair.timed)
+    timed = relative_times(times, *pair.timed) if pair.timed[0] else None
     facts = {**axes, "search": pair.search, **_of_times(timed)}
     if timed:
         facts |= {column: times[0].again(pair.search)[column] for column in SOUND}
@@ -162,6 +166,38 @@ def _combined(results: Results, entry: Entry, split: str) -> Iterator[Pair]:
                 yield _of_models(results, entry, axes, method + suffix, search, split, names)
 
 
+def _recovery(results: Results, entry: Entry, split: str) -> Iterator[Pair]:
+    """Every model that was trained on against itself before, and against the control; errors alone."""
+    codes, runs = languages(results.config, entry["corpus"], "all"), whole_runs(results, entry)
+    methods = heads.recovered(entry)
+    sets = [sets_of(results, run) for run in runs] if methods else []
+    alone = {
+        heads_step(policy, share): (importance, policy, share)
+        for importance, policy, share in (sets[0] if sets else ())
+        if importance == entry["importances"][0]
+    }
+
+    def before(run: ModelRun, place: int, method: str, search: str) -> System:
+        if method in combined(entry):
+            return system_of(smaller_run(entry, method, run.seed), codes, search, split)
+        if method == WHOLE_RUN:
+            return system_of(run, codes, search, split)
+        return part_of(results, run, sets[place][alone[method]], search, split)
+
+    def after(run: ModelRun, method: str, search: str) -> System:
+        return system_of(smaller_run(entry, method + RECOVERED, run.seed), codes, search, split)
+
+    for search in entry["searches"] if methods else ():
+        for method in [WHOLE_RUN, *methods]:
+            name, mine = NAMES.get(method, method), [after(run, method, search) for run in runs]
+            axes = {"recovery": True, "a": f"{name}, trained on"}
+            others = [before(run, place, method, search) for place, run in enumerate(runs)]
+            yield Pair(axes | {"b": f"{name}, before"}, search, (mine, others), ((), ()))
+            if method != WHOLE_RUN:
+                control = [after(run, WHOLE_RUN, search) for run in runs]
+                yield Pair(axes | {"b": f"{WHOLE}, trained on"}, search, (mine, control), ((), ()))
+
+
 def _lms(results: Results, entry: Entry, split: str) -> Iterator[Pair]:
     """Every search with a language model against the one without."""
     without = next((search for search in entry["lms"] if not results.lm_of(search)), None)
@@ -219,6 +255,7 @@ TITLES = {
     LOCALITY: f"Does locality pay? Policies against {AGAINST}",
     REMOVED: "Without heads, against the whole model",
     COMBINED: "Fewer layers and heads, against the whole model",
+    RECOVERY: "Trained on, against before, and against the whole model trained on",
     LM: "With a language model, against none",
 }
 NOTE = (

@@ -116,6 +116,8 @@ def _of_regularise(config: Mapping[str, Any]) -> Iterator[str]:
             for layer in variant["intermediate_ctc"]["layers"]:
                 if layer >= layers:
                     yield f"{below}.intermediate_ctc.layers: {layer}; allowed: 1 to {layers - 1}"
+            if variant["flat"] and not variant["stochastic_depth"]:
+                yield f"{below}.flat: true; allowed without stochastic depth: false"
             if variant["rise"] and not variant["intermediate_ctc"]["layers"]:
                 yield f"{below}.rise: {variant['rise']}; allowed without intermediate CTC: 0"
 

@@ -87,6 +87,7 @@ def regularise(paths: Paths, at: Any) -> Command:
         "start": paths.folder(start),
         "intermediate_ctc": variant["intermediate_ctc"],
         "stochastic_depth": variant["stochastic_depth"],
+        "flat": variant["flat"] or None,
         "rise": variant["rise"],
         "training": config["training"][variant["training"]],
         "before": runs.steps_before(config, run),

@@ -147,16 +147,16 @@ def svcca(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
 def jump(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
     """The highest dev loss while intermediate CTC is brought in, as a multiple of that of the control."""
     for entry in results.config["regularise"]:
-        control = control_of(entry)
         brought = [
-            variant["name"]
+            (variant["name"], control["name"])
             for variant in entry["variants"]
             if variant["intermediate_ctc"]["layers"]
             and not variant["stochastic_depth"]
-            and control
+            and not variant["rise"]
+            and (control := control_of(entry, variant))
             and variant["training"] == control["training"]
         ]
-        if control is None or not brought:
+        if not brought:
             yield Missing(
                 f"{entry['model']} has no variant with intermediate CTC alone and a control of the same training"
             )
@@ -164,7 +164,7 @@ def jump(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         seeds, files, ratios = results.config["seeds"], [], []
         for seed in seeds:
             peaks = []
-            for name in (brought[0], control["name"]):
+            for name in brought[0]:
                 run = layers.late_run(entry, name, seed)
                 peaks.append(peak(results, run))
                 files += [f"{run.folder}/history.tsv", f"{run.folder}/run.json"]
@@ -172,7 +172,7 @@ def jump(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         number = over_seeds(ratios)
         effect = 100 * float(np.expm1(number.value / 100))
         yield Finding(
-            f"late-{brought[0]} with late-{control['name']}: {entry['model']} on {entry['corpus']}",
+            f"late-{brought[0][0]} with late-{brought[0][1]}: {entry['model']} on {entry['corpus']}",
             [Part("log ratio of highest losses", number, above=0.0, unit="%")],
             " ".join(files),
             len(seeds),
@@ -182,16 +182,14 @@ def jump(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         )
 
 
-def control_of(entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The variant of an entry of `regularise` with no regulariser: as many steps, nothing else."""
-    return next(
-        (
-            variant
-            for variant in entry["variants"]
-            if not variant["intermediate_ctc"]["layers"] and not variant["stochastic_depth"]
-        ),
-        None,
-    )
+def control_of(entry: Mapping[str, Any], like: Mapping[str, Any] | None = None) -> Mapping[str, Any] | None:
+    """The variant of an entry of `regularise` with no regulariser: as many steps, nothing else.
+
+    Of several, that with the recipe of the variant `like`; the first if none has it.
+    """
+    found = [one for one in entry["variants"] if not one["intermediate_ctc"]["layers"] and not one["stochastic_depth"]]
+    alike = [one for one in found if like and one["training"] == like["training"]]
+    return next(iter([*alike, *found]), None)
 
 
 def peak(results: Results, run: ModelRun) -> float:

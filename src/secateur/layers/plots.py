@@ -151,8 +151,8 @@ def late(tables: Tables) -> Figure:
             left.plot(steps, [float(other["train_loss"]) for other in history], **style)
             right.plot([0, *steps], [float(row["initial_loss"]), *dev], **style)
         right.axhline(float(members[0]["initial_loss"]), color=BLACK, linestyle=":", label="before")
-        jumped = [float(row["regularised_loss"]) for row in members if row["intermediate_layers"]]
-        right.plot([0] * len(jumped), jumped, "x", color=BLACK, label="with intermediate CTC, at its full weight")
+        jumped = [float(row["regularised_loss"]) for row in members if row["regulariser"] != "none"]
+        right.plot([0] * len(jumped), jumped, "x", color=BLACK, label="regularised, at full weight")
         left.set(xlabel="Training step", ylabel="Training loss, all layers that have one")
         right.set(xlabel="Training step", ylabel="Loss of the dev data, last layer")
         for ax in (left, right):

@@ -27,6 +27,7 @@ SVCCA_COLUMNS = ("corpus", "seed", "measure", "model_a", "layer_a", "model_b", "
 LOSSES = ("initial_loss", "regularised_loss", "peak_loss", "final_loss")
 FINETUNE_COLUMNS = (
     *("corpus", "model", "seed", "variant", "regulariser", "intermediate_layers", "weight", "stochastic_depth"),
+    "ramp",
     *("schedule", "steps", *LOSSES, "split", "language", "search", *RATES),
     "source",
 )
@@ -144,7 +145,9 @@ def finetuned(results: Results) -> Iterator[dict[str, Any]]:
             yield from _finetuned(results, entry, start, {"variant": DENSE, **facts})
             for variant in entry["variants"]:
                 run = late_run(entry, variant["name"], seed)
-                facts = regularisers(variant["intermediate_ctc"], variant["stochastic_depth"])
+                facts = regularisers(
+                    variant["intermediate_ctc"], variant["stochastic_depth"], variant.get("flat", False)
+                )
                 record = results.json(f"{run.folder}/run.json", "initial_loss", "regularised_loss", "steps")
                 history = results.tsv(f"{run.folder}/history.tsv", "dev_loss")
                 losses = [float(row["dev_loss"]) for row in history if row["dev_loss"]]
@@ -173,7 +176,7 @@ def finetuned(results: Results) -> Iterator[dict[str, Any]]:
                 )
 
 
-def regularisers(intermediate: Mapping[str, Any] | None, stochastic_depth: float) -> dict[str, Any]:
+def regularisers(intermediate: Mapping[str, Any] | None, stochastic_depth: float, flat: bool = False) -> dict[str, Any]:
     """What a model is regularised by, for the columns of `finetune.tsv`."""
     places = list(intermediate["layers"]) if intermediate else []
     name = {(True, True): "both", (True, False): "intermediate CTC", (False, True): "stochastic depth"}
@@ -182,6 +185,7 @@ def regularisers(intermediate: Mapping[str, Any] | None, stochastic_depth: float
         "intermediate_layers": ",".join(map(str, places)),
         "weight": intermediate["weight"] if places else None,
         "stochastic_depth": stochastic_depth,
+        "ramp": ("flat" if flat else "rising") if stochastic_depth else "",
     }
 
 
@@ -261,19 +265,21 @@ def finetune_view(tables: views.Tables) -> list[Grid]:
     grids = []
     for (corpus, model), members in views.grouped(tables["finetune"], "corpus", "model").items():
         wer = rates.rate(tables, corpus)("WER (%)")
-        headings = dict(zip(LOSSES, ("Loss before", "With intermediate CTC", "Highest", "At last"), strict=True))
+        headings = dict(zip(LOSSES, ("Loss before", "Regularised", "Highest", "At last"), strict=True))
 
         def cells(row: Row, headings: Mapping[str, str] = headings, wer: str = wer) -> list[tuple[str, Cell]]:
             losses = [(heading, measure(row, column, 2)) for column, heading in headings.items()]
             return [*losses, (wer, measure(row, "wer", 1, interval=True)), ("CER (%)", measure(row, "cer", 1))]
 
         title = f"Regularisers that come late: {model}, {views.named(tables, corpus)}"
-        index = ("variant", "regulariser", "intermediate_layers", "stochastic_depth", "schedule", "split", "search")
+        about = ("variant", "regulariser", "intermediate_layers", "stochastic_depth", "ramp", "schedule")
+        index = (*about, "split", "search")
         grid = pivot(title, averaged(members), index, cells, keep=("variant", "regulariser"))
         note = (
             "Loss of the dev data by the last layer alone, as the model was trained before: before the first step, the "
-            "highest and the last of the training; and the loss before the first step with intermediate CTC at its "
-            "full weight, which makes it jump. Word error rate: mean over languages. " + views.INTERVALS
+            "highest and the last of the training; and, regularised, the loss before the first step with intermediate "
+            "CTC at its full weight and layers skipped, which makes it jump. Word error rate: mean over languages. "
+            + views.INTERVALS
         )
         named = {f"{model}/late-{row['variant']}" for row in members} | {model, row_scratch(members)}
         caption = f"{rates.rate(tables, corpus)(note)} {_about(tables, corpus, model, members, named)}"

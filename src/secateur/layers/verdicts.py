@@ -18,7 +18,9 @@ from secateur.reporting.systems import AVERAGE, System
 from secateur.study.margins import margins
 from secateur.study.runs import ModelRun, reported_splits
 
-DEPTH, LATE = "depth", "late"
+DEPTH, LATE, ONE = "depth", "late", "one thing"
+WAYS = ("training", "rise", "flat")
+"""What variants with the same regularisers may differ in; pairs that differ in one of them show what that does."""
 DENSE = "dense"
 COLUMNS = (
     *("question", "corpus", "model", "strategy", "depth", "a", "b", "split", "language", "search"),
@@ -54,21 +56,38 @@ def _depths(results: Results) -> Iterator[dict[str, Any]]:
 
 
 def _late(results: Results) -> Iterator[dict[str, Any]]:
-    """Every variant against the control, or, without one, against the model before; the control against that, too."""
+    """Every variant against the control of its training, or, without one, against the model before, as controls are.
+
+    Then pairs of variants that differ in one way of bringing the same regularisers in: rate × rise, for one.
+    """
     for entry in results.config["regularise"]:
-        control = control_of(entry)
+        pairs: list[tuple[str, str, str | None]] = []
+        for variant in entry["variants"]:
+            control = control_of(entry, variant)
+            rival = None if control is None or variant in (control, control_of(entry)) else control["name"]
+            pairs.append((LATE, variant["name"], rival))
+        pairs += [(ONE, *names) for names in one_thing(entry)]
         for split in reported_splits(results.config, entry["corpus"]):
             for search in entry["searches"]:
-                for variant in entry["variants"]:
-                    rival = None if control is None or variant is control else control["name"]
-                    mine = _models(results, entry, variant["name"], search, split)
+                for question, name, rival in pairs:
+                    mine = _models(results, entry, name, search, split)
                     other = _models(results, entry, rival, search, split)
                     if not mine or not other:
                         continue
-                    axes = {"question": LATE, "corpus": entry["corpus"], "model": entry["model"]}
-                    axes |= {"a": variant["name"], "b": rival or DENSE, "split": split, "search": search}
+                    axes = {"question": question, "corpus": entry["corpus"], "model": entry["model"]}
+                    axes |= {"a": name, "b": rival or DENSE, "split": split, "search": search}
                     for language, found in _by_language(results, mine, other):
                         yield axes | {"language": language} | compared.columns(found) | {"source": found.files}
+
+
+def one_thing(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Pairs of variants, the later one first, with the same regularisers, that differ in one of `WAYS`."""
+    for place, first in enumerate(entry["variants"]):
+        for other in entry["variants"][place + 1 :]:
+            same = all(first[key] == other[key] for key in ("intermediate_ctc", "stochastic_depth"))
+            different = [key for key in WAYS if first.get(key) != other.get(key)]
+            if same and len(different) == 1:
+                yield other["name"], first["name"]
 
 
 def _models(results: Results, entry: Mapping[str, Any], variant: str | None, search: str, split: str) -> list[System]:
@@ -117,6 +136,10 @@ def view(tables: views.Tables) -> list[Grid]:
                 "the whole interval says the opposite. Each by itself; the claims at the top are corrected for their "
                 "number."
             )
+        elif question == ONE:
+            title = f"Late regularisers that differ in one thing: {where}"
+            index = ("a", "b", "seeds", "split")
+            note = "Two ways to bring in the same regularisers: another recipe, a weight that rises, or a flat rate."
         else:
             title = f"Do regularisers that come late change the errors? {where}"
             index = ("a", "b", "seeds", "split")

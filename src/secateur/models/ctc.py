@@ -6,6 +6,8 @@ Configuration (SCHEMA has the defaults):
     encoder: {type: transformer | conformer, layers, dim, heads, ffn, dropout, attention_dropout, kernel}.
     intermediate_ctc: {layers, weight}: Lee & Watanabe 2021; loss = (1−w)·L_ctc + w·mean_k L_ctc^(k).
     stochastic_depth: p_max; layer l of N is skipped with probability p_max·l/N in training (Lee, Kang & Watanabe 2021).
+    flat_depth: whether all layers are skipped with p_max, as in LayerDrop (Fan, Grave & Joulin 2020); what is kept is
+        scaled as for stochastic depth. Only of models that got it late.
 """
 
 from typing import Any
@@ -168,6 +170,7 @@ def build_encoder(config: dict[str, Any], width: int) -> TransformerEncoder | Co
         encoder = TransformerEncoder(**common)
     for number, layer in enumerate(encoder.encoders, 1):
         # ESPnet's own constructors take a flat rate at most; its layers read this attribute.
-        layer.stochastic_depth_rate = config["stochastic_depth"] * number / options["layers"]
+        ramp = 1.0 if config.get("flat_depth") else number / options["layers"]
+        layer.stochastic_depth_rate = config["stochastic_depth"] * ramp
     encoder.padding_guard = PaddingGuard(encoder)
     return encoder

@@ -112,7 +112,7 @@ def training_jobs(config: Mapping[str, Any]) -> list[Job]:
             kind = methods.parse(run.method).name if parents.masks else kind
             masks = len(parents.masks) or int(study.leaves_masks(run))
             after = [parent.folder for parent in (parents.start, parents.ranked, *parents.masks.values()) if parent]
-        steps, batch = study.steps(config, run), config["training"][study.recipe(config, run)]["batch_seconds"]
+        steps, batch = study.steps_of_job(config, run), config["training"][study.recipe(config, run)]["batch_seconds"]
         jobs.append(Job(run.folder, run.corpus, run.model, entry["type"], kind, steps, batch, masks, tuple(after)))
     return jobs + list(language_models.values())
 

@@ -20,7 +20,7 @@ from secateur.overview.study import DEV, dense_of
 from secateur.overview.systems import AXES, axes_of
 from secateur.reporting import views
 from secateur.reporting.compared import number
-from secateur.reporting.grid import Cell, Grid, Row, listing, measure, pivot
+from secateur.reporting.grid import Cell, Clip, Grid, Row, listing, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import System, Utterance, counted_files, utterances
@@ -246,6 +246,9 @@ def _side_by_side(tables: views.Tables, corpus: str, lines: Sequence[Mapping[str
     numbers = {"dense_errors": 0, "errors": 0}
     title = f"Utterances that changed most, {views.named(tables, corpus)}"
     note = "Of each system the utterance that got worst and the one that got best. More are in `regressions.tsv`. "
-    return (
-        [replace(listing(title, shown, columns, numbers), caption=note + views.speech(tables, corpus))] if shown else []
-    )
+    grid = replace(listing(title, shown, columns, numbers), caption=note + views.speech(tables, corpus))
+    place = grid.header.index(columns["reference"])
+    for row, cells in zip(shown, grid.rows, strict=True):
+        clip = Clip(f"data/{row['corpus']}/{row['language']}/{row['split']}", row["name"])
+        cells[place] = replace(cells[place], clip=clip)
+    return [grid] if shown else []

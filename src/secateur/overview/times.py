@@ -9,7 +9,7 @@ from typing import Any
 
 from secateur.decoding.timing import AGAIN, RATIO
 from secateur.heads import study as heads
-from secateur.heads.study import RECOVERED, heads_step
+from secateur.heads.study import CONTROL, RECOVERED, heads_step
 from secateur.layers.rtf import depth_name
 from secateur.overview.candidates import SHALLOWER, Candidate, name_of
 from secateur.overview.comparisons import systems
@@ -67,6 +67,8 @@ class Times:
         if not heads.trained_on(run):
             return run, ""
         entry, method = heads.entry_of(self.results.config, run), run.method.removesuffix(RECOVERED)
+        if run.method == CONTROL:
+            return dense_of(run), ""
         if method in heads.combined(entry):
             return heads.smaller_run(entry, method, run.seed), ""
         whole = dense_of(run)

@@ -46,11 +46,20 @@ HEADINGS = {
     "schedule": "Schedule",
     "intermediate_layers": "Intermediate CTC at",
     "stochastic_depth": "Stochastic depth",
+    "ramp": "By layer",
     "type": "Type",
     "size": "Size",
     "ste": "STE",
     "fahp": "FAHP",
 }
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The recording of an utterance: `folder` is a data directory, relative to the study's folder."""
+
+    folder: str
+    utterance: str
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class Cell:
         deviation: sample standard deviation over `runs` seeds, when there are several.
         sources: files that the number came from, relative to the study's folder.
         suffix: what stands right behind the number: its unit, where cells of a column differ in it.
+        clip: what can be listened to beside the text, on a page that holds it.
     """
 
     value: float | None = None
@@ -75,6 +85,7 @@ class Cell:
     runs: int = 1
     sources: tuple[str, ...] = ()
     suffix: str = ""
+    clip: Clip | None = None
 
     @property
     def number(self) -> str:

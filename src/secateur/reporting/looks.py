@@ -71,6 +71,7 @@ sup { font-size: .7rem; line-height: 0; }
 .filter { display: flex; flex-wrap: wrap; gap: .6rem; align-items: center; font-size: .88rem; color: var(--soft); }
 .filter input { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--rule);
   border-radius: 4px; padding: .25rem .5rem; width: min(16rem, 100%); }
+audio { display: block; width: 13rem; max-width: 100%; height: 2rem; margin-top: .25rem; }
 figure { margin: 1.6rem 0 2.2rem; }
 figure img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 figcaption { font-size: .9rem; color: var(--soft); max-width: 52rem; margin-top: .4rem; }
@@ -96,7 +97,7 @@ summary { cursor: pointer; color: var(--link); }
 }
 @media print {
   body { max-width: none; padding: 0; font-size: 10pt; }
-  nav, .filter, .skip { display: none; }
+  nav, .filter, .skip, audio { display: none; }
   a { color: inherit; }
   figure, tr, .key, dl.summary { break-inside: avoid; }
   h2, h3 { break-after: avoid; }

@@ -15,6 +15,8 @@ TEMPLATE = """
 {%- macro cell_body(cell, table) -%}
 {%- if cell.value is none -%}
 {{ (cell.text or "–") | code }}
+{%- if cell.clip in clips %} <audio controls preload="none" src="{{ clips[cell.clip] }}"
+ aria-label="Listen to {{ cell.clip.utterance }}"></audio>{% endif -%}
 {%- else -%}
 {%- if cell.sources | length == 1 -%}
 <a href="{{ cell.sources[0] | link }}" title="{{ cell.sources[0] }}">{{ cell.number }}</a>

@@ -6,7 +6,7 @@ It reads the tables, the figures and the configuration. The same files give the 
 import base64
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,9 +18,10 @@ from markupsafe import Markup, escape
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_text
 from secateur.reporting import answers
+from secateur.reporting.clips import embedded
 from secateur.reporting.figure import EMPTY, Figure
 from secateur.reporting.figure import figures as all_figures
-from secateur.reporting.grid import Grid
+from secateur.reporting.grid import Clip, Grid
 from secateur.reporting.looks import SCRIPT, STYLE
 from secateur.reporting.page import TEMPLATE
 from secateur.reporting.rates import rate
@@ -75,6 +76,7 @@ def write_report(
         for section, title in SECTIONS.items()
     ]
     page = environment.from_string(TEMPLATE).render(
+        clips={} if so_far else _clips(config, Path(root), (grid for view in views.values() for grid in view["grids"])),
         title=("Not finished: " if so_far else "")
         + (config.get("report", {}).get("title") or f"Study {config['study']}"),
         so_far=so_far,
@@ -92,6 +94,14 @@ def write_report(
         configuration=yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True, width=100),
     )
     write_text(output, page.strip() + "\n")
+
+
+def _clips(config: Mapping[str, Any], root: Path, grids: Iterable[Grid]) -> Mapping[Clip, str]:
+    """The first clips of every table, at most `report.audio` of each."""
+    most, wanted = config.get("report", {}).get("audio", 0), []
+    for grid in grids:
+        wanted += list(dict.fromkeys(cell.clip for row in grid.rows for cell in row if cell.clip))[:most]
+    return embedded(root, wanted) if wanted else {}
 
 
 def summary(tables: Tables) -> list[tuple[str, str]]:

@@ -162,6 +162,7 @@ class Kind:
         searches: names of the searches that a model is decoded with.
         shape: the part of a configuration that decides which models there are.
         masks: whether a method leaves masks, which its model is decoded under.
+        trials: how often the job that makes a model trains it, of which one training counts.
         whole: see `ModelRun.whole`.
         timed: what is timed because of this section; what computes the same as a dense model is left out.
         relatives: the model that one is timed beside, by (corpus, name of the model); all others are by themselves.
@@ -174,6 +175,7 @@ class Kind:
     searches: Callable[[Mapping[str, Any], ModelRun], list[str]]
     shape: Callable[[Mapping[str, Any]], dict[str, Any]]
     masks: Callable[[str], bool] = lambda method: False
+    trials: Callable[[Mapping[str, Any], ModelRun], int] = lambda config, run: 1
     whole: Callable[[ModelRun], ModelRun] = lambda run: run
     timed: Callable[[Mapping[str, Any]], Iterator[Timed]] = lambda config: iter(())
     relatives: Callable[[Mapping[str, Any]], dict[tuple[str, str], str]] = lambda config: {}
@@ -211,9 +213,14 @@ def recipe(config: Mapping[str, Any], run: ModelRun) -> str:
 
 
 def steps(config: Mapping[str, Any], run: ModelRun) -> int:
-    """Optimiser steps that the job which makes a model runs."""
+    """Optimiser steps of the job that makes a model; of one that tries several rates, those of one trial."""
     made_from = parents(config, run)
     return config["training"][recipe(config, run)]["steps"] * (made_from.levels if made_from else 1)
+
+
+def steps_of_job(config: Mapping[str, Any], run: ModelRun) -> int:
+    """Optimiser steps that the job which makes a model runs, all its trials together."""
+    return steps(config, run) * kind_of(run.method).trials(config, run)
 
 
 def steps_before(config: Mapping[str, Any], run: ModelRun) -> int:
@@ -250,7 +257,7 @@ def steps_to_come(config: Mapping[str, Any]) -> dict[str, int]:
 
     def chain(folder: str) -> int:
         if folder not in longest:
-            longest[folder] = steps(config, runs[folder]) + max(map(chain, children[folder]), default=0)
+            longest[folder] = steps_of_job(config, runs[folder]) + max(map(chain, children[folder]), default=0)
         return longest[folder]
 
     for folder in runs:

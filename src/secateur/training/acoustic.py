@@ -112,13 +112,32 @@ def fit(
 
     Raises SecateurError if the model has another token list than the data.
     """
+    history = learn(task, material, model, hooks, inputs)
+    finish(task, record, model, config, material.tokenizer.tokens, history)
+
+
+def learn(
+    task: Task,
+    material: Material,
+    model: torch.nn.Module,
+    hooks: Sequence[TrainingHook] = (),
+    inputs: Sequence[Path] = (),
+    state: Path | None = None,
+) -> list[dict[str, Any]]:
+    """Train `model` in place and return its history; nothing is saved but the state.
+
+    Args:
+        state: folder of the saved state, if it is not the task's.
+
+    Raises SecateurError as `fit` does.
+    """
     if list(model.token_list) != material.tokenizer.tokens:
         raise SecateurError(
             f"{material.tokens}: not the token list of the model that training starts from; give the one it was "
             "trained on"
         )
     model.specaug = specaug(**vars(task.options.specaug))
-    history = train(
+    return train(
         model,
         material.examples,
         material.plan.step,
@@ -126,9 +145,8 @@ def fit(
         task.options,
         task.seed,
         task.device,
-        task.state,
+        state or task.state,
         task.identity([*material.files, *inputs]),
         hooks,
         task.before,
     )
-    finish(task, record, model, config, material.tokenizer.tokens, history)

@@ -16,13 +16,15 @@ from secateur.training.hooks import TrainingHook
 
 
 def regularised(
-    loaded: Loaded, intermediate_ctc: Mapping[str, Any], stochastic_depth: float
+    loaded: Loaded, intermediate_ctc: Mapping[str, Any], stochastic_depth: float, flat: bool = False
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
     """The model of a checkpoint with these regularisers in place of its own, and its configuration.
 
-    Neither adds a weight: the norm and the CTC head after the inner layers are those after the last one.
+    Neither adds a weight: the norm and the CTC head after the inner layers are those after the last one. With `flat`,
+    all layers are skipped with the same probability, as in LayerDrop (Fan, Grave & Joulin 2020).
     """
     config = loaded.config | {"intermediate_ctc": dict(intermediate_ctc), "stochastic_depth": stochastic_depth}
+    config |= {"flat_depth": True} if flat else {}
     model = rebuild(config, loaded.tokens)
     model.load_state_dict(loaded.model.state_dict(), strict=True)
     return model, config
@@ -45,6 +47,27 @@ class RisingWeight(TrainingHook):
     def evaluating(self, batch: Batch) -> Iterator[None]:
         with without_intermediate_ctc(self.model):
             yield
+
+
+class Skipping(TrainingHook):
+    """Layers of `model` are skipped in evaluation as they are in training; nothing else is as in training.
+
+    What a dev loss then says of a model is what its training begins with, but for dropout and SpecAugment.
+    """
+
+    def __init__(self, model: torch.nn.Module):
+        self.model = model
+
+    @contextmanager
+    def evaluating(self, batch: Batch) -> Iterator[None]:
+        layers = list(self.model.encoder.encoders)
+        for layer in layers:
+            layer.training = True  # of the layer alone: the modules in it, dropout among them, have a mode of their own
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.training = False
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
         run = run_of(at) if hasattr(at, "method") else runs.ModelRun(at.corpus, at.model, at.scope, int(at.seed))
         batch = resources.recipe(at)["batch_seconds"]
         seconds = LEAST_STEP + STEP * parameters(config["models"][run.model]) * batch
-        return Work(f"train {run.model} {batch:g}", TRAINING, runs.steps(config, run), seconds)
+        return Work(f"train {run.model} {batch:g}", TRAINING, runs.steps_of_job(config, run), seconds)
     if rule == "decode":
         sets = len(runs.languages(config, at.corpus, at.scope)) * len(runs.splits(config, at.corpus))
         search, size = config["searches"][at.search], parameters(config["models"][at.model])

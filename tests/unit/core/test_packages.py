@@ -32,6 +32,7 @@ ALL_OF_A_SLICE = (
     "evidence",
     "measured",
     "scales",
+    "recovery",
     "verdicts",
 )
 """Modules of a slice that know of configurations and reports; all its other modules are algorithms."""

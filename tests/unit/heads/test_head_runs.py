@@ -11,6 +11,7 @@ from secateur.study.runs import (
     shape,
     steps,
     steps_before,
+    steps_of_job,
 )
 
 ENTRY = {
@@ -19,7 +20,7 @@ ENTRY = {
     "importances": ["gradient", "random"],
     "policies": ["global", "by-layer"],
     "shares": [0.5, 1.0],
-    "recovery": {"training": "short", "policies": ["by-layer"], "shares": [0.5]},
+    "recovery": {"training": "short", "policies": ["by-layer"], "shares": [0.5], "rates": [1e-4, 3e-4]},
     "combine": {"depth": 2, "strategy": "greedy", "policy": "global", "share": 0.25, "recovery": False},
     "searches": ["greedy"],
     "latency": {"searches": ["greedy", "beam"]},
@@ -47,7 +48,9 @@ def run(method: str) -> ModelRun:
 
 
 def test_models_that_are_trained_on_come_from_their_dense_one():
-    (recovered, _) = [one for one in model_runs(CONFIG) if one.method != "dense"]
+    control, recovered = [one for one in model_runs(CONFIG) if one.method != "dense" and one.seed == 1]
+    assert control.folder == "models/c/m/all/dense--recovered/s000/seed1" and runs.parent(control) == DENSE
+    assert (steps(CONFIG, control), steps_of_job(CONFIG, control), control.whole) == (7, 14, DENSE)
     assert recovered.folder == "models/c/m/all/heads-by-layer-500--recovered/s000/seed1"
     assert parents(CONFIG, recovered).start == DENSE and not leaves_masks(recovered) and recovered.whole == DENSE
     assert (recipe(CONFIG, recovered), steps(CONFIG, recovered), steps_before(CONFIG, recovered)) == ("short", 7, 100)
@@ -76,7 +79,7 @@ def test_what_is_removed_is_a_chain():
     assert runs.layer_order(run(both[1])) == f"{folder}/layers/greedy.json"
     again = ENTRY | {"combine": ENTRY["combine"] | {"recovery": True}}
     recovered = [one.method for one in model_runs(CONFIG | {"heads": [again], "seeds": [1]}) if one.method != "dense"]
-    assert recovered == [f"{method}--recovered" for method in ("heads-by-layer-500", *alone, *both)]
+    assert recovered == [f"{method}--recovered" for method in ("dense", "heads-by-layer-500", *alone, *both)]
 
 
 def test_all_sets_are_decoded_together_and_combinations_by_themselves():

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 import torch
 from small_models import HYBRID, TOKENS, make_batch, make_model
-from tiny import GREEDY, LM, TEXTS, TRAINING, write_corpus
+from tiny import CTC, GREEDY, LM, TEXTS, TRAINING, with_encoder, write_corpus
 from tiny import run_script as run
 
 from secateur.core.errors import SecateurError
@@ -224,6 +224,55 @@ def test_a_smaller_model_recovers_without_a_mask(corpus, tmp_path):
     assert not (tmp_path / "recovered" / "masks").exists()
     assert record["initial_loss"] > 0 and "dense_loss" not in record
     assert not torch.equal(recovered.model(**make_batch().tensors)[0], smaller.model(**make_batch().tensors)[0])
+
+
+def finetune(corpus, start, output, *arguments):
+    return run(
+        "finetune", "--start", start, "--training", json.dumps(TRAINING | {"steps": 4, "average_best": 2}), "--device",
+        "cpu", "--data", corpus / "data", "--features", corpus / "features", "--tokens", corpus / "tokens.txt",
+        "--languages", *TEXTS, "--output", output, *arguments,
+    )  # fmt: skip
+
+
+def test_of_several_rates_that_with_the_lowest_dev_loss_is_kept(corpus, tmp_path):
+    """Which is that of a training with this rate alone, to the byte; and of rates that ruin a model, none."""
+    prune(corpus, tmp_path / "pruned", "--share", 0.5)
+    record = finetune(corpus, tmp_path / "pruned", tmp_path / "several", "--rates", 30.0, 0.003, 0.0001)
+    losses = {trial["rate"]: trial["dev_loss"] for trial in record["trials"]}
+    assert list(losses) == [30.0, 0.003, 0.0001] and losses[30.0] > record["initial_loss"] > losses[0.003]
+    assert record["rate"] == min(losses, key=losses.get) == 0.003
+    alone = finetune(corpus, tmp_path / "pruned", tmp_path / "alone", "--rates", 0.003)
+    assert alone["trials"] == [{"rate": 0.003, "dev_loss": losses[0.003]}]
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("several", "alone")]
+    assert weights[0] == weights[1]
+    ruined = finetune(corpus, tmp_path / "pruned", tmp_path / "ruined", "--rates", 30.0)
+    assert ruined["rate"] == 0.0 and ruined["trials"][0]["dev_loss"] > ruined["initial_loss"]
+    before, after = (load_model(tmp_path / name).model.state_dict() for name in ("pruned", "ruined"))
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_rates_that_are_no_rates_are_refused(corpus, tmp_path):
+    for rates in ((0.1, 0.1), (0.0,)):
+        with pytest.raises(SecateurError, match="wanted different rates above 0"):
+            finetune(corpus, corpus / "model", tmp_path / "none", "--rates", *rates)
+    with pytest.raises(SecateurError, match="one rate is used"):
+        finetune(corpus, corpus / "model", tmp_path / "none", "--rates", 0.1, "--stochastic-depth", 0.1)
+
+
+def test_a_smaller_model_learns_from_the_whole_one(corpus, tmp_path):
+    """With weight 1, the training loss is how far it is from that one, which falls."""
+    calm = with_encoder(HYBRID, dropout=0.0) | {"stochastic_depth": 0.0}
+    save_model(tmp_path / "whole", make_model(calm), calm, TOKENS)
+    prune(corpus, tmp_path / "pruned", "--share", 0.5, "--model", tmp_path / "whole")
+    recipe = ("--training", json.dumps(TRAINING | {"steps": 20}))
+    finetune(corpus, tmp_path / "pruned", tmp_path / "taught", *recipe, "--teacher", tmp_path / "whole", "--distil", 1)
+    losses = [float(row["train_loss"]) for row in read_tsv(tmp_path / "taught" / "history.tsv")]
+    assert 0 < sum(losses[-3:]) < 0.5 * sum(losses[:3])
+    other = CTC | {"stochastic_depth": 0.0}
+    tokens = [*TOKENS[:-1], "d", TOKENS[-1]]
+    save_model(tmp_path / "other", build_model(other, tokens), other, tokens)
+    with pytest.raises(SecateurError, match="another token list"):
+        finetune(corpus, tmp_path / "pruned", tmp_path / "none", "--teacher", tmp_path / "other")
 
 
 def test_systems_are_timed_in_rounds_and_compared(corpus, tmp_path):

@@ -65,6 +65,17 @@ SECONDS = {
     "dense beam_lm": (2.0, 6.0),
     "depth-greedy-2 greedy": (0.7, 2.0),
 }
+# Dev losses before, and after training on at two rates: the control only gets worse.
+CONTROL = {
+    "initial_loss": 30.0,
+    "rate": 0.0,
+    "trials": [{"rate": 1e-4, "dev_loss": 30.5}, {"rate": 3e-4, "dev_loss": 32}],
+}
+RECOVERED = {
+    "initial_loss": 40.0,
+    "rate": 1e-4,
+    "trials": [{"rate": 1e-4, "dev_loss": 35}, {"rate": 3e-4, "dev_loss": 36}],
+}
 COST = {"bytes": 400, "macs_per_second": 1000, "peak_memory": 800}
 
 
@@ -88,6 +99,10 @@ def pruned(tmp_path_factory, write_study, write_heard) -> tuple[dict, Path, dict
             "doubts": {"by-layer": "encoder-self: other processes used 20% of the machine meanwhile"},
         },
     )
+    for trained in heads.trained_on_runs(config):
+        file = root / trained.folder / "run.json"
+        found = CONTROL if trained.method == heads.CONTROL else RECOVERED
+        write_json(file, read_json(file) | found)
     for decoding in heads.decodings(config):
         write_heard(root, decoding, write_scores(root / decoding.folder, SETS, decoding.language))
     for decoding in heads.combined_decodings(config):
@@ -238,6 +253,24 @@ def test_what_lost_heads_or_layers_is_compared_with_the_whole_model(pruned):
         ("layers", "whole", 30.0, True), ("heads", "whole", 30.0, False),
         ("layers, then heads", "whole", 30.0, False), ("heads, then layers", "whole", 30.0, False),
     ]  # fmt: skip
+
+
+def test_what_training_on_does_stands_beside_the_control(pruned):
+    """Errors in English, of 10 words: 7 before, 4 after, as the control and the whole model."""
+    _, root, tables = pruned
+    rows = tables["recovery"]
+    assert [(row["removed"], float(row["rate"]), float(row["dev_loss"]), float(row["chosen"])) for row in rows] == [
+        ("nothing: the control", 1e-4, 30.5, 0.0), ("nothing: the control", 3e-4, 32.0, 0.0),
+        ("heads-global-500", 1e-4, 35.0, 1e-4), ("heads-global-500", 3e-4, 36.0, 1e-4),
+    ]  # fmt: skip
+    rows = chosen(tables["head_comparisons"], question="recovery", language="en")
+    assert [(row["a"], row["b"], float(row["difference"]), row["ratio"]) for row in rows] == [
+        ("whole, trained on", "whole, before", 0.0, ""),
+        ("heads-global-500, trained on", "heads-global-500, before", -30.0, ""),
+        ("heads-global-500, trained on", "whole, trained on", 0.0, ""),
+    ]
+    text = (root / "tables" / "recovery.md").read_text()
+    assert "none" in text and "Rate 0.0003" in text
 
 
 def test_times_of_several_seeds_are_joined_on_the_scale_of_logarithms():

@@ -11,7 +11,9 @@ from secateur.core.files import read_json, write_json, write_tsv
 from secateur.decoding.timing import RATIO
 from secateur.layers import plots
 from secateur.layers import study as layers
+from secateur.layers.evidence import control_of
 from secateur.layers.study import late_run
+from secateur.layers.verdicts import one_thing
 from secateur.reporting.compared import Compared, margin_of, no_worse
 from secateur.reporting.drawing import write_figures
 from secateur.reporting.render import write_tables
@@ -216,6 +218,8 @@ def test_late_regularisers_show_the_jump(pruned):
         ("both", "control"), ("slower", "control"), ("control", "dense")
     ]  # fmt: skip
     assert {float(row["difference"]) for row in compared} == {0.0}  # the same errors
+    (one,) = chosen(tables["layer_comparisons"], question="one thing", language="avg")
+    assert (one["a"], one["b"]) == ("slower", "both")  # they differ in how long the weight rises
     both = rows["both"]
     # Dev losses of the miniature study are 500 over the step, at every twentieth step up to 400.
     losses = [float(both[name]) for name in ("initial_loss", "regularised_loss", "peak_loss", "final_loss")]
@@ -250,3 +254,23 @@ def test_the_tables_and_figures_are_on_the_page(pruned):
 def test_exactly_the_declared_files_are_read(pruned, files_read):
     config, root, _ = pruned
     assert files_read(config, root) == set(measured(config))
+
+
+def test_every_variant_has_the_control_of_its_own_training():
+    """Of a 2 x 2 of rate and rise, with a control at each rate; pairs that differ in both say nothing of either."""
+    nothing = {"layers": [], "weight": 0.3}
+
+    def variant(name, training, rise=0, inner=INNER, flat=False, depth=0.1):
+        facts = {"training": training, "rise": rise, "flat": flat, "stochastic_depth": depth}
+        return {"name": name, "intermediate_ctc": inner} | facts
+
+    controls = [variant(f"control-{rate}", rate, inner=nothing, depth=0.0) for rate in ("fast", "mild")]
+    square = [variant(f"{rate}-{rise}", rate, rise) for rate in ("fast", "mild") for rise in (0, 9)]
+    drop = [variant(name, "fast", inner=nothing, flat=name == "flat") for name in ("ramp", "flat")]
+    entry = {"variants": [*controls, *square, *drop]}
+    assert [control_of(entry, one)["name"] for one in square] == ["control-fast"] * 2 + ["control-mild"] * 2
+    assert control_of(entry)["name"] == "control-fast"
+    assert list(one_thing(entry)) == [
+        ("control-mild", "control-fast"), ("fast-9", "fast-0"), ("mild-0", "fast-0"), ("mild-9", "fast-9"),
+        ("mild-9", "mild-0"), ("flat", "ramp"),
+    ]  # fmt: skip

@@ -308,7 +308,8 @@ def test_an_entry_of_heads_for_all_corpora_leaves_out_what_one_lacks():
     config = complete(DEFAULT)
     ctc, hybrid = config["heads"]
     assert ctc["lms"] == ["beam", "beam-lm-small", "beam-lm"] and ctc["latency"]["searches"] == ["greedy"]
-    assert ctc["recovery"] == {"training": "recover", "policies": ["global"], "shares": [0.5]}
+    wanted = {"training": "recover", "rates": [1e-4, 3e-4], "distil": 0.0, "policies": ["global"], "shares": [0.5]}
+    assert ctc["recovery"] == wanted
     assert ctc["combine"] == {"depth": 4, "strategy": "greedy", "policy": "global", "share": 0.5, "recovery": False}
     assert (
         hybrid["searches"] == ["beam"]

@@ -1,13 +1,15 @@
 """Regularisers that come late: the same weights, another loss, and a weight that rises."""
 
+from functools import partial
+
 import pytest
 import torch
 from tiny import CTC, TOKENS, with_encoder
 
 from secateur.models.build import build_model
-from secateur.models.load import Loaded
+from secateur.models.load import Loaded, rebuild
 from secateur.speech.data import Batch
-from secateur.training.regularise import RisingWeight, regularised
+from secateur.training.regularise import RisingWeight, Skipping, regularised
 
 CONFIG = with_encoder(CTC, dropout=0.0) | {"intermediate_ctc": {"layers": [], "weight": 0.3}, "stochastic_depth": 0.0}
 SPEECH = {
@@ -58,3 +60,27 @@ def test_the_weight_rises_in_a_line_and_evaluation_has_none_of_it(loaded):
     at_once.weight = 0.6
     at_once.before_forward(0, BATCH)
     assert model.interctc_weight == 0.6
+
+
+def count(ran, number, *_):
+    ran[number] += 1
+
+
+def test_layers_are_skipped_at_a_rate_that_rises_or_at_one_for_all(loaded):
+    """LayerDrop has one rate for all layers; both are counted, layer by layer, over 400 passes."""
+    for flat, rates in ((False, [0.2, 0.4, 0.6]), (True, [0.6, 0.6, 0.6])):
+        model, config = regularised(loaded, {"layers": [], "weight": 0.3}, 0.6, flat)
+        again = rebuild(config, TOKENS)
+        for one in (model, again):
+            assert [layer.stochastic_depth_rate for layer in one.encoder.encoders] == pytest.approx(rates)
+        ran = [0, 0, 0]
+        for number, layer in enumerate(model.encoder.encoders):
+            layer.feed_forward.register_forward_hook(partial(count, ran, number))
+        model.eval()
+        torch.manual_seed(1)
+        with Skipping(model).evaluating(BATCH), torch.no_grad():
+            for _ in range(400):
+                model.encode(SPEECH["speech"], SPEECH["speech_lengths"])
+        shares = [1 - passes / 400 for passes in ran]
+        assert shares == pytest.approx(rates, abs=0.08)  # more than 3 standard deviations of a share of 400
+        assert not any(module.training for module in model.modules())

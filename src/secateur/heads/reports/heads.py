@@ -5,7 +5,7 @@ from typing import Any
 
 from secateur.heads import study as heads
 from secateur.reporting.figure import Figure
-from secateur.reporting.results import SIZES_FILE, counted_of
+from secateur.reporting.results import SIZES_FILE, counted_of, files_of
 from secateur.reporting.table import Table
 from secateur.study.runs import decodings
 from secateur.study.timing import files
@@ -35,6 +35,10 @@ def language_models(config: Mapping[str, Any]) -> Iterator[str]:
     yield from times(config)
     yield from (heads.perplexity_file(*lm) for lm in heads.perplexities(config))
     yield from counted_of(decodings(config))
+
+
+def recovered(config: Mapping[str, Any]) -> Iterator[str]:
+    yield from files_of(heads.trained_on_runs(config), "run.json", "history.tsv")
 
 
 def evidence_files(config: Mapping[str, Any]) -> Iterator[str]:
@@ -74,6 +78,20 @@ TABLES = (
         files=language_models,
         view="secateur.heads.lms:view",
         order=20,
+    ),
+    Table(
+        name="recovery",
+        title="Does training on help?",
+        caption=(
+            "Dev losses of models that lost heads or layers, and of the whole one as a control, before and after "
+            "training on at several learning rates."
+        ),
+        section="heads",
+        columns="secateur.heads.recovery:COLUMNS",
+        rows="secateur.heads.recovery:rows",
+        files=recovered,
+        view="secateur.heads.recovery:view",
+        order=35,
     ),
     Table(
         name="combined",

@@ -149,7 +149,7 @@ FIGURES = (
             "Losses while a trained dense model is trained on with intermediate CTC, stochastic depth, or "
             "both. Left: training loss, with intermediate CTC at the weight of the step, of the same "
             "batches for all. Right: loss of the dev data by the last layer alone; a cross is what the loss "
-            "jumps to at step 0 when intermediate CTC comes in at its full weight."
+            "jumps to at step 0 when intermediate CTC comes in at its full weight and layers are skipped."
         ),
         section="layers",
         draw="secateur.layers.plots:late",
