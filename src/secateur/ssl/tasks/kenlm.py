@@ -1,6 +1,6 @@
 """Lexicon search with a word n-gram in ARPA or KenLM's format, as SUPERB decodes ASR with LibriSpeech's language model.
 
-KenLM (Heafield 2011) is an optional package, `pip install kenlm`; the search is Flashlight's.
+KenLM (Heafield 2011) is an optional package, `pip install kenlm==0.3.0`; the search is Flashlight's.
 """
 
 import importlib.util
@@ -55,7 +55,7 @@ def check(options: Mapping[str, Any]) -> None:
             raise SecateurError(f"ssl[].tasks.asr.{key}: {options[key]}; no such file; mend it, or set lm to null")
     if importlib.util.find_spec("kenlm") is None:
         raise SecateurError(
-            "ssl[].tasks.asr.lm needs KenLM, which is not installed; pip install kenlm, or set it to null"
+            "ssl[].tasks.asr.lm needs KenLM, which is not installed; pip install kenlm==0.3.0, or set it to null"
         )
 
 
