@@ -24,7 +24,7 @@ from secateur.reporting import table as table_specs
 from secateur.ssl import commands as ssl_commands
 from secateur.ssl import study as upstreams
 from secateur.ssl.known_tasks import TASKS
-from secateur.study import commands
+from secateur.study import commands, own
 from secateur.study import config as configuration
 from secateur.study import runs as study
 from secateur.study.command import Command
@@ -33,6 +33,8 @@ from secateur.study.resources import FIRST, JobResources
 
 try:
     config = configuration.complete(config)
+    if workflow.is_main_process:
+        own.inspect(config, Path(f"logs/{config['study']}/pretrained"))
 except SecateurError as error:
     raise WorkflowError(f"the configuration is not valid:\n{error}")
 

@@ -141,9 +141,10 @@ def counted(directory: Path, config: Mapping[str, Any], jobs: Sequence[Job]) -> 
     parameters = {}
     for corpus, name in dict.fromkeys((job.corpus, job.model) for job in jobs):
         entry = config["models"].get(name) or config["language_models"][name]
-        tokens = ["?"] * token_count(directory, config, corpus)
+        count = entry["own"]["tokens"] if "own" in entry else token_count(directory, config, corpus)
+        tokens = ["?"] * count
         with torch.device("meta"):
-            model = build_model(entry | {"features": config["features"]["mel_bins"]}, tokens)
+            model = build_model({"features": config["features"]["mel_bins"]} | entry, tokens)
         parameters[corpus, name] = sum(parameter.numel() for parameter in model.parameters())
     return [replace(job, parameters=parameters[job.corpus, job.model]) for job in jobs]
 

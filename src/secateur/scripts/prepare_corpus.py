@@ -19,11 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--language", required=True, help="ISO 639-1 code")
     parser.add_argument("--cache", type=Path, required=True, help="folder given to fetch_corpus.py")
     parser.add_argument("--speeds", type=float, nargs="+", default=[1.0], help="speeds of the training data's copies")
+    parser.add_argument("--alphabet", type=json_argument, help="JSON: case and apostrophe of the texts")
     parser.add_argument("--output", type=Path, required=True, help="folder for the data directories")
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     prepared = preparation.prepare(arguments.options, arguments.language, arguments.cache, arguments.speeds)
+    if arguments.alphabet:
+        prepared = preparation.in_alphabet(prepared, arguments.alphabet)
     preparation.write_prepared(arguments.output, prepared)
     record["utterances"] = {split: len(utterances) for split, utterances in prepared.splits.items()}
     record["dropped"] = Counter(entry.reason for entry in prepared.dropped)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur.core.files import write_tsv
-from secateur.speech.corpora.validate import COLUMNS, validate
+from secateur.speech.corpora.validate import COLUMNS, check_alphabet, validate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--speeds", type=float, nargs="+", default=[1.0], help="speeds of the training data's copies")
     parser.add_argument("--rate", type=int, default=16000, help="sampling rate of the features, Hz")
+    parser.add_argument("--model", help="name of the model that the token list is of, where it is not the corpus' own")
     parser.add_argument("--output", type=Path, required=True, help="summary table, tab-separated")
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    if arguments.model:
+        check_alphabet(arguments.data, arguments.languages, arguments.splits, arguments.tokens, arguments.model)
     rows, findings = validate(
         arguments.data,
         arguments.languages,

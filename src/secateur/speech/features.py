@@ -57,12 +57,25 @@ def change_speed(samples: np.ndarray, speed: float) -> np.ndarray:
     return soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE).astype(np.float32)
 
 
-def extract(data: Path, output: Path, bins: int = 80, speeds: Sequence[float] = (1.0,), workers: int = 1) -> None:
+def extract(
+    data: Path,
+    output: Path,
+    bins: int = 80,
+    speeds: Sequence[float] = (1.0,),
+    workers: int = 1,
+    front_end: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> None:
     """Write `feats.ark` and its tables, `TABLES`, and `cmvn.json` of a data directory into `output`.
 
     With several `speeds` every utterance is there once per speed, its id prefixed by `speed_prefix`; the statistics in
     `cmvn.json` (count, sum, sum_square per bin) are of the original speed.
     Memory does not grow with the corpus: utterances stream from the worker processes to the archive.
+
+    Args:
+        bins: values of a frame.
+        front_end: makes features (T, bins) of samples (N,), as one of `secateur.speech.front_ends`; without it they are
+            `log_mel`'s.
+
     Raises SecateurError naming up to `SHOWN` of the utterances that cannot be read, after all were tried.
     """
     utterances = read_data_dir(data)
@@ -71,7 +84,7 @@ def extract(data: Path, output: Path, bins: int = 80, speeds: Sequence[float] = 
 
     seconds = sum(utterance.duration for utterance in utterances) * sum(1 / speed for speed in speeds)
     check_space(output, round(seconds * FRAMES_PER_SECOND * bins * BYTES), "the archive of features")
-    compute = partial(_copies, bins=bins, speeds=speeds)
+    compute = partial(_copies, front_end=front_end or partial(log_mel, bins=bins), speeds=speeds)
     count, total, squares = 0, np.zeros(bins), np.zeros(bins)
     archive = output / "feats.ark"
     problems: list[str] = []
@@ -165,7 +178,9 @@ class Archive(Mapping[str, np.ndarray]):
         )
 
 
-def _copies(utterance: Utterance, bins: int, speeds: Sequence[float]) -> list[tuple[float, str, np.ndarray]] | str:
+def _copies(
+    utterance: Utterance, front_end: Callable[[np.ndarray], np.ndarray], speeds: Sequence[float]
+) -> list[tuple[float, str, np.ndarray]] | str:
     """(speed, key, features) of an utterance at every speed, or why there are none."""
     try:
         samples = audio.read(utterance.audio, utterance.start, utterance.end, SAMPLE_RATE, utterance.channel)
@@ -173,7 +188,7 @@ def _copies(utterance: Utterance, bins: int, speeds: Sequence[float]) -> list[tu
         return f"{utterance.id}: {error}"
     copies = []
     for speed in speeds:
-        matrix = log_mel(change_speed(samples, speed), bins)
+        matrix = front_end(change_speed(samples, speed))
         if len(matrix) == 0:
             return f"{utterance.id}: shorter than one 25 ms window at speed {speed:g}; exclude it"
         copies.append((speed, speed_prefix(speed) + utterance.id, matrix))

@@ -4,6 +4,7 @@ A token list has `<blank>` first (the blank of CTC and RNN-T is index 0), then `
 Characters write a space as `<space>`; pieces write it as a leading `▁`.
 """
 
+import shutil
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -48,10 +49,10 @@ class Tokenizer:
             import sentencepiece
 
             pieces = sentencepiece.SentencePieceProcessor(model_file=str(path.parent / PIECES_FILE))
-            if tokens != _token_list(pieces):
+            if strange := _not_pieces(tokens, pieces):
                 raise SecateurError(
-                    f"{path}: its {len(tokens)} tokens are not those of {PIECES_FILE} beside it; delete the one that "
-                    "is left over from another run, or make both again"
+                    f"{path}: its {len(tokens)} tokens are not those of {PIECES_FILE} beside it, e.g. {strange[0]!r}; "
+                    "delete the one that is left over from another run, or make both again"
                 )
         return cls(tokens, pieces)
 
@@ -139,6 +140,29 @@ def write_tokens(folder: str | Path, texts: Sequence[str], kind: str = "char", s
         pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / PIECES_FILE))
         tokens = _token_list(pieces)
     write_text(folder / "tokens.txt", "\n".join(tokens) + "\n")
+
+
+def take_tokens(folder: str | Path, tokens: Sequence[str], pieces: Path | None) -> None:
+    """Write `tokens.txt`, the token list of a model that was trained elsewhere, and its `bpe.model`, into `folder`."""
+    folder = Path(folder)
+    if strange := [token for token in tokens if not token or "\n" in token]:
+        raise SecateurError(f"the token list holds {strange[0]!r}, which is no token; mend it")
+    write_text(folder / "tokens.txt", "\n".join(tokens) + "\n")
+    (folder / PIECES_FILE).unlink(missing_ok=True)
+    if pieces:
+        with written_aside(folder / PIECES_FILE) as aside:
+            shutil.copyfile(pieces, aside)
+    Tokenizer.load(folder / "tokens.txt")
+
+
+def _not_pieces(tokens: Sequence[str], pieces) -> list[str]:
+    """Tokens that the model of the pieces does not know, names in <> left out; `<space>` is of a list of characters.
+
+    ESPnet's lists have the pieces of the training text alone, in an order of their own.
+    """
+    known = {pieces.id_to_piece(index) for index in range(pieces.get_piece_size())}
+    named = [token for token in tokens if token[0] == "<" and token[-1] == ">" and token != SPACE]
+    return [token for token in tokens if token not in known and token not in named]
 
 
 def _token_list(pieces) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from secateur.decoding import search as searches
 from secateur.models import types
-from secateur.speech import corpora
-from secateur.study import runs
+from secateur.speech import conditions, corpora, front_ends
+from secateur.study import own, runs
 from secateur.study import timing as families
 from secateur.study.command import Command
 from secateur.study.paths import Paths, run_of
@@ -35,7 +35,23 @@ def prepare(paths: Paths, at: Any) -> Command:
         "speeds": paths.config["features"]["speeds"],
         "output": f"{paths.root}/data/{at.corpus}/{at.language}",
     }
+    if material := own.material_of(paths.config, at.corpus):
+        options["alphabet"] = material["alphabet"]
     return Command("prepare_corpus", options, (f"data/{at.corpus}/{at.language}/fetched.json",), _recipe(entry))
+
+
+def condition(paths: Paths, at: Any) -> Command:
+    """A test set under a condition, made from another split."""
+    entry = paths.config["conditions"][at.split]
+    folder = f"{paths.root}/data/{at.corpus}/{at.language}"
+    options = {
+        "data": f"{folder}/{entry['of']}",
+        "name": at.split,
+        "condition": entry,
+        "output": f"{folder}/{at.split}",
+    }
+    module = conditions.CONDITIONS.named(entry["type"]).module
+    return Command("make_condition", options, paths.data(at.corpus, at.language, entry["of"]), (module,))
 
 
 def _recipe(entry: Any) -> tuple[str]:
@@ -44,6 +60,8 @@ def _recipe(entry: Any) -> tuple[str]:
 
 def tokens(paths: Paths, at: Any) -> Command:
     """The token list of a corpus."""
+    if material := own.material_of(paths.config, at.corpus):
+        return Command("tokens", {"pretrained": material["folder"]}, tuple(material["files"]), (material["module"],))
     texts = paths.texts(at.corpus, "train")
     options = {key: paths.config["tokens"][key] for key in ("type", "size")} | {"text": texts}
     return Command("tokens", options, tuple(texts))
@@ -62,6 +80,8 @@ def validate(paths: Paths, at: Any) -> Command:
         "speeds": paths.config["features"]["speeds"],
         "tokens": paths.tokens(corpus)[0],
     }
+    if names := own.own_models(paths.config, corpus):
+        options["model"] = names[0]
     return Command("validate_corpus", options, (*files, *paths.tokens(corpus)))
 
 
@@ -81,7 +101,12 @@ def features(paths: Paths, at: Any) -> Command:
         "speeds": paths.config["features"]["speeds"] if at.split == "train" else [1.0],
         "output": f"{paths.root}/features/{tail}",
     }
-    return Command("features", options, paths.data(at.corpus, at.language, at.split))
+    modules: tuple[str, ...] = ()
+    if material := own.material_of(paths.config, at.corpus):
+        del options["mel_bins"]
+        options["front_end"] = material["features"]
+        modules = (front_ends.FRONT_ENDS.named(material["features"]["front_end"]).module,)
+    return Command("features", options, paths.data(at.corpus, at.language, at.split), modules)
 
 
 # --- dense models and language models
@@ -125,6 +150,29 @@ def train(paths: Paths, at: Any) -> Command:
         options |= {"start": paths.folder(start), "before": runs.steps_before(config, run)}
         files += paths.model(start.folder)
     return Command("train", options, files, (model_module(paths, at.model),))
+
+
+def import_model(paths: Paths, at: Any) -> Command:
+    """A dense acoustic model out of a folder, as it is or trained on."""
+    config, entry = paths.config, paths.config["models"][at.model]
+    options = {**own.train_or_take(config, entry), **training_options(paths, at)}
+    files = (*paths.training(at.corpus, at.scope), *entry["own"]["files"])
+    return Command("import_model", options, files, (entry["own"]["module"], model_module(paths, at.model)))
+
+
+def import_lm(paths: Paths, at: Any) -> Command:
+    """A language model out of a folder, as it is or trained on."""
+    config, entry = paths.config, paths.config["language_models"][at.lm]
+    train, dev, tokens = paths.texts(at.corpus, "train"), paths.texts(at.corpus, "dev"), paths.tokens(at.corpus)
+    options = own.train_or_take(config, entry) | {
+        "tokens": tokens[0],
+        "seed": at.seed,
+        "device": config["device"],
+        "train": train,
+        "dev": dev,
+    }
+    files = (*tokens, *train, *dev, *entry["own"]["files"])
+    return Command("import_lm", options, files, (entry["own"]["module"], lm_module(paths, at.lm)))
 
 
 def train_lm(paths: Paths, at: Any) -> Command:
@@ -173,6 +221,9 @@ def decode(paths: Paths, at: Any, **options: Any) -> Command:
         modules.append(lm_module(paths, search["lm"]))
         options["lm"] = f"{paths.root}/{folder}"
         files += paths.model(folder)
+    if file := runs.tuned(config, run, at.search):
+        options |= {"tuned": f"{paths.root}/{file}", "tuned_as": at.search}
+        files.append(f"{paths.root}/{file}")
     for what in searches.reads(search["type"]):
         found = paths.texts(at.corpus, "train") if what == searches.TRAIN_TEXT else list(paths.tokens(at.corpus))
         options[what] = found if what == searches.TRAIN_TEXT else found[0]
@@ -217,6 +268,9 @@ def timing(paths: Paths, at: Any) -> Command:
         }
         if one.depths:
             entry["depths"] = list(one.depths)
+        if file := runs.tuned(config, one.run, one.search):
+            entry["tuned"] = paths.of(file)[0]
+            files.append(entry["tuned"])
         files += [*paths.model(one.run.folder), *(entry[name] for name in ("heads", "layers") if name in entry)]
         modules += [model_module(paths, one.run.model), searches.module(search["type"])]
         read += searches.reads(search["type"])

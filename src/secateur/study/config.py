@@ -18,11 +18,11 @@ from secateur.layers import checks as layers
 from secateur.pruning import checks as prune
 from secateur.speech import corpora
 from secateur.ssl import checks as ssl
-from secateur.study import folders, written
+from secateur.study import folders, own, written
 from secateur.study.checks import hint, unfit, unknown, unlike, untrained
 from secateur.study.schema import SCHEMA, filled
 
-SECTIONS = (folders, prune, layers, heads, ssl)
+SECTIONS = (folders, own, prune, layers, heads, ssl)
 DECODED = ("dense", "prune", "layers", "regularise", "heads")
 """Sections whose entries name searches."""
 BESIDE_PIECES = 2
@@ -77,6 +77,7 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
     if not config["dense"] and not config["ssl"]:
         yield "dense: []; allowed: one model at least, or an entry in `ssl`"
     yield from _of_dense(config)
+    yield from _of_conditions(config)
     for search in config["decode"]["searches"]:
         if search not in config["searches"]:
             yield unknown("decode.searches", search, "searches", config["searches"])
@@ -86,6 +87,9 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_models(config: Mapping[str, Any]) -> Iterator[str]:
     for name, model in config["models"].items():
+        if "own" in model:
+            yield from untrained(config, f"models.{name}", model)
+            continue  # it was built before
         where, encoder = f"models.{name}", model["encoder"]
         yield from untrained(config, where, model)
         yield from unlike(config, where, model)
@@ -122,6 +126,8 @@ def _of_language_models(config: Mapping[str, Any]) -> Iterator[str]:
             if not Path(path).is_file():
                 yield f"language_models.{name}.text.{language}: {path!r} is no file; allowed: a text file"
         yield from untrained(config, f"language_models.{name}", lm)
+        if "own" in lm:
+            continue
         if lm["dim"] % lm["heads"]:
             yield f"language_models.{name}.heads: {lm['heads']} heads do not divide dim = {lm['dim']}"
 
@@ -161,9 +167,19 @@ def _of_dense(config: Mapping[str, Any]) -> Iterator[str]:
             for language in [] if scope in ("all", "each") else scope.split("-"):
                 if language not in languages:
                     yield unknown(f"{where}.scopes", language, f"corpora.{entry['corpus']}.languages", languages)
+    known = dict.fromkeys([*splits, *config["conditions"]])
     for split in config["decode"]["splits"]:
-        if splits and split not in splits:
-            yield unknown("decode.splits", split, "the splits of any corpus in `dense`", dict.fromkeys(splits))
+        if splits and split not in known:
+            yield unknown("decode.splits", split, "`conditions` and the splits of any corpus in `dense`", known)
+
+
+def _of_conditions(config: Mapping[str, Any]) -> Iterator[str]:
+    splits = dict.fromkeys(split for corpus in config["corpora"].values() for split in corpora.split_names(corpus))
+    for name, entry in config["conditions"].items():
+        if name in splits:
+            yield f"conditions.{name}: the name of a split of a corpus; allowed: another name"
+        if entry["of"] not in splits:
+            yield unknown(f"conditions.{name}.of", entry["of"], "the splits of any corpus", splits)
 
 
 def used_searches(config: Mapping[str, Any]) -> list[str]:
@@ -185,10 +201,14 @@ def _validator(schema: Path) -> Draft202012Validator:
         yield from base.VALIDATORS["properties"](validator, properties, instance, schema)
 
     def choice(validator, alternatives, instance, schema):
-        """`oneOf` whose alternatives are told apart by the constant of `type`: only the chosen one is checked."""
-        kinds = {alternative["properties"]["type"]["const"]: alternative for alternative in alternatives}
+        """`oneOf` whose alternatives are told apart by the constant of `type`, or, where one has no type, by a key that
+        it requires: only the chosen one is checked."""
+        kinds = {one["properties"]["type"]["const"]: one for one in alternatives if "type" in one["properties"]}
         kind = instance.get("type")
-        if kind in kinds:
+        marked = [one for one in alternatives if "type" not in one["properties"] and instance.keys() & one["required"]]
+        if marked and kind is None:
+            yield from validator.descend(instance, marked[0])
+        elif kind in kinds:
             yield from validator.descend(instance, kinds[kind])
         else:
             yield ValidationError(f"type {kind!r} is unknown{hint(kind, kinds)}; allowed: {', '.join(kinds)}")

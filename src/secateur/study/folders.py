@@ -35,7 +35,10 @@ def _places(config: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     for name, corpus in config["corpora"].items():
         found += [(f"corpora.{name}{below}", holder, keys) for below, holder, keys in corpora.paths(corpus)]
     for name, lm in config["language_models"].items():
-        found.append((f"language_models.{name}.text", lm["text"] or {}, tuple(lm["text"] or ())))
+        text = lm.get("text") or {}
+        found += [(f"language_models.{name}.text", text, tuple(text)), (f"language_models.{name}", lm, ("pretrained",))]
+    for name, model in config["models"].items():
+        found.append((f"models.{name}", model, ("pretrained",)))
     for index, entry in enumerate(config["ssl"]):
         found.append((f"ssl[{index}]", entry, ("folder",)))
         for task, options in entry["tasks"].items():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from secateur.speech import corpora
-from secateur.study import runs
+from secateur.study import own, runs
 
 MODEL_TAIL = "models/{corpus}/{model}/{scope}/{method}/{level}/seed{seed}"
 LM_TAIL = "lm/{corpus}/{lm}/seed{seed}"
@@ -57,7 +57,9 @@ class Paths:
 
     def tokens(self, corpus: str) -> tuple[str, ...]:
         """The token list, first, and what else it needs."""
-        pieces = ["bpe.model"] if self.config["tokens"]["type"] == "bpe" else []
+        material = own.material_of(self.config, corpus)
+        spelled = material["pieces"] if material else self.config["tokens"]["type"] == "bpe"
+        pieces = ["bpe.model"] if spelled else []
         return self.of(*(f"tokens/{corpus}/{name}" for name in ("tokens.txt", *pieces)))
 
     def validation(self, corpus: str) -> str:

@@ -45,7 +45,7 @@ def _below(path: str, schema: Schema, file: str) -> Iterator[tuple[str, str, str
         inner, where = _resolved(alternative, file)
         kind = inner.get("properties", {}).get("type", {}).get("const")
         text = " ".join(inner.get("description", "").split())
-        yield f"`{path}` with `type: {kind}`", "", "", text
+        yield f"`{path}` with `{f'type: {kind}' if kind else inner['required'][0]}`", "", "", text
         yield from _below(path, inner, where)
     for part in schema.get("allOf", ()):
         if "if" in part:

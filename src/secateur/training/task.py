@@ -74,6 +74,12 @@ def finish(
     note(task, record, history)
 
 
+def untrained(output: Path, record: dict[str, Any], seed: int) -> None:
+    """Leave behind what a training does, of a model that is taken over as it is."""
+    write_tsv(output / "history.tsv", HISTORY_COLUMNS, [])
+    record |= {"seed": seed, "device": "cpu", "precision": str(torch.float32), "steps": 0, "processes": 1}
+
+
 def note(task: Task, record: dict[str, Any], history: Sequence[Mapping[str, Any]]) -> None:
     """Save a training's history in the folder of the result, and note what the job's record needs."""
     write_tsv(task.output / "history.tsv", HISTORY_COLUMNS, history)

@@ -26,8 +26,8 @@ WIDE = 10
 SECONDS = {
     "sizes": 15, "masks": 10, "layer_search": 40, "layer_similarity": 15, "similarity": 30, "timing": 120,
     "decode_depths": 40, "head_importance": 20, "head_removals": 1, "head_times": 60,
-    "decode_heads": 90, "prune_heads": 1, "export_depth": 1, "perplexity": 3, "ssl_targets": 40, "superb": 15,
-    "ssl_speed": 30,
+    "decode_heads": 90, "prune_heads": 1, "export_depth": 1, "perplexity": 3, "tune_lms": 90, "ssl_targets": 40,
+    "superb": 15, "ssl_speed": 30,
 }  # fmt: skip
 """Of a unit of work of a job by its rule, where it needs torch: of all of it, of a task of `superb`."""
 LIGHT_SECONDS = {"fetch": 10, "features": 10, "validate": 2, "tables": 10, "figures": 15, "report": 1}
@@ -42,11 +42,11 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
         recipe, entry = resources.recipe(at), upstreams.entry_of(config, at.upstream)
         seconds = LEAST_STEP + STEP * _encoder_parameters(entry["encoder"] or {}) * recipe["batch_seconds"]
         return Work(f"{rule} {at.upstream}", TRAINING, recipe["steps"], seconds)
-    if hasattr(at, "lm") and rule == "train_lm":
+    if hasattr(at, "lm") and rule in ("train_lm", "import_lm"):
         recipe, model = resources.recipe(at), config["language_models"][at.lm]
         seconds = LEAST_STEP + STEP * parameters(model) * recipe["batch_tokens"] / TOKENS_A_SECOND
         return Work(f"train {at.lm}", TRAINING, recipe["steps"], seconds)
-    if rule in ("train", "prune", "prune_adaptive", "prune_control", "regularise", "recover"):
+    if rule in ("train", "import_model", "prune", "prune_adaptive", "prune_control", "regularise", "recover"):
         run = run_of(at) if hasattr(at, "method") else runs.ModelRun(at.corpus, at.model, at.scope, int(at.seed))
         batch = resources.recipe(at)["batch_seconds"]
         seconds = LEAST_STEP + STEP * parameters(config["models"][run.model]) * batch

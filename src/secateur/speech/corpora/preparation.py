@@ -7,6 +7,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json, write_tsv
+from secateur.speech.alphabet import written
 from secateur.speech.corpora import Dropped, Prepared, recipe, recordings
 from secateur.speech.datadir import taken_by_copies, write_data_dir
 from secateur.speech.units import WORD, unit_of, without_spaces
@@ -68,6 +69,15 @@ def in_one_line(prepared: Prepared) -> Prepared:
         return prepared
     splits = {
         split: [replace(utterance, text=without_spaces(utterance.text)) for utterance in members]
+        for split, members in prepared.splits.items()
+    }
+    return replace(prepared, splits=splits)
+
+
+def in_alphabet(prepared: Prepared, wanted: Mapping[str, str]) -> Prepared:
+    """Bring the texts into the alphabet of a model (`secateur.speech.alphabet`)."""
+    splits = {
+        split: [replace(utterance, text=written(utterance.text, wanted)) for utterance in members]
         for split, members in prepared.splits.items()
     }
     return replace(prepared, splits=splits)

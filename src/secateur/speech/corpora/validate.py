@@ -14,6 +14,7 @@ from typing import Any
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
 from secateur.speech import audio
+from secateur.speech.alphabet import lacking
 from secateur.speech.corpora.overlap import shared_recordings, shared_sentences, shared_speakers
 from secateur.speech.corpora.text import UNTRANSCRIBED
 from secateur.speech.datadir import Utterance, read_data_dir, taken_by_copies
@@ -24,6 +25,7 @@ SHOWN = 10
 WINDOW_MS = 25.0  # of the features
 LONGEST_SECONDS = 300  # attention over more takes gigabytes; what is read aloud has sentences of half a minute at most
 UNCOVERED_SHARE = 0.01  # of the training utterances; more is taken for a wrong token list or a wrong language
+LACKING_SHARE = 0.3  # of the kinds of letters; more is taken for a model of another language or script
 COLUMNS = (
     "corpus",
     "language",
@@ -131,6 +133,19 @@ def validate(
     check_copies(trained, speeds, findings)
     check_splits(everyone, headers, findings)
     return rows, findings
+
+
+def check_alphabet(data: Path, languages: Sequence[str], splits: Sequence[str], tokens: Path, model: str) -> None:
+    """Raise SecateurError where the token list of `model`, trained elsewhere, lacks most of a language's letters."""
+    known = Tokenizer.load(tokens).tokens
+    for language in languages:
+        texts = [utterance.text for split in splits for utterance in read_data_dir(data / language / split)]
+        missing, kinds = lacking(texts, known)
+        if len(missing) > LACKING_SHARE * kinds:
+            raise SecateurError(
+                f"models.{model}: its token list lacks {len(missing)} of the {kinds} letters of the corpus' {language} "
+                f"transcripts ({' '.join(missing[:SHOWN])}); take a model of this language, or other transcripts"
+            )
 
 
 def counts(utterances: Sequence[Utterance]) -> dict[str, Any]:

@@ -1,0 +1,41 @@
+"""Take over a trained acoustic model from a folder, of this project or of another library, as it is or trained on."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from secateur.core.errors import SecateurError
+from secateur.models import formats
+from secateur.models.checkpoint import save_model
+from secateur.models.load import Loaded
+from secateur.speech.tokens import Tokenizer
+from secateur.training import acoustic
+from secateur.training.task import Task, untrained
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pretrained", type=Path, required=True, help="folder of the model")
+    acoustic.add_training(parser, required=False)
+    acoustic.add_data(parser)
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    loaded = take(arguments.pretrained, arguments.tokens)
+    if arguments.training is None:
+        save_model(arguments.output, loaded.model, loaded.config, loaded.tokens)
+        untrained(arguments.output, record, arguments.seed)
+        return
+    torch.manual_seed(arguments.seed)
+    files = [Path(file) for file in formats.describe(arguments.pretrained).files]
+    task, material = Task.of(arguments), acoustic.Material.of(arguments)
+    acoustic.fit(task, record, material, loaded.model, loaded.config, inputs=files)
+
+
+def take(folder: Path, tokens: Path) -> Loaded:
+    """The model in a folder. Raises SecateurError if its token list is not the one in the file `tokens`."""
+    loaded = formats.load(folder)
+    if loaded.tokens != Tokenizer.load(tokens).tokens:
+        raise SecateurError(f"{folder}: its token list is not that of {tokens}; delete that file and run again")
+    return loaded
