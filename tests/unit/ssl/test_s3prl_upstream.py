@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from secateur.core.errors import SecateurError
+from secateur.ssl.channels import compact_front
 from secateur.ssl.checkpoints import load_upstream, save_encoder
 from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import compact, open_gates
@@ -31,13 +32,17 @@ def hubconf(monkeypatch):
 
 @pytest.fixture
 def student(tiny, tmp_path):
-    """The folder of a structured student: heads, units and a block gone."""
+    """The folder of a structured student: heads, units, a block and channels of the convolutions gone."""
     torch.manual_seed(0)
     encoder = Encoder(tiny).eval()
     gates = {kind: value.clone() for kind, value in open_gates(tiny).items()}
     gates["mha"][1] = gates["heads"][0, 1] = 0.0
     gates["int"][0, ::2] = 0.0
-    save_encoder(tmp_path / "student", compact(encoder, gates))
+    channels = torch.rand(sum(tiny.conv_dim))
+    channels[::3] = 0.0
+    smaller = compact_front(compact(encoder, gates), channels)
+    assert smaller.config.conv_dim < tiny.conv_dim
+    save_encoder(tmp_path / "student", smaller)
     return tmp_path / "student"
 
 
