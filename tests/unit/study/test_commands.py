@@ -15,6 +15,9 @@ from secateur.study import commands
 from secateur.study import config as configuration
 from secateur.study.command import Command
 from secateur.study.paths import Paths
+from secateur.study.resources import JobResources
+from secateur.watch.expected import expected
+from secateur.watch.work import OTHER, TRAINING
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -150,3 +153,12 @@ def test_what_learns_from_the_dense_model_reads_it(paths):
     _, untrained = told(paths, "en", "wanda", "s700", distil=0.5)
     assert "--teacher" not in untrained.arguments and option(untrained, "calibration") == "32"
     assert (option(untrained, "start"), option(untrained, "ranked")) == (dense, dense)
+
+
+def test_the_work_of_what_is_pruned_without_training_is_none_of_steps(paths):
+    resources = JobResources(paths, 0, 2)
+    trained, at_once = (
+        expected(resources, "prune", at(scope="en", method=method, level="s700")) for method in ("lth", "wanda")
+    )
+    assert (trained.kind, trained.amount) == (TRAINING, 150)
+    assert (at_once.kind, at_once.amount) == (OTHER, 1) and at_once.seconds > 0
