@@ -18,10 +18,10 @@ from secateur.core.files import write_json
 from secateur.decoding.timing import AGAIN, relative_time
 from secateur.models.size import parameter_counts
 from secateur.models.tensors import bytes_of, save_tensors
+from secateur.models.upstream.config import EncoderConfig
+from secateur.models.upstream.encoder import Encoder
 from secateur.speech.features import SAMPLE_RATE
 from secateur.ssl.checkpoints import load_upstream
-from secateur.ssl.config import EncoderConfig
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.speed import extraction, in_rounds, macs_per_second, scaled
 from secateur.ssl.waves import WaveExamples
 
@@ -44,10 +44,11 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     device = devices.pick(arguments.device)
     encoders = {name: load_upstream(folder) for name, folder in zip(names, arguments.encoders, strict=True)}
     if arguments.base:
-        depth = len(encoders[names[0]].config.shapes)
+        whole = encoders[names[0]].config
         torch.manual_seed(0)
         encoders = {
-            name: Encoder(scaled(found.config, depth, EncoderConfig())).eval() for name, found in encoders.items()
+            name: Encoder(scaled(found.config, len(whole.shapes), EncoderConfig(), whole.conv_dim)).eval()
+            for name, found in encoders.items()
         }
     encoders = {name: encoder.to(device) for name, encoder in encoders.items()}
     waves, left = {}, arguments.most_seconds or float("inf")
