@@ -2,6 +2,7 @@
 
 SECTION is the section of the configuration that they belong to, `models` by default. PARTS lists what a search may need
 of a model: `ctc`, a head on the encoder, or `joiner`, a transducer's. SHOWN is {"called": what a reader calls it}.
+With FROM_FOLDERS, models of the type come from folders alone (`secateur.models.formats`): no study describes one.
 """
 
 from pathlib import Path

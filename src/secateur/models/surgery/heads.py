@@ -4,7 +4,7 @@ A head is named by the block it is in, the number of the layer and its own numbe
 the whole model in every smaller one and in every file, as for layers (`surgery.layers`): head 3 stays head 3
 when head 2 is gone.
 
-    encoder-self     self-attention of the encoder: ESPnet's Transformer and Conformer, and the Emformer
+    encoder-self     self-attention of the encoder: ESPnet's Transformer, Conformer and E-Branchformer, and the Emformer
     decoder-self     self-attention of an attention decoder
     decoder-source   its attention to the encoder's output
 
@@ -20,13 +20,19 @@ from typing import Any, NamedTuple
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.models.no_block import NoBlock
+from secateur.models.no_block import NoBlock, NoBranch
 from secateur.models.surgery.compaction import keep_inputs, keep_outputs, keep_slices, remove_block
 from secateur.models.surgery.layers import layer_numbers
 
 BLOCKS = ("encoder-self", "decoder-self", "decoder-source")
-# Attention, and the norm of its input, in the layers of ESPnet's Conformer and Transformer, and of the Emformer.
-_ENCODER_MODULES = (("self_attn", "norm_mha"), ("self_attn", "norm1"), ("attention", "norm_attention"))
+# Attention, and the norm of its input, in the layers of ESPnet's Conformer, Transformer and E-Branchformer, and of the
+# Emformer.
+_ENCODER_MODULES = (
+    ("self_attn", "norm_mha"),
+    ("self_attn", "norm1"),
+    ("attn", "norm_mha"),
+    ("attention", "norm_attention"),
+)
 _DECODER_MODULES = {"decoder-self": ("self_attn", "norm1"), "decoder-source": ("src_attn", "norm2")}
 
 
@@ -91,6 +97,14 @@ def attentions(model: torch.nn.Module) -> dict[tuple[str, int], Attention]:
 def heads(model: torch.nn.Module) -> list[Head]:
     """The heads of `model`, in the order of `Head.place`."""
     return [Head(*key, number) for key, attention in attentions(model).items() for number in attention.heads]
+
+
+def has_all_heads(model: torch.nn.Module) -> bool:
+    """Whether no head of any layer is gone: all attention blocks of a kind have heads 1 to h, with the same h."""
+    sizes: dict[str, set[tuple[int, ...]]] = {}
+    for (block, _), attention in attentions(model).items():
+        sizes.setdefault(block, set()).add(tuple(attention.heads))
+    return all(len(found) == 1 and max(found)[-1:] == (len(max(found)),) for found in sizes.values())
 
 
 def remove_heads(model: torch.nn.Module, removed: Iterable[Head]) -> torch.nn.Module:
@@ -247,6 +261,8 @@ def _keep(attention: Attention, numbers: list[int]) -> None:
     """Keep only the heads with these numbers."""
     if not numbers:
         remove_block(attention.layer, attention.name, attention.norm)
+        if hasattr(attention.layer, "merge_proj"):
+            setattr(attention.layer, attention.name, NoBranch())
         return
     module: Any = attention.module
     positions = torch.tensor([attention.heads.index(number) for number in numbers])
