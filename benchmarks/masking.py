@@ -39,7 +39,8 @@ from secateur.core.options import read
 from secateur.models.build import build_model
 from secateur.models.specaug import specaug
 from secateur.pruning.engines.adaptive import AdaptiveMask
-from secateur.pruning.engines.dynamic import DynamicPathways
+from secateur.pruning.engines.calendar import Calendar
+from secateur.pruning.engines.dynamic import DynamicPathways, Softly
 from secateur.pruning.engines.fixed import FixedMask
 from secateur.pruning.engines.mask import Mask, prunable, weights
 from secateur.pruning.engines.pathways import Pathways
@@ -187,14 +188,16 @@ def language_masks(model: torch.nn.Module, arguments: argparse.Namespace) -> dic
 def adaptive(soft: str) -> Callable[[torch.nn.Module, argparse.Namespace], TrainingHook]:
     def make(model: torch.nn.Module, arguments: argparse.Namespace) -> TrainingHook:
         mask = magnitude_mask(model, arguments.sparsity)
-        return AdaptiveMask(mask, arguments.sparsity, arguments.every, arguments.steps, soft=soft)
+        calendar = Calendar([arguments.sparsity], arguments.steps, arguments.every)
+        return AdaptiveMask(mask, calendar, how=Softly(soft))
 
     return make
 
 
 def dynamic(model: torch.nn.Module, arguments: argparse.Namespace) -> TrainingHook:
     # One level: that all languages step up at its end happens too rarely to matter.
-    return DynamicPathways(language_masks(model, arguments), [arguments.sparsity], arguments.steps + 1, arguments.every)
+    calendar = Calendar([arguments.sparsity], arguments.steps + 1, arguments.every)
+    return DynamicPathways(language_masks(model, arguments), calendar)
 
 
 # What takes part in training; it may change the model.

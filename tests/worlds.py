@@ -4,6 +4,7 @@ Both have the same systems, three seeds and four languages. A system's errors ar
 that are below its rate, so systems with the same rate make the same errors, and a higher rate only adds some.
 """
 
+import itertools
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from secateur.study.runs import Decoding, ModelRun, model_runs
 
 LANGUAGES = ["en", "fr", "it", "nl"]
 SEEDS = [1, 2, 3]
+SPLITS = ["test", "noisy"]
 UTTERANCES, WORDS, SPEAKERS = 60, 20, 20
 TIMED = 20
 """Utterances that are timed."""
@@ -66,7 +68,7 @@ CONFIG: dict[str, Any] = {
         {"corpus": "talk", "model": "plain", "scopes": ["all"]},
         {"corpus": "talk", "model": "ctc-depth2", "scopes": ["all"]},
     ],
-    "pruning": {"levels": {"levels": [0.5, 0.7], "training": "short"}},
+    "pruning": {"levels": {"levels": [0.5, 0.7], "training": "short", "steps_per": "all"}},
     "prune": [
         {
             **{"corpus": "talk", "model": "ctc", "schedule": "levels", "variant": None, "reference": None},
@@ -105,7 +107,8 @@ CONFIG: dict[str, Any] = {
             ],
         }
     ],
-    "decode": {"splits": ["test"], "searches": ["greedy"]},
+    "conditions": {"noisy": {"type": "noise", "noise": "white", "snr": 10, "of": "test"}},
+    "decode": {"splits": SPLITS, "searches": ["greedy"]},
     "seeds": SEEDS,
 }
 ORDERS = {"svcca": {"2": [1, 3], "1": [3]}, "random": {"2": [1, 2], "1": [1]}}
@@ -122,7 +125,8 @@ class World:
     """What was measured.
 
     Attributes:
-        rates: errors per word, by method of a model; of `model search` and `model sub-model`, where that differs.
+        rates: errors per word, by method of a model; of `method split`, `model search` and `model sub-model`, where
+            that differs.
         seconds: by name of a search, a set of heads or a method.
         depths: the time of two layers in times of three.
         theta: bytes of a sparse file with the masks of all languages; that of one language's model has 300.
@@ -145,7 +149,7 @@ class World:
 TRUE = World(
     rates={
         **{"dense": 0.30, "ctc beam": 0.30, "ctc beam-lm": 0.30, "late-interctc": 0.30, "late-control": 0.30},
-        **{"imp": 0.36, "imp-adaptive": 0.30, "lth": 0.33, "lth-adaptive": 0.28, "lap": 0.60},
+        **{"imp": 0.36, "imp noisy": 0.50, "imp-adaptive": 0.30, "lth": 0.33, "lth-adaptive": 0.28, "lap": 0.60},
         **{"pathways-lth-s700": 0.29, "dynamic-lth-s500": 0.20, "dynamic-lth-s700": 0.25},
         **{"ctc 1,3": 0.30, "ctc 1,2": 0.50, "ctc 3": 0.50, "ctc 1": 0.80, "plain 1,3": 0.50},
         **{"ctc important": 0.35, "ctc normalised": 0.35, "ctc lowest": 0.55, DEPTH: 0.30, BOTH: 0.30},
@@ -161,7 +165,7 @@ TRUE = World(
 FALSE = World(
     rates={
         **{"dense": 0.30, "ctc beam": 0.40, "ctc beam-lm": 0.20, "late-interctc": 0.30, "late-control": 0.30},
-        **{"imp": 0.30, "imp-adaptive": 0.36, "lth": 0.33, "lth-adaptive": 0.42, "lap": 0.20},
+        **{"imp": 0.30, "imp noisy": 0.20, "imp-adaptive": 0.36, "lth": 0.33, "lth-adaptive": 0.42, "lap": 0.20},
         **{"pathways-lth-s700": 0.36, "dynamic-lth-s500": 0.45, "dynamic-lth-s700": 0.40},
         **{"ctc 1,3": 0.50, "ctc 1,2": 0.30, "ctc 3": 0.80, "ctc 1": 0.50, "plain 1,3": 0.20},
         **{"ctc important": 0.35, "ctc normalised": 0.35, "ctc lowest": 0.20, DEPTH: 0.30, BOTH: 0.50},
@@ -184,10 +188,10 @@ def build(root: Path, world: World) -> Path:
         if kind == "DepthDecoding" and run.model == "plain":
             parts = ["1,3"]
         rows = [row for part in parts for row in _rows(world, decoding, part)]
-        write_decoding(root / decoding.folder, decoding.language, utterances=rows)
-    for language in LANGUAGES:
-        spoken = "".join(f"u{number} s{number % SPEAKERS}\n" for number in range(UTTERANCES))
-        write_text(root / f"data/talk/{language}/test/utt2spk", spoken)
+        write_decoding(root / decoding.folder, decoding.language, utterances=rows, split=decoding.split)
+    spoken = "".join(f"u{number} s{number % SPEAKERS}\n" for number in range(UTTERANCES))
+    for language, split in itertools.product(LANGUAGES, SPLITS):
+        write_text(root / f"data/talk/{language}/{split}/utt2spk", spoken)
     size = {"bytes": 1000, "mask_bytes": 40, "sparse_bytes": 300, "sparse_bytes_each": {"all": 300}}
     several = size | {"sparse_bytes": world.theta, "sparse_bytes_each": dict.fromkeys(LANGUAGES, 200)}
     write_json(root / "sizes.json", {run.folder: several if run.scope == "all" else size for run in model_runs(CONFIG)})
@@ -215,7 +219,7 @@ def _seconds(world: World, run: ModelRun, search: str, part: str) -> list[tuple[
 
 def _rows(world: World, decoding: Decoding, part: str) -> list[dict[str, Any]]:
     run = decoding.run
-    keys = (f"{run.model} {part or decoding.search}", run.method, "dense")
+    keys = (f"{run.method} {decoding.split}", f"{run.model} {part or decoding.search}", run.method, "dense")
     rate = next(world.rates[key] for key in keys if key in world.rates)
     seed = zlib.crc32(f"{decoding.language} {run.seed}".encode())
     errors = (np.random.default_rng(seed).random((UTTERANCES, WORDS)) < rate).sum(axis=1)

@@ -34,6 +34,7 @@ from secateur.overview.cost import (
     training_jobs,
 )
 from secateur.pruning.multilingual import budget
+from secateur.pruning.reach import reaches
 from secateur.reporting.results import Results
 from secateur.speech import corpora as corpora_known
 from secateur.study import config as configuration
@@ -62,7 +63,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     jobs, reasons = timed(jobs, measurements(directory), options.speed)
     print(f"Study {config['study']} ({os.path.relpath(file, directory)})")
-    notes = show_jobs(rules) + show_budget(config) + show_training(jobs) + reasons + show_disk(config, jobs, hours)
+    notes = (
+        show_jobs(rules)
+        + show_budget(config)
+        + show_masks(config, directory)
+        + show_training(jobs)
+        + reasons
+        + show_disk(config, jobs, hours)
+    )
     notes += encoder_notes(config)
     print("\nAssumed")
     for note in notes:
@@ -191,6 +199,28 @@ def show_budget(config: Mapping[str, Any]) -> list[str]:
     print(f"\nTraining steps of the rows of tables 1 to 3 (aim: a share of at most {AIM:g})")
     table(lines)
     return ["a row trained alone trains all that it is made from: its dense model, and every level up to its own"]
+
+
+def show_masks(config: Mapping[str, Any], directory: Path) -> list[str]:
+    """How far weights may move between two adaptations of a mask, against the smallest weight of a mask."""
+    found = list(reaches(config, directory / "results" / config["study"]))
+    if not found:
+        return []
+    print("\nMasks that adapt: can they change?")
+    lines = [["corpus", "model", "method", "languages", "movement", "threshold", ""]]
+    for reach in found:
+        run = reach.run
+        scope = "each" if run.scope in config["corpora"][run.corpus]["languages"] else run.scope
+        known = "?" if reach.threshold is None else f"{reach.threshold:.3f}"
+        said = "NO: not a test" if reach.doubt else "keeps dense values" if not reach.grows_back else ""
+        said = said or ("" if reach.threshold is None else "yes")
+        lines.append([run.corpus, run.model, run.method, scope, f"{reach.movement:.3f}", known, said])
+    table(lines)
+    return [
+        "movement: the greatest sum of learning rates between two adaptations at the target, by which AdamW moves a "
+        "weight at most, and most weights a quarter as far; threshold: the smallest weight in a mask of that sparsity "
+        "over the dense model, once that is trained. What begins at zero takes a place in a mask only beyond it"
+    ]
 
 
 def show_training(jobs: Sequence[Job]) -> list[str]:

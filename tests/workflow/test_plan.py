@@ -96,9 +96,10 @@ def test_steps_by_kind_of_job_by_hand(plan, small):
         batches[job.kind] = job.batch
         masks[job.kind] += job.masks
     # Two seeds; two languages; two levels of 7 steps; `longer` takes the steps of fine-tuning and of both levels.
+    # Pathways have 7 steps of each language at both levels, and fixed ones as many.
     assert steps == {
-        "dense": 2 * 100, "finetune": 2 * 2 * 7, "imp": 2 * 2 * 2 * 7, "longer": 2 * 2 * 3 * 7, "pathways": 2 * 7,
-        "dynamic": 2 * 2 * 7, "language model": 2 * small["training"]["text"]["steps"],
+        "dense": 2 * 100, "finetune": 2 * 2 * 7, "imp": 2 * 2 * 2 * 7, "longer": 2 * 2 * 3 * 7,
+        "pathways": 2 * 2 * 2 * 7, "dynamic": 2 * 2 * 2 * 7, "language model": 2 * small["training"]["text"]["steps"],
     }  # fmt: skip
     assert batches["dense"] == 30 and batches["imp"] == 10
     assert batches["language model"] == small["training"]["text"]["batch_tokens"]

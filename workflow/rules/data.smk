@@ -1,4 +1,4 @@
-# From a corpus to features and tokens: fetch → prepare → features; prepare → tokens → validate.
+# From a corpus to features and tokens: fetch → prepare (→ condition) → features; prepare → tokens → validate.
 
 
 rule fetch:
@@ -44,6 +44,25 @@ for corpus in config["corpora"]:
             ).arguments,
         shell:
             "exec python -m secateur prepare-corpus {params.arguments} --run-json {output.run} &> {log}"
+
+
+rule condition:
+    input:
+        files(commands.condition),
+    output:
+        PATHS.data("{corpus}", "{language}", "{split}"),
+        recording=f"{ROOT}/data/{{corpus}}/{{language}}/{{split}}/recording.flac",
+        run=f"{ROOT}/data/{{corpus}}/{{language}}/{{split}}/run.json",
+    log:
+        f"{LOGS}/condition/{{corpus}}/{{language}}/{{split}}.log",
+    wildcard_constraints:
+        split=one_of(config["conditions"]),
+    conda:
+        "../../envs/train.yaml"
+    params:
+        arguments=words(commands.condition),
+    shell:
+        "exec python -m secateur make-condition {params.arguments} --run-json {output.run} &> {log}"
 
 
 rule tokens:

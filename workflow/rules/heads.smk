@@ -7,7 +7,8 @@ rule head_importance:
     input:
         files(heads_commands.importance),
     output:
-        f"{MODEL}/heads/importance.tsv",
+        importance=f"{MODEL}/heads/importance.tsv",
+        stability=f"{MODEL}/heads/stability.json",
     log:
         f"{LOGS}/{MODEL_TAIL}/heads/importance.log",
     conda:
@@ -17,7 +18,8 @@ rule head_importance:
     params:
         arguments=words(heads_commands.importance),
     shell:
-        "exec python -m secateur head-importance {params.arguments} --output {output} &> {log}"
+        "exec python -m secateur head-importance {params.arguments} --output {output.importance}"
+        " --stability {output.stability} &> {log}"
 
 
 # All cores, as `timing`: times are those of a machine at rest.
@@ -119,6 +121,23 @@ use rule regularise as recover with:
         method="[a-z0-9-]+--recovered",
     params:
         arguments=words(heads_commands.recover),
+
+
+rule tune_lms:
+    input:
+        files(heads_commands.tuning),
+    output:
+        f"{MODEL}/heads/tuning.json",
+    log:
+        f"{LOGS}/{MODEL_TAIL}/heads/tuning.log",
+    conda:
+        "../../envs/decode.yaml"
+    resources:
+        gpu=GPU,
+    params:
+        arguments=words(heads_commands.tuning),
+    shell:
+        "exec python -m secateur tune-lms {params.arguments} --output {output} &> {log}"
 
 
 rule perplexity:

@@ -7,7 +7,8 @@
         schedule: Literal["linear", "cosine"] = "cosine"
         \"\"\"What it is.\"\"\"
 
-An attribute is a number, a truth value, one of some words, or another such dataclass; bounds are those of JSON Schema.
+An attribute is a number, a truth value, one of some words, or another such dataclass; `float | None` may also be null.
+Bounds are those of JSON Schema.
 Its docstring is the text of the reference. An attribute without one is no key of a study: commands set it.
 """
 
@@ -17,6 +18,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
+from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from secateur.core.errors import SecateurError
@@ -78,17 +80,19 @@ def argument(kind: type[Options], name: str) -> Callable[[str], Options]:
 
 def _of_type(hint: Any) -> dict[str, Any]:
     """The JSON Schema of an attribute's type."""
-    hint, bounds = _bare(hint)
+    hint, bounds, optional = _bare(hint)
     if get_origin(hint) is Literal:
         return {"enum": list(get_args(hint))}
     if is_dataclass(hint):
         return schema(hint)  # type: ignore[arg-type]  # a class
-    return {"type": KINDS[hint], **bounds}
+    return {"type": [KINDS[hint], "null"] if optional else KINDS[hint], **bounds}
 
 
 def _checked(hint: Any, value: Any, where: str) -> Any:
     """The value, with options made of a mapping. Raises SecateurError if the type does not allow it."""
-    hint, bounds = _bare(hint)
+    hint, bounds, optional = _bare(hint)
+    if optional and value is None:
+        return None
     if is_dataclass(hint):
         return read(hint, value, where)  # type: ignore[arg-type]  # a class
     if get_origin(hint) is Literal:
@@ -97,7 +101,8 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         return value
     numbers = (int, float) if hint is float else (hint,)
     if not isinstance(value, numbers) or (isinstance(value, bool) and hint is not bool):
-        raise SecateurError(f"{where}: {value!r} is of the wrong type; allowed: {KINDS[hint]}")
+        allowed = f"{KINDS[hint]} or null" if optional else KINDS[hint]
+        raise SecateurError(f"{where}: {value!r} is of the wrong type; allowed: {allowed}")
     for name, bound in bounds.items():
         sign, holds = BOUNDS[name]
         if not holds(value, bound):
@@ -105,9 +110,13 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     return value
 
 
-def _bare(hint: Any) -> tuple[Any, Mapping[str, Any]]:
-    """A type without `Annotated`, and its bounds."""
-    return (hint.__origin__, hint.__metadata__[0]) if hasattr(hint, "__metadata__") else (hint, {})
+def _bare(hint: Any) -> tuple[Any, Mapping[str, Any], bool]:
+    """A type without `Annotated` and `| None`, its bounds, and whether it may be None."""
+    hint, bounds = (hint.__origin__, hint.__metadata__[0]) if hasattr(hint, "__metadata__") else (hint, {})
+    if get_origin(hint) is not UnionType:
+        return hint, bounds, False
+    (inner,) = set(get_args(hint)) - {NoneType}
+    return inner, bounds, True
 
 
 def _texts(kind: type) -> dict[str, str]:

@@ -18,6 +18,8 @@ def perplexity(model: torch.nn.Module, tokenizer: Tokenizer, sentences: Sequence
 
     Returns `perplexity`, e to the mean negative log-probability of a token, the end of every sentence being one of
     them, and what it is made of: `nats`, their sum, and the number of `tokens`. Models over one token list compare.
+    `per_character` and `per_word` are e to the mean over characters (spaces among them) and words, of which every
+    sentence's end is one, too: those of models over any token lists compare.
     Raises SecateurError when there is no sentence.
     """
     if not sentences:
@@ -28,4 +30,12 @@ def perplexity(model: torch.nn.Module, tokenizer: Tokenizer, sentences: Sequence
         tensors = examples.load(keys).tensors
         loss, _, weight = model(**{name: tensor.to(device) for name, tensor in tensors.items()})
         nats, tokens = nats + loss.item() * int(weight), tokens + int(weight)
-    return {"perplexity": math.exp(nats / tokens), "nats": nats, "tokens": tokens}
+    characters = sum(len(" ".join(sentence.split())) + 1 for sentence in sentences)
+    words = sum(len(sentence.split()) + 1 for sentence in sentences)
+    return {
+        "perplexity": math.exp(nats / tokens),
+        "per_character": math.exp(nats / characters),
+        "per_word": math.exp(min(nats / words, 700.0)),  # an untrained model's may be beyond all floats
+        "nats": nats,
+        "tokens": tokens,
+    }

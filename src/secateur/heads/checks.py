@@ -46,7 +46,7 @@ def _spelled_out(config: Mapping[str, Any], entry: Mapping[str, Any], corpus: st
     if not entry["corpus"]:
         decoded = searches_of_the_whole(config, spelled)
         if any(search in config["searches"] and search not in decoded for search in entry["lms"]):
-            spelled["lms"] = []
+            spelled |= {"lms": [], "tuning": None}
         if entry["combine"] and not _layers(config, spelled):
             spelled["combine"] = None
     return spelled
@@ -104,9 +104,13 @@ def _language_models(config: Mapping[str, Any], where: str, entry: Mapping[str, 
             yield unknown(f"{where}.lms", search, "searches", known)
             return
     yield from not_of_the_whole(config, f"{where}.lms", entry, searches)
+    if entry["tuning"] and not searches:
+        yield f"{where}.tuning: given; allowed without `lms`: null"
     without = [search for search in searches if not known[search].get("lm")]
     if searches and (len(without) != 1 or len(searches) < 2):
         yield f"{where}.lms: {', '.join(searches)}; allowed: one search without a language model, and some with one"
+    elif entry["tuning"] and not all("length_bonus" in known[search] for search in searches):
+        yield f"{where}.tuning: {', '.join(searches)}; allowed: searches with a length bonus, which is tuned"
     elif len({known[search]["type"] for search in searches}) > 1:
         yield f"{where}.lms: {', '.join(searches)}; allowed: searches of one type, to compare language models"
 

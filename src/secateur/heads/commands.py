@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from secateur.decoding import search as searches
 from secateur.heads import study as heads
 from secateur.heads.policies import POLICIES, TIMES, needs
 from secateur.layers.commands import analysed, dev_options
@@ -20,6 +21,7 @@ def importance(paths: Paths, at: Any) -> Command:
         "utterances": entry["utterances"],
         "seed": run.seed,
         "again": entry["again"] or None,
+        "shares": entry["shares"],
         **dev_options(paths, run.corpus),
     }
     return Command("head_importance", options, analysed(paths, run), _modules(paths, run))
@@ -28,8 +30,8 @@ def importance(paths: Paths, at: Any) -> Command:
 def times(paths: Paths, at: Any) -> Command:
     """How long attention takes, by block and number of heads."""
     run, config = run_of(at), paths.config
-    searches = heads.entry_of(config, run)["latency"]["searches"]
-    beams = [config["searches"][name].get("beam") for name in searches]
+    timed = heads.entry_of(config, run)["latency"]["searches"]
+    beams = [config["searches"][name].get("beam") for name in timed]
     options = {
         "model": paths.folder(run),
         "tokens": paths.tokens(run.corpus)[0],
@@ -102,6 +104,28 @@ def recover(paths: Paths, at: Any) -> Command:
         options |= {"teacher": paths.folder(run.whole), "distil": distil}
         files += paths.model(run.whole.folder)
     return Command("finetune", options, files, _modules(paths, run))
+
+
+def tuning(paths: Paths, at: Any) -> Command:
+    """The LM weights and length bonuses of the searches whose language models are compared, for one model."""
+    run, config = run_of(at), paths.config
+    entry = heads.entry_of(config, run)
+    found = {name: config["searches"][name] for name in entry["lms"]}
+    lms = {name: paths.lm(run.corpus, search["lm"], run.seed) for name, search in found.items() if search.get("lm")}
+    options = {
+        "model": paths.folder(run),
+        "searches": found,
+        "lms": {name: f"{paths.root}/{folder}" for name, folder in lms.items()},
+        **{key: entry["tuning"][key] for key in ("lm_weights", "length_bonuses", "widen", "utterances")},
+        "seed": run.seed,
+        **dev_options(paths, run.corpus),
+    }
+    files = [*paths.model(run.folder), *paths.dev(run.corpus)]
+    for folder in lms.values():
+        files += paths.model(folder)
+    modules = {searches.module(search["type"]) for search in found.values()}
+    modules |= {commands.lm_module(paths, search["lm"]) for search in found.values() if search.get("lm")}
+    return Command("tune_lms", options, tuple(files), (*_modules(paths, run), *sorted(modules)))
 
 
 def perplexity(paths: Paths, at: Any) -> Command:

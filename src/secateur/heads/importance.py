@@ -24,23 +24,37 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv, write_tsv
 from secateur.models.surgery.heads import Head, attentions, gated, heads
 from secateur.speech.data import Batch
+from secateur.statistics.stability import stability
 
 COLUMNS = ("block", "layer", "head", "importance", "value")
 AGAIN = "gradient-again"
 IMPORTANCES = ("gradient", "gradient-layer-l2", "gradient-layer-max", "gradient-min-max", AGAIN, "magnitude", "random")
 
+STABLE = ("gradient", "gradient-layer-l2", "gradient-layer-max")
+"""The importances whose orders are estimated again on resampled utterances; that of min–max is the plain one."""
+
 Values = dict[Head, float]
 
 
 def gradients(model: torch.nn.Module, batches: Iterable[Batch], removed: Iterable[Head] = ()) -> Values:
-    """The importance of every head of `model`, a model in evaluation mode, on the device that it is on.
+    """The importance of every head: the mean over utterances of what `derivatives` gives."""
+    found = derivatives(model, batches, removed)
+    return {head: float(value) for head, value in zip(found, np.mean(list(found.values()), axis=1), strict=True)}
+
+
+def derivatives(
+    model: torch.nn.Module, batches: Iterable[Batch], removed: Iterable[Head] = ()
+) -> dict[Head, np.ndarray]:
+    """|∂L/∂ξ| of every head of `model`, a model in evaluation mode, on the device that it is on; one for an utterance.
 
     Args:
         batches: some utterances and their texts; the loss is the one that the model trains with.
@@ -50,7 +64,7 @@ def gradients(model: torch.nn.Module, batches: Iterable[Batch], removed: Iterabl
     """
     removed, device = set(removed), next(model.parameters()).device
     found = {key: attention for key, attention in attentions(model).items() if attention.heads}
-    sums = {key: torch.zeros(len(attention.heads), dtype=torch.float64) for key, attention in found.items()}
+    rows: dict[tuple[str, int], list[torch.Tensor]] = {key: [] for key in found}
     count = 0
     for batch in batches:
         size = len(batch.utterances)
@@ -67,18 +81,39 @@ def gradients(model: torch.nn.Module, batches: Iterable[Batch], removed: Iterabl
                 f"the loss is {loss.item()} on utterances {', '.join(batch.utterances[:20])}; look at these"
             )
         # The loss is a mean over utterances, each of which depends on its own gates only.
-        derivatives = torch.autograd.grad(loss * weight, list(gates.values()), allow_unused=True)
-        for key, derivative in zip(gates, derivatives, strict=True):
-            if derivative is not None:  # None: the loss does not depend on this block
-                sums[key] += derivative.abs().sum(0).double().cpu()
+        slopes = torch.autograd.grad(loss * weight, list(gates.values()), allow_unused=True)
+        for key, slope in zip(gates, slopes, strict=True):
+            # None: the loss does not depend on this block.
+            rows[key].append(torch.zeros_like(gates[key]) if slope is None else slope.abs().double().cpu())
         count += size
     if not count:
         raise SecateurError("no utterance to estimate the importance of heads on; give at least one")
     return {
-        Head(*key, number): value / count
+        Head(*key, number): column.detach().double().cpu().numpy()
         for key, attention in found.items()
-        for number, value in zip(attention.heads, sums[key].tolist(), strict=True)
+        for number, column in zip(attention.heads, torch.cat(rows[key]).T, strict=True)
     }
+
+
+def stable(found: Mapping[Head, np.ndarray], shares: Sequence[float], seed: int = 0) -> dict[str, Any]:
+    """How the orders by gradients change with the utterances, by importance (`secateur.statistics.stability`).
+
+    Args:
+        found: what `derivatives` gives.
+        shares: of all heads, that are removed first.
+    """
+    present = list(found)
+    firsts = [math.floor(share * len(present) + 0.5) for share in shares]
+
+    def by(importance: str) -> Callable[[np.ndarray], np.ndarray]:
+        def order_by(means: np.ndarray) -> np.ndarray:
+            rows = (normalised(dict(zip(present, row.tolist(), strict=True)))[importance] for row in means)
+            return np.array([[row[head] for head in present] for row in rows])
+
+        return order_by
+
+    values = np.stack(list(found.values()), axis=1)
+    return {importance: stability(values, firsts, by(importance), seed) for importance in STABLE}
 
 
 def normalised(values: Mapping[Head, float]) -> dict[str, Values]:
@@ -132,17 +167,23 @@ def magnitudes(model: torch.nn.Module) -> Values:
 
 
 def importances(
-    model: torch.nn.Module, batches: Sequence[Batch], seed: int, step: int | None = None
+    model: torch.nn.Module,
+    batches: Sequence[Batch],
+    seed: int,
+    step: int | None = None,
+    slopes: Mapping[Head, np.ndarray] | None = None,
 ) -> dict[str, Values]:
     """Every importance of every head of `model`, by name.
 
     Args:
-        batches: as for `gradients`.
+        batches: as for `derivatives`.
         seed: of `random`.
+        slopes: what `derivatives` gives, if that is known.
         step: heads to remove between two estimates of `gradient-again`; None leaves that out.
     """
     present, generator = heads(model), random.Random(seed)
-    found = normalised(gradients(model, batches))
+    slopes = derivatives(model, batches) if slopes is None else slopes
+    found = normalised({head: float(values.mean()) for head, values in slopes.items()})
     if step is not None:
         found[AGAIN] = estimated_again(lambda removed: gradients(model, batches, removed), present, step)
     return found | {"magnitude": magnitudes(model), "random": {head: generator.random() for head in present}}

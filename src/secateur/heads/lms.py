@@ -1,7 +1,7 @@
 """What language models cost: perplexity, error rate and time of one model with each of them, and with none."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
@@ -18,13 +18,18 @@ from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import AVERAGE, RATES, System, scored
 from secateur.reporting.times import soundness
-from secateur.study.runs import Decoding, ModelRun, languages, reported_splits
+from secateur.study.runs import Decoding, ModelRun, languages, reported_splits, tuned
 
 NONE = "none"
+PERPLEXITIES = ("perplexity", "per_character", "per_word")
 SHARE = ("lm_share", "lm_share_low", "lm_share_high")
 TIMES = ("total_s", "total_s_low", "total_s_high", "encoder_s", "search_s", "lm_s")
+GRID_COLUMNS = (
+    *("corpus", "model", "seed", "search", "lm", "lm_weight", "length_bonus", "wer", "cer", "best", "source"),
+)
 COLUMNS = (
-    *("corpus", "model", "seed", "search", "lm", "parameters", "split", "language", "perplexity", *RATES),
+    *("corpus", "model", "seed", "search", "lm", "parameters", "split", "language", *PERPLEXITIES, *RATES),
+    *("lm_weight", "length_bonus", "inside", "tuned_on", "decodings", "tuning_seconds"),
     *(*TIMES, *SHARE, *RATIO, *SOUND, "published_ratio", "source"),
 )
 
@@ -40,6 +45,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
             continue
         times, without = Times(results, run), system_name(heads.WHOLE, searches[0])
         found = {search: _lm(results, run, search) for search in searches}
+        weights = {search: weighted(results, run, search) for search in searches}
         largest = max(searches, key=lambda search: found[search].get("parameters", 0))
         for split in reported_splits(results.config, run.corpus):
             for search in searches:
@@ -49,14 +55,15 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
                 if search == largest and lm != NONE:
                     facts["published_ratio"] = published.S1_SECONDS["lm"] / published.S1_SECONDS[NONE]
                 for language, values in scored(results, _system(results, run, split, search)):
-                    sources = [values["source"], times.source, found[search].get("source")]
+                    sources = [values["source"], times.source, *(one[search].get("source") for one in (found, weights))]
                     row = {
                         **{"corpus": run.corpus, "model": run.model, "seed": run.seed, "search": search, "lm": lm},
                         **{"split": split, "language": language},
                         **facts,
+                        **weights[search],
                         **values,
                         "parameters": found[search].get("parameters"),
-                        "perplexity": _perplexity(results, run, found[search], split, language),
+                        **_perplexities(results, run, found[search], split, language),
                         "source": " ".join(filter(None, sources)),
                     }
                     yield {column: row.get(column) for column in COLUMNS}
@@ -81,11 +88,46 @@ def _lm(results: Results, run: ModelRun, search: str) -> dict[str, Any]:
     return results.json(source, "parameters", "texts") | {"source": source}
 
 
-def _perplexity(results: Results, run: ModelRun, found: Mapping[str, Any], split: str, language: str) -> float | None:
+def weighted(results: Results, run: ModelRun, search: str) -> dict[str, Any]:
+    """The LM weight and length bonus of a model's search; if they were tuned, on how much, and at what cost."""
+    given = results.config["searches"][search]
+    if not (file := tuned(results.config, run, search)):
+        return {
+            "lm_weight": given.get("lm_weight") if given.get("lm") else None,
+            "length_bonus": given.get("length_bonus"),
+        }
+    content = results.json(file, "searches", "utterances")
+    found = content["searches"][search]
+    return {
+        "lm_weight": found["lm_weight"] if given.get("lm") else None,
+        "length_bonus": found["length_bonus"],
+        **{"inside": found["inside"], "tuned_on": content["utterances"], "source": file},
+        **{"decodings": found["decodings"], "tuning_seconds": found["seconds"]},
+    }
+
+
+def grids(results: Results) -> Iterator[dict[str, Any]]:
+    """All pairs of an LM weight and a length bonus that were tried, with their error rates on the dev sample."""
+    for entry, run in heads.runs(results.config):
+        for search in entry["lms"] if entry.get("tuning") else ():
+            source = heads.tuning_file(run)
+            found = results.json(source, "searches")["searches"][search]
+            axes = {"corpus": run.corpus, "model": run.model, "seed": run.seed, "search": search, "source": source}
+            for pair in found["grid"]:
+                best = all(pair[key] == found[key] for key in ("lm_weight", "length_bonus"))
+                yield axes | {"lm": results.lm_of(search) or NONE, "best": best} | pair
+
+
+def _perplexities(
+    results: Results, run: ModelRun, found: Mapping[str, Any], split: str, language: str
+) -> dict[str, float]:
     if not found:
-        return None
+        return {}
     codes = languages(results.config, run.corpus, run.scope) if language == AVERAGE else [language]
-    return math.exp(fmean(math.log(found["texts"][f"{split}/{code}"]["perplexity"]) for code in codes))
+    return {
+        name: math.exp(fmean(math.log(found["texts"][f"{split}/{code}"][name]) for code in codes))
+        for name in PERPLEXITIES
+    }
 
 
 def view(tables: views.Tables) -> list[Grid]:
@@ -101,6 +143,10 @@ def view(tables: views.Tables) -> list[Grid]:
             return [
                 ("Parameters (M)", measure(row, "parameters", None, 1e-6)),
                 ("Perplexity", measure(row, "perplexity")),
+                ("by character", measure(row, "per_character", 2)),
+                ("by word", measure(row, "per_word", 0)),
+                ("LM weight", measure(row, "lm_weight", 2)),
+                ("Length bonus", measure(row, "length_bonus", 2)),
                 (wer, measure(row, "wer", 1, interval=True)),
                 ("CER (%)", measure(row, "cer", 1)),
                 ("ms an utterance", measure(row, "total_s", None, 1000, True)),
@@ -113,7 +159,24 @@ def view(tables: views.Tables) -> list[Grid]:
         grid = pivot(title, chosen, ("lm", "search", "split"), cells, keep=("lm",))
         note = (
             "Perplexity by token, the end of a sentence included: e to the mean negative log-probability; mean over "
-            f"languages, geometric for perplexity. {TIMED} {soundness(members)} Published: {published.S1}."
+            "languages, geometric for perplexity; by character and word, of which the end is one, it compares with "
+            f"models over other tokens. {tuning(members)} {TIMED} {soundness(members)} Published: {published.S1}."
         )
         grids.append(replace(grid, caption=f"{note} {views.about(tables, corpus, chosen, {model})}"))
     return grids
+
+
+def tuning(rows: Sequence[Row]) -> str:
+    """How the weights of the searches came about, in sentences."""
+    tuned_rows = {(row["search"], row["seed"]): row for row in rows if row["tuned_on"]}
+    if not tuned_rows:
+        return "LM weights and length bonuses are the configuration's, and were not tuned."
+    first = next(iter(tuned_rows.values()))
+    decodings = sum(int(row["decodings"]) for row in tuned_rows.values())
+    seconds = sum(float(row["tuning_seconds"]) for row in tuned_rows.values())
+    edge = sorted({row["lm"] for row in tuned_rows.values() if row["inside"] == "false"})
+    at_edge = f" The best of {', '.join(edge)} lies at the edge of what was tried." if edge else ""
+    return (
+        f"LM weights and length bonuses are those with the fewest errors on {first['tuned_on']} utterances of the dev "
+        f"sets, which took {decodings} decodings and {seconds:.0f} seconds (`lm_tuning`).{at_edge}"
+    )

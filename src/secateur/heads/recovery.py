@@ -49,10 +49,11 @@ def view(tables: views.Tables) -> list[Grid]:
     """By model: dev losses before, and by learning rate."""
     grids = []
     for (corpus, model), members in views.grouped(tables["recovery"], "corpus", "model").items():
+        first = members[0]["rate"]  # the loss before is in the rows of all rates
 
-        def cells(row: Row) -> list[tuple[str, Cell]]:
+        def cells(row: Row, first: str = first) -> list[tuple[str, Cell]]:
             return [
-                ("Loss before", measure(row, "initial_loss", 2)),
+                *([("Loss before", measure(row, "initial_loss", 2))] if row["rate"] == first else []),
                 (f"Rate {float(row['rate']):g}", measure(row, "dev_loss", 2)),
             ]
 

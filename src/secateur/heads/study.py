@@ -143,6 +143,11 @@ def importance_file(run: ModelRun) -> str:
     return f"{run.folder}/heads/importance.tsv"
 
 
+def stability_file(run: ModelRun) -> str:
+    """How the order of a model's heads changes with the utterances that importances are estimated on."""
+    return f"{run.folder}/heads/stability.json"
+
+
 def times_file(run: ModelRun) -> str:
     """How long attention takes, by block and number of heads."""
     return f"{run.folder}/heads/times.json"
@@ -151,6 +156,19 @@ def times_file(run: ModelRun) -> str:
 def removals_file(run: ModelRun) -> str:
     """Which heads are removed by importance, policy and share, and what the model then costs."""
     return f"{run.folder}/heads/removals.json"
+
+
+def tuning_file(run: ModelRun) -> str:
+    """The LM weights and length bonuses that were tuned for a model."""
+    return f"{run.folder}/heads/tuning.json"
+
+
+def tuned(config: Mapping[str, Any], run: ModelRun, search: str) -> str:
+    """What was tuned of a search for the dense model of all languages, which all that is made of it is decoded with."""
+    for entry in config["heads"]:
+        if (entry["corpus"], entry["model"]) == (run.corpus, run.model) and entry.get("tuning"):
+            return tuning_file(ModelRun(run.corpus, run.model, "all", run.seed)) if search in entry["lms"] else ""
+    return ""
 
 
 def perplexity_file(corpus: str, lm: str, seed: int) -> str:
@@ -233,4 +251,5 @@ KIND = Kind(
     trials=lambda config, run: max(1, len(rates(entry_of(config, run)))),
     whole=_whole,
     timed=_timed,
+    tuned=tuned,
 )

@@ -40,6 +40,11 @@ COSTS = ("parameters", "macs_per_second", "bytes", "peak_memory")
 AXES = ("corpus", "model", "seed", "importance", "policy", "share", "heads_removed", "recovery")
 COLUMNS = (*AXES, *PLACE, *RATES, *COSTS, *TIMES, *RATIO, *SOUND, "order_doubt", "source")
 IMPORTANCE_COLUMNS = ("corpus", "model", "seed", "block", "layer", "head", "importance", "value", "source")
+CORRELATION = ("rank_correlation", "rank_correlation_low", "rank_correlation_high")
+STABILITY_COLUMNS = (
+    *("corpus", "model", "seed", "importance", "utterances", "by_language", *CORRELATION),
+    *("share", "k", "same", "overlap", "source"),
+)
 COMBINED_COLUMNS = (
     *("corpus", "model", "seed", "removed", "depth", "share", "policy", "recovery"),
     *(*PLACE, *RATES, *COSTS, *TIMES, *RATIO, *SOUND, "source"),
@@ -147,6 +152,21 @@ def importances(results: Results) -> Iterator[dict[str, Any]]:
             yield axes | row
 
 
+def stabilities(results: Results) -> Iterator[dict[str, Any]]:
+    """How far the order of heads by each importance can be trusted, by the share that goes first."""
+    for entry, run in heads.runs(results.config):
+        source = heads.stability_file(run)
+        content = results.json(source, "utterances", "shares", "importances")
+        counts = ", ".join(f"{code} {count}" for code, count in content["utterances"].items())
+        facts = {"corpus": run.corpus, "model": run.model, "seed": run.seed, "source": source}
+        facts |= {"utterances": sum(content["utterances"].values()), "by_language": counts}
+        for importance, found in content["importances"].items():
+            if importance in entry["importances"]:
+                for share, first in zip(content["shares"], found["first"], strict=True):
+                    facts |= {name: found[name] for name in CORRELATION}
+                    yield facts | {"importance": importance, "share": share} | first
+
+
 def combinations(results: Results) -> Iterator[dict[str, Any]]:
     """Fewer layers and fewer heads, alone, in both orders, and trained on; the first row is the whole model."""
     for entry, run in heads.runs(results.config):
@@ -249,6 +269,32 @@ def _lines(rows: Sequence[Row]) -> list[Row]:
     """One row of every line of a table by share."""
     found = {tuple(row[axis] for axis in ("importance", "policy", "recovery", "split")): row for row in rows}
     return list(found.values())
+
+
+def stability_view(tables: views.Tables) -> list[Grid]:
+    """By model: one line an importance, with what is the same on other utterances, by share."""
+    grids = []
+    for (corpus, model), members in views.grouped(tables["importance_stability"], "corpus", "model").items():
+        first = members[0]["share"]  # the correlation is of all heads, and in the rows of all shares
+
+        def cells(row: Row, first: str = first) -> list[tuple[str, Cell]]:
+            share = f"{100 * float(row['share']):g} %"
+            whole = [("Rank correlation", measure(row, "rank_correlation", 2, interval=True))]
+            return [
+                *(whole if row["share"] == first else []),
+                (f"Same first {share}", measure(row, "same", 2)),
+                (f"In common of {share}", measure(row, "overlap", 2)),
+            ]
+
+        title = f"How stable is the order of heads? {model}, {views.named(tables, corpus)}"
+        grid = pivot(title, members, ("importance", "by_language", "seed"), cells, keep=("importance", "by_language"))
+        note = (
+            "Importances were estimated on so many utterances of the dev sets. The same order on utterances drawn from "
+            "these with replacement, 1000 times: its rank correlation (Spearman) with the one that was used, mean and "
+            "middle 95 %; how often just the same heads go first, and the mean share of them that do."
+        )
+        grids.append(replace(grid, caption=f"{note} {views.speech(tables, corpus)}"))
+    return grids
 
 
 def combined_view(tables: views.Tables) -> list[Grid]:

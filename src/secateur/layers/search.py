@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,15 @@ class Dev:
 
 @dataclass
 class Score:
-    """Sums over the dev data: of the utterances' CTC losses in nats, and of their word errors, if these are counted."""
+    """Sums over the dev data: of the utterances' CTC losses in nats, and of their word errors, if these are counted.
+
+    Attributes:
+        each: what the objective is the mean of: for every utterance its loss, or its errors and words.
+    """
 
     loss: float = 0.0
     errors: int = 0
+    each: list[tuple[float, int]] = field(default_factory=list)
 
 
 @torch.inference_mode()
@@ -224,13 +229,16 @@ class _Batch:
         model, dev = self.scorer.model, self.scorer.dev
         self.path = {first: state for first, state in self.path.items() if layers[: len(first)] == first}
         encoder_out = model.encoder.after_norm(_tensor(self._after(layers)))
-        loss = model.ctc(encoder_out, self.lengths, self.text, self.text_lengths).item()
+        losses = self._losses(encoder_out)
+        loss = sum(losses)
         if not math.isfinite(loss):
             raise SecateurError(
                 f"the loss is {loss} with layers {list(layers)} on utterances {', '.join(self.utterances[:20])}; look "
                 "at these, or train the model again"
             )
-        score.loss += loss * len(self.utterances)
+        score.loss += loss
+        if self.scorer.objective == "loss":
+            score.each += [(one, 1) for one in losses]
         if self.scorer.objective == "wer":
             paths = model.ctc.argmax(encoder_out).cpu()
             texts = [
@@ -239,10 +247,22 @@ class _Batch:
             ]
             references = [dev.references[name] for name in self.utterances]
             counted = [unit_of([reference]) for reference in references]
-            words = jiwer.process_words(
-                *([" ".join(units(*pair)) for pair in zip(side, counted, strict=True)] for side in (references, texts))
-            )
-            score.errors += words.substitutions + words.deletions + words.insertions
+            for pair in zip(references, texts, counted, strict=True):
+                reference, text = (" ".join(units(side, pair[2])) for side in pair[:2])
+                words = jiwer.process_words(reference, text)
+                wrong = words.substitutions + words.deletions + words.insertions
+                score.errors += wrong
+                score.each.append((wrong, len(reference.split())))
+
+    def _losses(self, encoder_out: torch.Tensor) -> list[float]:
+        """The CTC loss of every utterance, in nats."""
+        ctc = self.scorer.model.ctc
+        reduce, ctc.reduce = ctc.reduce, False
+        try:
+            losses = ctc(encoder_out, self.lengths, self.text, self.text_lengths)
+        finally:
+            ctc.reduce = reduce
+        return (losses * len(losses)).tolist()  # ESPnet divides by the size of the batch
 
     def _after(self, layers: Layers) -> Any:
         """The hidden state after `layers` as ESPnet's layers hand it on: (B, T', D); a Conformer's with positions."""

@@ -17,7 +17,7 @@ from secateur.study.runs import Decoding, ModelRun, languages, reported_splits
 
 WHOLE, TRAINED = "whole", "trained"
 AXES = ("corpus", "model", "seed", "strategy", "depth", "layers_kept", "split", "language", "search")
-COLUMNS = (*AXES, *RATES, "rtf", "device", *SOUND, "layer_forwards", "search_seconds", "source")
+COLUMNS = (*AXES, *RATES, "rtf", "device", *SOUND, "layer_forwards", "search_seconds", "searched_on", "same", "source")
 MEASURED = ("rtf", "rtf_low", "rtf_high", *RATIO)
 RTF_COLUMNS = (
     *("corpus", "model", "seed", "measured_model", "depth", "search", "device", *MEASURED, "rounds", "utterances"),
@@ -63,7 +63,16 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
                             **{column: timed.get(column) for column in ("rtf", "device", *SOUND)},
                             "layer_forwards": cost.get("layer_forwards"),
                             "search_seconds": cost.get("seconds"),
+                            "searched_on": cost.get("dev_utterances"),
+                            "same": _same(cost, part.depth),
                         }
+
+
+def _same(order: Mapping[str, Any], depth: int) -> float | None:
+    """Of a greedy search, the share of resampled dev sets on which the removal that led to a depth is the same."""
+    found = [one["same"] for one in order.get("rounds", ()) if "same" in one]
+    removals = len(found) + 1 - depth  # of n layers, n − 1 go one by one
+    return found[removals - 1] if found and removals else None
 
 
 def _parts(
@@ -229,9 +238,13 @@ def view(tables: views.Tables) -> list[Grid]:
             grids.append(replace(by_strategy, caption=" ".join(("Mean over languages.", *notes))))
         costly = {row["strategy"]: row for row in members if row["layer_forwards"]}
         columns = {"strategy": "Strategy", "layer_forwards": "Layer-forwards", "search_seconds": "Seconds"}
-        numbers = {"layer_forwards": 0, "search_seconds": 1}
+        columns |= {"searched_on": "Utterances"}
+        numbers = {"layer_forwards": 0, "search_seconds": 1, "searched_on": 0}
         grid = listing(f"What it costs to find the layers: {where}", list(costly.values()), columns, numbers)
-        text = "A layer-forward is one layer run on one batch of dev data. " + about
+        stable = {row["depth"]: row["same"] for row in members if row["same"]}
+        said = ", ".join(f"to depth {depth} {100 * float(share):.0f} %" for depth, share in stable.items())
+        same = f"On resampled utterances greedy removes the same layer, given those before: {said}. " if said else ""
+        text = f"A layer-forward is one layer run on one batch of dev data. {same}{about}"
         grids.append(replace(grid, caption=text))
     return grids
 

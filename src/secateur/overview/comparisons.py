@@ -167,8 +167,10 @@ def _fixed(config, found, system: System) -> System | None:
     parsed = methods.find(system.run.method)
     if not (parsed and parsed.method.adapts and not parsed.method.from_masks and pruning.at_target(config, system.run)):
         return None
-    fixed = parsed.name.removesuffix("-adaptive") + (f"+{parsed.variant}" if parsed.variant else "")
-    return _of_method(found, system, fixed, system.run.sparsity)
+    fixed = parsed.name.removesuffix("-adaptive")
+    if fixed == parsed.name:
+        return None
+    return _of_method(found, system, fixed + (f"+{parsed.variant}" if parsed.variant else ""), system.run.sparsity)
 
 
 def _fixed_pathways(config, found, system: System) -> System | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from secateur.pruning import methods
+from secateur.pruning.levels import spelled_out
 from secateur.study.checks import corpora_of, known_models, trained, unfit, unknown
 
 
@@ -26,10 +27,13 @@ def fill_schema(schema: dict[str, Any]) -> None:
 
 
 def expand(config: dict[str, Any]) -> None:
-    """Put an entry for each corpus that an entry of `prune` is about in its place, with the languages of its pathways.
+    """Spell out levels, and put an entry for each corpus that an entry of `prune` is about in its place, with the
+    languages of its pathways.
 
     Raises SecateurError for a model that is not there.
     """
+    for schedule in config["pruning"].values():
+        schedule["levels"] = spelled_out(schedule["levels"])
     known_models(config, "prune", "model", "reference")
     config["prune"] = [spelled for entry in config["prune"] for spelled in _spelled_out(config, entry)]
 
@@ -59,19 +63,23 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
 def _of_schedules(config: Mapping[str, Any]) -> Iterator[str]:
     for name, schedule in config["pruning"].items():
         where, levels = f"pruning.{name}", schedule["levels"]
-        if levels != sorted(levels):
+        if levels != sorted(set(levels)):
             yield f"{where}.levels: {levels} does not rise; allowed: sparsities in rising order"
         for level in levels:
             if level != round(level, 3):
                 yield f"{where}.levels: {level}; allowed: 0.001 to 0.999, in three decimals, as folders name them"
+        if schedule["ranking"] == "2of4" and levels != [0.5]:
+            yield f"{where}.levels: {levels}; allowed with ranking: 2of4: [0.5], which it is by construction"
         if schedule["training"] not in config["training"]:
             yield unknown(f"{where}.training", schedule["training"], "training", config["training"])
             continue
         training = config["training"][schedule["training"]]
-        if schedule["adapt_every"] >= training["steps"]:
+        adapting = training["steps"] - round(schedule["settle"] * training["steps"])
+        if schedule["adapt_every"] >= adapting:
             yield (
-                f"{where}.adapt_every: {schedule['adapt_every']}; allowed: less than the steps of a level, "
-                f"training.{schedule['training']}.steps = {training['steps']}"
+                f"{where}.adapt_every: {schedule['adapt_every']}; allowed: less than the steps of a level before it "
+                f"settles, training.{schedule['training']}.steps = {training['steps']} without {where}.settle = "
+                f"{schedule['settle']:g} of them: {adapting}"
             )
         if training["average_best"]:
             yield (
@@ -133,7 +141,8 @@ def _of_pathways(
     for _, sparsity in pathways["start"]:
         if sparsity not in levels:
             yield f"{below}.start: {sparsity} is no level of pruning.{entry['schedule']}; allowed: {levels}"
-    turns = config["training"].get(schedule["training"], {"steps": 0})["steps"] // len(pathways["languages"])
+    turns = config["training"].get(schedule["training"], {"steps": 0})["steps"]
+    turns //= 1 if schedule["steps_per"] == "language" else len(pathways["languages"])
     adapts = methods.named(pathways["method"]).adapts
     if adapts and schedule["adapt_every"] >= turns > 0:
         yield (

@@ -1,5 +1,6 @@
 """The jobs of unstructured pruning: one level of a method, or pathways over the masks of levels."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from secateur.pruning import methods
@@ -13,15 +14,19 @@ def prune(paths: Paths, at: Any) -> Command:
     """Make a model by a method of pruning."""
     config, run = paths.config, run_of(at)
     schedule, parents = pruning.schedule_of(config, run), runs.parents(config, run)
-    method, recipe = methods.parse(run.method).method, config["training"][schedule["training"]]
+    method = methods.parse(run.method).method
     told = {
         "method": method.name,
         "start": paths.folder(parents.start),
-        "training": {**recipe, "steps": recipe["steps"] * parents.levels, "cycles": parents.levels},
+        "training": training_of(config, run),
         "before": runs.steps_before(config, run),
         **{key: schedule[key] for key in method.options},
         **commands.training_options(paths, at),
     }
+    if method.trains and schedule["distil"]:
+        told |= {"teacher": paths.folder(pruning.dense_of(run)), "distil": schedule["distil"]}
+    if method.adapts:
+        told["settle"] = schedule["settle"] if pruning.ends(config, run) else 0.0
     if parents.ranked:
         told |= {key: schedule[key] for key in ("ranking", "include", "exclude")}
         told |= {"ranked": paths.folder(parents.ranked), "sparsity": run.sparsity}
@@ -33,6 +38,20 @@ def prune(paths: Paths, at: Any) -> Command:
     return Command("prune", told, _inputs(paths, run, parents), modules)
 
 
+def training_of(config: Mapping[str, Any], run: runs.ModelRun) -> dict[str, Any]:
+    """How a pruned model is trained: the recipe of a level, for all levels and languages that its job trains.
+
+    `wsd` is constant until the masks of the last level are fixed, also where they were fixed before.
+    """
+    schedule, made_from = pruning.schedule_of(config, run), pruning.parents(config, run)
+    recipe, settle = config["training"][schedule["training"]], schedule["settle"]
+    told = {**recipe, "steps": runs.steps(config, run) or recipe["steps"], "cycles": made_from.levels or 1}
+    told |= {key: recipe[key] * made_from.languages for key in ("warmup", "evaluate_every")}
+    if recipe["schedule"] == "wsd":
+        told |= {"decay": settle} if pruning.ends(config, run) and settle else {"schedule": "constant"}
+    return told
+
+
 def _mask(paths: Paths, run: runs.ModelRun) -> str:
     """The file of the one mask of a model."""
     return f"{paths.folder(run)}/masks/all.safetensors"
@@ -40,7 +59,9 @@ def _mask(paths: Paths, run: runs.ModelRun) -> str:
 
 def _inputs(paths: Paths, run: runs.ModelRun, parents: runs.Parents) -> tuple[str, ...]:
     """The checkpoints and masks that a pruned model is made from, and its data."""
-    files = [*paths.models(filter(None, (parents.start, parents.ranked)))]
+    taught = pruning.schedule_of(paths.config, run)["distil"] and methods.parse(run.method).method.trains
+    teacher = pruning.dense_of(run) if taught else None
+    files = [*paths.models(filter(None, (parents.start, parents.ranked, teacher)))]
     nested = [parents.ranked] if parents.nested else []
     files += [f"{paths.folder(parent)}/masks" for parent in (*nested, *parents.masks.values())]
     return (*dict.fromkeys(files), *paths.training(run.corpus, run.scope))

@@ -74,9 +74,7 @@ class Arena:
         for method in names:
             if method == DENSE or not methods.parse(method).method.adapts:
                 continue
-            folders = {run.folder for runs in self.runs(method) for run in runs.values()}
-            rows = [row for folder in folders for row in self.results.tsv(f"{folder}/adaptations.tsv", "regrown")]
-            if not any(int(row["regrown"]) for row in rows):
+            if not pruning.most_changed(self.results, (run for runs in self.runs(method) for run in runs.values())):
                 return f"{VOID} ({method})"
         return ""
 

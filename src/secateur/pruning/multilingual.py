@@ -20,7 +20,14 @@ from secateur.reporting.systems import AVERAGE, System, counted_files, rated
 from secateur.study.runs import Decoding, ModelRun, ancestors, languages, model_runs, reported_splits, scope_of, steps
 
 AXES = ("corpus", "base", "method", "scope", "sparsity_target", "split", "search", "seed")
-COLUMNS = ("stage", "model", "initialization", "mask_changes", "sparsity", "steps", "training")
+COLUMNS = ("stage", "model", "initialization", "mask_changes", "most_changed", "sparsity", "stage_steps", "steps")
+COLUMNS += ("training",)
+NEVER = "never: not a test"
+CHANGES = (
+    "Mask changes: the largest share of a mask that any adaptation took up; where none did, the row is fixed masks by "
+    "another name, and not a test of adaptation. Steps a language: those of each language in the training that made "
+    "the row."
+)
 INTERVAL = ("", "_low", "_high")
 
 
@@ -135,7 +142,9 @@ def _row(results: Results, line: Line, runs: Mapping[str, ModelRun], split: str,
         "model": line.model,
         "initialization": first.initialization if line.scope == methods.SOME else "",
         "mask_changes": first.mask_changes,
+        "most_changed": pruning.most_changed(results, runs.values()),
         "sparsity": fmean(results.sparsity(run) for run in runs.values()),
+        "stage_steps": max(pruning.stage_steps(results.config, run) for run in runs.values()),
         "steps": max(pruning.total_steps(results.config, run) for run in runs.values()),
         "training": "monolingual" if line.scope == methods.EACH else "multilingual",
     }
@@ -207,30 +216,34 @@ def view(name: str, title: str, tables: views.Tables) -> list[Grid]:
         for seeds in _by_seeds(members):
             first = seeds[0]
             texts = [first["base"], first["stage"], first["model"], first["initialization"]]
-            texts += [label("mask_changes", first["mask_changes"]), first["training"]]
+            texts += [_changes(seeds), first["training"]]
             texts += [label("scope", first["scope"])] if several else []
             sparsity = combined([measure(row, "sparsity", 0, scale=100) for row in seeds])
             cells = [combined([measure(row, code, 1, interval=True) for row in seeds]) for code in shown]
             cells.append(combined([measure(row, f"{AVERAGE}_cer", 1) for row in seeds]))
             numbers = [measure(first, f"published_{code}", 2) for code in beside]
-            steps = Cell(float(first["steps"]), digits=0)
-            lines.append([*(Cell(text=text or "–") for text in texts), sparsity, steps, *cells, *numbers])
+            behind = [Cell(float(first[column]), digits=0) for column in ("stage_steps", "steps")]
+            lines.append([*(Cell(text=text or "–") for text in texts), sparsity, *behind, *cells, *numbers])
         header = ["Architecture", "Stage", "Model", "Masks from", "Mask changes", "Training"]
         header += ["Languages"] if several else []
         labels = len(header)
-        header += ["Sparsity (%)", "Steps", *shown, f"CER, {AVERAGE}", *(f"published {code}" for code in beside)]
+        header += ["Sparsity (%)", "Steps a language", "Steps", *shown, f"CER, {AVERAGE}"]
+        header += [f"published {code}" for code in beside]
         grid = Grid(f"{title}, {views.named(tables, corpus)}", header, labels, rows=lines)
         errors = rate(tables, corpus)(f"Word error rate (%), split {split}.")
-        notes = [
-            errors,
-            views.INTERVALS,
-            views.AVERAGES,
-            views.STEPS,
-        ]
+        notes = [errors, views.INTERVALS, views.AVERAGES, CHANGES, views.STEPS]
         notes += [f"Published: {published.S3}."] if beside else []
         runs = [{**row, "model": row["base"]} for row in members]
         grids.append(views.captioned(grid, tables, corpus, runs, *notes))
     return grids
+
+
+def _changes(seeds: Sequence[Row]) -> str:
+    """Whether masks change, and by how much at most; masks that may and never did are no test of adaptation."""
+    if seeds[0]["mask_changes"] != "true":
+        return label("mask_changes", seeds[0]["mask_changes"])
+    most = max(float(row["most_changed"]) for row in seeds)
+    return f"yes, {100 * most:.1f} %" if most else NEVER
 
 
 def budget_view(tables: views.Tables) -> list[Grid]:

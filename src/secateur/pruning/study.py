@@ -1,6 +1,6 @@
 """What a study runs of unstructured pruning (`prune`), and what each model is made from. No heavy imports."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from secateur.pruning import methods
@@ -66,11 +66,17 @@ def _variant(entry: Mapping[str, Any]) -> str:
     return f"+{entry['variant']}" if entry["variant"] else ""
 
 
+def dense_of(run: ModelRun) -> ModelRun:
+    """θ0 of a pruned model: the dense multilingual one."""
+    return ModelRun(run.corpus, run.model, "all", run.seed)
+
+
 def parents(config: Mapping[str, Any], run: ModelRun) -> Parents:
     """What a pruned model is made from."""
-    parsed, levels = methods.parse(run.method), schedule_of(config, run)["levels"]
-    method = parsed.method
-    dense = ModelRun(run.corpus, run.model, "all", run.seed)
+    parsed, schedule = methods.parse(run.method), schedule_of(config, run)
+    method, levels = parsed.method, schedule["levels"]
+    dense = dense_of(run)
+    sharing = len(languages(config, run.corpus, run.scope)) if schedule["steps_per"] == "language" else 1
 
     def other(scope: str, name: str, sparsity: float) -> ModelRun:
         variant = f"+{parsed.variant}" if parsed.variant else ""
@@ -79,9 +85,11 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents:
     if method.from_masks:
         one = "all" if parsed.masks.scope == methods.ALL else ""
         codes = languages(config, run.corpus, run.scope)
-        steps = [] if method.levels == methods.MASKS else [level for level in levels if level >= parsed.level]
+        count = _pathways_levels(config, run)
+        steps = [] if method.levels == methods.MASKS else _steps_up(levels, parsed.level)
+        steps += levels[-1:] * (count - len(steps)) if steps else []
         masks = {code: other(one or code, parsed.masks.name, parsed.level) for code in codes}
-        return Parents(dense, masks=masks, levels=len(steps) or 1, sparsities=steps)
+        return Parents(dense, masks=masks, levels=count, languages=sharing, sparsities=steps)
     before, first = dense, False
     if methods.BEFORE in (method.start, method.ranked):
         index = [level_name(level) for level in levels].index(level_name(run.sparsity))
@@ -93,8 +101,34 @@ def parents(config: Mapping[str, Any], run: ModelRun) -> Parents:
         known[method.start],
         known[method.ranked],
         nested=method.nested and not first,
-        levels=len(levels) + 1 if method.all_levels else 1,
+        levels=len(levels) + 1 if method.all_levels else int(method.trains),
+        languages=sharing,
     )
+
+
+def _steps_up(levels: Sequence[float], start: float) -> list[float]:
+    """The levels that masks of the sparsity `start` go through."""
+    return [level for level in levels if level >= start]
+
+
+def _pathways_levels(config: Mapping[str, Any], run: ModelRun) -> int:
+    """How many levels' steps pathways are trained for: all of an entry and its languages, so that they can be compared.
+
+    Those that step up from the lowest start need most; the others stay at their last level for the rest.
+    """
+    entry, levels = entry_of(config, run), schedule_of(config, run)["levels"]
+    alike = [part for part in entry["pathways"] if scope_of(config, run.corpus, part["languages"]) == run.scope]
+    stepping = [part for part in alike if methods.named(part["method"]).levels != methods.MASKS]
+    return max((len(_steps_up(levels, start)) for part in stepping for _, start in part["start"]), default=1)
+
+
+def ends(config: Mapping[str, Any], run: ModelRun) -> bool:
+    """Whether the training of a pruned model ends a schedule: it has a settling phase, and the learning rate goes down.
+
+    Levels on the way have neither, nor has the training that the first of them begins with.
+    """
+    method, target = methods.parse(run.method).method, schedule_of(config, run)["levels"][-1]
+    return not method.first_level and (method.levels != methods.EVERY or run.sparsity == target)
 
 
 def _shape(config: Mapping[str, Any]) -> dict[str, Any]:

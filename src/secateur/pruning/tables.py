@@ -1,6 +1,6 @@
 """What pruning did, beside error rates: schedules, masks, their adaptations, and what storing the result takes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -65,6 +65,11 @@ def total_steps(config: Mapping[str, Any], run: ModelRun) -> int:
     return steps_before(config, run) + steps(config, run)
 
 
+def stage_steps(config: Mapping[str, Any], run: ModelRun) -> float:
+    """Training steps of each language in the training that made a model; where batches mix languages, its share."""
+    return steps(config, run) / len(languages(config, run.corpus, run.scope))
+
+
 def at_target(config: Mapping[str, Any], run: ModelRun) -> bool:
     """Whether a run is a dense control or a pruned model at the end of its schedule, not a level on the way.
 
@@ -103,7 +108,7 @@ def adaptations(results: Results) -> Iterator[Row]:
         for row in results.tsv(source, "step", "kept", "removed", "regrown"):
             yield {
                 **_axes(run),
-                "language": row.get("language", run.scope),
+                "language": row["language"] if methods.parse(run.method).method.shared else run.scope,
                 "step": row["step"],
                 "total_step": before + int(row["step"]),
                 "sparsity": row.get("sparsity", run.sparsity),
@@ -111,6 +116,16 @@ def adaptations(results: Results) -> Iterator[Row]:
                 "changed": int(row["regrown"]) / int(row["kept"]),
                 "source": source,
             }
+
+
+def most_changed(results: Results, runs: Iterable[ModelRun]) -> float | None:
+    """The largest share of a mask that was taken up at any adaptation of some models; None if their masks stay.
+
+    0 says that no comparison with fixed masks is a test of adaptation.
+    """
+    adapting = [run for run in runs if run.mask_changes]
+    rows = [row for run in adapting for row in results.tsv(f"{run.folder}/adaptations.tsv", "kept", "regrown")]
+    return max((int(row["regrown"]) / int(row["kept"]) for row in rows), default=0.0) if adapting else None
 
 
 def overlaps(results: Results) -> Iterator[Row]:

@@ -19,11 +19,12 @@ import torch
 
 from secateur.core import devices, progress
 from secateur.core.errors import SecateurError
-from secateur.core.files import identity, write_tsv
+from secateur.core.files import identity, read_json, write_tsv
 from secateur.core.jobs import json_argument, threads
 from secateur.decoding.parts import LANGUAGE, SPLIT, SUB_MODEL, Parts
 from secateur.decoding.recognize import Recognizer, batch_size, check, decode, read_features
 from secateur.decoding.search import TOKENS, reads
+from secateur.decoding.tuning import applied
 from secateur.heads import removals
 from secateur.layers.rtf import depth_within
 from secateur.models.checkpoint import weights_file
@@ -45,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--languages", nargs="+", help="language of each; of one directory it may be left out")
     parser.add_argument("--splits", nargs="+", help="split of each, where a model is decoded on several")
     parser.add_argument("--search", type=json_argument, required=True, help="JSON: an entry of `searches`, complete")
+    parser.add_argument("--tuned", type=Path, help="JSON file of tune_lms.py: take LM weight and length bonus from it")
+    parser.add_argument("--tuned-as", help="name of the search there")
     parser.add_argument("--lm", type=Path, help="folder of the language model that the search names")
     parser.add_argument("--mask", type=Path, help="mask to decode the model with (the one that the model lists)")
     parser.add_argument("--layers", type=Path, nargs="+", help="JSON files of layer_search.py: decode sub-models")
@@ -63,6 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     sets = test_sets(arguments)
     device = devices.pick(arguments.device)
+    if arguments.tuned:
+        arguments.search = applied(arguments.search, read_json(arguments.tuned), arguments.tuned_as)
     loaded = load_model(arguments.model, device, sets[0].language or None)
     check(arguments.search, loaded.tokens)
     recognizer = Recognizer(

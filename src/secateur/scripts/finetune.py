@@ -22,7 +22,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.jobs import json_argument
 from secateur.models.load import load_model
 from secateur.training import acoustic
-from secateur.training.distillation import Distillation
+from secateur.training.distillation import Distillation, teacher_for
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import evaluate
 from secateur.training.regularise import RisingWeight, Skipping, regularised, without_intermediate_ctc
@@ -55,12 +55,10 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         return evaluate(model.to(task.device), material.dev, material.dev_batches, task.device, autocast, hooks)
 
     inputs = [folder / "model.safetensors" for folder in (arguments.start, arguments.teacher) if folder]
-    teacher = load_model(arguments.teacher) if arguments.teacher else None
-    if teacher and teacher.tokens != start.tokens:
-        raise SecateurError(f"--teacher: {arguments.teacher} has another token list than {arguments.start}")
+    teacher = teacher_for(start, arguments.teacher)
 
     def learns_from(model: torch.nn.Module) -> list[TrainingHook]:
-        return [Distillation(model, teacher.model, arguments.distil)] if teacher else []
+        return [Distillation(model, teacher, arguments.distil)] if teacher else []
 
     if arguments.intermediate_ctc is None and arguments.stochastic_depth is None:
         record["initial_loss"] = dev_loss(model.eval())

@@ -7,11 +7,13 @@ from typing import Any
 
 from secateur.core import devices
 from secateur.core.errors import SecateurError
-from secateur.heads.importance import importances, write_importances
+from secateur.core.files import write_json
+from secateur.heads.importance import derivatives, importances, stable, write_importances
 from secateur.models.load import load_model
 from secateur.speech.data import BatchPlan, SpeechExamples
 from secateur.speech.datadir import sample
 from secateur.speech.tokens import Tokenizer
+from secateur.statistics.stability import RESAMPLES
 from secateur.training.acoustic import FRAMES_PER_SECOND
 
 
@@ -25,6 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--again", type=int, help="also estimate again after every removal of so many heads")
     parser.add_argument("--seed", type=int, default=1, help="seed of the utterances and of the control `random`")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to compute")
+    parser.add_argument("--stability", type=Path, help="stability.json to write: how orders change with the utterances")
+    parser.add_argument(
+        "--shares", type=float, nargs="+", default=[0.5], help="of heads that go first, for --stability"
+    )
     parser.add_argument("--output", type=Path, required=True, help="importance.tsv to write")
 
 
@@ -44,6 +50,11 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     lengths = {utterance: examples.lengths[utterance] for utterance in chosen}
     plan = BatchPlan(lengths, int(arguments.batch_seconds * FRAMES_PER_SECOND), seed=0).epoch(0)
     batches = [examples.load(utterances) for utterances in plan]
-    write_importances(arguments.output, importances(loaded.model, batches, arguments.seed, arguments.again))
+    slopes = derivatives(loaded.model, batches)
+    found = importances(loaded.model, batches, arguments.seed, arguments.again, slopes)
+    write_importances(arguments.output, found)
     counts = Counter(examples.languages[utterance] for utterance in chosen)
+    if arguments.stability:
+        facts = {"utterances": dict(sorted(counts.items())), "shares": arguments.shares, "resamples": RESAMPLES}
+        write_json(arguments.stability, facts | {"importances": stable(slopes, arguments.shares, arguments.seed)})
     record |= {"seed": arguments.seed, "device": str(device), "utterances": dict(sorted(counts.items()))}

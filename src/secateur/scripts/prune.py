@@ -6,18 +6,25 @@ those that adapt go through --levels in equal parts of the steps. Dense controls
 """
 
 import argparse
+import logging
+import random
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_tsv
 from secateur.models.load import load_model
 from secateur.pruning import methods
+from secateur.pruning.engines.calendar import GROWS_BACK, movement
 from secateur.pruning.engines.given import Given
 from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask, prunable, save_masks, union, weights
-from secateur.pruning.engines.turns import Turns
+from secateur.pruning.engines.ranking import RANKINGS, magnitude_mask, smallest
 from secateur.training import acoustic
+from secateur.training.distillation import Distillation, teacher_for
 from secateur.training.task import Task
 
 
@@ -30,9 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sparsity", type=float, help="share of the prunable weights to remove")
     parser.add_argument("--masks", type=Path, nargs="+", help="for pathways: masks, in the order of --languages")
     parser.add_argument("--levels", type=float, nargs="+", help="for pathways that adapt: sparsities on the way")
-    parser.add_argument("--ranking", default="global", choices=["global", "layerwise"], help="what is ranked together")
+    parser.add_argument("--settle", type=float, default=0.0, help="share of the last level with fixed masks")
+    parser.add_argument("--ranking", default="global", choices=RANKINGS, help="what is ranked, and together")
     parser.add_argument("--include", nargs="*", default=[], help="regular expressions: weights that are prunable, too")
     parser.add_argument("--exclude", nargs="*", default=[], help="regular expressions: weights that are not prunable")
+    parser.add_argument("--teacher", type=Path, help="folder of a model to learn from, too")
+    parser.add_argument("--distil", type=float, default=0.5, help="weight of what is learnt from it")
     for name, schema in methods.options().items():
         users = ", ".join(method.name for method in known.values() if name in method.options)
         kind = {"integer": int, "number": float}.get(schema.get("type"), str)
@@ -46,14 +56,24 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     method = methods.named(arguments.method)
     _check(arguments, method)
     material = acoustic.Material.of(arguments, monolingual=method.from_masks)
-    if method.from_masks:
-        material.plan = Turns(material.plan)
     start = load_model(arguments.start)
     hook = method.hook(_given(arguments, method)) if method.hook else None
+    if "soft" in method.options and arguments.soft == GROWS_BACK:
+        record |= _reach(arguments, hook, start.model)
     inputs = [arguments.start / "model.safetensors"]
     inputs += [arguments.ranked / "model.safetensors"] if arguments.ranked else []
     inputs += [file for file in (arguments.within, *(arguments.masks or ())) if file]
-    acoustic.fit(Task.of(arguments), record, material, start.model, start.config, [hook] if hook else [], inputs)
+    if hook is not None and not method.trains:
+        change = partial(_calibrated, hook, material, arguments)
+        acoustic.without_training(Task.of(arguments), record, material, start.model, start.config, change)
+    else:
+        teacher = teacher_for(start, arguments.teacher)
+        hooks = [
+            *([hook] if hook else []),
+            *([Distillation(start.model, teacher, arguments.distil)] if teacher else []),
+        ]
+        inputs += [arguments.teacher / "model.safetensors"] if arguments.teacher else []
+        acoustic.fit(Task.of(arguments), record, material, start.model, start.config, hooks, inputs)
     if hook is None:
         return
     union(hook.masks.values()).check(start.model)
@@ -94,11 +114,35 @@ def _given(arguments: argparse.Namespace, method: methods.Method) -> Given:
         sparsity=arguments.sparsity,
         levels=arguments.levels,
         steps=arguments.training.steps,
+        settle=arguments.settle,
         ranking=arguments.ranking,
         seed=arguments.seed,
         languages=arguments.languages,
         options={name: getattr(arguments, name) for name in method.options},
     )
+
+
+def _calibrated(hook: Any, material: acoustic.Material, arguments: argparse.Namespace, model: torch.nn.Module) -> None:
+    """Prune a model by some utterances of the training data, drawn by the seed."""
+    known = sorted(material.examples.lengths)
+    chosen = random.Random(arguments.seed).sample(known, min(arguments.calibration, len(known)))
+    hook.calibrate(model, [material.examples.load([name]) for name in chosen])
+
+
+def _reach(arguments: argparse.Namespace, hook: Any, start: torch.nn.Module) -> dict[str, float]:
+    """What the record says of whether masks can change; if they cannot, that is logged, too."""
+    count = len(arguments.languages) if len(hook.masks) > 1 else 1
+    candidates = weights(start, next(iter(hook.masks.values())))
+    least = smallest(candidates, magnitude_mask(candidates, hook.calendar.levels[-1], arguments.ranking))
+    far = movement(arguments.training, hook.calendar, count)
+    if far <= least:
+        logging.warning(
+            "no mask can change: between two adaptations a weight moves by at most %.3g, and the smallest in a mask is "
+            "%.3g; raise --adapt-every or the learning rate, or give --soft straight_through",
+            far,
+            least,
+        )
+    return {"movement": far, "threshold": least}
 
 
 def _summary(masks: Mapping[str, Mask]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import torch
 
 from secateur.core import devices
 from secateur.core.errors import SecateurError
-from secateur.core.files import write_tsv
+from secateur.core.files import read_json, write_tsv
 from secateur.core.jobs import json_argument, threads
 from secateur.decoding.recognize import Recognizer, read_sample, timed
 from secateur.decoding.timing import (
@@ -33,6 +33,7 @@ from secateur.decoding.timing import (
     measure,
     relative_time,
 )
+from secateur.decoding.tuning import applied
 from secateur.heads import removals
 from secateur.layers.rtf import depth_name
 from secateur.models.load import language_model, load_model
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--systems",
         type=json_argument,
         required=True,
-        help="JSON: name → {model: folder, searches: {name: {lm: folder, heads: file, layers: file, depths: []}}}",
+        help="JSON: name → {model: folder, searches: {name: {lm: folder, tuned, heads, layers: file, depths: []}}}",
     )
     parser.add_argument("--searches", type=json_argument, required=True, help="JSON: searches by name, complete")
     parser.add_argument(
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             features, durations = read_sample(arguments.data, arguments.features, per_language, arguments.seed)
             recognizers = dict(systems.of(facts["searches"]))
             found = {
-                name: timed(recognizer, arguments.searches[name[1]], features)
+                name: timed(recognizer, search_of(arguments, name), features)
                 for name, recognizer in recognizers.items()
             }
             if not found:
@@ -101,6 +102,14 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     write_tsv(arguments.output / "timing.tsv", COLUMNS, rows)
     write_tsv(arguments.output / "utterances.tsv", UTTERANCE_COLUMNS, utterances)
     record |= {"seed": arguments.seed, "systems": len(rows), "doubt": "; ".join({row["doubt"] for row in rows} - {""})}
+
+
+def search_of(arguments: argparse.Namespace, name: Name) -> dict[str, Any]:
+    """The search of a system, with what was tuned for its model."""
+    system, search, _ = name
+    file = arguments.systems[system]["searches"][search].get("tuned")
+    given = arguments.searches[search]
+    return applied(given, read_json(file), search) if file else given
 
 
 class Systems:

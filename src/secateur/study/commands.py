@@ -9,7 +9,7 @@ from typing import Any
 
 from secateur.decoding import search as searches
 from secateur.models import types
-from secateur.speech import corpora, front_ends
+from secateur.speech import conditions, corpora, front_ends
 from secateur.study import own, runs
 from secateur.study import timing as families
 from secateur.study.command import Command
@@ -38,6 +38,20 @@ def prepare(paths: Paths, at: Any) -> Command:
     if material := own.material_of(paths.config, at.corpus):
         options["alphabet"] = material["alphabet"]
     return Command("prepare_corpus", options, (f"data/{at.corpus}/{at.language}/fetched.json",), _recipe(entry))
+
+
+def condition(paths: Paths, at: Any) -> Command:
+    """A test set under a condition, made from another split."""
+    entry = paths.config["conditions"][at.split]
+    folder = f"{paths.root}/data/{at.corpus}/{at.language}"
+    options = {
+        "data": f"{folder}/{entry['of']}",
+        "name": at.split,
+        "condition": entry,
+        "output": f"{folder}/{at.split}",
+    }
+    module = conditions.CONDITIONS.named(entry["type"]).module
+    return Command("make_condition", options, paths.data(at.corpus, at.language, entry["of"]), (module,))
 
 
 def _recipe(entry: Any) -> tuple[str]:
@@ -208,6 +222,9 @@ def decode(paths: Paths, at: Any, **options: Any) -> Command:
         modules.append(lm_module(paths, search["lm"]))
         options["lm"] = f"{paths.root}/{folder}"
         files += paths.model(folder)
+    if file := runs.tuned(config, run, at.search):
+        options |= {"tuned": f"{paths.root}/{file}", "tuned_as": at.search}
+        files.append(f"{paths.root}/{file}")
     for what in searches.reads(search["type"]):
         found = paths.texts(at.corpus, "train") if what == searches.TRAIN_TEXT else list(paths.tokens(at.corpus))
         options[what] = found if what == searches.TRAIN_TEXT else found[0]
@@ -252,6 +269,9 @@ def timing(paths: Paths, at: Any) -> Command:
         }
         if one.depths:
             entry["depths"] = list(one.depths)
+        if file := runs.tuned(config, one.run, one.search):
+            entry["tuned"] = paths.of(file)[0]
+            files.append(entry["tuned"])
         files += [*paths.model(one.run.folder), *(entry[name] for name in ("heads", "layers") if name in entry)]
         modules += [model_module(paths, one.run.model), searches.module(search["type"])]
         read += searches.reads(search["type"])

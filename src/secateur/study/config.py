@@ -77,6 +77,7 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
     if not config["dense"] and not config["ssl"]:
         yield "dense: []; allowed: one model at least, or an entry in `ssl`"
     yield from _of_dense(config)
+    yield from _of_conditions(config)
     for search in config["decode"]["searches"]:
         if search not in config["searches"]:
             yield unknown("decode.searches", search, "searches", config["searches"])
@@ -166,9 +167,19 @@ def _of_dense(config: Mapping[str, Any]) -> Iterator[str]:
             for language in [] if scope in ("all", "each") else scope.split("-"):
                 if language not in languages:
                     yield unknown(f"{where}.scopes", language, f"corpora.{entry['corpus']}.languages", languages)
+    known = dict.fromkeys([*splits, *config["conditions"]])
     for split in config["decode"]["splits"]:
-        if splits and split not in splits:
-            yield unknown("decode.splits", split, "the splits of any corpus in `dense`", dict.fromkeys(splits))
+        if splits and split not in known:
+            yield unknown("decode.splits", split, "`conditions` and the splits of any corpus in `dense`", known)
+
+
+def _of_conditions(config: Mapping[str, Any]) -> Iterator[str]:
+    splits = dict.fromkeys(split for corpus in config["corpora"].values() for split in corpora.split_names(corpus))
+    for name, entry in config["conditions"].items():
+        if name in splits:
+            yield f"conditions.{name}: the name of a split of a corpus; allowed: another name"
+        if entry["of"] not in splits:
+            yield unknown(f"conditions.{name}.of", entry["of"], "the splits of any corpus", splits)
 
 
 def used_searches(config: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from secateur.core.errors import SecateurError
+from secateur.speech import conditions
 from secateur.speech.corpora import split_names
 
 DEV = "dev"
@@ -134,6 +135,7 @@ class Parents:
         nested: whether the mask stays within that of `ranked`.
         masks: for pathways, the model that each language's mask comes from.
         levels: how many levels' steps it is trained for.
+        languages: how many languages share these steps, where the recipe's steps are those of a language; else 1.
         sparsities: of dynamic pathways: those that the masks go through; none for other models.
     """
 
@@ -142,6 +144,7 @@ class Parents:
     nested: bool = False
     masks: Mapping[str, ModelRun] = field(default_factory=dict)
     levels: int = 1
+    languages: int = 1
     sparsities: Sequence[float] = ()
 
     @property
@@ -165,6 +168,7 @@ class Kind:
         trials: how often the job that makes a model trains it, of which one training counts.
         whole: see `ModelRun.whole`.
         timed: what is timed because of this section; what computes the same as a dense model is left out.
+        tuned: the file with what was tuned of a search for a model; "" for most.
         relatives: the model that one is timed beside, by (corpus, name of the model); all others are by themselves.
     """
 
@@ -178,6 +182,7 @@ class Kind:
     trials: Callable[[Mapping[str, Any], ModelRun], int] = lambda config, run: 1
     whole: Callable[[ModelRun], ModelRun] = lambda run: run
     timed: Callable[[Mapping[str, Any]], Iterator[Timed]] = lambda config: iter(())
+    tuned: Callable[[Mapping[str, Any], ModelRun, str], str] = lambda config, run, search: ""
     relatives: Callable[[Mapping[str, Any]], dict[tuple[str, str], str]] = lambda config: {}
 
 
@@ -215,7 +220,8 @@ def recipe(config: Mapping[str, Any], run: ModelRun) -> str:
 def steps(config: Mapping[str, Any], run: ModelRun) -> int:
     """Optimiser steps of the job that makes a model; of one that tries several rates, those of one trial."""
     made_from = parents(config, run)
-    return config["training"][recipe(config, run)]["steps"] * (made_from.levels if made_from else 1)
+    times = made_from.levels * made_from.languages if made_from else 1
+    return config["training"][recipe(config, run)]["steps"] * times
 
 
 def steps_of_job(config: Mapping[str, Any], run: ModelRun) -> int:
@@ -284,8 +290,9 @@ def decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
 
 
 def splits(config: Mapping[str, Any], corpus: str) -> list[str]:
-    """The splits to decode that a corpus has."""
+    """The splits to decode that a corpus has, and those that are made of them."""
     known = split_names(config["corpora"][corpus])
+    known += [name for split in known for name in conditions.names(config, split)]
     return [split for split in config["decode"]["splits"] if split in known]
 
 
@@ -298,6 +305,11 @@ def reported_splits(config: Mapping[str, Any], corpus: str) -> list[str]:
 def searches(config: Mapping[str, Any], run: ModelRun) -> list[str]:
     """Names of the searches that a model is decoded with; pruned models may have fewer, and some types their own."""
     return list(kind_of(run.method).searches(config, run))
+
+
+def tuned(config: Mapping[str, Any], run: ModelRun, search: str) -> str:
+    """The file with the LM weight and length bonus that were tuned of a search for a model; "" if none were."""
+    return next(filter(None, (kind.tuned(config, run, search) for kind in kinds())), "")
 
 
 def leaves_masks(run: ModelRun) -> bool:

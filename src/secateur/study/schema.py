@@ -15,7 +15,7 @@ from secateur.heads import checks as heads
 from secateur.layers import checks as layers
 from secateur.models import types
 from secateur.pruning import checks as prune
-from secateur.speech import corpora
+from secateur.speech import conditions, corpora
 from secateur.ssl import checks as ssl
 from secateur.study.margins import Margins
 from secateur.training.options import TrainingOptions
@@ -63,6 +63,13 @@ def _models(document: Document) -> None:
         document["$defs"][definition]["oneOf"] = [document["$defs"]["pretrained"], *_by_type(written)]
 
 
+def _conditions(document: Document) -> None:
+    """Name the kinds of conditions, each with its options."""
+    entry = document["properties"]["conditions"]["additionalProperties"]
+    shared = entry.pop("properties")
+    entry["oneOf"] = _by_type(conditions.CONDITIONS.all(), **shared)
+
+
 def _searches(document: Document) -> None:
     """Name the searches, each with its options."""
     document["$defs"]["search"]["oneOf"] = _by_type(search.SEARCHES.all())
@@ -74,16 +81,16 @@ def _options(document: Document) -> None:
     document["properties"]["claims"] |= options.schema(Margins)
 
 
-def _by_type(plugins: Mapping[str, Plugin]) -> list[Document]:
-    """Alternatives that the key `type` tells apart."""
+def _by_type(plugins: Mapping[str, Plugin], **shared: Document) -> list[Document]:
+    """Alternatives that the key `type` tells apart; `shared` are keys of all."""
     return [
-        closed(plugin.options, type={"const": name}) | {"description": plugin.summary}
+        closed(plugin.options, type={"const": name}, **shared) | {"description": plugin.summary}
         for name, plugin in plugins.items()
     ]
 
 
 FILLS: dict[str, tuple[Callable[[Document], None], ...]] = {
-    SCHEMA.name: (prune.fill_schema, layers.fill_schema, heads.fill_schema, _models, _searches, _options),
+    SCHEMA.name: (prune.fill_schema, layers.fill_schema, heads.fill_schema, _models, _searches, _conditions, _options),
     "corpora.schema.yaml": (_corpora,),
     "superb.schema.yaml": (ssl.fill_schema,),
 }

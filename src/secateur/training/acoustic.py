@@ -1,22 +1,25 @@
 """What all jobs that train an acoustic model share: their arguments, their data, and saving the result."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.options import argument
 from secateur.models.specaug import specaug
 from secateur.speech.data import BatchPlan, SpeechExamples
 from secateur.speech.tokens import Tokenizer, token_files
+from secateur.speech.turns import Turns
 from secateur.training.hooks import TrainingHook
-from secateur.training.loop import train
+from secateur.training.loop import evaluate, train
 from secateur.training.options import TrainingOptions
-from secateur.training.task import Task, finish
+from secateur.training.task import HISTORY_COLUMNS, Task, finish
 
 FRAMES_PER_SECOND = 100
 
@@ -79,24 +82,35 @@ class Material:
         speech: where they are.
         batch_seconds, seed: length of a batch, and the seed of their order.
         monolingual: whether a batch may hold one language only.
+        temperature: of the sampling of languages (`TrainingOptions`); with one, training batches hold one language.
     """
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, monolingual: bool = False) -> "Material":
         """The data that a command was given."""
-        return cls(Speech.of(arguments), arguments.training.batch_seconds, arguments.seed, monolingual)
+        options = arguments.training
+        return cls(Speech.of(arguments), options.batch_seconds, arguments.seed, monolingual, options.temperature)
 
-    def __init__(self, speech: Speech, batch_seconds: float, seed: int, monolingual: bool = False):
+    def __init__(
+        self,
+        speech: Speech,
+        batch_seconds: float,
+        seed: int,
+        monolingual: bool = False,
+        temperature: float | None = None,
+    ):
         folders = speech.folders
         self.tokens = speech.tokens
         self.tokenizer = Tokenizer.load(speech.tokens)
         self.features = [features for features, _ in folders("train")]
         self.examples = SpeechExamples(folders("train"), self.tokenizer, speech.speeds)
         budget = int(batch_seconds * FRAMES_PER_SECOND)
-        groups = self.examples.languages if monolingual else None
+        in_turn = len(speech.languages) > 1 and (monolingual or temperature is not None)
+        groups = self.examples.languages if in_turn else None
         # The slowest copy of an utterance is the longest.
         lengths = {name: round(length / min(speech.speeds)) for name, length in self.examples.lengths.items()}
-        self.plan = BatchPlan(lengths, budget, seed, groups, self.examples.variants)
+        plan = BatchPlan(lengths, budget, seed, groups, self.examples.variants)
+        self.plan = Turns(plan, temperature) if in_turn else plan
         self.dev = SpeechExamples(folders("dev"), self.tokenizer)
         self.dev_batches = BatchPlan(self.dev.lengths, budget, 0, self.dev.languages if monolingual else None).epoch(0)
         self.files = token_files(speech.tokens)
@@ -125,6 +139,33 @@ def fit(
     finish(task, record, model, config, material.tokenizer.tokens, history)
 
 
+def without_training(
+    task: Task,
+    record: dict[str, Any],
+    material: Material,
+    model: torch.nn.Module,
+    config: Mapping[str, Any],
+    change: Callable[[torch.nn.Module], None],
+) -> None:
+    """Let `change` change a model in place, and save it with its dev loss as a training of no steps."""
+    _check_tokens(material, model)
+    started = time.monotonic()
+    change(model)
+    computing = devices.autocast(task.device, task.options.precision)
+    loss = evaluate(model.to(task.device), material.dev, material.dev_batches, task.device, computing)
+    row = dict.fromkeys(HISTORY_COLUMNS) | {"step": 0, "dev_loss": loss, "seconds": time.monotonic() - started}
+    finish(task, record, model, config, material.tokenizer.tokens, [row])
+    record["steps"] = 0
+
+
+def _check_tokens(material: Material, model: torch.nn.Module) -> None:
+    if list(model.token_list) != material.tokenizer.tokens:
+        raise SecateurError(
+            f"{material.tokens}: not the token list of the model that training starts from; give the one it was "
+            "trained on"
+        )
+
+
 def learn(
     task: Task,
     material: Material,
@@ -140,11 +181,7 @@ def learn(
 
     Raises SecateurError as `fit` does.
     """
-    if list(model.token_list) != material.tokenizer.tokens:
-        raise SecateurError(
-            f"{material.tokens}: not the token list of the model that training starts from; give the one it was "
-            "trained on"
-        )
+    _check_tokens(material, model)
     model.specaug = specaug(**vars(task.options.specaug))
     return train(
         model,

@@ -7,11 +7,13 @@ from the teacher's, in nats, summed over an utterance and averaged over the batc
 - and, of a hybrid model, those of the attention decoder for the reference's prefixes, weighted as in its own loss.
 """
 
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from secateur.core.errors import SecateurError
+from secateur.models.load import Loaded, load_model
 from secateur.training.hooks import TrainingHook
 
 
@@ -65,6 +67,16 @@ class Distillation(TrainingHook):
             far = share * ctc + (1 - share) * divergence(theirs, mine, prefix_lengths)
         self.encoder_out = self.decoder_call = None
         return (1 - self.weight) * loss + self.weight * far, stats, weight
+
+
+def teacher_for(student: Loaded, folder: Path | None) -> torch.nn.Module | None:
+    """The model in a folder, to learn from; None for none. Raises SecateurError for other tokens than the student's."""
+    if folder is None:
+        return None
+    teacher = load_model(folder)
+    if teacher.tokens != student.tokens:
+        raise SecateurError(f"--teacher: {folder} has another token list than the model that is to learn from it")
+    return teacher.model
 
 
 def divergence(wanted: torch.Tensor, found: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -29,8 +29,9 @@ from secateur.core.files import check_space
 from secateur.speech.data import Batch
 from secateur.training.hooks import TrainingHook
 from secateur.training.moving_average import MovingAverage
-from secateur.training.optimizer import learning_rate, make_optimizer
+from secateur.training.optimizer import make_optimizer
 from secateur.training.options import TrainingOptions
+from secateur.training.rates import learning_rate
 from secateur.training.state import SIZE, State
 
 REMEDY = "look at these, or lower learning_rate, lengthen warmup, or set precision: float32"

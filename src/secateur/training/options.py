@@ -51,7 +51,8 @@ class TrainingOptions:
     """After the warm-up - inverse square root (noam), down to zero (linear, cosine), constant, or constant and in the
     end down to zero (wsd)."""
     decay: Annotated[float, {"exclusiveMinimum": 0, "maximum": 1}] = 0.2
-    """Share of the steps, the last ones, in which the learning rate of `wsd` goes down."""
+    """Share of the steps, the last ones, in which the learning rate of `wsd` goes down; in `pruning` it is `settle` of
+    the last level instead."""
     ema: Rate = 0.0
     """Rate d of a moving average of the weights, a ← d·a + (1 − d)·w after every step, which is evaluated and kept in
     their place; 0 for none."""
@@ -65,6 +66,10 @@ class TrainingOptions:
     """The model is the mean of this many checkpoints with the lowest dev loss; 0 takes the last step's."""
     checkpoint_seconds: NotNegative = 60
     """Seconds between saves of the whole state; a killed run resumes from the last one."""
+    temperature: Annotated[float | None, {"minimum": 1}] = None
+    """Where several languages are trained, each batch is of one of them, whose share of the batches goes with its audio
+    to the power of one over this - 1 by size, 1000 in equal shares. By default batches mix languages by size, and
+    those of pathways, which need one language each, take equal turns."""
     specaug: SpecAugment = field(default_factory=SpecAugment)
     """SpecAugment (Park et al. 2019), acoustic models only."""
     cycles: AtLeastOne = 1

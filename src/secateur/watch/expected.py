@@ -26,8 +26,8 @@ WIDE = 10
 SECONDS = {
     "sizes": 15, "masks": 10, "layer_search": 40, "layer_similarity": 15, "similarity": 30, "timing": 120,
     "decode_depths": 40, "head_importance": 20, "head_removals": 1, "head_times": 60,
-    "decode_heads": 90, "prune_heads": 1, "export_depth": 1, "perplexity": 3, "ssl_targets": 40, "superb": 15,
-    "ssl_speed": 30,
+    "decode_heads": 90, "prune_heads": 1, "export_depth": 1, "perplexity": 3, "tune_lms": 90, "ssl_targets": 40,
+    "superb": 15, "ssl_speed": 30,
 }  # fmt: skip
 """Of a unit of work of a job by its rule, where it needs torch: of all of it, of a task of `superb`."""
 LIGHT_SECONDS = {"fetch": 10, "features": 10, "validate": 2, "tables": 10, "figures": 15, "report": 1}

@@ -15,7 +15,8 @@ from secateur.core import distributed
 from secateur.models.build import build_model
 from secateur.models.tensors import load_tensors, save_tensors
 from secateur.pruning.engines.adaptive import AdaptiveMask
-from secateur.pruning.engines.dynamic import DynamicPathways
+from secateur.pruning.engines.calendar import Calendar
+from secateur.pruning.engines.dynamic import DynamicPathways, Softly
 from secateur.pruning.engines.fixed import FixedMask
 from secateur.pruning.engines.mask import Mask
 from secateur.speech.data import Batch, BatchPlan
@@ -172,9 +173,9 @@ def methods(case, model):
     return [
         {
             "fixed": lambda: FixedMask(masks["en"]),
-            "adaptive": lambda: AdaptiveMask(masks["en"], 0.5, 2, STEPS),
-            "straight": lambda: AdaptiveMask(masks["en"], 0.5, 2, STEPS, soft="straight_through"),
-            "dynamic": lambda: DynamicPathways(masks, [0.5, 0.7], STEPS // 2, 1),
+            "adaptive": lambda: AdaptiveMask(masks["en"], Calendar([0.5], STEPS, 2)),
+            "straight": lambda: AdaptiveMask(masks["en"], Calendar([0.5], STEPS, 2), how=Softly("straight_through")),
+            "dynamic": lambda: DynamicPathways(masks, Calendar([0.5, 0.7], STEPS // 2 * 2, 1)),
         }[case]()
     ]
 

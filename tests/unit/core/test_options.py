@@ -29,6 +29,8 @@ class Toys:
     """Whether."""
     inner: Inner = field(default_factory=Inner)
     """More."""
+    warm: Annotated[float | None, {"minimum": 1}] = None
+    """Or not."""
     told: int = 0
 
 
@@ -41,6 +43,7 @@ def test_the_schema_has_types_bounds_defaults_and_docstrings():
         "kind": {"description": "Which.", "enum": ["soft", "hard"], "default": "soft"},
         "loud": {"description": "Whether.", "type": "boolean", "default": False},
         "inner": {**schema(Inner), "description": "More.", "default": {}},
+        "warm": {"description": "Or not.", "type": ["number", "null"], "minimum": 1, "default": None},
     }
 
 
@@ -53,10 +56,11 @@ def test_they_are_read_from_json_a_file_or_a_mapping(tmp_path):
         == wanted
     )
     assert read(Toys, {"count": 3, "told": 2}).told == 2
+    assert [read(Toys, {"count": 3, "warm": warm}).warm for warm in (None, 1, 2.5)] == [None, 1, 2.5]
 
 
 MISTAKES = {
-    "unknown": ({"count": 1, "cuont": 1}, r"^toys\.cuont: unknown key; allowed: count, kind, loud, inner, told$"),
+    "unknown": ({"count": 1, "cuont": 1}, r"^toys\.cuont: unknown key; allowed: count, kind, loud, inner, warm, told$"),
     "missing": ({"kind": "soft"}, r"^toys\.count: missing; it is required$"),
     "bound": ({"count": 0}, r"^toys\.count: 0; allowed: ≥ 1$"),
     "bound below": ({"count": 1, "inner": {"share": 1}}, r"^toys\.inner\.share: 1; allowed: < 1$"),
@@ -64,6 +68,11 @@ MISTAKES = {
     "text for a number": ({"count": "1"}, r"^toys\.count: '1' is of the wrong type; allowed: integer$"),
     "truth for a number": ({"count": True}, r"^toys\.count: True is of the wrong type; allowed: integer$"),
     "number for a truth": ({"count": 1, "loud": 1}, r"^toys\.loud: 1 is of the wrong type; allowed: boolean$"),
+    "too cold": ({"count": 1, "warm": 0.5}, r"^toys\.warm: 0.5; allowed: ≥ 1$"),
+    "text for a number or none": (
+        {"count": 1, "warm": "1"},
+        r"^toys\.warm: '1' is of the wrong type; allowed: number or ",
+    ),
     "no keys": ({"count": 1, "inner": 3}, r"^toys\.inner: expected keys with values, got 3$"),
 }
 

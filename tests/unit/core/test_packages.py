@@ -31,6 +31,7 @@ ALL_OF_A_SLICE = (
     "multilingual",
     "evidence",
     "measured",
+    "reach",
     "scales",
     "recovery",
     "verdicts",

@@ -9,9 +9,9 @@ from secateur.core.provenance import fingerprint
 
 
 @pytest.fixture
-def sources(tmp_path, monkeypatch):
+def sources(tmp_path, fingerprints_of):
     """A little package `secateur` in which script.py imports a, a imports b lazily, and c is imported by nobody."""
-    monkeypatch.setattr(provenance, "PACKAGE_ROOT", tmp_path)
+    forget = fingerprints_of(tmp_path)
     package = tmp_path / "secateur"
     package.mkdir()
     (package / "__init__.py").write_text('"""Package."""\n')
@@ -21,8 +21,7 @@ def sources(tmp_path, monkeypatch):
     (tmp_path / "script.py").write_text("import secateur.a\nimport numpy\n")
 
     def run(*modules):
-        for cached in (provenance._parsed, provenance._module_files, provenance._version):
-            cached.cache_clear()
+        forget()
         return fingerprint(tmp_path / "script.py", modules)
 
     def write(name: str, text: str) -> None:

@@ -28,6 +28,8 @@ def test_all_tokens_equally_likely(model):
     assert found["tokens"] == 4 + 2  # with the ends
     assert found["perplexity"] == pytest.approx(6.0)
     assert found["nats"] == pytest.approx(6 * math.log(6))
+    # "a b" and "b" have 3 + 1 characters and 2 + 1 words, and two ends.
+    assert found["per_character"] == pytest.approx(6.0) and found["per_word"] == pytest.approx(6 ** (6 / 5))
 
 
 def test_it_is_that_of_every_sentence_by_itself_token_by_token(model):

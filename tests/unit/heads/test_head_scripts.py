@@ -69,6 +69,24 @@ def test_one_file_has_every_importance(corpus, tmp_path):
     assert alone == pytest.approx(together, rel=1e-3)
 
 
+def test_the_order_is_estimated_again_on_other_utterances(corpus, tmp_path):
+    stable = tmp_path / "stability.json"
+    given = (*model_of(corpus), *data_of(corpus), "--stability", stable, "--shares", 0.25, 1)
+    run("head_importance", *given, "--output", tmp_path / "i.tsv")
+    found = read_json(stable)
+    assert found["utterances"] == {"en": 3, "fr": 2} and found["shares"] == [0.25, 1.0]
+    assert list(found["importances"]) == ["gradient", "gradient-layer-l2", "gradient-layer-max"]
+    for one in found["importances"].values():
+        quarter, everything = one["first"]
+        assert (quarter["k"], everything["k"]) == (4, 17) and everything["same"] == everything["overlap"] == 1.0
+        assert 0 <= quarter["same"] <= quarter["overlap"] <= 1 and one["rank_correlation"] <= 1
+    assert (tmp_path / "i.tsv").read_text() == "".join(
+        line
+        for line in (corpus / "importance.tsv").read_text().splitlines(keepends=True)
+        if "gradient-again" not in line
+    )
+
+
 def test_times_are_of_utterances_of_the_usual_length(corpus):
     times = read_json(corpus / "times.json")
     assert (times["frames"], times["steps"], times["beam"]) == (40, 4, 5)  # of 4, 3, 4, 2 and 5 tokens
@@ -330,3 +348,33 @@ def test_systems_are_timed_in_rounds_and_compared(corpus, tmp_path):
             "timing", *(word for name, value in given.items() for word in (name, json.dumps(value))),
             *data_of(corpus), "--device", "cpu", "--output", tmp_path / "timing",
         )  # fmt: skip
+
+
+def test_weights_are_tuned_for_each_language_model_and_used(corpus, tmp_path):
+    searches = {"beam": BEAM | {"lm": None}, "beam-lm": BEAM | {"lm": "lm"}}
+    grid = ("--lm-weights", 0.2, 0.4, "--length-bonuses", 0.0, 0.5, "--widen", 1)
+    given = ("--model", corpus / "model", *data_of(corpus), "--searches", json.dumps(searches), *grid)
+    lms = json.dumps({"beam-lm": str(corpus / "lm")})
+    record = run("tune_lms", *given, "--lms", lms, "--device", "cpu", "--output", tmp_path / "tuning.json")
+    found = read_json(tmp_path / "tuning.json")
+    assert found["utterances"] == record["utterances"] == 5 and list(found["searches"]) == ["beam", "beam-lm"]
+    assert {pair["lm_weight"] for pair in found["searches"]["beam"]["grid"]} == {0.0}
+    for one in found["searches"].values():
+        best = min(one["grid"], key=lambda pair: (pair["wer"], pair["cer"]))
+        chosen = next(
+            pair for pair in one["grid"] if all(pair[key] == one[key] for key in ("lm_weight", "length_bonus"))
+        )
+        assert (chosen["wer"], chosen["cer"]) == (best["wer"], best["cer"])
+        assert one["decodings"] == 5 * len(one["grid"])
+    with pytest.raises(SecateurError, match="give the folder of the one named"):
+        run("tune_lms", *given, "--output", tmp_path / "none.json")
+    # The error rates noted are those of decoding with the same pair.
+    data = ("--data", corpus / "data/en/dev", "--features", corpus / "features/en/dev", "--device", "cpu")
+    write_json(tmp_path / "one.json", {"searches": {"x": {"lm_weight": 0.4, "length_bonus": -3.0}}})
+    common = ("--model", corpus / "model", *data, "--lm", corpus / "lm")
+    run("decode", *common, "--search", json.dumps(searches["beam-lm"]), "--tuned", tmp_path / "one.json",
+        "--tuned-as", "x", "--output", tmp_path / "tuned")  # fmt: skip
+    by_hand = json.dumps(searches["beam-lm"] | {"lm_weight": 0.4, "length_bonus": -3.0})
+    run("decode", *common, "--search", by_hand, "--output", tmp_path / "by-hand")
+    rows = [read_tsv(tmp_path / name / "hypotheses.tsv") for name in ("tuned", "by-hand")]
+    assert rows[0] == rows[1]

@@ -13,6 +13,7 @@ from secateur.core.files import write_tsv
 from secateur.decoding.scoring import score
 from secateur.layers.search import MEMORY, Dev, Score, Scorer, family, read_similarity, search
 from secateur.layers.strategies import STRATEGIES, Given
+from secateur.layers.strategies.greedy import same
 from secateur.models.build import build_model
 from secateur.models.surgery.layers import keep_layers, layer_numbers
 from secateur.speech.data import Batch, pad
@@ -312,3 +313,24 @@ def test_a_loss_that_is_not_finite_names_layers_and_utterances():
 def test_too_little_memory_is_reported_once(caplog):
     search(model(), "greedy", DEV, memory=20_000)
     assert sum("do not all fit into memory" in record.message for record in caplog.records) == 1
+
+
+def test_a_removal_is_the_same_on_so_many_resampled_dev_sets():
+    """Of two utterances, one is hurt less without layer 1 and one without layer 2: by hand, three resamples of four.
+
+    Without layer 1 losses are 1 and 6, without layer 2 they are 4 and 4: of the pairs drawn, (1, 1) prefers layer 1,
+    (1, 2) and (2, 1) with 3.5 against 4, too, and (2, 2) layer 2. Equal ones are for the later layer.
+    """
+    found = {1: Score(each=[(1.0, 1), (6.0, 1)]), 2: Score(each=[(4.0, 1), (4.0, 1)])}
+    assert same(found, 1) == pytest.approx(0.75, abs=0.05) and same(found, 2) == pytest.approx(0.25, abs=0.05)
+    alike = {1: Score(each=[(4.0, 1), (4.0, 1)]), 2: Score(each=[(4.0, 1), (4.0, 1)])}
+    assert same(alike, 2) == 1.0
+    # Errors and words: 1 of 1 and 0 of 9 are one error of ten words, not a half.
+    rates = {1: Score(each=[(1, 1), (0, 9)]), 2: Score(each=[(1, 5), (1, 5)])}
+    assert same(rates, 1) == pytest.approx(0.75, abs=0.05)
+
+
+def test_the_search_says_how_stable_each_removal_is():
+    for objective in ("loss", "wer"):
+        result = search(model(), "greedy", DEV, objective)
+        assert [0 <= entry["same"] <= 1 for entry in result["rounds"]] == [True] * (LAYERS - 1)

@@ -7,13 +7,14 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.pruning.engines.adaptive import AdaptiveMask
-from secateur.pruning.engines.dynamic import DynamicPathways
+from secateur.pruning.engines.calendar import Calendar
+from secateur.pruning.engines.dynamic import DynamicPathways, Softly
 from secateur.pruning.engines.fixed import FixedMask
 from secateur.pruning.engines.mask import Mask, union
 from secateur.pruning.engines.pathways import Pathways
 from secateur.pruning.engines.ranking import magnitude_mask
-from secateur.pruning.engines.turns import Turns
 from secateur.speech.data import Batch, BatchPlan
+from secateur.speech.turns import Turns
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import train
 from secateur.training.options import TrainingOptions
@@ -77,10 +78,6 @@ def run(folder, method, *others, **changes):
     return model
 
 
-def bits(*values: int) -> Mask:
-    return Mask.of({"inner.weight": torch.tensor(values, dtype=torch.bool).view(4, 5)})
-
-
 def random_mask(seed: int, sparsity: float = 0.5) -> Mask:
     return Mask.random({"inner.weight": torch.zeros(4, 5)}, sparsity, seed)
 
@@ -115,7 +112,7 @@ def test_weights_outside_a_fixed_mask_are_zero_throughout(tmp_path):
 
 def test_pruned_weights_regrow_under_adaptation_and_the_last_one_is_exact(tmp_path):
     mask, watch = random_mask(1), Watch()
-    method = AdaptiveMask(mask, 0.5, every=5, steps=12)
+    method = AdaptiveMask(mask, Calendar([0.5], 12, 5))
     model = run(tmp_path, method, watch)
     outside = ~mask["inner.weight"]
     assert torch.all(watch.seen[0][0][outside] == 0)
@@ -123,8 +120,8 @@ def test_pruned_weights_regrow_under_adaptation_and_the_last_one_is_exact(tmp_pa
     for step in (5, 10, 12):
         assert int((watch.seen[step][0] != 0).sum()) == 10
     assert [row[0] for row in method.log] == [5, 10, 12]
-    assert all(row[1] == 10 and row[2] == row[3] for row in method.log)
-    assert sum(row[3] for row in method.log) > 0
+    assert all(kept == 10 and removed == regrown for *_, kept, removed, regrown in method.log)
+    assert sum(row[-1] for row in method.log) > 0
     method.mask.check(model)
     assert method.mask.kept == 10
     assert method.mask != mask
@@ -132,7 +129,7 @@ def test_pruned_weights_regrow_under_adaptation_and_the_last_one_is_exact(tmp_pa
 
 def test_an_adaptation_keeps_the_largest_magnitudes(tmp_path):
     watch = Watch()
-    method = AdaptiveMask(random_mask(1), 0.5, every=100, steps=12)
+    method = AdaptiveMask(random_mask(1), Calendar([0.5], 12, 100), how=Softly(moments="clear"))
     before = {}
 
     class Before(TrainingHook):
@@ -157,10 +154,9 @@ def test_straight_through_runs_the_masked_weights_and_trains_all(tmp_path):
     points = Points()
     masked(**points.load(plan(0)).tensors)[0].backward()
     watch = Watch()
-    method = AdaptiveMask(mask, 0.5, every=100, steps=2, soft="straight_through")
+    method = AdaptiveMask(mask, Calendar([0.5], 2, 100), how=Softly("straight_through"))
     model = run(tmp_path, method, watch, steps=2)
-    kept = torch.where(mask["inner.weight"], start.inner.weight.detach(), torch.tensor(0.0))
-    expected = kept * (1 - 0.05 * 0.1) - 0.05 * masked.inner.weight.grad.sign()
+    expected = start.inner.weight.detach() * (1 - 0.05 * 0.1) - 0.05 * masked.inner.weight.grad.sign()
     torch.testing.assert_close(watch.seen[1][0], expected, rtol=1e-4, atol=1e-6)
     method.mask.check(model)
 
@@ -207,71 +203,6 @@ def test_a_batch_of_mixed_languages_is_refused(tmp_path):
         run(tmp_path, Pathways({"en": mask, "fr": mask}, 12))
 
 
-def toy() -> DynamicPathways:
-    """Three languages and eight weights.
-
-    weight    0    1    2    3    4    5    6    7
-    θ        .9   .8   .1   .7   .2   .6   .3   .5
-    en        x    x    x    x
-    fr                  x    x    x    x
-    it        x              x         x
-    free: 6 and 7 belong to nobody.
-    """
-    theta = torch.tensor([0.9, 0.8, 0.1, 0.7, 0.2, 0.6, 0.3, 0.5])
-    rows = {"en": [0, 1, 2, 3], "fr": [2, 3, 4, 5], "it": [0, 3, 5]}
-    masks = {}
-    for language, members in rows.items():
-        mask = torch.zeros(8, dtype=torch.bool)
-        mask[members] = True
-        masks[language] = Mask.of({"w": mask})
-    method = DynamicPathways(masks, levels=[0.5, 0.625], interval=10, every=2)
-    method._weights = {"w": theta}
-    method._parameters = [theta]
-    method._optimizer = torch.optim.AdamW([torch.nn.Parameter(theta)])
-    method.clear_moments = False
-    return method
-
-
-def members(mask: Mask) -> list[int]:
-    return mask["w"].nonzero().flatten().tolist()
-
-
-def test_unions_and_free_zones_of_three_languages_by_hand():
-    method = toy()
-    # free zone of en: not in fr or it = {1, 6, 7}; of fr: not in en or it = {4, 6, 7}; of it: {6, 7}
-    assert members(method.region("en")) == [0, 1, 2, 3, 6, 7]
-    assert members(method.region("fr")) == [2, 3, 4, 5, 6, 7]
-    assert members(method.region("it")) == [0, 3, 5, 6, 7]
-
-
-def test_an_adaptation_of_three_languages_by_hand():
-    method = toy()
-    # fr at 50 %: of {2: .1, 3: .7, 4: .2, 5: .6, 6: .3, 7: .5} the largest four are 3, 5, 7, 6. 2 and 4 leave fr:
-    # 2 is held by en and keeps its value, 4 is nobody's and becomes zero.
-    method._adapt(0, "fr", 0.5)
-    assert members(method.masks["fr"]) == [3, 5, 6, 7]
-    assert method._weights["w"].tolist() == pytest.approx([0.9, 0.8, 0.1, 0.7, 0.0, 0.6, 0.3, 0.5])
-    assert method.log == [(1, "fr", 0.5, 4, 2, 2)]
-    # en at 62.5 % keeps three of {0: .9, 1: .8, 2: .1, 3: .7, 4: 0}; 6 and 7 are fr's now. 2 leaves en and is nobody's.
-    assert members(method.region("en")) == [0, 1, 2, 3, 4]
-    method._adapt(1, "en", 0.625)
-    assert members(method.masks["en"]) == [0, 1, 3]
-    assert method._weights["w"].tolist() == pytest.approx([0.9, 0.8, 0.0, 0.7, 0.0, 0.6, 0.3, 0.5])
-    # it at 62.5 % keeps three of {0: .9, 2: 0, 3: .7, 4: 0, 5: .6}: its own. Nothing changes.
-    method._adapt(2, "it", 0.625)
-    assert members(method.masks["it"]) == [0, 3, 5]
-    assert method.log[-1] == (3, "it", 0.625, 3, 0, 0)
-
-
-def test_what_a_language_grows_in_the_free_zone_is_there_for_the_next():
-    method = toy()
-    method._weights["w"][6] = 0.95  # grown by a batch of en, which has not adapted since
-    method._adapt(0, "it", 0.625)
-    assert members(method.masks["it"]) == [0, 3, 6]
-    assert 6 not in members(method.region("en"))
-    assert method._weights["w"][5] == pytest.approx(0.6), "it left 5, but fr holds it"
-
-
 @pytest.mark.parametrize("kill", [1, 4, 6, 9])
 @pytest.mark.parametrize("kind", ["adaptive", "straight_through", "pathways", "dynamic"])
 def test_killed_within_an_interval_and_resumed_ends_with_the_same_bytes(tmp_path, kind, kill):
@@ -279,13 +210,13 @@ def test_killed_within_an_interval_and_resumed_ends_with_the_same_bytes(tmp_path
         masks = {language: random_mask(seed, 0.3) for seed, language in enumerate(LANGUAGES)}
         match kind:
             case "adaptive":
-                return AdaptiveMask(random_mask(5), 0.5, every=3, steps=12)
+                return AdaptiveMask(random_mask(5), Calendar([0.5], 12, 3))
             case "straight_through":
-                return AdaptiveMask(random_mask(5), 0.5, every=3, steps=12, soft="straight_through")
+                return AdaptiveMask(random_mask(5), Calendar([0.5], 12, 3, 0.25), how=Softly("straight_through"))
             case "pathways":
                 return Pathways(masks, steps=12)
             case "dynamic":
-                return DynamicPathways(masks, levels=[0.3, 0.6], interval=6, every=2)
+                return DynamicPathways(masks, Calendar([0.3, 0.6], 12, 1, 0.5), how=Softly(moments="clear"))
 
     class Kill(TrainingHook):
         def after_update(self, step, batch):
@@ -310,11 +241,27 @@ def test_killed_within_an_interval_and_resumed_ends_with_the_same_bytes(tmp_path
 
 def test_languages_take_turns_however_much_data_each_has():
     lengths = {f"{language}{index}": 10 for language, count in (("en", 12), ("fr", 2)) for index in range(count)}
-    turns = Turns(BatchPlan(lengths, 20, seed=1, groups={name: name[:2] for name in lengths}))
+    turns_plan = BatchPlan(lengths, 20, seed=1, groups={name: name[:2] for name in lengths})
+    turns = Turns(turns_plan)
     batches = [turns.step(step) for step in range(14)]
     assert [{name[:2] for name in batch} for batch in batches] == [{"en"}, {"fr"}] * 7
     assert sorted(name for batch in batches[:12:2] for name in batch) == sorted(n for n in lengths if n[:2] == "en")
     assert turns.step(6) == batches[6]
+    assert [{name[:2] for name in batch} for batch in (Turns(turns_plan).step(step) for step in (3, 0))] == [
+        {"fr"}, {"en"}
+    ], "steps may be asked for in any order"  # fmt: skip
+
+
+def test_languages_have_shares_by_temperature():
+    """Sixteen times the audio: at temperature 1 sixteen of 17 steps, at 2 four of five, at 4 two of three."""
+    lengths = {f"{language}{index}": 10 for language, count in (("en", 32), ("fr", 2)) for index in range(count)}
+    turns_plan = BatchPlan(lengths, 20, seed=1, groups={name: name[:2] for name in lengths})
+    for temperature, steps, english in ((1, 34, 32), (2, 20, 16), (4, 30, 20), (1000, 20, 10), (None, 20, 10)):
+        turns = Turns(turns_plan, temperature)
+        found = ["en" in turns.step(step)[0] for step in range(steps)]
+        assert sum(found) == english
+        for step in range(steps):
+            assert abs(sum(found[: step + 1]) - turns.shares[0] * (step + 1)) < 1, "never further off than a step"
 
 
 @pytest.mark.parametrize("kind", ["fixed", "adaptive", "pathways", "dynamic"])
@@ -335,9 +282,9 @@ def test_layers_that_a_step_skips_keep_to_their_masks(tmp_path, kind):
     masks = dict.fromkeys(LANGUAGES, mask)
     method = {
         "fixed": lambda: FixedMask(mask),
-        "adaptive": lambda: AdaptiveMask(mask, 0.5, every=3, steps=12),
+        "adaptive": lambda: AdaptiveMask(mask, Calendar([0.5], 12, 3)),
         "pathways": lambda: Pathways(masks, steps=12),
-        "dynamic": lambda: DynamicPathways(masks, levels=[0.5], interval=12, every=2),
+        "dynamic": lambda: DynamicPathways(masks, Calendar([0.5], 12, 2)),
     }[kind]()
     model, points = Skipping(), Points()
     before = model.inner.weight.detach().clone()
@@ -350,13 +297,13 @@ def test_layers_that_a_step_skips_keep_to_their_masks(tmp_path, kind):
 
 def test_dynamic_pathways_step_up_for_all_languages_and_end_exactly(tmp_path):
     masks = {language: random_mask(seed, 0.3) for seed, language in enumerate(LANGUAGES)}
-    method, watch = DynamicPathways(masks, levels=[0.3, 0.6], interval=6, every=2), Watch()
+    method, watch = DynamicPathways(masks, Calendar([0.3, 0.6], 12, 1)), Watch()
     model = run(tmp_path, method, watch)
     assert [mask.kept for mask in method.masks.values()] == [8, 8, 8]
-    # languages take turns, so each has its 2nd step at steps 4, 5, 6; at 6 the level ends and all step up
+    # languages take turns, so each has its 1st step at steps 1, 2, 3; at 6 the level ends and all step up
     assert [(step, language, sparsity) for step, language, sparsity, *_ in method.log] == [
-        (4, "en", 0.3), (5, "fr", 0.3), (6, "en", 0.6), (6, "fr", 0.6), (6, "it", 0.6),
-        (10, "en", 0.6), (11, "fr", 0.6), (12, "en", 0.6), (12, "fr", 0.6), (12, "it", 0.6),
+        (1, "en", 0.3), (2, "fr", 0.3), (3, "it", 0.3), (6, "en", 0.6), (6, "fr", 0.6), (6, "it", 0.6),
+        (7, "en", 0.6), (8, "fr", 0.6), (9, "it", 0.6), (12, "en", 0.6), (12, "fr", 0.6), (12, "it", 0.6),
     ]  # fmt: skip
     together = method.masks["en"] | method.masks["fr"] | method.masks["it"]
     together.check(model)
@@ -373,7 +320,7 @@ def test_the_last_adaptation_may_take_what_grew_in_the_free_zone(tmp_path):
 
     def regrown(rate):
         masks = {language: random_mask(0, 0.8) for language in LANGUAGES}
-        method = DynamicPathways(masks, levels=[0.8], interval=12, every=100)
+        method = DynamicPathways(masks, Calendar([0.8], 12, 100))
         run(tmp_path / str(rate), method, learning_rate=rate)
         assert [row[0] for row in method.log] == [12, 12, 12]
         return sum(row[5] for row in method.log)

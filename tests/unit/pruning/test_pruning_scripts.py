@@ -173,16 +173,15 @@ def test_the_dev_loss_of_straight_through_is_that_of_the_masked_model(corpus, tm
     assert last == pytest.approx(dev_loss(corpus, {"en": state(tmp_path)}), rel=1e-5)
 
 
-@pytest.mark.parametrize("soft", ["regrow", "straight_through"])
-@pytest.mark.parametrize("keep", [[], ["--keep-moments"]])
-def test_an_adaptation_clears_the_moments_of_pruned_weights_or_keeps_them(corpus, tmp_path, soft, keep):
-    options = ["--method", "lth-adaptive", "--sparsity", 0.75, "--adapt-every", 100, "--soft", soft, *keep]
+@pytest.mark.parametrize("how", ["keep", "first", "clear"])
+def test_an_adaptation_clears_the_moments_of_pruned_weights_or_keeps_them(corpus, tmp_path, how):
+    options = ["--method", "lth-adaptive", "--sparsity", 0.75, "--adapt-every", 100, "--moments", how]
     fit("prune", corpus, tmp_path, ["en"], "--start", corpus / "start", *options)
     mask = Mask.load(mask_file(tmp_path))
     assert mask.kept == 384
-    for moment in moments(tmp_path, mask):
+    for moment, cleared in zip(moments(tmp_path, mask), (how != "keep", how == "clear"), strict=True):
         assert torch.any(moment[mask.flat] != 0)
-        assert bool(torch.any(moment[~mask.flat] != 0)) == bool(keep)
+        assert bool(torch.any(moment[~mask.flat] != 0)) != cleared
 
 
 @pytest.fixture
@@ -239,16 +238,16 @@ def test_the_dev_loss_of_pathways_is_that_of_every_language_under_its_mask(corpu
         assert first != pytest.approx(dev_loss(corpus, wrong), rel=1e-3)
 
 
-@pytest.mark.parametrize("keep", [[], ["--keep-moments"]])
-def test_dynamic_pathways_clear_the_moments_of_weights_that_leave_all_masks_or_keep_them(pathways, keep):
+@pytest.mark.parametrize("how", ["keep", "first", "clear"])
+def test_dynamic_pathways_clear_the_moments_of_weights_that_leave_all_masks_or_keep_them(pathways, how):
     masks, run, output = pathways
-    run(*DYNAMIC, *keep)
+    run(*DYNAMIC, "--moments", how)
     after = Mask.load(mask_file(output, "en")) | Mask.load(mask_file(output, "fr"))
     left = (masks["en"] | masks["fr"]) & ~after
     assert left.kept > 0, "at this learning rate weights outside the masks grow larger than some within"
-    for moment in moments(output, left):
+    for moment, cleared in zip(moments(output, left), (how != "keep", how == "clear"), strict=True):
         assert torch.any(moment[after.flat] != 0)
-        assert bool(torch.any(moment[left.flat] != 0)) == bool(keep)
+        assert bool(torch.any(moment[left.flat] != 0)) != cleared
 
 
 def test_decoding_runs_the_model_under_the_mask(corpus, tmp_path):
@@ -359,3 +358,14 @@ def test_late_regularisers_start_from_the_dense_weights_and_record_the_jump(corp
     # A rate of 1e-30 changes nothing, so the loss at the end is that before the first step, by the last layer alone.
     assert dev_losses(tmp_path / "late")[-1] == pytest.approx(record["initial_loss"])
     assert record["initial_loss"] != pytest.approx(record["regularised_loss"], rel=1e-3)
+
+
+def test_a_pruned_model_learns_from_the_dense_one(corpus, tmp_path):
+    """By its posteriors alone (weight 1): of a teacher that it equals it has little to learn, only its own dropout."""
+    options = ["--method", "lth", "--start", corpus / "start", "--sparsity", 0.0, "--distil", 1.0]
+    losses = {}
+    for teacher in ("start", "other"):
+        output = tmp_path / teacher
+        fit("prune", corpus, output, ["en"], *options, "--teacher", corpus / teacher, steps=1)
+        losses[teacher] = float(read_tsv(output / "history.tsv")[0]["train_loss"])
+    assert 0 < losses["start"] < losses["other"] / 4

@@ -207,3 +207,49 @@ def test_a_models_prunable_weights_are_ranked_or_those_of_the_last_mask():
         "joiner.weight",
         "joiner.bias",
     ]
+
+
+def test_layer_adaptive_magnitudes_by_hand():
+    """Squares 9, 4, 1 and 16, 1: scores 1, 4/13, 1/14 and 1, 1/17. Four stay: not the 1 of 17."""
+    tensors = {"a": torch.tensor([[1.0, -3.0, 2.0]]), "b": torch.tensor([[-4.0, 1.0]])}
+    scores = ranking.lamp_scores(tensors)
+    assert scores["a"].flatten().tolist() == pytest.approx([1 / 14, 1, 4 / 13])
+    assert scores["b"].flatten().tolist() == pytest.approx([1, 1 / 17])
+    assert bits(magnitude_mask(tensors, 0.2, "lamp")) == [1, 1, 1, 1, 0]
+    # Scale is of no matter: a hundredth of a matrix ranks the same.
+    smaller = tensors | {"a": tensors["a"] / 100}
+    assert magnitude_mask(smaller, 0.4, "lamp") == magnitude_mask(tensors, 0.4, "lamp")
+    assert bits(magnitude_mask(smaller, 0.4)) == [0, 1, 0, 1, 1], "unlike global magnitudes"
+    # Without the 3, the squares of the candidates are 4 and 1: 1 and 1/5.
+    within = Mask.of({"a": torch.tensor([[True, False, True]]), "b": torch.tensor([[True, True]])})
+    assert ranking.lamp_scores(tensors, within)["a"].flatten().tolist() == pytest.approx([1 / 5, 0, 1])
+    assert bits(magnitude_mask(tensors, 0.4, "lamp", within)) == [1, 0, 1, 1, 0]
+
+
+def test_equal_magnitudes_adapt_in_order_of_their_place():
+    scores = ranking.lamp_scores({"a": torch.tensor([[1.0, -1.0, 1.0, 0.0]])})
+    assert scores["a"].flatten().tolist() == pytest.approx([1, 1 / 2, 1 / 3, 0])
+    assert ranking.lamp_scores({"a": torch.zeros(1, 2)})["a"].tolist() == [[0, 0]]
+
+
+def test_blocks_of_eight_stay_or_go_together():
+    """Norms √8·0.2, 1 and, in a row of its own, √8·0.3: at two thirds the second stays, at one third the third, too."""
+    flat = torch.tensor([0.2] * 8 + [1.0] + [0.0] * 7)
+    tensors = {"a": flat.view(1, 16), "b": torch.full((1, 8, 1), 0.3)}
+    for sparsity, wanted in ((2 / 3, "010"), (1 / 3, "011"), (0, "111")):
+        found = magnitude_mask(tensors, round(sparsity, 3), "1x8")
+        assert bits(found) == [int(bit) for bit in wanted for _ in range(8)]
+        assert found["b"].shape == (1, 8, 1)
+    within = Mask.of({"a": torch.tensor([[True] * 8 + [False] + [True] * 7]), "b": torch.ones(1, 8, 1).bool()})
+    assert bits(magnitude_mask(tensors, 0.667, "1x8", within)) == [0] * 16 + [1] * 8, "a block with a hole is none"
+    with pytest.raises(SecateurError, match="a: rows of 12 weights; wanted a multiple of 8 to rank blocks"):
+        magnitude_mask({"a": torch.zeros(2, 12)}, 0.5, "1x8")
+
+
+def test_two_of_every_four_weights_of_a_row_stay():
+    tensors = {"a": torch.tensor([[0.1, -0.9, 0.3, 0.2], [1.0, 1.0, -1.0, 1.0]]), "b": torch.ones(1, 4, 1)}
+    found = magnitude_mask(tensors, 0.5, "2of4")
+    assert bits(found) == [0, 1, 1, 0, 1, 1, 0, 0, 1, 1, 0, 0]
+    assert found.kept == kept(found.total, 0.5)
+    with pytest.raises(SecateurError, match=r"2of4: sparsity 0\.7; it is one half by construction"):
+        magnitude_mask(tensors, 0.7, "2of4")

@@ -14,8 +14,19 @@ from secateur.pruning import methods
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = [
-    *("imp", "lth", "lap", "imp-adaptive", "lth-adaptive", "one-shot", "random", "finetune", "longer", "pathways"),
-    "dynamic",
+    *(
+        "imp",
+        "lth",
+        "lap",
+        "imp-adaptive",
+        "lth-adaptive",
+        "rigl",
+        "movement-pruning",
+        "one-shot",
+        "wanda",
+        "sparsegpt",
+    ),
+    *("random", "finetune", "longer", "pathways", "dynamic"),
 ]
 OTHER_MEANINGS = {
     "random": ("layers/", "heads/", "ssl/"),  # strategies, importances, what is drawn
@@ -69,7 +80,7 @@ def test_rules_divide_the_methods_by_the_files_that_they_leave():
     runs = [*NAMES[:-2], "pathways-lap-s500", "dynamic-lth-s200", "imp+steep", "lth-adaptive+a-b"]
     found = {run: [bool(re.fullmatch(pattern, run)) for pattern in patterns].index(True) for run in runs}
     assert {run for run, rule in found.items() if rule == 1} == {
-        "imp-adaptive", "lth-adaptive", "dynamic-lth-s200", "lth-adaptive+a-b"
+        "imp-adaptive", "lth-adaptive", "rigl", "movement-pruning", "dynamic-lth-s200", "lth-adaptive+a-b"
     }  # fmt: skip
     assert {run for run, rule in found.items() if rule == 2} == {"finetune", "longer"}
     for run in [*runs, "pathways-one-shot-s700", "pathways-imp"]:

@@ -24,7 +24,7 @@ CONFIG = {
     "training": {"long": {"steps": 100}, "retrain": {"steps": 10}},
     "searches": {"greedy": {"type": "ctc_greedy"}},
     "dense": [{"corpus": "talk", "model": "ctc", "scopes": ["all"]}],
-    "pruning": {"progressive": {"levels": [0.5, 0.7], "training": "retrain"}},
+    "pruning": {"progressive": {"levels": [0.5, 0.7], "training": "retrain", "steps_per": "all"}},
     "prune": [
         {
             "corpus": "talk",

@@ -21,6 +21,7 @@ from secateur.reporting.report import write_report
 from secateur.reporting.results import Results
 from secateur.reporting.table import measured, read_tables
 from secateur.statistics.estimates import mean_ratio
+from secateur.study.runs import tuned
 
 ENTRY = {
     "corpus": "talk_show",
@@ -32,6 +33,7 @@ ENTRY = {
     "searches": ["greedy"],
     "latency": {"searches": ["greedy", "beam"]},
     "lms": ["beam", "beam_lm"],
+    "tuning": {"lm_weights": [0.3, 0.6], "length_bonuses": [0.0], "widen": 1, "utterances": 20},
     "combine": {"depth": 2, "strategy": "greedy", "policy": "global", "share": 0.5, "recovery": False},
 }
 STUDY = {
@@ -65,6 +67,14 @@ SECONDS = {
     "dense beam_lm": (2.0, 6.0),
     "depth-greedy-2 greedy": (0.7, 2.0),
 }
+TUNED = {
+    "beam": {"lm_weight": 0.0, "length_bonus": 0.5, "inside": True, "decodings": 40, "seconds": 8.0, "grid": [
+        {"lm_weight": 0.0, "length_bonus": 0.5, "wer": 40.0, "cer": 20.0}
+    ]},
+    "beam_lm": {"lm_weight": 0.6, "length_bonus": 0.0, "inside": False, "decodings": 80, "seconds": 24.0, "grid": [
+        {"lm_weight": weight, "length_bonus": 0.0, "wer": wer, "cer": 9.0} for weight, wer in ((0.3, 31.0), (0.6, 30.0))
+    ]},
+}  # fmt: skip
 # Dev losses before, and after training on at two rates: the control only gets worse.
 CONTROL = {
     "initial_loss": 30.0,
@@ -118,7 +128,16 @@ def pruned(tmp_path_factory, write_study, write_heard) -> tuple[dict, Path, dict
             for head in (1, 2, 3, 4)
         ],
     )
-    texts = {f"test/{code}": {"perplexity": value} for code, value in (("en", 2.0), ("fr", 8.0))}
+    stable = {"rank_correlation": 0.9, "rank_correlation_low": 0.7, "rank_correlation_high": 1.0}
+    first = [{"k": 4, "same": 0.4, "overlap": 0.8}, {"k": 8, "same": 1.0, "overlap": 1.0}]
+    stable = dict.fromkeys(("gradient", "gradient-layer-l2"), stable | {"first": first})
+    facts = {"utterances": {"en": 40, "fr": 31}, "shares": [0.5, 1.0], "importances": stable}
+    write_json(root / heads.stability_file(run), facts)
+    texts = {
+        f"test/{code}": {"perplexity": value, "per_character": value + 1, "per_word": value**4}
+        for code, value in (("en", 2.0), ("fr", 8.0))
+    }
+    write_json(root / heads.tuning_file(run), {"searches": TUNED, "utterances": 40})
     write_json(root / heads.perplexity_file("talk_show", "small", 0), {"parameters": 1500, "texts": texts})
     write_tables(config, root)
     write_figures(root / "tables", root / "figures")
@@ -255,6 +274,16 @@ def test_what_lost_heads_or_layers_is_compared_with_the_whole_model(pruned):
     ]  # fmt: skip
 
 
+def test_how_many_utterances_an_order_rests_on_is_told(pruned):
+    _, root, tables = pruned
+    rows = tables["importance_stability"]  # of the importances of the entry alone
+    assert [(row["importance"], float(row["share"]), row["k"], float(row["same"])) for row in rows] == [
+        ("gradient", 0.5, "4", 0.4), ("gradient", 1.0, "8", 1.0)
+    ]  # fmt: skip
+    assert rows[0]["by_language"] == "en 40, fr 31" and rows[0]["utterances"] == "71"
+    assert "0.90 [0.70, 1.00]" in (root / "tables" / "importance_stability.md").read_text()
+
+
 def test_what_training_on_does_stands_beside_the_control(pruned):
     """Errors in English, of 10 words: 7 before, 4 after, as the control and the whole model."""
     _, root, tables = pruned
@@ -300,13 +329,22 @@ def test_claims_about_times_are_undecided_where_the_measurement_is_in_doubt(prun
 
 
 def test_language_models_are_compared_with_none(pruned):
-    _, _, tables = pruned
+    config, root, tables = pruned
     rows = {(row["lm"], row["language"]): row for row in tables["lm"]}
     assert list(rows) == [*((lm, code) for lm in ("none", "small") for code in ("en", "fr", "avg")), (AGAIN, "avg")]
     none, small = rows["none", "avg"], rows["small", "avg"]
     assert (none["parameters"], none["perplexity"], none["published_ratio"]) == ("", "", "")
     assert small["parameters"] == "1500" and float(small["published_ratio"]) == pytest.approx(2.05, abs=0.01)
     assert float(small["perplexity"]) == pytest.approx(math.sqrt(2 * 8))
+    assert float(small["per_character"]) == pytest.approx(math.sqrt(3 * 9))
+    assert float(small["per_word"]) == pytest.approx(math.sqrt(2**4 * 8**4))
+    assert [none[name] for name in ("lm_weight", "length_bonus", "inside")] == ["", "0.5", "true"]
+    assert numbers(small, "lm_weight", "tuned_on", "decodings", "tuning_seconds") == [0.6, 40, 80, 24]
+    assert tuned(config, heads.smaller_run(ENTRY, "heads-global-500", 0), "beam_lm") == small["source"].split()[-1]
+    grid = [(row["lm"], float(row["lm_weight"]), float(row["wer"]), row["best"]) for row in tables["lm_tuning"]]
+    assert grid == [("none", 0.0, 40.0, "true"), ("small", 0.3, 31.0, "false"), ("small", 0.6, 30.0, "true")]
+    text = (root / "tables" / "lm.md").read_text()
+    assert "took 120 decodings and 32 seconds" in text and "The best of small lies at the edge" in text
     # 4 s without and 8 s with the language model, of which it has half; for every utterance alike.
     assert numbers(small, "ratio", "ratio_low", "ratio_high") == pytest.approx([2.0] * 3)
     assert numbers(small, "lm_share", "lm_share_low", "lm_share_high") == pytest.approx([0.5] * 3)

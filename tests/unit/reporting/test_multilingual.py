@@ -47,7 +47,7 @@ CONFIG = {
     "corpora": {"mls": {"recipe": "mls", "languages": ALL}},
     "models": {"ctc": {"training": "long"}, "wide": {"training": "long"}, "small": {"training": "short"}},
     "training": {"long": {"steps": 1000}, "short": {"steps": 300}, "retrain": {"steps": 100}},
-    "pruning": {"progressive": {"levels": [0.2, 0.5, 0.7], "training": "retrain"}},
+    "pruning": {"progressive": {"levels": [0.2, 0.5, 0.7], "training": "retrain", "steps_per": "all"}},
     "searches": {"greedy": {"type": "ctc_greedy"}},
     "dense": [
         {"corpus": "mls", "model": "ctc", "scopes": ["all"]},
@@ -70,6 +70,10 @@ def build(root: Path, config: dict) -> Results:
         run.folder: {"sparsity": run.sparsity - 0.01, "parameters": large[run.model]} for run in model_runs(config)
     }
     write_json(root / "sizes.json", sizes)
+    for run in filter(lambda run: run.mask_changes, model_runs(config)):
+        taken = 0 if run.scope == "fr-nl" else 7
+        rows = [dict(step=step, language="fr", kept=100, regrown=regrown) for step, regrown in ((50, 0), (60, taken))]
+        write_tsv(root / run.folder / "adaptations.tsv", tuple(rows[0]), rows)
     for decoding in decodings(config):
         run = decoding.run
         wrong = WRONG[decoding.language] + DYNAMIC * run.kind.startswith("dynamic") + OTHER_BASE * (run.model == "wide")
@@ -116,8 +120,10 @@ def test_rows_of_table_1(results):
         ("1", "dense", "", "all", 1000),
         ("2", "IMP", "", "each", 1400),
         ("2", "LTH", "", "each", 1400),
-        ("3", "ASR Pathways", "LTH-70%", "all", 1500),
+        ("3", "ASR Pathways", "LTH-70%", "all", 1600),
     ]
+    # Of each of four languages: 1000 / 4 of the dense model, T = 100 of a level, two levels of all together.
+    assert [row["stage_steps"] for row in rows] == [300, 250, 100, 100, 50]
     for row in rows:
         assert [row[code] for code in ALL] == [10, 30, 40, 60]
         for code, wrong in WRONG.items():
@@ -181,6 +187,7 @@ def test_rows_of_table_2(results):
     assert beside(dynamic) == {"fr": 10.82, "nl": 16.25, "avg": 13.54}
     # 1000 dense, 100 without pruning, levels of 20 and 50 %; then 100 each at 50 and 70 %
     assert (dynamic["steps"], dynamic["initialization"], dynamic["mask_changes"]) == (1500, "LAP-50%", True)
+    assert dynamic["most_changed"] == 0
     other = rows["pathways-lth-s700", "en-it"]
     assert (other["en"], other["it"], other["avg"]) == (10, 40, pytest.approx(25))
     assert "fr" not in other and beside(other) == {}
@@ -204,9 +211,18 @@ def test_rows_of_other_languages_or_corpora_have_no_published_figures(tmp_path):
     assert [beside(row) for row in second] == [{}]
     assert beside(table(results, 3)[0]) == {}
     header = next(line for line in view(results, 1).splitlines() if line.startswith("| Arch"))
-    assert header.replace(" ", "").endswith("|Steps|en|fr|avg|CER,avg|")
+    assert header.replace(" ", "").endswith("|Stepsalanguage|Steps|en|fr|avg|CER,avg|")
     other = build(tmp_path / "other", CONFIG | {"corpora": {"mls": {"recipe": "espeak", "languages": ALL}}})
     assert not any(beside(row) for number in (1, 2, 3) for row in table(other, number))
+
+
+def test_masks_that_could_change_and_never_did_are_no_test(results):
+    """Dynamic pathways of fr and nl took up nothing; those of all languages 7 of 100 weights at one adaptation."""
+    changes = {number: {row["method"]: row["most_changed"] for row in table(results, number)} for number in (2, 3)}
+    assert changes[2] == {"pathways-lth-s700": None, "dynamic-lap-s500": 0}
+    assert changes[3] == {"pathways-lth-s700": None, "dynamic-lth-s500": 0.07}
+    assert "never: not a test" in view(results, 2) and "never: not a test" not in view(results, 3)
+    assert "| yes, 7.0 % " in view(results, 3)
 
 
 def test_models_of_another_scale_have_no_published_figures(tmp_path):
@@ -220,7 +236,7 @@ def test_models_of_another_scale_have_no_published_figures(tmp_path):
 
 
 def test_models_of_another_sparsity_have_no_published_figures(tmp_path):
-    pruning = {"progressive": {"levels": [0.2, 0.5], "training": "retrain"}}
+    pruning = {"progressive": {"levels": [0.2, 0.5], "training": "retrain", "steps_per": "all"}}
     results = build(tmp_path, CONFIG | {"pruning": pruning, "prune": [ENTRY | {"pathways": []}]})
     rows = {row["method"] + row["scope"]: beside(row) for row in table(results, 1)}
     assert rows["impeach"] == rows["ltheach"] == {}
@@ -231,13 +247,13 @@ def test_the_view_keeps_languages_and_architectures_apart(results):
     text = view(results, 2)
     assert "| Languages " in text
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "Pathways" in line][1:]
-    assert [line[6:9] for line in lines] == [
-        ["en + it", "69", "1,500"], ["fr + nl", "69", "1,500"], ["fr + nl", "69", "1,500"],
+    assert [line[6:10] for line in lines] == [
+        ["en + it", "69", "50", "1,500"], ["fr + nl", "69", "100", "1,600"], ["fr + nl", "69", "100", "1,500"],
     ]  # fmt: skip
     # en fr it nl avg, characters, then the published ones of fr, nl and both
-    assert [cell.partition(" [")[0] for cell in lines[0][9:]] == ["10.0", "–", "40.0", "–", "25.0", "5.0", *"–––"]
-    assert all("[" in lines[0][place] for place in (9, 11, 13)) and "±" not in text
-    assert lines[1][10].startswith("30.0 [") and lines[1][15:] == ["10.73", "16.23", "13.48"]
+    assert [cell.partition(" [")[0] for cell in lines[0][10:]] == ["10.0", "–", "40.0", "–", "25.0", "5.0", *"–––"]
+    assert all("[" in lines[0][place] for place in (10, 12, 14)) and "±" not in text
+    assert lines[1][11].startswith("30.0 [") and lines[1][16:] == ["10.73", "16.23", "13.48"]
     assert "small dense ones of 56M parameters, all others of 187M; pruned ones at a sparsity of 70 %" in text
     assert "Languages" not in view(results, 1)
 
@@ -249,7 +265,7 @@ def test_seeds_are_combined_and_a_shared_reference_is_shown_once(tmp_path):
     results = build(tmp_path, config)
     assert sum(row["model"] == "small dense" for row in table(results, 1)) == 2
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in view(results, 1).splitlines()]
-    shown = {(line[0], line[2]): line[8] for line in lines if len(line) > 8 and line[7][:1].isdigit()}
+    shown = {(line[0], line[2]): line[9] for line in lines if len(line) > 9 and line[7][:1].isdigit()}
     assert shown == {
         ("small", "small dense"): "15.0 ± 7.1", ("ctc", "dense"): "15.0 ± 7.1", ("ctc", "IMP"): "15.0 ± 7.1",
         ("wide", "dense"): "25.0 ± 7.1", ("wide", "IMP"): "25.0 ± 7.1",
@@ -257,7 +273,7 @@ def test_seeds_are_combined_and_a_shared_reference_is_shown_once(tmp_path):
 
 
 def test_the_level_that_masks_start_from_is_named_exactly(tmp_path):
-    pruning = {"progressive": {"levels": [0.125, 0.7], "training": "retrain"}}
+    pruning = {"progressive": {"levels": [0.125, 0.7], "training": "retrain", "steps_per": "all"}}
     pathways = [{"languages": ALL, "method": "dynamic", "start": [["lap", 0.125]]}]
     runs = list(model_runs(CONFIG | {"pruning": pruning, "prune": [ENTRY | {"pathways": pathways}]}))
     assert runs[-1].initialization == "LAP-12.5%"

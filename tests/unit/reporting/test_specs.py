@@ -106,11 +106,11 @@ def test_parsing_loads_neither_numpy_nor_torch_nor_matplotlib():
 
 
 @pytest.fixture
-def prints(tmp_path, monkeypatch):
+def prints(tmp_path, fingerprints_of):
     """The fingerprints of all commands in a copy of the sources, and a function that edits a file of it."""
     root = tmp_path / "src"
     shutil.copytree(Path(secateur.__file__).parent, root / "secateur", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(provenance, "PACKAGE_ROOT", root)
+    forget = fingerprints_of(root)
     by_name = {
         "tables": table.function_modules(),
         "figures": figure.function_modules(),
@@ -127,8 +127,7 @@ def prints(tmp_path, monkeypatch):
         """The commands whose fingerprint an edit changes."""
 
         def all_of_them() -> dict[str, str]:
-            provenance._parsed.cache_clear()
-            provenance._module_files.cache_clear()
+            forget()
             scripts = sorted((root / "secateur/scripts").glob("[!_]*.py"))
             return {file.stem: provenance.fingerprint(file, by_name.get(file.stem, others)) for file in scripts}
 
@@ -139,9 +138,7 @@ def prints(tmp_path, monkeypatch):
         after = all_of_them()
         return {name for name in before if before[name] != after[name]}
 
-    yield changed
-    provenance._parsed.cache_clear()
-    provenance._module_files.cache_clear()
+    return changed
 
 
 def test_an_edit_reruns_only_the_commands_that_print_it(prints):

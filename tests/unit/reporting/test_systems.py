@@ -11,7 +11,7 @@ from secateur.study.runs import decodings, model_runs
 from secateur.study.timing import families
 
 PRUNING = {
-    "pruning": {"short": {"levels": [0.7], "training": "retrain"}},
+    "pruning": {"short": {"levels": [0.7], "training": "retrain", "steps_per": "all"}},
     "training": {"retrain": {"steps": 100}, "acoustic": {"steps": 400}},
     "seeds": [0],
     "decode": {"splits": ["test", "dev"], "searches": ["greedy", "beam_lm"]},

@@ -7,6 +7,7 @@ import yaml
 from secateur.core.errors import SecateurError
 from secateur.decoding import search as registry
 from secateur.models.build import build_model
+from secateur.pruning.levels import spelled_out
 from secateur.study.config import complete
 from secateur.study.runs import decodings
 
@@ -86,7 +87,7 @@ MISTAKES = {
     "no such search": ({"decode": {"searches": ["gredy"]}}, "decode.searches: 'gredy' is not in searches (did you"),
     "no such split": (
         {"decode": {"splits": ["tests"]}},
-        "decode.splits: 'tests' is not in the splits of any corpus in `dense` (did you mean 'test'?)",
+        "decode.splits: 'tests' is not in `conditions` and the splits of any corpus in `dense` (did you mean 'test'?)",
     ),
     "corpus from nowhere": (
         {"corpora": {"mls": {"recipe": "mls", "languages": ["fr"]}}},
@@ -160,7 +161,7 @@ def test_a_mistake_is_one_line_with_path_value_and_what_is_allowed(change, messa
 
 
 PRUNE = {
-    "training": {"retrain": {"steps": 40, "learning_rate": 1.0e-4, "average_best": 0}},
+    "training": {"retrain": {"steps": 100, "learning_rate": 1.0e-4, "average_best": 0}},
     "pruning": {"p": {"levels": [0.5, 0.7], "training": "retrain", "adapt_every": 10}},
 }
 PATHWAYS = {"model": "ctc", "schedule": "p", "pathways": [{"start": [["lth", 0.7]]}]}
@@ -181,6 +182,52 @@ def test_pruning_is_about_all_corpora_and_languages_that_its_model_is_trained_on
     assert [[part["languages"] for part in entry["pathways"]] for entry in config["prune"]] == [
         [["en", "fr"]], [["it", "nl"]], []
     ]  # fmt: skip
+
+
+def schedule(**changes):
+    return PRUNE | {"pruning": {"p": PRUNE["pruning"]["p"] | changes}, "prune": [PATHWAYS]}
+
+
+def test_a_cubic_schedule_spells_out_its_levels():
+    """Zhu & Gupta's by hand, to 0.7 in four levels: 0.7·(1 − 0.75³), 0.7·(1 − 0.5³), 0.7·(1 − 0.25³), 0.7."""
+    cubic = {"type": "cubic", "target": 0.7, "count": 4}
+    wanted = [0.405, 0.613, 0.689, 0.7]
+    assert complete(merged(DEFAULT, schedule(levels=cubic)))["pruning"]["p"]["levels"] == wanted
+    # From 0.2 on: 0.7 − 0.5·0.125, and the target.
+    assert spelled_out(cubic | {"count": 2, "initial": 0.2}) == [0.638, 0.7]
+    assert spelled_out(cubic | {"count": 1, "initial": 0.0}) == [0.7]
+
+
+SCHEDULE_MISTAKES = {
+    "an old key": ({"keep_moments": True}, "pruning.p.keep_moments: an earlier release's key; expected moments: keep"),
+    "no levels": ({"levels": 0.7}, "pruning.p.levels: 0.7 is of the wrong type; allowed: array or object"),
+    "a curve without end": ({"levels": {"type": "cubic", "count": 3}}, "pruning.p.levels.target: missing; it is re"),
+    "a curve that is none": (
+        {"levels": {"type": "cubic", "target": 0.5, "count": 3, "initial": 0.6}},
+        "pruning.p.levels: [0.53, 0.504, 0.5] does not rise; allowed: sparsities in rising order",
+    ),
+    "too many levels": (
+        {"levels": {"type": "cubic", "target": 0.7, "count": 40}}, "0.7, 0.7] does not rise; allowed: sparsities in"
+    ),
+    "all settling": ({"settle": 1}, "pruning.p.settle: 1; allowed: < 1"),
+    "too seldom": (
+        {"adapt_every": 60},
+        "pruning.p.adapt_every: 60; allowed: less than the steps of a level before it settles, "
+        "training.retrain.steps = 100 without pruning.p.settle = 0.4 of them: 60",
+    ),
+    "too seldom for each language": (
+        {"adapt_every": 50, "steps_per": "all"},
+        "prune[0].pathways[0]: pruning.p.adapt_every is 50; allowed: less than the 50 steps that each of 2 languages",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "message"), SCHEDULE_MISTAKES.values(), ids=SCHEDULE_MISTAKES)
+def test_a_mistake_in_a_schedule(change, message):
+    dynamic = {"prune": [PATHWAYS | {"pathways": [{"method": "dynamic", "start": [["lth", 0.7]]}]}]}
+    with pytest.raises(SecateurError) as caught:
+        complete(merged(DEFAULT, schedule(**change) | dynamic))
+    assert message in str(caught.value)
 
 
 PRUNING_MISTAKES = {

@@ -129,15 +129,14 @@ def test_a_study_plans_one_job_for_every_family_and_has_no_other_times():
             assert len({timing.group_of(config["searches"][name]) for name in group["searches"]}) == 1
 
 
-def test_edits_of_how_times_are_shown_time_nothing_again(tmp_path, monkeypatch):
+def test_edits_of_how_times_are_shown_time_nothing_again(tmp_path, fingerprints_of):
     """And those of how they are measured do."""
     package = tmp_path / "secateur"
     shutil.copytree(provenance.PACKAGE_ROOT / "secateur", package, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(provenance, "PACKAGE_ROOT", tmp_path)
+    forget = fingerprints_of(tmp_path)
 
     def code():
-        for cached in (provenance._parsed, provenance._module_files, provenance._version):
-            cached.cache_clear()
+        forget()
         return provenance.fingerprint(package / "scripts" / "timing.py")
 
     def edit(name, old, new):

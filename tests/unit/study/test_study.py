@@ -1,3 +1,6 @@
+import pytest
+
+from secateur.pruning.study import ends
 from secateur.study.runs import (
     Decoding,
     ModelRun,
@@ -9,11 +12,12 @@ from secateur.study.runs import (
     parents,
     shape,
     start,
+    steps,
     steps_before,
     steps_to_come,
 )
 
-CONFIG = {
+CONFIG: dict = {
     "seeds": [1, 2],
     "corpora": {"mls": {"recipe": "mls", "languages": ["en", "fr", "nl"]}},
     "dense": [{"corpus": "mls", "model": "big", "scopes": ["all", "each", "fr-nl"]}],
@@ -59,7 +63,7 @@ def test_the_shape_of_a_study_decides_its_models():
 PRUNED = CONFIG | {
     "models": {"big": {}},
     "seeds": [1],
-    "pruning": {"p": {"levels": [0.2, 0.5, 0.7]}},
+    "pruning": {"p": {"levels": [0.2, 0.5, 0.7], "steps_per": "all", "settle": 0.4}},
     "prune": [
         {
             "corpus": "mls",
@@ -80,7 +84,7 @@ PRUNED = CONFIG | {
 TRAINED = PRUNED | {
     "models": {"big": {"training": "long"}},
     "training": {"long": {"steps": 100}, "short": {"steps": 7}},
-    "pruning": {"p": {"levels": [0.2, 0.5, 0.7], "training": "short"}},
+    "pruning": {"p": PRUNED["pruning"]["p"] | {"training": "short"}},
 }
 
 
@@ -123,15 +127,60 @@ def test_pathways_take_their_masks_from_each_language_or_from_all():
     assert dict(zip(dynamic.masks, folders(*dynamic.masks.values()), strict=True)) == {
         "fr": "fr/lth/s500", "nl": "nl/lth/s500"
     }  # fmt: skip
-    assert dynamic.levels == 2
     lap = made_from("fr-nl", "dynamic-lap-s200", 0.7)
     assert folders(*lap.masks.values()) == ["all/lap/s200"] * 2
-    assert lap.levels == 3
-    assert made_from("all", "pathways-imp-s700", 0.7).levels == 1
+
+
+def test_all_pathways_of_the_same_languages_are_trained_equally_long():
+    """Dynamic ones from LAP-20 need three levels: the others stay at the target, or under their masks, for the rest."""
+    fixed = {"languages": ["fr", "nl"], "method": "pathways", "start": [["lth", 0.7]]}
+    entry = PRUNED["prune"][0] | {"pathways": [fixed, *PRUNED["prune"][0]["pathways"]]}
+    found = [
+        parents(PRUNED | {"prune": [entry]}, ModelRun("mls", "big", scope, 1, method, 0.7))
+        for scope, method in (
+            ("fr-nl", "dynamic-lap-s200"),
+            ("fr-nl", "dynamic-lth-s500"),
+            ("fr-nl", "pathways-lth-s700"),
+            ("all", "pathways-imp-s700"),
+        )
+    ]
+    assert [parents.levels for parents in found] == [3, 3, 3, 1]
+    assert [parents.sparsities for parents in found] == [[0.2, 0.5, 0.7], [0.5, 0.7, 0.7], [], []]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_level_has_t_steps_of_each_language(count):
+    """T = 7, whether one language, two or four share a model; `all` divides it among them."""
+    codes = ["en", "fr", "it", "nl"][:count]
+    corpora = {"mls": {**CONFIG["corpora"]["mls"], "languages": codes}}
+    pathways = [{"languages": codes, "method": name, "start": [["lth", 0.5]]} for name in ("dynamic", "pathways")]
+    entry = TRAINED["prune"][0] | {"pathways": pathways if count > 1 else []}
+    for per, times in (("language", count), ("all", 1)):
+        schedule = TRAINED["pruning"]["p"] | {"steps_per": per}
+        config = TRAINED | {"corpora": corpora, "prune": [entry], "pruning": {"p": schedule}}
+
+        def of(scope, method, sparsity, config=config):
+            return steps(config, ModelRun("mls", "big", scope, 1, method, sparsity))
+
+        assert of("en", "imp", 0.7) == of("en", "lth-adaptive", 0.2) == 7
+        assert of("en", "longer", 0.0) == 4 * 7
+        assert of("all", "lap", 0.7) == of("all", "finetune", 0.0) == 7 * times
+        if count > 1:
+            assert of("all", "dynamic-lth-s500", 0.7) == of("all", "pathways-lth-s500", 0.5) == 2 * 7 * times
+
+
+def test_only_what_ends_a_schedule_settles():
+    """Not levels on the way, nor what the first of them begins with."""
+    on_the_way = [("fr", "imp", 0.5), ("fr", "finetune", 0.0), ("all", "lap", 0.2)]
+    last = [("fr", "imp", 0.7), ("fr", "longer", 0.0), ("fr", "random", 0.7)]
+    last += [("all", "pathways-imp-s500", 0.5), ("fr-nl", "dynamic-lth-s500", 0.7)]
+    for wanted, group in ((False, on_the_way), (True, last)):
+        for scope, method, sparsity in group:
+            assert ends(PRUNED, ModelRun("mls", "big", scope, 1, method, sparsity)) == wanted, method
 
 
 def test_a_variant_is_made_from_the_variant_s_models_and_the_dense_one():
-    schedule = {"levels": [0.3, 0.7], "training": "retrain"}
+    schedule = {"levels": [0.3, 0.7], "training": "retrain", "steps_per": "all"}
     config = PRUNED | {
         "pruning": PRUNED["pruning"] | {"steeper": schedule},
         "prune": [*PRUNED["prune"], PRUNED["prune"][0] | {"schedule": "steeper", "variant": "steep"}],
@@ -167,12 +216,12 @@ def test_what_has_the_most_steps_to_come():
     def to_come(scope, method, sparsity):
         return found[ModelRun("mls", "big", scope, 1, method, sparsity).folder]
 
-    # dense → finetune → imp 20 % → 50 % → 70 % → pathways; `longer` has four levels' steps, dynamic pathways two.
+    # dense → finetune → imp 20 % → 50 % → 70 % → pathways; `longer` has four levels' steps, dynamic pathways three.
     assert [to_come("en", "imp", level) for level in (0.2, 0.5, 0.7)] == [28, 21, 14]
-    assert to_come("en", "finetune", 0.0) == 35 and to_come("all", "dense", 0.0) == 135
+    assert to_come("fr", "finetune", 0.0) == 7 + 14 + 21 and to_come("all", "dense", 0.0) == 100 + 42
     assert to_come("en", "dense", 0.0) == 100, "no model is made from a monolingual one"
-    assert to_come("fr", "longer", 0.0) == 28 and to_come("fr-nl", "dynamic-lth-s500", 0.7) == 14
-    assert to_come("fr", "lth", 0.5) == 7 + 14, "dynamic pathways start from the masks of a level"
+    assert to_come("fr", "longer", 0.0) == 28 and to_come("fr-nl", "dynamic-lth-s500", 0.7) == 21
+    assert to_come("fr", "lth", 0.5) == 7 + 21, "dynamic pathways start from the masks of a level"
 
 
 def test_all_that_a_model_is_made_from():

@@ -14,8 +14,8 @@ from secateur.speech.tokens import Tokenizer, train_characters
 from secateur.training import loop as training
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import evaluate, train
-from secateur.training.optimizer import learning_rate
 from secateur.training.options import TrainingOptions
+from secateur.training.rates import learning_rate
 
 CPU = torch.device("cpu")
 OPTIONS = TrainingOptions(
@@ -92,6 +92,10 @@ def test_a_schedule_of_several_cycles_starts_again():
     once = TrainingOptions(learning_rate=1.0, warmup=2, steps=6, schedule="linear")
     thrice = replace(once, steps=18, cycles=3)
     assert [learning_rate(thrice, step) for step in range(18)] == [learning_rate(once, step) for step in range(6)] * 3
+    # But wsd goes down in the last cycle alone: over its last half, three of six steps.
+    thrice = replace(thrice, schedule="wsd", decay=0.5)
+    rates = [0.5, 1, 1, 1, 1, 1, 0.5, 1, 1, 1, 1, 1, 0.5, 1, 1, 2 / 3, 1 / 3, 0]
+    assert [learning_rate(thrice, step) for step in range(18)] == pytest.approx(rates)
 
 
 def test_a_later_training_of_the_same_model_has_batches_and_noise_of_its_own(tmp_path):

@@ -25,14 +25,23 @@ def importances(config: Mapping[str, Any]) -> Iterator[str]:
     return (heads.importance_file(run) for _, run in heads.runs(config))
 
 
+def stabilities(config: Mapping[str, Any]) -> Iterator[str]:
+    return (heads.stability_file(run) for _, run in heads.runs(config))
+
+
 def combinations(config: Mapping[str, Any]) -> Iterator[str]:
     yield SIZES_FILE
     yield from times(config)
     yield from counted_of((*heads.combined_decodings(config), *decodings(config)))
 
 
+def tunings(config: Mapping[str, Any]) -> Iterator[str]:
+    return (heads.tuning_file(run) for entry, run in heads.runs(config) if entry.get("tuning"))
+
+
 def language_models(config: Mapping[str, Any]) -> Iterator[str]:
     yield from times(config)
+    yield from tunings(config)
     yield from (heads.perplexity_file(*lm) for lm in heads.perplexities(config))
     yield from counted_of(decodings(config))
 
@@ -119,6 +128,29 @@ TABLES = (
         files=removals,
         view="secateur.heads.tables:view",
         order=40,
+    ),
+    Table(
+        name="importance_stability",
+        title="How stable is the order of heads?",
+        caption=(
+            "How much of the order of heads, by each importance, is the same on resampled utterances, and on how many "
+            "it was estimated."
+        ),
+        section="heads",
+        columns="secateur.heads.tables:STABILITY_COLUMNS",
+        rows="secateur.heads.tables:stabilities",
+        files=stabilities,
+        view="secateur.heads.tables:stability_view",
+        order=50,
+    ),
+    Table(
+        name="lm_tuning",
+        title="LM weights and length bonuses that were tried",
+        caption="Error rates on a sample of the dev sets by LM weight and length bonus.",
+        section="heads",
+        columns="secateur.heads.lms:GRID_COLUMNS",
+        rows="secateur.heads.lms:grids",
+        files=tunings,
     ),
     Table(
         name="importance",

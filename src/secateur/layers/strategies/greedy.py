@@ -13,7 +13,13 @@ layers once need not run again, and what comes out is the same, bit by bit:
   on as above.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
 from secateur.layers.strategies import Found, Given, without
+from secateur.statistics.stability import resampled_means
 
 NEEDS = ("memory",)
 SHOWN = {"order": 10}
@@ -22,7 +28,8 @@ SHOWN = {"order": 10}
 def order(given: Given) -> Found:
     """Remove the layer whose removal hurts least, and again, until one is left.
 
-    The record has, for every removal, the layer `removed`, and `without`: the objective without each layer.
+    The record has, for every removal, the layer `removed`, `without`: the objective without each layer, and `same`: the
+    share of resampled dev sets on which the same layer goes, given those that went before.
     """
     scorer, layers = given.scorer, given.layers
     scores, removed, rounds = scorer.score([layers]), [], []
@@ -33,6 +40,20 @@ def order(given: Given) -> Found:
         scores.append(found[best])
         objectives = {str(other): scorer.mean(score) for other, score in found.items()}
         rounds.append({"removed": best, "without": objectives})
+        if found[best].each:
+            rounds[-1]["same"] = same(found, best)
         layers = without(layers, best)
         scorer.forget(best)
     return Found(removed, scores, {"rounds": rounds})
+
+
+def same(found: Mapping[int, Any], best: int) -> float:
+    """The share of bootstrap resamples of the utterances in which removing `best` hurts least.
+
+    Args:
+        found: by layer, the score without it, which has the loss, or errors and words, of `each` utterance.
+    """
+    layers = sorted(found, reverse=True)  # of equal ones, the later layer goes first
+    each = np.array([found[layer].each for layer in layers], dtype=np.float64)  # (layers, utterances, 2)
+    summed, counted = resampled_means(each[..., 0].T), resampled_means(each[..., 1].T)
+    return float((np.argmin(summed / counted, axis=1) == layers.index(best)).mean())

@@ -38,6 +38,11 @@ def heard(config: Mapping[str, Any]) -> Iterator[str]:
     yield from sub_models(config)
 
 
+def under_conditions(config: Mapping[str, Any]) -> Iterator[str]:
+    if config.get("conditions"):
+        yield from counted(config)
+
+
 def counted(config: Mapping[str, Any]) -> Iterator[str]:
     yield from dict.fromkeys(counted_of(all_decodings(config)))
     yield from sub_models(config)
@@ -88,6 +93,21 @@ TABLES = (
         files=heard,
         view="secateur.overview.regressions:view",
         order=20,
+    ),
+    Table(
+        name="conditions",
+        title="What pruning costs under other conditions",
+        caption=(
+            "One row per condition, seed and system: error rates of the system and of the dense model that it was made "
+            "from, under the condition and without it, and how many points more pruning costs under it, with a 95 % "
+            "interval, paired by utterance."
+        ),
+        section="systems",
+        columns="secateur.overview.conditions:COLUMNS",
+        rows="secateur.overview.conditions:rows",
+        files=under_conditions,
+        view="secateur.overview.conditions:view",
+        order=30,
     ),
 )
 

@@ -21,7 +21,8 @@ class Given:
         sparsity: the share of `weights` to remove.
         levels: for methods that start from masks and go on to the target: the sparsities on the way.
         steps: of the whole training.
-        ranking: `global` or `layerwise`.
+        settle: share of the last level in which masks that adapt are fixed.
+        ranking: see `secateur.pruning.engines.ranking.magnitude_mask`.
         seed, languages: those of the training.
         options: the method's own.
     """
@@ -32,6 +33,7 @@ class Given:
     sparsity: float
     levels: list[float]
     steps: int
+    settle: float
     ranking: str
     seed: int
     languages: list[str]

@@ -22,8 +22,10 @@ class Pathways(TrainingHook):
 
     def __init__(self, masks: Mapping[str, Mask], steps: int):
         self.masks, self.steps = dict(masks), steps
-        self._outsides: dict[str, list[torch.Tensor]] = {}
+        self._outsides: dict[tuple[str, str], list[torch.Tensor]] = {}
         self._aside: list[torch.Tensor] | None = None
+        self._moments: list[torch.Tensor] = []
+        self._moments_aside: list[torch.Tensor] = []
 
     def start(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self._optimizer = optimizer
@@ -33,22 +35,40 @@ class Pathways(TrainingHook):
         self.masks = {language: mask.to(self._parameters[0].device) for language, mask in self.masks.items()}
 
     def region(self, language: str) -> Mask:
-        """The weights that a batch of `language` runs and trains."""
+        """The weights that a batch of `language` trains."""
         return self.masks[language]
+
+    def runs(self, language: str) -> Mask:
+        """The weights that a batch of `language` runs, of those that it trains."""
+        return self.region(language)
+
+    def language(self, batch: Batch) -> str:
+        """The language of a batch. Raises SecateurError if it has several, or one without a mask."""
+        language = batch.languages[0]
+        if any(other != language for other in batch.languages):
+            raise SecateurError(
+                f"a batch mixes languages ({', '.join(sorted(set(batch.languages)))}); group it by language"
+            )
+        if language not in self.masks:
+            raise SecateurError(f"language {language!r} has no mask; there are masks of {', '.join(self.masks)}")
+        return language
 
     def before_forward(self, step: int, batch: Batch) -> None:
         if self._aside is None:
-            self._aside = _take_out(self._parameters, self._outside(_language(batch)))
+            self._aside = _take_out(self._parameters, self._outside(self.language(batch), "runs"))
 
     def after_backward(self, step: int, batch: Batch) -> None:
+        language = self.language(batch)
+        outside = self._outside(language, "region")
+        if self._outside(language, "runs") is not outside:  # what is trained is more than what has run
+            _put_back(self._parameters, self._aside or [])
+            self._aside = _take_out(self._parameters, outside)
         # A layer that stochastic depth skips has no gradient, and no moments before its first one.
-        pairs = list(zip(self._parameters, self._outside(_language(batch)), strict=True))
-        _take_out(*_columns((parameter.grad, outside) for parameter, outside in pairs if parameter.grad is not None))
-        states = [(self._optimizer.state.get(parameter, {}), outside) for parameter, outside in pairs]
-        self._moments, outside = _columns(
-            (state[k], outside) for state, outside in states for k in MOMENTS if k in state
-        )
-        self._moments_aside = _take_out(self._moments, outside)
+        pairs = list(zip(self._parameters, outside, strict=True)) if outside else []
+        _take_out(*_columns((parameter.grad, bits) for parameter, bits in pairs if parameter.grad is not None))
+        states = [(self._optimizer.state.get(parameter, {}), bits) for parameter, bits in pairs]
+        self._moments, bits = _columns((state[k], bits) for state, bits in states for k in MOMENTS if k in state)
+        self._moments_aside = _take_out(self._moments, bits)
 
     def after_update(self, step: int, batch: Batch) -> None:
         self._leave()
@@ -57,32 +77,25 @@ class Pathways(TrainingHook):
 
     def _leave(self) -> None:
         """Put back the weights and moments outside the region. There, a step of AdamW from zeros has left zeros."""
-        _put_back(self._parameters, self._aside)
+        _put_back(self._parameters, self._aside or [])
         _put_back(self._moments, self._moments_aside)
         self._aside = None
 
     @contextmanager
     def evaluating(self, batch: Batch) -> Iterator[None]:
-        aside = _take_out(self._parameters, _numbers(~self.masks[_language(batch)]))
+        aside = _take_out(self._parameters, _numbers(~self.masks[self.language(batch)]))
         yield
         _put_back(self._parameters, aside)
 
-    def _outside(self, language: str) -> list[torch.Tensor]:
-        """By matrix, 1 where a weight is outside the region of a language and 0 within."""
-        if language not in self._outsides:
-            if language not in self.masks:
-                raise SecateurError(f"language {language!r} has no mask; there are masks of {', '.join(self.masks)}")
-            self._outsides[language] = _numbers(~self.region(language))
-        return self._outsides[language]
-
-
-def _language(batch: Batch) -> str:
-    language = batch.languages[0]
-    if any(other != language for other in batch.languages):
-        raise SecateurError(
-            f"a batch mixes languages ({', '.join(sorted(set(batch.languages)))}); group it by language"
-        )
-    return language
+    def _outside(self, language: str, which: str) -> list[torch.Tensor]:
+        """By matrix, 1 where a weight is outside what a language `runs` or its `region`, and 0 within; [] if all are
+        within."""
+        if (language, which) not in self._outsides:
+            region, runs = self.region(language), self.runs(language)
+            found = [] if region.kept == region.total else _numbers(~region)
+            self._outsides[language, "region"] = found
+            self._outsides[language, "runs"] = found if runs == region else _numbers(~runs)
+        return self._outsides[language, which]
 
 
 def _numbers(mask: Mask) -> list[torch.Tensor]:
@@ -98,8 +111,8 @@ def _columns(pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> tuple[list[t
 
 @torch.no_grad()
 def _take_out(tensors: list[torch.Tensor], outside: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Set the entries `outside` to zero, in place; return them, zero elsewhere."""
-    if not tensors:
+    """Set the entries `outside` (none: no entry) to zero, in place; return them, zero elsewhere."""
+    if not tensors or not outside:
         return []
     aside = list(torch._foreach_mul(tensors, outside))
     torch._foreach_sub_(tensors, aside)
@@ -109,5 +122,5 @@ def _take_out(tensors: list[torch.Tensor], outside: list[torch.Tensor]) -> list[
 @torch.no_grad()
 def _put_back(tensors: list[torch.Tensor], aside: list[torch.Tensor]) -> None:
     """Put back what `_take_out` returned, where the tensors are zero."""
-    if tensors:
+    if aside:
         torch._foreach_add_(tensors, aside)

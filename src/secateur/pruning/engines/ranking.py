@@ -17,6 +17,8 @@ from secateur.core.errors import SecateurError
 from secateur.pruning.engines.mask import Mask, Weights, check_shapes, kept, shapes_of, weights
 
 CHUNK = 1 << 18  # fits the cache; measured
+RANKINGS = ("global", "layerwise", "lamp", "1x8", "2of4")
+BLOCK = 8
 LOW_BITS = 15
 LOW = 1 << LOW_BITS
 MAGNITUDE = 0x7FFFFFFF  # all bits of a float32 but its sign
@@ -33,20 +35,33 @@ def magnitude_mask(model: Weights, sparsity: float, ranking: str = "global", wit
         model: a model, of which the names of `within` or else the prunable weights by default are ranked, or a mapping
             of tensors, all of which are ranked.
         ranking: `global` ranks all weights together; `layerwise` ranks every matrix by itself, with the exact number of
-            `shares`.
+            `shares`; `lamp` ranks all by `lamp_scores`. `1x8` ranks blocks of eight weights of a row by their norm, and
+            of all weights those of as many whole blocks stay; `2of4` keeps two of every four weights of a row.
         within: candidates (default: all). The result is nested in it.
 
-    Raises SecateurError when there are too few candidates (`layerwise`: in a matrix), naming both numbers.
+    Raises SecateurError when there are too few candidates (`layerwise`: in a matrix), naming both numbers, for a matrix
+    whose rows are no multiple of a block, and for `2of4` at another sparsity than one half.
     """
     tensors = weights(model, within.shapes if within is not None and isinstance(model, torch.nn.Module) else None)
     sizes = [tensor.numel() for tensor in tensors.values()]
     keep = kept(sum(sizes), sparsity)
     if within is not None:
         check_shapes(within.shapes, shapes_of(tensors), "the ranked model")
-    if ranking == "global":
-        return largest(tensors, keep, within)
-    if ranking != "layerwise":
-        raise SecateurError(f"ranking: {ranking!r}; allowed: global, layerwise")
+    match ranking:
+        case "global":
+            return largest(tensors, keep, within)
+        case "lamp":
+            return largest(lamp_scores(tensors, within), keep, within)
+        case "1x8":
+            return block_mask(tensors, sparsity, within)
+        case "2of4":
+            return two_of_four(tensors, sparsity)
+        case "layerwise":
+            return _by_matrix(tensors, sizes, keep, within)
+    raise SecateurError(f"ranking: {ranking!r}; allowed: {', '.join(RANKINGS)}")
+
+
+def _by_matrix(tensors: Mapping[str, torch.Tensor], sizes: Sequence[int], keep: int, within: Mask | None) -> Mask:
     bits: dict[str, torch.Tensor] = {}
     for (name, tensor), share in zip(tensors.items(), shares(sizes, keep), strict=True):
         candidates = Mask.of({name: within[name]}) if within is not None else None
@@ -107,6 +122,72 @@ def largest(scores: Mapping[str, torch.Tensor], keep: int, within: Mask | None =
             part[equal] = True
             ties -= len(equal)
     return Mask(shapes, flat)
+
+
+def lamp_scores(tensors: Mapping[str, torch.Tensor], within: Mask | None = None) -> dict[str, torch.Tensor]:
+    """Layer-adaptive magnitudes (Lee et al. 2021, equation 4): w² over the sum of all squares of its matrix as large.
+
+    score(u) = W[u]² / Σ W[v]² over v with |W[v]| ≥ |W[u]|, so that the largest weight of each matrix has the score 1,
+    and a mask of the greatest scores removes from every matrix what costs it least. Equal magnitudes count in order
+    of their place. Candidates are those of `within`; the score of others is 0.
+    """
+    scores = {}
+    for name, tensor in tensors.items():
+        squares = tensor.detach().double().flatten() ** 2
+        if within is not None:
+            squares = torch.where(within[name].flatten(), squares, 0.0)
+        order = torch.argsort(squares, descending=True, stable=True)
+        ordered = squares[order]
+        ratio = ordered / ordered.cumsum(0).clamp(min=torch.finfo(torch.float64).tiny)
+        scores[name] = torch.empty_like(ratio).scatter_(0, order, ratio).view(tensor.shape).float()
+    return scores
+
+
+def block_mask(tensors: Mapping[str, torch.Tensor], sparsity: float, within: Mask | None = None) -> Mask:
+    """The mask of the blocks of 1 × 8 weights, within a row of (out, in) or (out, in, 1), that have the greatest norms.
+
+    Of B blocks `kept(B, sparsity)` stay. With `within`, a block is a candidate if all its weights are.
+    """
+    norms = {name: _pieces(name, tensor, BLOCK).float().norm(dim=-1) for name, tensor in tensors.items()}
+    blocks = kept(sum(norm.numel() for norm in norms.values()), sparsity)
+    candidates = None
+    if within is not None:
+        candidates = Mask.of({name: _pieces(name, within[name], BLOCK).all(-1) for name in tensors})
+    chosen = largest(norms, blocks, candidates)
+    return Mask.of(
+        {n: bits[..., None].expand(*bits.shape, BLOCK).reshape(tensors[n].shape) for n, bits in chosen.items()}
+    )
+
+
+def two_of_four(tensors: Mapping[str, torch.Tensor], sparsity: float) -> Mask:
+    """The mask of the two largest of every four weights within a row, which sparse tensor cores multiply (2:4).
+
+    The first of equals stays.
+    """
+    if sparsity != 0.5:
+        raise SecateurError(f"ranking 2of4: sparsity {sparsity}; it is one half by construction: give 0.5")
+    bits = {}
+    for name, tensor in tensors.items():
+        fours = _pieces(name, tensor, 4).abs()
+        order = torch.argsort(fours, dim=-1, descending=True, stable=True)
+        chosen = torch.zeros_like(fours, dtype=torch.bool).scatter_(-1, order[..., :2], True)
+        bits[name] = chosen.view(tensor.shape)
+    return Mask.of(bits)
+
+
+def _pieces(name: str, tensor: torch.Tensor, size: int) -> torch.Tensor:
+    """(out, in, …) as (pieces, size), each piece `size` neighbours of a row."""
+    rows = tensor.detach().reshape(tensor.shape[0], -1)
+    if rows.shape[1] % size:
+        raise SecateurError(
+            f"{name}: rows of {rows.shape[1]} weights; wanted a multiple of {size} to rank blocks: name it in `exclude`"
+        )
+    return rows.reshape(-1, size)
+
+
+def smallest(scores: Mapping[str, torch.Tensor], mask: Mask) -> float:
+    """The smallest magnitude that a mask keeps."""
+    return min(float(scores[name][bits].abs().min()) for name, bits in mask.items() if bits.any())
 
 
 def shares(sizes: Sequence[int], keep: int) -> list[int]:

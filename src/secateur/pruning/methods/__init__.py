@@ -66,6 +66,8 @@ class Method:
         nested: whether the mask stays within that of `ranked`.
         masks: those that it leaves; None for none.
         adapts: whether a mask may change within a level.
+        trains: whether what is left is trained; if not, the hook has a function `calibrate` instead, which takes a
+            model and some batches of one utterance each, and prunes it.
         first_level: whether others begin with it: a level that removes nothing.
         all_levels: whether it is trained for as many steps as all levels of a schedule and the one before them.
         options: its own keys of a schedule: by name a JSON Schema with a description, and a default unless required.
@@ -80,6 +82,7 @@ class Method:
     nested: bool = False
     masks: str | None = ONE
     adapts: bool = False
+    trains: bool = True
     first_level: bool = False
     all_levels: bool = False
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from secateur.pruning.engines.given import Given
 from secateur.pruning.methods import BY_LANGUAGE, DENSE, SOME, TARGET, Method, Shown
-from secateur.pruning.options import ADAPT_EVERY, KEEP_MOMENTS
+from secateur.pruning.options import ADAPTING
 
 
 def hook(given: Given):
@@ -20,6 +20,6 @@ METHOD = Method(
     ranked=None,
     masks=BY_LANGUAGE,
     adapts=True,
-    options={"adapt_every": ADAPT_EVERY, "keep_moments": KEEP_MOMENTS},
+    options=ADAPTING,
 )
 SHOWN = Shown("dynamic", order=110, marker="^", row="Dynamic ASR Pathways")

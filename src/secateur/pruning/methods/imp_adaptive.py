@@ -5,7 +5,7 @@ Adaptive masking (S3).
 
 from secateur.pruning.engines.given import Given
 from secateur.pruning.methods import Method, Shown
-from secateur.pruning.options import ADAPT_EVERY, KEEP_MOMENTS, SOFT
+from secateur.pruning.options import ADAPTING
 
 
 def hook(given: Given):
@@ -15,5 +15,5 @@ def hook(given: Given):
     return largest(given)
 
 
-METHOD = Method(hook, adapts=True, options={"adapt_every": ADAPT_EVERY, "soft": SOFT, "keep_moments": KEEP_MOMENTS})
+METHOD = Method(hook, adapts=True, options=ADAPTING)
 SHOWN = Shown("adaptive IMP", order=40, colour=0, marker="s", line="--", row="IMP, adaptive", stage="proposed")

@@ -5,7 +5,7 @@ Adaptive masking (S3).
 
 from secateur.pruning.engines.given import Given
 from secateur.pruning.methods import DENSE, Method, Shown
-from secateur.pruning.options import ADAPT_EVERY, KEEP_MOMENTS, SOFT
+from secateur.pruning.options import ADAPTING
 
 
 def hook(given: Given):
@@ -15,7 +15,5 @@ def hook(given: Given):
     return largest(given)
 
 
-METHOD = Method(
-    hook, start=DENSE, adapts=True, options={"adapt_every": ADAPT_EVERY, "soft": SOFT, "keep_moments": KEEP_MOMENTS}
-)
+METHOD = Method(hook, start=DENSE, adapts=True, options=ADAPTING)
 SHOWN = Shown("adaptive LTH", order=50, colour=1, marker="s", line="--", row="LTH, adaptive", stage="proposed")

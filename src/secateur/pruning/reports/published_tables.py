@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from secateur.reporting.results import SIZES_FILE, counted_of
+from secateur.reporting.results import SIZES_FILE, counted_of, files_of
 from secateur.reporting.table import Table
-from secateur.study.runs import decodings
+from secateur.study.runs import decodings, model_runs
 
 
 def scored(config: Mapping[str, Any]) -> list[str]:
-    return [*counted_of(decodings(config)), SIZES_FILE]
+    adapting = (run for run in model_runs(config) if run.mask_changes)
+    return [*counted_of(decodings(config)), SIZES_FILE, *files_of(adapting, "adaptations.tsv")]
 
 
 def nothing(config: Mapping[str, Any]) -> list[str]:

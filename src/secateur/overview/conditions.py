@@ -1,0 +1,177 @@
+"""What pruning costs under a condition (`conditions`: noise, a room, a telephone …) and on the speech it is made of.
+
+Pruned models are made and chosen on clean speech. Where speech is hard, they may lose more than it showed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from secateur.core.errors import SecateurError
+from secateur.overview.candidates import candidates, name_of
+from secateur.overview.comparisons import System as Family
+from secateur.overview.comparisons import systems
+from secateur.overview.study import dense_of
+from secateur.overview.systems import AXES, axes_of
+from secateur.pruning.evidence import DENSE, arenas
+from secateur.pruning.methods import EACH
+from secateur.reporting import evidence, views
+from secateur.reporting.claims import Claim, Finding, Missing, Part
+from secateur.reporting.compared import number
+from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
+from secateur.reporting.rates import rate
+from secateur.reporting.results import Results
+from secateur.reporting.systems import Counted, System, counts
+from secateur.statistics.estimates import Estimate, TestSet, difference, error_rate
+from secateur.study.runs import Decoding
+from secateur.study.runs import splits as splits_of
+
+COSTS = ("cost", "cost_clean", "extra", "extra_low", "extra_high", "detectable")
+COLUMNS = (
+    *(*AXES, "condition", "of", "against", "wer", "wer_clean", "dense_wer", "dense_wer_clean", *COSTS),
+    *("utterances", "source"),
+)
+
+
+@dataclass(frozen=True)
+class Four:
+    """A system and the dense model, under a condition and on what it is made of: on the same utterances, in order."""
+
+    mine: Counted
+    mine_clean: Counted
+    dense: Counted
+    dense_clean: Counted
+
+    def __post_init__(self) -> None:
+        for other in (self.mine_clean, self.dense, self.dense_clean):
+            if (other.names, other.words) != (self.mine.names, self.mine.words):
+                raise SecateurError(f"{other.files} is not about the utterances of {self.mine.files}; decode again")
+
+    @property
+    def files(self) -> str:
+        parts = (self.mine, self.mine_clean, self.dense, self.dense_clean)
+        return " ".join(dict.fromkeys(" ".join(part.files for part in parts).split()))
+
+    @property
+    def test(self) -> TestSet:
+        return TestSet(self.mine.words, self.mine.languages, self.mine.speakers)
+
+
+def four(results: Results, mine: Sequence[System], dense: Sequence[System]) -> Four:
+    """`mine` and `dense` under the condition, first, and without it."""
+    return Four(*(counts(results, system) for system in (*mine, *dense)))
+
+
+def extra(found: Sequence[Four]) -> Estimate:
+    """How many points more pruning costs under a condition than without it, by seed, paired by utterance.
+
+    That is (mine − dense) under the condition minus (mine − dense) without it. Errors are counts over the same words,
+    so it is also the difference of the sums over the diagonals, which is how it is computed.
+    """
+    sums = [
+        (np.add(one.mine.errors, one.dense_clean.errors), np.add(one.dense.errors, one.mine_clean.errors))
+        for one in found
+    ]
+    return difference(*(np.stack(side) for side in zip(*sums, strict=True)), found[0].test)
+
+
+def rows(results: Results) -> Iterator[dict[str, Any]]:
+    """One row per condition, seed and system that was made from a dense one."""
+    conditions, known = results.config.get("conditions", {}), systems(results.config)
+    for candidate in candidates(results) if conditions else ():
+        run = candidate.run if candidate.sub_model else dense_of(candidate.run)
+        if run.method == candidate.run.method and not candidate.sub_model:
+            continue
+        for name, entry in conditions.items():
+            splits = (name, entry["of"])
+            if not all(split in candidate.systems for split in splits):
+                continue
+            dense = [System(known.get(Family(run, split, candidate.search), {})) for split in splits]
+            mine = [candidate.systems[split] for split in splits]
+            if not mine[0].decodings.keys() <= dense[0].decodings.keys():
+                continue
+            codes = mine[0].decodings.keys()
+            dense = [replace(one, decodings={code: one.decodings[code] for code in codes}) for one in dense]
+            found = four(results, mine, dense)
+            place = {"condition": name, "of": entry["of"], "against": name_of(run)}
+            yield axes_of(results, candidate) | place | _numbers(found)
+
+
+def claimed(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
+    """Of every entry of `prune`, its sparsest models by the first of its `methods`, under every condition."""
+    conditions = results.config.get("conditions", {})
+    if not conditions:
+        yield Missing("the study has no `conditions`")
+    for arena in arenas(results, EACH):
+        search, method = arena.entry["searches"][0], next(iter(arena.entry["methods"]), "")
+        for name, entry in conditions.items() if method else ():
+            splits, known = (name, entry["of"]), splits_of(results.config, arena.entry["corpus"])
+            if not set(splits) <= set(known) or not (arena.systems(method) and arena.systems(DENSE)):
+                yield Missing(f"the study does not decode {method} and the dense model on {' and '.join(splits)}")
+                continue
+            sides = [
+                [
+                    [
+                        System({code: Decoding(run, split, code, search) for code, run in each.items()})
+                        for split in splits
+                    ]
+                    for each in arena.runs(one)
+                ]
+                for one in (method, DENSE)
+            ]
+            found = [four(results, mine, dense) for mine, dense in zip(*sides, strict=True)]
+            more, test = extra(found), found[0].test
+            over = f"{'seeds and utterances' if len(found) > 1 else 'utterances'}"
+            over += ", these speakers" if test.these_speakers else ", by speaker"
+            files = " ".join(dict.fromkeys(" ".join(one.files for one in found).split()))
+            said = f"{method} under {name} with {method} on {entry['of']}, each beside the dense model: {arena.name}"
+            number, several = Part(evidence.ERRORS, more, above=0.0), (more.seeds, more.utterances)
+            yield Finding(said, [number], files, *several, float(more.value), None, over, arena.doubt(method))
+
+
+def _numbers(found: Four) -> dict[str, Any]:
+    parts = {"wer": found.mine, "wer_clean": found.mine_clean, "dense_wer": found.dense}
+    parts |= {"dense_wer_clean": found.dense_clean}
+    values = {name: error_rate(np.array(part.errors), found.test).value for name, part in parts.items()}
+    values |= {"cost": values["wer"] - values["dense_wer"]}
+    values |= {"cost_clean": values["wer_clean"] - values["dense_wer_clean"]}
+    more = extra([found])
+    ends = {"extra": more.value, "extra_low": more.low, "extra_high": more.high, "detectable": more.detectable}
+    numbers = {name: number(value) for name, value in (values | ends).items()}
+    return numbers | {"utterances": len(found.mine.names), "source": found.files}
+
+
+# --- for reading
+
+
+NOTE = (
+    "Cost: errors per 100 words, of the system minus those of the dense model that it was made from, under the "
+    "condition and on the speech that it is made of (clean). Extra: the one minus the other; above 0 pruning costs "
+    "more under the condition. In brackets its 95 % interval, paired, over utterances, or speakers where there are "
+    "ten; detectable: the smallest true extra that this test set shows with a probability of 80 %."
+)
+
+
+def view(tables: views.Tables) -> list[Grid]:
+    """By corpus: what pruning costs under each condition, beside what it costs without."""
+    grids = []
+    for corpus, members in views.by_corpus(tables["conditions"]).items():
+        index = ("condition", "of", "system", "against", "search", "utterances")
+        title = f"What pruning costs under other conditions, {views.named(tables, corpus)}"
+        grid = pivot(title, members, index, _cells, keep=("condition", "system"))
+        name = rate(tables, corpus)
+        grid = replace(grid, header=[name(heading) for heading in grid.header])
+        grids.append(replace(grid, caption=f"{name(NOTE)} {views.speech(tables, corpus)}"))
+    return grids
+
+
+def _cells(row: Row) -> Iterator[tuple[str, Cell]]:
+    yield "WER, dense, clean", measure(row, "dense_wer_clean", 1)
+    yield "WER, dense", measure(row, "dense_wer", 1)
+    yield "WER", measure(row, "wer", 1)
+    yield "Cost, clean", measure(row, "cost_clean", 1)
+    yield "Cost", measure(row, "cost", 1)
+    yield "Extra", measure(row, "extra", 1, interval=True)
+    yield "Detectable", measure(row, "detectable", 1)

@@ -1,0 +1,78 @@
+"""What pruning costs under a condition, in a study of two utterances a language, by hand."""
+
+import copy
+
+import pytest
+
+from secateur.core.files import read_json, write_json
+from secateur.overview.conditions import Four, extra, rows
+from secateur.reporting.results import Results
+from secateur.reporting.systems import Counted
+from secateur.study.runs import decodings, model_runs
+
+LAP = {"sparsity": 0.7, "mask_bytes": 100, "sparse_bytes": 3000, "sparse_bytes_each": {"all": 3000}}
+
+
+@pytest.fixture
+def study(tmp_path, write_study, write_heard):
+    base, build = write_study
+    config = copy.deepcopy(base) | {
+        "seeds": [0],
+        "pruning": {"short": {"levels": [0.7], "training": "retrain"}},
+        "training": {"retrain": {"steps": 100}, "acoustic": {"steps": 400}},
+        "conditions": {"noisy": {"type": "noise", "noise": "white", "snr": 5, "of": "test"}},
+        "decode": {"splits": ["test", "noisy"], "searches": ["greedy"]},
+        "prune": [
+            {
+                **{"corpus": "talk_show", "model": "ctc", "variant": None, "reference": "ctc", "schedule": "short"},
+                **{"searches": ["greedy"], "methods": ["lap"], "pathways": []},
+            }
+        ],
+    }
+    root = build(tmp_path / "tiny", config)
+    sizes = read_json(root / "sizes.json")
+    for run in model_runs(config):
+        sizes[run.folder] |= {"bytes": 8000} | (LAP if run.method == "lap" else {})
+    write_json(root / "sizes.json", sizes)
+    # Errors of the first and second utterance: clean and noisy, of the dense model and of the pruned one.
+    errors = {("dense", "test"): (1, 0), ("dense", "noisy"): (2, 1), ("lap", "test"): (2, 0), ("lap", "noisy"): (5, 1)}
+    for decoding in decodings(config):
+        if decoding.run.scope == "all" and decoding.run.model == "ctc":
+            write_heard(root, decoding, {"": errors[decoding.run.method, decoding.split]})
+    return config, root
+
+
+def test_a_row_by_hand(study):
+    config, root = study
+    found = [row for row in rows(Results(config, root)) if row["method"] == "lap"]
+    (row,) = found
+    words = 10  # of both utterances together, in each of two languages
+    assert (row["condition"], row["of"], row["against"], row["utterances"]) == ("noisy", "test", "ctc", 4)
+    rates = [row[name] for name in ("dense_wer_clean", "dense_wer", "wer_clean", "wer")]
+    assert rates == pytest.approx([100 * wrong / words for wrong in (1, 3, 2, 6)])
+    assert (row["cost_clean"], row["cost"]) == pytest.approx((10.0, 30.0))
+    assert row["extra"] == pytest.approx(20.0) and row["extra_low"] < 20 < row["extra_high"]
+    assert "test" not in row["condition"] and len(row["source"].split()) == 2
+
+
+def test_a_study_without_conditions_has_no_rows(study):
+    config, root = study
+    assert list(rows(Results(config | {"conditions": {}}, root))) == []
+
+
+def counted(errors, names=("a", "b")):
+    none = [0] * len(names)
+    return Counted(list(names), ["en"] * 2, list(names), list(errors), [5, 5], none, [25, 25], "file")
+
+
+def test_what_a_system_loses_everywhere_is_no_extra():
+    same = Four(counted((3, 2)), counted((2, 1)), counted((2, 1)), counted((1, 0)))
+    assert extra([same]).value == 0.0
+    more = Four(counted((5, 2)), counted((2, 1)), counted((2, 1)), counted((1, 0)))
+    assert extra([more]).value == pytest.approx(20.0)
+    assert extra([same, more]).value == pytest.approx(10.0), "the mean over seeds"
+
+
+def test_other_utterances_are_refused():
+    with pytest.raises(Exception, match="not about the utterances"):
+        Four(counted((3, 2)), counted((2, 1), ("a", "c")), counted((2, 1)), counted((1, 0)))
