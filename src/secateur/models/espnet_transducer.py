@@ -1,6 +1,6 @@
 """ESPnet2 transducers out of ESPnet's own classes, for models that were trained there (its `asr` task).
 
-Configuration: that of `secateur.models.espnet`. The loss is this project's own, which gives the same numbers
+Configuration: that of `secateur.models.espnet_asr`. The loss is this project's own, which gives the same numbers
 (`secateur.models.rnnt_loss`): the one that ESPnet asks for has no build.
 """
 
@@ -11,7 +11,7 @@ from espnet2.asr.decoder.transducer_decoder import TransducerDecoder
 from espnet2.asr.espnet_model import ESPnetASRModel
 from espnet2.asr_transducer.joint_network import JointNetwork
 
-from secateur.models.espnet import assemble, build_encoder
+from secateur.models.espnet_asr import assemble, build_encoder
 from secateur.models.rnnt_loss import rnnt_loss
 
 SHOWN = {"called": "ESPnet transducer"}

@@ -60,7 +60,7 @@ def describe(folder: Path) -> Description:
     transducer = config.get("decoder") == "transducer"
     inner = config.get("model_conf", {}).get("interctc_weight", 0.0)
     model: dict[str, Any] = {
-        "type": "espnet_transducer" if transducer else "espnet",
+        "type": "espnet_transducer" if transducer else "espnet_asr",
         "features": front_end["n_mels"],
         "input": "conv2d",
         "stack": 1,
