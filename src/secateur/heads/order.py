@@ -67,3 +67,8 @@ def by_attention(ascending: Sequence[Head]) -> dict[tuple[str, int], list[Head]]
     for head in ascending:
         blocks.setdefault(head.attention, []).append(head)
     return blocks
+
+
+def first_of(block: str, given: Given) -> list[Head]:
+    """By importance, the heads of one kind of attention before all others."""
+    return sorted(given.ascending, key=lambda head: head.block != block)

@@ -8,6 +8,7 @@ from secateur.layers.strategies import STRATEGIES
 from secateur.layers.study import trained_name
 from secateur.models import types
 from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole, taken, trained, unknown, untrained
+from secateur.study.runs import DEV
 
 
 def fill_schema(schema: dict[str, Any]) -> None:
@@ -35,26 +36,29 @@ def expand(config: dict[str, Any]) -> None:
 def add_models(config: dict[str, Any]) -> None:
     """Make the models that are to be trained at a smaller depth entries of `models` and `dense`."""
     for entry in config["layers"]:
+        whole = config["models"][entry["model"]]
         for depth in entry["trained"]:
-            name = trained_name(entry["model"], depth)
-            config["models"][name] = at_depth(config["models"][entry["model"]], depth)
-            alone = {"corpus": entry["corpus"], "model": name, "scopes": ["all"], "searches": entry["searches"]}
-            config["dense"].append(alone)
+            plain, regularised = (at_depth(whole, depth, kept) for kept in (False, True))
+            for kept, model in ((False, plain), *([(True, regularised)] if regularised != plain else [])):
+                name = trained_name(entry["model"], depth, kept)
+                config["models"][name] = model | {"training": entry["trained_with"] or model["training"]}
+                alone = {"corpus": entry["corpus"], "model": name, "scopes": ["all"], "searches": entry["searches"]}
+                config["dense"].append(alone)
 
 
-def at_depth(model: Mapping[str, Any], depth: int) -> dict[str, Any]:
-    """An entry of `models` with `depth` encoder layers, and intermediate CTC at the same share of its depth.
+def at_depth(model: Mapping[str, Any], depth: int, regularised: bool) -> dict[str, Any]:
+    """An entry of `models` with `depth` encoder layers, from random weights.
 
-    It has no stochastic depth, which prepares a model for losing layers: with one layer it would skip its only one.
+    With neither regulariser, or with both as the whole model has them: intermediate CTC at the same share of its depth,
+    and stochastic depth, but with one layer, which it would skip.
     """
     model, layers = copy.deepcopy(dict(model)), model["encoder"]["layers"]
     model["encoder"]["layers"] = depth
-    if "stochastic_depth" in model:
+    model.pop("start", None)  # another encoder
+    if "stochastic_depth" in model and (not regularised or depth == 1):
         model["stochastic_depth"] = 0.0
-    model.pop("start", None)  # another encoder: from random weights
-    intermediate = model.get("intermediate_ctc")
-    if intermediate:
-        places = {round(layer * depth / layers) for layer in intermediate["layers"]}
+    if intermediate := model.get("intermediate_ctc"):
+        places = {round(layer * depth / layers) for layer in intermediate["layers"]} if regularised else set()
         intermediate["layers"] = sorted(place for place in places if 0 < place < depth)
     return model
 
@@ -82,6 +86,11 @@ def _of_layers(config: Mapping[str, Any]) -> Iterator[str]:
             if depth not in entry["depths"]:
                 depths = ", ".join(map(str, entry["depths"]))
                 yield f"{where}.trained: {depth} is not among the depths; allowed: {depths}"
+        if entry["trained"] and DEV not in config["decode"]["splits"]:
+            text = f"allowed with {DEV!r} in decode.splits, on which a rival is chosen"
+            yield f"{where}.trained: {entry['trained']}; {text}"
+        if (recipe := entry["trained_with"]) and recipe not in config["training"]:
+            yield unknown(f"{where}.trained_with", recipe, "training", config["training"])
         if entry["variant"]:
             variants = [
                 variant["name"]

@@ -1,7 +1,8 @@
 """What a study has on the claims about layers: sub-models (S2), and regularisers that come late (S1)."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from math import log
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf, log
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ from secateur.reporting import evidence
 from secateur.reporting.claims import Claim, Finding, Missing, Part
 from secateur.reporting.compared import compared
 from secateur.reporting.results import Results, main_split
-from secateur.reporting.systems import System
+from secateur.reporting.systems import System, rated
 from secateur.reporting.times import Times
 from secateur.statistics.estimates import over_seeds
 from secateur.statistics.verdicts import Ratio
-from secateur.study.runs import Decoding, ModelRun, languages, searches
+from secateur.study.runs import DEV, Decoding, ModelRun, languages, searches
 
 PUBLISHED_RATIO = 0.4
 """0.002 / 0.005, the real-time factors of S2."""
@@ -51,9 +52,23 @@ def whole_models(results: Results, runs: Sequence[ModelRun], search: str, split:
 
 
 def trained_alone(results: Results, entry: Mapping[str, Any], depth: int, search: str, split: str) -> list[System]:
-    """The models that were trained at a depth by themselves."""
-    runs = [layers.trained_run(entry, depth, seed) for seed in results.config["seeds"]]
-    return whole_models(results, runs, search, split)
+    """The models that were trained at a depth by themselves: of those with and without regularisers, `rivals`."""
+    return whole_models(results, rivals(results, entry, depth), search, split)
+
+
+def rivals(results: Results, entry: Mapping[str, Any], depth: int) -> list[ModelRun]:
+    """The models trained alone at a depth, of every seed, with the fewest errors on dev by the entry's first search.
+
+    Which of them had regularisers is told by their name. If there is one kind only, no dev data are looked at.
+    """
+    seeds, search = results.config["seeds"], entry["searches"][0]
+    kinds = list(zip(*(layers.trained_runs(results.config, entry, depth, seed) for seed in seeds), strict=True))
+
+    def on_dev(runs: Iterable[ModelRun]) -> float:
+        systems = whole_models(results, list(runs), search, DEV)
+        return fmean(rated(results, system)["wer"] for system in systems) if systems else inf
+
+    return list(min(kinds, key=on_dev) if len(kinds) > 1 else kinds[0])
 
 
 def regularised(results: Results, entry: Mapping[str, Any]) -> bool:
@@ -75,7 +90,8 @@ def as_trained_alone(results: Results, claim: Claim) -> Iterator[Finding | Missi
                 sub_models(results, entry, strategy, depth, search, split),
                 trained_alone(results, entry, depth, search, split),
             )
-            said = f"{_name(entry)}, {strategy}, {depth} layers, with one trained alone at that depth"
+            rival = rivals(results, entry, depth)[0].model
+            said = f"{_name(entry)}, {strategy}, {depth} layers, with {rival}, trained alone at that depth"
             yield evidence.finding(said, found, [evidence.no_worse(results, found)])
 
 
@@ -93,10 +109,10 @@ def without_regularisers(results: Results, claim: Claim) -> Iterator[Finding | M
         for depth in (depth for depth in rival["trained"] if depth in entry["depths"]):
             alone = trained_alone(results, rival, depth, search, split)
             if not alone:
-                yield Missing(f"{layers.trained_name(rival['model'], depth)} is not decoded by {search}")
+                yield Missing(f"{rivals(results, rival, depth)[0].model} is not decoded by {search}")
                 continue
             found = compared(results, sub_models(results, entry, strategy, depth, search, split), alone)
-            said = f"{_name(entry)}, {strategy}, {depth} layers, with {layers.trained_name(rival['model'], depth)}"
+            said = f"{_name(entry)}, {strategy}, {depth} layers, with {rivals(results, rival, depth)[0].model}"
             yield evidence.finding(said, found, [evidence.worse(results, found)])
 
 

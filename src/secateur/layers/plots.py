@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from secateur.decoding.timing import AGAIN
 from secateur.layers.strategies import STRATEGIES
-from secateur.layers.tables import TRAINED, WHOLE, averaged
+from secateur.layers.tables import TRAINED, WHOLE, WITH, averaged
 from secateur.reporting import drawing
 from secateur.reporting.drawing import NothingToShow, Tables
 from secateur.reporting.grid import Row
@@ -18,6 +18,8 @@ from secateur.reporting.rates import rate
 from secateur.reporting.views import main_split
 
 BLACK = "#222222"
+ALONE = {TRAINED: ("D", "trained alone at that depth"), WITH: ("P", "trained alone, with regularisers")}
+"""Markers and labels of models that were trained at a depth by themselves."""
 
 
 def depth(tables: Tables) -> Figure:
@@ -49,7 +51,7 @@ def _rates(ax: Axes, rows: Sequence[Row]) -> None:
     strategies = STRATEGIES.names()
     colours = dict(zip(strategies, drawing.palette(len(strategies)), strict=True))
     whole = [row for row in rows if row["strategy"] == WHOLE]
-    for number, strategy in enumerate([*strategies, TRAINED]):
+    for number, strategy in enumerate([*strategies, TRAINED, WITH]):
         members = [row for row in rows if row["strategy"] == strategy]
         depths = sorted({int(row["depth"]) for row in members})
         if not depths:
@@ -58,15 +60,15 @@ def _rates(ax: Axes, rows: Sequence[Row]) -> None:
         shift = 0.06 * (number - len(strategies) / 2)
         cells = [drawing.cell(members, "wer", depth=str(depth)) for depth in depths]
         places = [depth + shift for depth in depths]
-        if strategy != TRAINED:
+        if strategy not in ALONE:
             cells.append(drawing.cell(whole, "wer"))
             places.append(int(whole[0]["depth"]))
             ax.plot(places, [cell.value for cell in cells], color=colour, linewidth=1.1)
-        marker = "D" if strategy == TRAINED else drawing.MARKERS[number % len(drawing.MARKERS)]
+        marker = ALONE[strategy][0] if strategy in ALONE else drawing.MARKERS[number % len(drawing.MARKERS)]
         for place, cell in zip(places, cells, strict=True):
             drawing.point(ax, place, cell, colour, marker, f"{strategy}, {place:.0f} layers")
-        name = "trained alone at that depth" if strategy == TRAINED else strategy
-        ax.plot([], [], marker, color=colour, linestyle="none" if strategy == TRAINED else "-", label=name)
+        name = ALONE[strategy][1] if strategy in ALONE else strategy
+        ax.plot([], [], marker, color=colour, linestyle="none" if strategy in ALONE else "-", label=name)
 
 
 def _times(ax: Axes, rows: Sequence[Row], model: str) -> None:

@@ -59,14 +59,19 @@ def entry_of(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
     return next(entry for entry, other in runs(config) if other.folder == run.folder)
 
 
-def trained_name(model: str, depth: int) -> str:
+REGULARISED = "-regularised"
+"""Ends the name of a model of fewer layers that is trained by itself with the regularisers of the whole one."""
+
+
+def trained_name(model: str, depth: int, regularised: bool = False) -> str:
     """The name in `models` of a model of fewer layers that is trained by itself."""
-    return f"{model}-depth{depth}"
+    return f"{model}-depth{depth}{REGULARISED if regularised else ''}"
 
 
-def trained_run(entry: Mapping[str, Any], depth: int, seed: int) -> ModelRun:
-    """The model of fewer layers, trained by itself, that the sub-models of this depth are compared with."""
-    return ModelRun(entry["corpus"], trained_name(entry["model"], depth), "all", seed)
+def trained_runs(config: Mapping[str, Any], entry: Mapping[str, Any], depth: int, seed: int) -> list[ModelRun]:
+    """The models of fewer layers, trained by themselves, of which the better one is the rival of the sub-models."""
+    names = [trained_name(entry["model"], depth, regularised) for regularised in (False, True)]
+    return [ModelRun(entry["corpus"], name, "all", seed) for name in names if name in config["models"]]
 
 
 def order_file(run: ModelRun, strategy: str) -> str:
@@ -91,9 +96,10 @@ def timed(config: Mapping[str, Any]) -> Iterator[Timed]:
 def _trained_models(config: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     """The models of fewer layers that are trained by themselves, and the one whose depths they are."""
     return {
-        (entry["corpus"], trained_name(entry["model"], depth)): entry["model"]
+        (run.corpus, run.model): entry["model"]
         for entry in config["layers"]
         for depth in entry["trained"]
+        for run in trained_runs(config, entry, depth, config["seeds"][0])
     }
 
 

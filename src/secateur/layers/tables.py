@@ -15,7 +15,7 @@ from secateur.reporting.systems import RATES, System, scored
 from secateur.reporting.times import SOUND, Times, soundness
 from secateur.study.runs import Decoding, ModelRun, languages, reported_splits
 
-WHOLE, TRAINED = "whole", "trained"
+WHOLE, TRAINED, WITH = "whole", "trained", "trained with regularisers"
 AXES = ("corpus", "model", "seed", "strategy", "depth", "layers_kept", "split", "language", "search")
 COLUMNS = (*AXES, *RATES, "rtf", "device", *SOUND, "layer_forwards", "search_seconds", "searched_on", "same", "source")
 MEASURED = ("rtf", "rtf_low", "rtf_high", *RATIO)
@@ -89,14 +89,16 @@ def _parts(
             kept = ",".join(map(str, order["depths"][str(depth)]["layers"]))
             yield Part(strategy, depth, kept, System(decodings, kept))
     for depth in entry["trained"]:
-        other = layers.trained_run(entry, depth, run.seed)
-        yield Part(TRAINED, depth, "", System({code: Decoding(other, split, code, search) for code in codes}))
+        for other in layers.trained_runs(results.config, entry, depth, run.seed):
+            name = WITH if other.model.endswith(layers.REGULARISED) else TRAINED
+            yield Part(name, depth, "", System({code: Decoding(other, split, code, search) for code in codes}))
 
 
 def _time(times: Times, entry: Mapping[str, Any], run: ModelRun, part: Part, search: str) -> dict[str, Any]:
     """What was timed of a part, or of another model of as many layers that computes the same."""
-    if part.strategy == TRAINED:
-        return times.of(layers.trained_run(entry, part.depth, run.seed), search)[0]
+    if part.strategy in (TRAINED, WITH):
+        decoding = next(iter(part.system.decodings.values()))
+        return times.of(decoding.run, search)[0]
     return times.of(run, search, "" if part.strategy == WHOLE else depth_name(part.depth))[0]
 
 
@@ -115,8 +117,8 @@ def speeds(results: Results) -> Iterator[dict[str, Any]]:
                 depths = {depth: family.of(run, search, depth_name(depth), device) for depth in entry["depths"]}
                 found = [(layers.name(run), family.of(run, search, device=device))]
                 found += [(layers.name(run), row) for row in depths.values()]
-                alone = [layers.trained_run(entry, depth, run.seed) for depth in entry["trained"]]
-                found += [(other.model, family.of(other, search, device=device)) for other in alone]
+                alone = [layers.trained_runs(results.config, entry, depth, run.seed)[:1] for depth in entry["trained"]]
+                found += [(other.model, family.of(other, search, device=device)) for (other,) in alone]
                 answers = _answers(entry, found[: 1 + len(depths)])
                 for model, row in (*found, (AGAIN, family.again(search, device))):
                     if row:
@@ -226,7 +228,7 @@ def view(tables: views.Tables) -> list[Grid]:
         about = _about(tables, corpus, model, members)
         index = ("strategy", "split")
 
-        notes = (views.INTERVALS, f"Strategy `{TRAINED}`: models trained alone at that depth.", about)
+        notes = (views.INTERVALS, f"Strategies `{TRAINED}` and `{WITH}`: models trained alone at that depth.", about)
         for column, named in (("wer", "Word"), ("cer", "Character")):
 
             def by_depth(row: Row, column: str = column) -> list[tuple[str, Cell]]:
@@ -312,5 +314,7 @@ def averaged(rows: Sequence[Row]) -> list[Row]:
 
 def _about(tables: views.Tables, corpus: str, model: str, rows: Sequence[Row], named: set[str] | None = None) -> str:
     """Corpus, budget and seeds of the models that rows of layers are about."""
-    named = named or {model, *(f"{model}-depth{row['depth']}" for row in rows)}
+    if not named:
+        alone = {layers.trained_name(model, int(row["depth"]), kept) for row in rows for kept in (False, True)}
+        named = {model, *alone}
     return views.about(tables, corpus, rows, named)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from secateur.layers import study as layers
-from secateur.layers.evidence import control_of, sub_models, trained_alone, whole_models
+from secateur.layers.evidence import control_of, rivals, sub_models, trained_alone, whole_models
 from secateur.reporting import compared, rates, views
 from secateur.reporting.compared import margin_of
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
@@ -48,7 +48,8 @@ def _depths(results: Results) -> Iterator[dict[str, Any]]:
                         )
                         axes = {"question": DEPTH, "corpus": entry["corpus"], "model": name, "strategy": strategy}
                         axes |= {"depth": depth, "a": f"{name}, {strategy}, {depth} layers"}
-                        axes |= {"b": layers.trained_name(entry["model"], depth), "split": split, "search": search}
+                        rival = rivals(results, entry, depth)[0].model
+                        axes |= {"b": rival, "split": split, "search": search}
                         for language, found in _by_language(results, *sides):
                             facts = compared.columns(found) | {"margin": str(margin), "source": found.files}
                             facts["verdict"] = compared.no_worse(found, margin, level)
@@ -132,6 +133,7 @@ def view(tables: views.Tables) -> list[Grid]:
             title = f"Does a sub-model keep the accuracy of a model trained alone at its depth? {where}"
             index = ("strategy", "depth", "a", "b", "seeds", "split")
             note = (
+                "B was trained alone, with regularisers or without, by what does better on dev. "
                 f"No worse: by at most {chosen[0]['margin']}. Supported: the whole interval says so; not supported: "
                 "the whole interval says the opposite. Each by itself; the claims at the top are corrected for their "
                 "number."

@@ -36,6 +36,12 @@ def test_by_layer_begins_at_the_bottom():
     assert order("by-layer") == [1, 0, 2, 3, 5, 4, 9, 6, 7, 8]
 
 
+def test_one_kind_of_attention_goes_apart_before_the_others():
+    assert order("encoder-first") == [1, 3, 0, 5, 4, 2, 9, 6, 7, 8]
+    assert order("self-first") == [6, 7, 9, 1, 3, 0, 8, 5, 4, 2]
+    assert order("source-first") == [9, 8, 1, 3, 6, 7, 0, 5, 4, 2]
+
+
 def test_latency_aware_by_hand():
     """Importance lost per second saved, cheapest step first:
 

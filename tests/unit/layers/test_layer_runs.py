@@ -53,7 +53,11 @@ def test_sub_models_are_decoded_together_beside_their_model():
     run = runs.late_run(CONFIG["layers"][1], "both", 1)
     assert runs.entry_of(CONFIG, run) == CONFIG["layers"][1]
     assert runs.order_file(run, "greedy") == "models/c/plain/all/late-both/s000/seed1/layers/greedy.json"
-    assert runs.trained_run(ENTRY, 2, 1).folder == "models/c/deep-depth2/all/dense/s000/seed1"
+    models = {"models": {"deep": {}, "deep-depth2": {}, "deep-depth2-regularised": {}, "deep-depth1": {}}}
+    assert [one.folder for one in runs.trained_runs(models, ENTRY, 2, 1)] == [
+        "models/c/deep-depth2/all/dense/s000/seed1", "models/c/deep-depth2-regularised/all/dense/s000/seed1"
+    ]  # fmt: skip
+    assert [one.model for one in runs.trained_runs(models, ENTRY, 1, 1)] == ["deep-depth1"]
 
 
 def test_layers_are_compared_where_models_have_the_same_frames():

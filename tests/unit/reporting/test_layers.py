@@ -11,15 +11,17 @@ from secateur.core.files import read_json, write_json, write_tsv
 from secateur.decoding.timing import RATIO
 from secateur.layers import plots
 from secateur.layers import study as layers
-from secateur.layers.evidence import control_of
-from secateur.layers.study import late_run
+from secateur.layers.evidence import control_of, rivals, trained_alone
+from secateur.layers.study import late_run, trained_runs
 from secateur.layers.verdicts import one_thing
 from secateur.reporting.compared import Compared, margin_of, no_worse
 from secateur.reporting.drawing import write_figures
 from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
+from secateur.reporting.results import Results
 from secateur.reporting.table import measured, read_tables
 from secateur.statistics.estimates import TestSet, difference, error_rate, relative_change
+from secateur.study.runs import Decoding
 
 MODEL = {"encoder": {"layers": 3}, "training": "acoustic", "input": "stack", "stack": 3, "stochastic_depth": 0.1}
 INNER = {"layers": [2], "weight": 0.5}
@@ -274,3 +276,24 @@ def test_every_variant_has_the_control_of_its_own_training():
         ("control-mild", "control-fast"), ("fast-9", "fast-0"), ("mild-0", "fast-0"), ("mild-9", "fast-9"),
         ("mild-9", "mild-0"), ("flat", "ramp"),
     ]  # fmt: skip
+
+
+def test_of_rivals_the_one_with_fewer_errors_on_dev_counts(tmp_path, write_study, write_heard):
+    """On dev, that with regularisers has 2 errors and the other 4, on test it is the other way round."""
+    base, build = write_study
+    dense = {"corpus": "talk_show", "scopes": ["all"], "searches": ["greedy"]}
+    models = STUDY["models"] | {"ctc-depth2-regularised": STUDY["models"]["ctc"]}
+    config = base | STUDY | {"models": models, "decode": {"splits": ["test", "dev"], "searches": ["greedy"]}}
+    config["dense"] = [dense | {"model": name} for name in models]
+    root = build(tmp_path / "tiny", config)
+    (entry,) = config["layers"]
+    for run in trained_runs(config, entry, 2, 0):
+        for split in ("test", "dev"):
+            for code in ("en", "fr"):
+                wrong = 2 if run.model.endswith("-regularised") == (split == "dev") else 4
+                write_heard(root, Decoding(run, split, code, "greedy"), {"": (wrong, 0)})
+    assert [run.model for run in rivals(Results(config, root), entry, 2)] == ["ctc-depth2-regularised"]
+    (found,) = trained_alone(Results(config, root), entry, 2, "greedy", "test")
+    assert found.decodings["en"].run.model == "ctc-depth2-regularised"
+    config["models"].pop("ctc-depth2-regularised")  # a rival without a choice is what there is
+    assert [run.model for run in rivals(Results(config, root), entry, 2)] == ["ctc-depth2"]

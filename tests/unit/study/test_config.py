@@ -339,21 +339,39 @@ def test_a_depth_that_is_trained_alone_is_a_model_of_its_own():
     assert (entry["corpus"], entry["depths"]) == ("asterisk", [5, 4, 3, 2, 1])
     whole, smaller = config["models"]["deep"], config["models"]["deep-depth4"]
     assert whole["intermediate_ctc"]["layers"] == [2, 4] and whole["encoder"]["layers"] == 6
-    # 2 and 4 of 6 layers are 4/3 and 8/3 of 4
-    assert smaller["intermediate_ctc"]["layers"] == [1, 3] and smaller["encoder"]["layers"] == 4
-    assert config["models"]["deep-depth2"]["intermediate_ctc"]["layers"] == [1]
+    assert (smaller["intermediate_ctc"]["layers"], smaller["stochastic_depth"]) == ([], 0.0)
+    assert smaller["encoder"]["layers"] == 4
     assert {key: smaller[key] for key in ("training", "stack")} == {key: whole[key] for key in ("training", "stack")}
-    # Alone, it is not prepared for losing layers; with one layer, it would skip its only one.
-    assert (whole["stochastic_depth"], smaller["stochastic_depth"]) == (0.2, 0.0)
+    # 2 and 4 of 6 layers are 4/3 and 8/3 of 4
+    other = config["models"]["deep-depth4-regularised"]
+    assert (other["intermediate_ctc"]["layers"], other["stochastic_depth"]) == ([1, 3], whole["stochastic_depth"])
+    assert config["models"]["deep-depth2-regularised"]["intermediate_ctc"]["layers"] == [1]
     trained = [entry for entry in config["dense"] if entry["model"].startswith("deep-depth")]
     assert [(entry["model"], entry["scopes"], entry["searches"]) for entry in trained] == [
-        (f"deep-depth{depth}", ["all"], ["greedy"]) for depth in (4, 2)
+        (f"deep-depth{depth}{kind}", ["all"], ["greedy"]) for depth in (4, 2) for kind in ("", "-regularised")
     ]
+    alone = {"model": "deep-plain", "trained": [1], "trained_with": "acoustic-small"}
+    config = complete(merged(DEFAULT, LAYERS | {"layers": [alone]}))
+    assert config["models"]["deep-plain-depth1"]["training"] == "acoustic-small"
+    assert "deep-plain-depth1-regularised" not in config["models"]  # nor has the whole model any regulariser
+    # With one layer, stochastic depth would skip the only one.
+    one = complete(merged(DEFAULT, LAYERS | {"layers": [{"model": "deep", "trained": [1]}]}))["models"]
+    assert "deep-depth1-regularised" not in one
+
+
+def test_a_rival_is_chosen_on_dev_data():
+    given = LAYERS | {"layers": [{"model": "deep", "trained": [4]}], "decode": {"splits": ["test"]}}
+    with pytest.raises(SecateurError, match="on which a rival is chosen"):
+        complete(merged(DEFAULT, given))
+    given = LAYERS | {"layers": [{"model": "deep", "trained": [4], "trained_with": "acoustik"}]}
+    with pytest.raises(SecateurError, match="did you mean 'acoustic'"):
+        complete(merged(DEFAULT, given))
 
 
 def test_an_entry_of_heads_for_all_corpora_leaves_out_what_one_lacks():
-    config = complete(DEFAULT)
-    ctc, hybrid = config["heads"]
+    both = copy.deepcopy(DEFAULT)
+    both["heads"][0]["combine"] = {"depth": 4}
+    ctc, hybrid = complete(both)["heads"]
     assert ctc["lms"] == ["beam", "beam-lm-small", "beam-lm"] and ctc["latency"]["searches"] == ["greedy"]
     wanted = {"training": "recover", "rates": [1e-4, 3e-4], "distil": 0.0, "policies": ["global"], "shares": [0.5]}
     assert ctc["recovery"] == wanted
@@ -364,7 +382,7 @@ def test_an_entry_of_heads_for_all_corpora_leaves_out_what_one_lacks():
         and hybrid["recovery"] is None
     )
     other = {"dense": [{"corpus": "asterisk", "model": "ctc", "searches": ["greedy"]}], "layers": []}
-    (ctc,) = complete(merged(DEFAULT, other | {"prune": [], "regularise": []}))["heads"]
+    (ctc,) = complete(merged(both, other | {"prune": [], "regularise": []}))["heads"]
     assert (ctc["lms"], ctc["combine"]) == ([], None)
 
 
@@ -391,9 +409,17 @@ HEAD_MISTAKES = {
         [{"model": "hybrid", "searches": ["beam-lm"]}],
         "heads[0].searches: 'beam-lm' is not a search of the whole model, smaller ones are compared with it; allowed:",
     ),
+    "one search of two that never runs the decoder": (
+        [{"model": "hybrid", "searches": ["beam", "greedy"]}],
+        "heads[0].searches: 'greedy' does not run the decoder of 'hybrid', whose heads are removed, too; allowed: beam",
+    ),
+    "a kind of attention that is not there": (
+        [HEADS | {"policies": ["global", "self-first"]}],
+        "heads[0].policies: 'self-first'; allowed for 'ctc', which has no decoder-self: others",
+    ),
     "a decoder that is never run": (
         [{"model": "hybrid", "searches": ["greedy"]}],
-        "heads[0].searches: greedy; none runs the decoder of 'hybrid', whose heads are removed, too; allo",
+        "heads[0].searches: 'greedy' does not run the decoder of 'hybrid', whose heads are removed, too; allowed: beam",
     ),
     "time of a lexicon": (
         [HEADS | {"latency": {"searches": ["lexicon"]}}],
@@ -435,7 +461,7 @@ HEAD_MISTAKES = {
     ),
     "no such depth": (
         [HEADS | {"combine": {"depth": 6}}],
-        "heads[0].combine.depth: 6 is not among the depths of its entry in `layers`; allowed: 5, 4, 3, 2, 1",
+        "heads[0].combine.depth: 6 is not among the depths of its entry in `layers`; allowed: 5, 4, 3",
     ),
     "nothing to recover by": (
         [HEADS | {"combine": {"depth": 4, "recovery": True}}],

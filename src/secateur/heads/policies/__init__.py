@@ -8,6 +8,7 @@ in the schema. It has `order(given)`, which takes a `secateur.heads.order.Given`
 have, as literals at the top of the file (`secateur.core.plugins`),
 
     NEEDS   what is costly to have: `times`, measured beforehand
+    BLOCK   the kind of attention that a model must have for it: `encoder-self`, `decoder-self` or `decoder-source`
     SHOWN   {"order": its place in figures}; {"plain": True} for the one that goes by importance alone,
             with which tables compare the others
 
@@ -34,3 +35,8 @@ def plain() -> str:
 def needs(name: str) -> tuple[str, ...]:
     """What a policy needs that is costly to have. Raises SecateurError if there is none of this name."""
     return POLICIES.named(name).get("NEEDS", ())
+
+
+def block(name: str) -> str:
+    """The kind of attention that a model must have for a policy; "" if any will do."""
+    return POLICIES.named(name).get("BLOCK", "")

@@ -117,7 +117,8 @@ FIGURES = (
         title="Word error rate and time by depth",
         caption=(
             "Left: average word error rate of one model with fewer and fewer of its encoder layers, by the "
-            "strategy that chose them; diamonds are models trained alone at that depth. Bars are 95 % "
+            "strategy that chose them; diamonds and crosses are models trained alone at that depth, without "
+            "and with regularisers. Bars are 95 % "
             "intervals, or ± one standard deviation over seeds. Right: the real-time factor of "
             "the same depths on the dev sets, one utterance at a time, all depths in turn. Points at one "
             "depth are set apart for reading."
