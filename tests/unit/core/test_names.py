@@ -38,7 +38,13 @@ OTHER_MEANINGS = {
     "global": ("pruning/engines/", "scripts/prune.py"),  # what weights are ranked with
     "sv": ("speech/corpora/numerals.py",),  # Swedish
     "er": ("speech/corpora/numerals.py",),  # the end of a numeral
-    "ctc": ("layers/search.py", "decoding/onnx.py", "decoding/search/beam.py", "models/types.py"),  # a part of models
+    "ctc": (
+        "training/distillation.py",
+        "layers/search.py",
+        "decoding/onnx.py",
+        "decoding/search/beam.py",
+        "models/types.py",
+    ),  # a part of models
     # Formats of folders say which type a model in one is of.
     **dict.fromkeys(("espnet_asr", "espnet_transducer"), ("models/formats/espnet.py",)),
     "espnet_lm": ("models/formats/espnet_lm.py",),
