@@ -24,7 +24,7 @@ from secateur.models.ctc import Float32CTC, Normalize, PaddingGuard
 
 SHOWN = {"called": "ESPnet model"}
 SCHEMA = {}  # nobody writes such a model by hand
-FROM_FOLDERS = True
+ONLY_FROM_FOLDERS = True
 ENCODERS = {"transformer": TransformerEncoder, "conformer": ConformerEncoder, "e_branchformer": EBranchformerEncoder}
 
 

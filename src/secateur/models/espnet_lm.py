@@ -12,7 +12,7 @@ from espnet2.lm.transformer_lm import TransformerLM
 SECTION = "language_models"
 SHOWN = {"called": "ESPnet language model"}
 SCHEMA = {}  # nobody writes such a model by hand
-FROM_FOLDERS = True
+ONLY_FROM_FOLDERS = True
 KINDS = {"transformer": TransformerLM, "seq_rnn": SequentialRNNLM}
 
 

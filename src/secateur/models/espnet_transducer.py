@@ -16,7 +16,7 @@ from secateur.models.rnnt_loss import rnnt_loss
 
 SHOWN = {"called": "ESPnet transducer"}
 SCHEMA = {}  # nobody writes such a model by hand
-FROM_FOLDERS = True
+ONLY_FROM_FOLDERS = True
 PARTS = ("joint_network",)
 
 

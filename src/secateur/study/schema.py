@@ -59,8 +59,7 @@ def _corpora(document: Document) -> None:
 def _models(document: Document) -> None:
     """Name the types of models, each with its keys."""
     for section, definition in (("models", "model"), ("language_models", "language_model")):
-        written = {name: plugin for name, plugin in types.of(section).items() if not plugin.get("FROM_FOLDERS")}
-        document["$defs"][definition]["oneOf"] = [document["$defs"]["pretrained"], *_by_type(written)]
+        document["$defs"][definition]["oneOf"] = [document["$defs"]["pretrained"], *_by_type(types.of(section))]
 
 
 def _conditions(document: Document) -> None:
