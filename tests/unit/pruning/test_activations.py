@@ -5,10 +5,11 @@ import torch
 from test_pruning_scripts import corpus, dev_losses, fit, largest, state
 
 from secateur.core.files import read_tsv
+from secateur.models.conformer import PointwiseConv
 from secateur.models.load import load_model
 from secateur.pruning.engines import activations
 from secateur.pruning.engines.mask import Mask, kept, mask_file, prunable, weights
-from secateur.speech.data import SpeechExamples
+from secateur.speech.data import Batch, SpeechExamples
 from secateur.speech.tokens import Tokenizer
 
 __all__ = ["corpus"]  # the fixture
@@ -99,7 +100,46 @@ def test_matrices_are_pruned_in_the_order_in_which_they_run(corpus):
     query, first = (next(place for place, name in enumerate(order) if part in name) for part in ("linear_q", "w_1"))
     assert query < first
     # What reaches a matrix: the sum over frames of x xᵀ, as a hook sees it.
-    seen = activations.gram(model, order[0], [batch])
-    assert seen.shape == (16, 16) and torch.allclose(seen, seen.T) and torch.linalg.eigvalsh(seen).min() > -1e-9
-    assert activations.gram(model, order[0], [batch, batch]).allclose(2 * seen)
+    seen = activations.grams(model, order[:2], [batch])
+    assert list(seen) == order[:2]
+    for found in seen.values():
+        assert found.shape == (16, 16) and torch.allclose(found, found.T) and torch.linalg.eigvalsh(found).min() > -1e-9
+    assert activations.grams(model, order[:1], [batch, batch])[order[0]].allclose(2 * seen[order[0]])
     assert set(weights(model, names)) == set(order)
+
+
+@pytest.mark.parametrize("frames", [7, 6])
+def test_inputs_of_convolutions_are_seen_whether_channels_come_first_or_last(frames):
+    """Six channels, in one case as many frames: both kinds of pointwise convolution see what a linear layer does."""
+    torch.manual_seed(0)
+    x, linear = torch.randn(1, frames, 6), torch.nn.Linear(6, 6)
+    first, last = torch.nn.Conv1d(6, 6, 1), PointwiseConv(6, 6, 1)
+    for convolution in (first, last):
+        convolution.weight.data = linear.weight.data[..., None].clone()
+        convolution.bias.data = linear.bias.data.clone()
+    wanted = x[0].double().T @ x[0].double()
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.first, self.last = linear, first, last
+
+        def forward(self, x):
+            return self.linear(x), self.first(x.transpose(1, 2)), self.last(x)
+
+    names = [f"{name}.weight" for name in ("linear", "first", "last")]
+    found = activations.grams(Model(), names, [Batch(["u"], ["en"], {"x": x})])
+    assert list(found) == names
+    for seen in found.values():
+        torch.testing.assert_close(seen, wanted)
+
+
+def test_matrices_of_a_layer_are_pruned_together():
+    names = [
+        "encoder.encoders.0.a.weight",
+        "encoder.embed.weight",
+        "encoder.encoders.0.b.weight",
+        "encoder.encoders.10.a.w",
+    ]
+    wanted = [[names[0], names[2]], [names[1]], [names[3]]]
+    assert activations.by_layer(names) == wanted
