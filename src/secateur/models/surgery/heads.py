@@ -4,7 +4,8 @@ A head is named by the block it is in, the number of the layer and its own numbe
 the whole model in every smaller one and in every file, as for layers (`surgery.layers`): head 3 stays head 3
 when head 2 is gone.
 
-    encoder-self     self-attention of the encoder: ESPnet's Transformer and Conformer, and the Emformer
+    encoder-self     self-attention of the encoder: ESPnet's Transformer and Conformer, and the Emformer; of a language
+                     model that of its layers
     decoder-self     self-attention of an attention decoder
     decoder-source   its attention to the encoder's output
 
@@ -22,7 +23,7 @@ import torch
 from secateur.core.errors import SecateurError
 from secateur.models.no_block import NoBlock
 from secateur.models.surgery.compaction import keep_inputs, keep_outputs, keep_slices, remove_block
-from secateur.models.surgery.layers import layer_numbers
+from secateur.models.surgery.layers import body, layer_numbers
 
 BLOCKS = ("encoder-self", "decoder-self", "decoder-source")
 # Attention, and the norm of its input, in the layers of ESPnet's Conformer and Transformer, and of the Emformer.
@@ -77,7 +78,7 @@ def attentions(model: torch.nn.Module) -> dict[tuple[str, int], Attention]:
     Raises SecateurError when the model has no stack of layers with attention.
     """
     found = {}
-    for number, layer in zip(layer_numbers(model), model.encoder.encoders, strict=True):
+    for number, layer in zip(layer_numbers(model), body(model).encoder.encoders, strict=True):
         names = next((names for names in _ENCODER_MODULES if all(hasattr(layer, name) for name in names)), None)
         if names is None:
             raise SecateurError(f"{type(layer).__name__}: no attention whose heads could be removed is known in it")

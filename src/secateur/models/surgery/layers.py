@@ -14,15 +14,22 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import read_json
 
 
+def body(model: torch.nn.Module) -> torch.nn.Module:
+    """What has the encoder layers: the model itself, or of a language model its Transformer."""
+    return getattr(model, "lm", model)
+
+
 def layer_numbers(model: torch.nn.Module) -> list[int]:
     """The number in the whole model of each encoder layer that `model` has, in their order.
 
     Raises SecateurError when the model has no stack of encoder layers.
     """
+    model = body(model)
     layers = getattr(getattr(model, "encoder", None), "encoders", None)
     if layers is None:
         raise SecateurError(
-            f"{type(model).__name__}: the model has no stack of encoder layers; choose a CTC, hybrid or RNN-T model"
+            f"{type(model).__name__}: the model has no stack of encoder layers; choose a CTC, hybrid or RNN-T model, "
+            "or a Transformer language model"
         )
     return list(getattr(model.encoder, "layer_numbers", range(1, len(layers) + 1)))
 
@@ -47,7 +54,7 @@ def keep_layers(model: torch.nn.Module, layers: Iterable[int]) -> torch.nn.Modul
             raise SecateurError(f"the model has no encoder layer {number}; choose from {listed(present)}")
         if kept.count(number) > 1:
             raise SecateurError(f"encoder layer {number} is named {kept.count(number)} times; name each layer once")
-    encoder = model.encoder
+    encoder = body(model).encoder
     for position in reversed(range(len(present))):
         if present[position] not in kept:
             del encoder.encoders[position]
