@@ -212,14 +212,16 @@ def show_masks(config: Mapping[str, Any], directory: Path) -> list[str]:
         run = reach.run
         scope = "each" if run.scope in config["corpora"][run.corpus]["languages"] else run.scope
         known = "?" if reach.threshold is None else f"{reach.threshold:.3f}"
-        said = "NO: not a test" if reach.doubt else "keeps dense values" if not reach.grows_back else ""
+        hardly = "NO: not a test" if reach.movement <= (reach.threshold or 0) else "hardly"
+        said = hardly if reach.doubt else "keeps dense values" if not reach.grows_back else ""
         said = said or ("" if reach.threshold is None else "yes")
         lines.append([run.corpus, run.model, run.method, scope, f"{reach.movement:.3f}", known, said])
     table(lines)
     return [
         "movement: the greatest sum of learning rates between two adaptations at the target, by which AdamW moves a "
         "weight at most, and most weights a quarter as far; threshold: the smallest weight in a mask of that sparsity "
-        "over the dense model, once that is trained. What begins at zero takes a place in a mask only beyond it"
+        "over the dense model, once that is trained. What begins at zero takes a place in a mask only beyond it, and "
+        "few weights do where the movement is less than twice as much"
     ]
 
 

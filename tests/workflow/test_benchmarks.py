@@ -262,3 +262,20 @@ def test_core_seconds_are_told_apart_by_kind():
     assert (found["training"], found["decoding"], found["measuring"]) == (46.0, 16.0, 8.0)
     assert (found["starting up"], found["Snakemake and shells"]) == (10.0, 20.0)
     assert overhead.outside(found) == 0.3
+
+
+def test_products_with_masked_matrices_agree_or_are_named(capsys, monkeypatch):
+    """Every way is checked against the dense product of the same matrix; what has no kernel says why."""
+    blocks = load("blocks")
+    torch.manual_seed(0)
+    found, missing = blocks.ways(torch.randn(16, 32), torch.randn(5, 32), 0.75)
+    assert found.keys() | missing.keys() == {
+        "dense", "unstructured, torch CSR", "1 × 8 blocks, torch BSR", "2:4, torch"
+    }  # fmt: skip
+    assert {"dense", "unstructured, torch CSR"} <= found.keys()
+    assert all(way().shape == (5, 16) for way in found.values())
+    monkeypatch.setattr(
+        sys, "argv", ["blocks.py", "--rounds", "1", "--products", "1", "--dim", "16", "--device", "cpu"]
+    )
+    assert blocks.main() == 0
+    assert "1.00 times dense" in capsys.readouterr().out
