@@ -5,6 +5,9 @@ that the document describes, all with random weights: time does not depend on wh
 
 - STE: half of the attention and feed-forward blocks, the lower ones, are gone, and units of the others at random.
 - without STE: every block is there, and units are gone at random: ragged heads, some of them altogether.
+- STE, CNN: the first of the two with half of the channels of every convolution gone, too.
+
+A second table has the same for each part of the encoder: where the time goes, and what each part saves.
 
 --encoders measures checkpoints of yours as well, the first of them as their teacher. The models take turns, one
 utterance at a time. For each the benchmark prints the speed-up, the ratio of multiply–accumulates (MACs), and the
@@ -26,8 +29,10 @@ import time
 from pathlib import Path
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from secateur.core import devices
+from secateur.ssl.channels import compact_front, split
 from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.config import EncoderConfig
 from secateur.ssl.encoder import Encoder
@@ -66,6 +71,7 @@ STUDENT = {
     "distil": (2, 4),
     "ordered": True,
     "train_extractor": True,
+    "conv_sparsity": 0.0,
 }
 TRAINING = TrainingOptions(steps=1, learning_rate=2e-4, weight_decay=0.01)
 
@@ -85,7 +91,9 @@ def main() -> None:
     place = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU, 1 thread"
 
     print(f"WavLM base, random weights, {sum(arguments.seconds):g} s of audio, {place}")
-    missed = extraction(shapes(EncoderConfig()), waves, arguments.runs, device)
+    encoders = shapes(EncoderConfig())
+    missed = extraction(encoders, waves, arguments.runs, device)
+    by_part(encoders, waves, arguments.runs, device)
     if arguments.encoders:
         print("\nas given")
         given = {str(folder): load_upstream(folder, device) for folder in arguments.encoders}
@@ -99,7 +107,7 @@ def main() -> None:
 
 
 def shapes(config: EncoderConfig) -> dict[str, Encoder]:
-    """A dense encoder and the two pruned ones."""
+    """A dense encoder and the three pruned ones."""
     torch.manual_seed(0)
     dense = Encoder(config).eval()
     lower = config.num_hidden_layers // 2
@@ -112,7 +120,63 @@ def shapes(config: EncoderConfig) -> dict[str, Encoder]:
             for kind in ("mha", "ffn"):
                 gates.log_alpha[kind][:closed] = -9.0
         found[name] = compact(dense, gates.settle(SPARSITY))
+    channels = torch.ones(sum(config.conv_dim))
+    for part in split(channels, config):
+        part[torch.randperm(len(part))[: len(part) // 2]] = 0.0
+    found["STE, CNN"] = compact_front(found["STE"], channels)
     return found
+
+
+def parts_of(encoder: Encoder) -> dict[str, list[torch.nn.Module]]:
+    """The modules of every part of an encoder."""
+    layers = encoder.encoder.layers
+    return {
+        "convolutions": [encoder.feature_extractor],
+        "projection, positions": [encoder.feature_projection, encoder.encoder.pos_conv_embed],
+        "attention": [layer.attention for layer in layers],
+        "feed-forward": [layer.feed_forward for layer in layers],
+    }
+
+
+@torch.inference_mode()
+def by_part(encoders: dict[str, Encoder], waves: list[torch.Tensor], runs: int, device: torch.device) -> None:
+    """Print the time of every part of every encoder, its speed-up, and that over the ratio of MACs."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    seconds: dict[tuple[str, str], list[float]] = {}
+    macs: dict[tuple[str, str], float] = {}
+    running: dict[torch.nn.Module, float] = {}
+
+    def now() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return clock()
+
+    for name, encoder in encoders.items():
+        for part, modules in parts_of(encoder.to(device)).items():
+            macs[name, part], seconds[name, part] = 0.0, []
+            for module in modules:
+                module.register_forward_pre_hook(lambda module, _: running.__setitem__(module, now()))
+                module.register_forward_hook(
+                    lambda module, *_, key=(name, part): seconds[key].append(now() - running.pop(module))
+                )
+        with FlopCounterMode(display=False) as counter:
+            for wave in waves:
+                encoder(wave[None].to(device), torch.tensor([len(wave)], device=device))
+        names = {module: f"Encoder.{path}" for path, module in encoder.named_modules()}
+        for part, modules in parts_of(encoder).items():
+            macs[name, part] = sum(sum(counter.get_flop_counts()[names[module]].values()) / 2 for module in modules)
+            seconds[name, part].clear()
+    for _ in range(runs):
+        for wave in waves:
+            for encoder in encoders.values():
+                encoder(wave[None].to(device), torch.tensor([len(wave)], device=device))
+    first = next(iter(encoders))
+    print(f"\n{'':24}{'part':>22}{'GMACs':>10}{'seconds':>10}{'speed-up':>10}{'of MACs':>9}")
+    for (name, part), taken in seconds.items():
+        each = sum(taken) / runs
+        speed_up = sum(seconds[first, part]) / runs / each if each else float("inf")
+        share = speed_up * macs[name, part] / macs[first, part] if macs[name, part] else float("nan")
+        print(f"{name:24}{part:>22}{macs[name, part] / 1e9:10.2f}{each:10.3f}{speed_up:10.2f}{share:9.2f}")
 
 
 def extraction(encoders: dict[str, Encoder], waves: list[torch.Tensor], runs: int, device: torch.device) -> list[str]:

@@ -102,7 +102,7 @@ RECOGNITION = TRAINING | {"steps": 600, "learning_rate": 0.03, "batch": 4, "eval
 POOLED = {"projection": 16, "normalize": False, "balance": False, "training": TRAINING}
 NO_SPECAUG = {"frequency_masks": 0, "frequency_width": 0, "time_masks": 0, "time_width": 0.0}
 RECURRENT = {"projection": 16, "stack": 1, "layers": 1, "hidden": 16, "dropout": 0.0, "normalize": False,
-             "specaug": NO_SPECAUG, "search": None}  # fmt: skip
+             "specaug": NO_SPECAUG, "search": None, "lm": None}  # fmt: skip
 
 
 def options(**changes):

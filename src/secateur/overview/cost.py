@@ -171,6 +171,8 @@ def measurements(directory: Path) -> list[Measured]:
                 steps, seconds = record["steps"], record["seconds"]
             except (KeyError, SecateurError):
                 continue
+            if not steps:  # pruned without training
+                continue
             group = groups.setdefault(axes, Measured(*axes))
             group.steps, group.seconds = group.steps + steps, group.seconds + seconds
             group.folders.append(file.parent.relative_to(directory))

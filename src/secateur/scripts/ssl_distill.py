@@ -35,7 +35,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     target = None
     if model.gates is not None:
         warmup = round(options["sparsity_warmup"] * training.steps)
-        target = SparsityTarget(options["sparsity"], warmup, training.steps, arguments.log_every)
+        target = SparsityTarget(
+            options["sparsity"], warmup, training.steps, arguments.log_every, options["conv_sparsity"]
+        )
     inputs = [arguments.teacher / name for name in ("config.json", "model.safetensors")]
     task, waves = Task.of(arguments), fitting.Waves.of(arguments)
     fitting.fit(task, record, waves, model, teacher.config, [target] if target else [], inputs)

@@ -44,10 +44,11 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     device = devices.pick(arguments.device)
     encoders = {name: load_upstream(folder) for name, folder in zip(names, arguments.encoders, strict=True)}
     if arguments.base:
-        depth = len(encoders[names[0]].config.shapes)
+        whole = encoders[names[0]].config
         torch.manual_seed(0)
         encoders = {
-            name: Encoder(scaled(found.config, depth, EncoderConfig())).eval() for name, found in encoders.items()
+            name: Encoder(scaled(found.config, len(whole.shapes), EncoderConfig(), whole.conv_dim)).eval()
+            for name, found in encoders.items()
         }
     encoders = {name: encoder.to(device) for name, encoder in encoders.items()}
     waves, left = {}, arguments.most_seconds or float("inf")

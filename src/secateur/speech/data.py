@@ -42,6 +42,7 @@ class BatchPlan:
         seed: decides the order.
         groups: group of every utterance; a batch never mixes groups (e.g. languages). None: one group.
         variants: prefixes of the copies of every utterance (speeds); each epoch draws one per utterance.
+        most: utterances in a batch, at most; None: as many as the budget holds.
     """
 
     def __init__(
@@ -51,11 +52,12 @@ class BatchPlan:
         seed: int,
         groups: Mapping[str, str] | None = None,
         variants: Sequence[str] = ("",),
+        most: int | None = None,
     ):
         if not lengths:
             raise SecateurError("there are no utterances to make batches of; check the data directories")
         self.lengths, self.budget, self.seed = dict(lengths), budget, seed
-        self.groups, self.variants = groups, list(variants)
+        self.groups, self.variants, self.most = groups, list(variants), most
         self._starts = [0]
         self._epoch: tuple[int, list[list[str]]] = (-1, [])
 
@@ -82,7 +84,8 @@ class BatchPlan:
         for name in names:
             longest = max(longest, self.lengths[name])
             starts_group = batches and self._group(batches[-1][0]) != self._group(name)
-            if not batches or starts_group or longest * (len(batches[-1]) + 1) > self.budget:
+            full = batches and len(batches[-1]) == self.most
+            if not batches or starts_group or full or longest * (len(batches[-1]) + 1) > self.budget:
                 batches.append([])
                 longest = self.lengths[name]
             batches[-1].append(name)

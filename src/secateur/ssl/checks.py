@@ -1,7 +1,7 @@
 """The section `ssl`: self-supervised encoders, their students, and tasks."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ BASE = {
     "conv_dim": [512] * 7,
     "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
     "conv_stride": list(upstreams.HOP),
+    "conv_bias": False,
+    "feat_extract_norm": "group",
 }
 """WavLM base's, where a configuration does not say."""
 MODEL_TYPES = ("wavlm", "hubert", "wav2vec2", "data2vec-audio")
@@ -169,6 +171,11 @@ def _fits(where: str, student: Mapping[str, Any], teacher: Mapping[str, Any]) ->
     if teacher.get("layers"):
         yield f"{where}.type: {student['type']!r} of a teacher that is pruned already; allowed: layers"
         return
+    if upstreams.gated(student) and student["conv_sparsity"] > (most := greatest_front_sparsity(teacher)):
+        yield (
+            f"{where}.conv_sparsity: {student['conv_sparsity']:g}; allowed: up to {int(most * 1000) / 1000:g}, with "
+            "one channel left of every convolution"
+        )
     most = greatest_sparsity(teacher, student["kinds"] if upstreams.gated(student) else MAGNITUDE)
     if student["sparsity"] > most:
         yield (
@@ -199,6 +206,24 @@ def greatest_sparsity(encoder: Mapping[str, Any], kinds: Collection[str]) -> flo
     elif "int" in kinds:
         left -= feed_forward - width
     return 1 - left / (attention + feed_forward)
+
+
+def greatest_front_sparsity(encoder: Mapping[str, Any]) -> float:
+    """The share of the front end's parameters that is gone with one channel left of every convolution.
+
+    Counts as `secateur.ssl.channels.remaining` does.
+    """
+
+    over_channels = encoder["feat_extract_norm"] == "layer" or encoder["model_type"] == "data2vec-audio"
+
+    def parameters(widths: Sequence[int]) -> int:
+        total, inputs = 0, 1
+        for place, (width, kernel) in enumerate(zip(widths, encoder["conv_kernel"], strict=True)):
+            normed = place == 0 or over_channels
+            total, inputs = total + width * (inputs * kernel + encoder["conv_bias"] + 2 * normed), width
+        return total + inputs * (encoder["hidden_size"] + 2) + encoder["hidden_size"]
+
+    return 1 - parameters([1] * len(encoder["conv_dim"])) / parameters(encoder["conv_dim"])
 
 
 def _task(where: str, task: str, options: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:

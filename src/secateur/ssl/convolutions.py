@@ -6,6 +6,8 @@ from one wide convolution, or, in data2vec, from several narrow ones with norms 
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -20,6 +22,30 @@ def valid_frames(frames: torch.Tensor, most: int) -> torch.Tensor:
     return torch.arange(most, device=frames.device) < frames[:, None]
 
 
+@dataclass(frozen=True)
+class Front:
+    """A front end with gates on its channels (`secateur.ssl.channels`).
+
+    Attributes:
+        extractor, projection: tensors that stand in for parameters of the feature extractor and projection, by name.
+        kept: by convolution, which of its channels are left (C_l,): norms over channels are over these.
+    """
+
+    extractor: Mapping[str, torch.Tensor]
+    projection: Mapping[str, torch.Tensor]
+    kept: Sequence[torch.Tensor]
+
+
+def normalized(norm: nn.LayerNorm, hidden: torch.Tensor, kept: torch.Tensor | None) -> torch.Tensor:
+    """Layer normalisation of (…, C) with the statistics of the channels `kept` (C,), or of all for None."""
+    if kept is None:
+        return norm(hidden)
+    count, weights = kept.sum().clamp(min=1), kept.to(torch.float32)
+    centred = hidden.float() - (hidden.float() * weights).sum(-1, keepdim=True) / count
+    variance = (centred.square() * weights).sum(-1, keepdim=True) / count
+    return (centred * torch.rsqrt(variance + norm.eps) * norm.weight + norm.bias).to(hidden.dtype)
+
+
 class ConvLayer(nn.Module):
     """A convolution without padding, a norm of a kind, and a GELU.
 
@@ -32,11 +58,14 @@ class ConvLayer(nn.Module):
         self.conv = nn.Conv1d(inputs, outputs, kernel, stride, bias=bias)
         self.layer_norm = norm
 
-    def forward(self, hidden: torch.Tensor, frames: torch.Tensor | None) -> torch.Tensor:
-        """(B, C, T) → (B, C', T'); `frames` (B,) are the valid ones of the output, None for all."""
+    def forward(
+        self, hidden: torch.Tensor, frames: torch.Tensor | None, kept: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """(B, C, T) → (B, C', T'); `frames` (B,) are the valid ones of the output, `kept` (C',) its channels that are
+        left; None for all."""
         hidden = self.conv(hidden)
         if isinstance(self.layer_norm, nn.LayerNorm):
-            hidden = self.layer_norm(hidden.transpose(1, 2)).transpose(1, 2)
+            hidden = normalized(self.layer_norm, hidden.transpose(1, 2), kept).transpose(1, 2)
         elif self.layer_norm is not None:
             hidden = self.layer_norm(hidden) if frames is None else self._normalize(hidden.float(), frames)
         return functional.gelu(hidden)
@@ -72,14 +101,19 @@ class FeatureExtractor(nn.Module):
             return nn.LayerNorm(channels)
         return nn.GroupNorm(channels, channels) if index == 0 else None
 
-    def forward(self, waveforms: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-        """(B, S) → (B, T, C); `lengths` (B,) in samples, None: nothing is padded."""
+    def forward(
+        self,
+        waveforms: torch.Tensor,
+        lengths: torch.Tensor | None,
+        kept: Sequence[torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """(B, S) → (B, T, C); `lengths` (B,) in samples, None: nothing is padded; `kept` as in `Front`."""
         hidden, frames = waveforms[:, None], None
         if lengths is not None:
             first = self.conv_layers[0].conv
             frames = (lengths - first.kernel_size[0]) // first.stride[0] + 1
-        for layer in self.conv_layers:
-            hidden = layer(hidden, frames)
+        for place, layer in enumerate(self.conv_layers):
+            hidden = layer(hidden, frames, None if kept is None else kept[place])
         return hidden.transpose(1, 2)
 
 
@@ -90,9 +124,9 @@ class FeatureProjection(nn.Module):
         self.projection = nn.Linear(config.conv_dim[-1], config.hidden_size)
         self.dropout = Dropout(config.feat_proj_dropout)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(B, T, C) → (B, T, D)."""
-        return self.dropout(self.projection(self.layer_norm(features)))
+    def forward(self, features: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
+        """(B, T, C) → (B, T, D); `kept` (C,) are the channels that are left, None: all."""
+        return self.dropout(self.projection(normalized(self.layer_norm, features, kept)))
 
 
 class PositionalConvolution(nn.Module):

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from secateur.core.errors import SecateurError
 from secateur.speech.data import Batch
+from secateur.ssl.channels import ChannelGates, folded
 from secateur.ssl.config import EncoderConfig
 from secateur.ssl.convolutions import valid_frames
 from secateur.ssl.encoder import Encoder
@@ -105,6 +106,7 @@ class Distillation(nn.Module):
             gives is computed once for both.
         lambda_rate: learning rate of λ1 and λ2, in times that of the weights.
         lambdas: where λ1 and λ2 start.
+        channels: gates on the student's front end, or None; they have a λ1 and λ2 of their own.
     """
 
     def __init__(
@@ -116,17 +118,21 @@ class Distillation(nn.Module):
         train_extractor: bool = True,
         lambda_rate: float = 1.0,
         lambdas: Sequence[float] = (0.0, 0.0),
+        channels: ChannelGates | None = None,
     ):
         super().__init__()
-        self.student, self.objective, self.gates = student, objective, gates
+        self.student, self.objective, self.gates, self.channels = student, objective, gates, channels
         student.requires_grad_(True)
         student.feature_extractor.requires_grad_(train_extractor)
         self.train_extractor = train_extractor
         self._teacher = [teacher.eval().requires_grad_(False)]  # a list: not a submodule
-        self.target = 0.0
+        self.target = self.channel_target = 0.0
         if gates is not None:
             self.lambdas = nn.Parameter(torch.tensor(lambdas, dtype=torch.float32))
             self.lambdas.rate = lambda_rate
+        if channels is not None:
+            self.channel_lambdas = nn.Parameter(torch.tensor(lambdas, dtype=torch.float32))
+            self.channel_lambdas.rate = lambda_rate
 
     @property
     def teacher(self) -> Encoder:
@@ -143,16 +149,22 @@ class Distillation(nn.Module):
         with torch.no_grad():
             features, frames = teacher.features(waveforms, lengths)
             wanted = teacher.contextualize(features, frames)
-        if self.train_extractor:
-            features, frames = self.student.features(waveforms, lengths)
+        front = None
+        if self.channels is not None:
+            drawn = self.channels.sample() if self.training else self.channels.deterministic()
+            front = folded(self.student, drawn)
+        if self.train_extractor or front is not None:
+            features, frames = self.student.features(waveforms, lengths, front)
         weights = None
         if self.gates is not None:
             weights = fold(self.student, self.gates.sample() if self.training else self.gates.deterministic())
-        hidden = self.student.contextualize(features, frames, weights=weights)
+        hidden = self.student.contextualize(features, frames, weights=weights, front=front)
         distance = self.objective(hidden, wanted, frames)
         loss = distance
         if self.gates is not None:
             loss = loss + lagrangian(self.gates.expected_sparsity(), self.target, self.lambdas)
+        if self.channels is not None:
+            loss = loss + lagrangian(self.channels.expected_sparsity(), self.channel_target, self.channel_lambdas)
         return loss, {"distance": distance.detach()}, frames.sum()
 
 
@@ -161,21 +173,26 @@ class SparsityTarget(TrainingHook):
 
     Args:
         every: steps from one row of the log to the next; the last step always has one.
+        channels: the target of the front end's channels, which rises in step.
     """
 
-    def __init__(self, target: float, warmup: int, steps: int, every: int):
+    def __init__(self, target: float, warmup: int, steps: int, every: int, channels: float = 0.0):
         self.target, self.warmup, self.steps, self.every = target, warmup, steps, every
+        self.channels = channels
         self.rows: list[list[float]] = []
 
     def at(self, step: int) -> float:
         """The target at a step, counted from 0."""
-        return self.target * min(1.0, (step + 1) / max(1, self.warmup))
+        return self.target * self._risen(step)
+
+    def _risen(self, step: int) -> float:
+        return min(1.0, (step + 1) / max(1, self.warmup))
 
     def start(self, model: Distillation, optimizer: torch.optim.Optimizer) -> None:
         self.model = model
 
     def before_forward(self, step: int, batch: Batch) -> None:
-        self.model.target = self.at(step)
+        self.model.target, self.model.channel_target = self.at(step), self.channels * self._risen(step)
 
     @torch.no_grad()
     def after_update(self, step: int, batch: Batch) -> None:

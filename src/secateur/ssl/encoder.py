@@ -30,6 +30,7 @@ from secateur.ssl.config import DATA2VEC, EncoderConfig, LayerShape
 from secateur.ssl.convolutions import (
     FeatureExtractor,
     FeatureProjection,
+    Front,
     PositionalConvolution,
     StackedPositions,
     valid_frames,
@@ -249,8 +250,10 @@ class Encoder(nn.Module):
         features, frames = self.features(waveforms, lengths)
         return self.contextualize(features, frames), frames
 
-    def features(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Output (B, T, C) of the feature extractor, and the numbers of frames (B,)."""
+    def features(
+        self, waveforms: torch.Tensor, lengths: torch.Tensor, front: Front | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Output (B, T, C) of the feature extractor, and the numbers of frames (B,); `front`: its channels' gates."""
         frames = self.config.frames(lengths)
         if _is_eager() and int(frames.min()) < 1:
             raise SecateurError(
@@ -259,7 +262,11 @@ class Encoder(nn.Module):
             )
         if self.config.do_normalize:
             waveforms = _standardize(waveforms, lengths)
-        return self.feature_extractor(waveforms, _unless_full(lengths, waveforms.shape[1])), frames
+        inputs = (waveforms, _unless_full(lengths, waveforms.shape[1]))
+        if front is None:
+            return self.feature_extractor(*inputs), frames
+        gated = torch.func.functional_call(self.feature_extractor, dict(front.extractor), (*inputs, front.kept))
+        return gated, frames
 
     def contextualize(
         self,
@@ -267,14 +274,20 @@ class Encoder(nn.Module):
         frames: torch.Tensor,
         masked: torch.Tensor | None = None,
         weights: Mapping[str, torch.Tensor] | None = None,
+        front: Front | None = None,
     ) -> list[torch.Tensor]:
         """Hidden states, L + 1 tensors (B, T, D), of what `features` gave.
 
         Args:
             masked: (B, T), frames that the mask's embedding takes the place of.
             weights: tensors that stand in for parameters of `self.encoder`, by name.
+            front: the gates of the channels that `features` was given.
         """
-        hidden = self.feature_projection(features)
+        if front is None:
+            hidden = self.feature_projection(features)
+        else:
+            projected = (features, front.kept[-1])
+            hidden = torch.func.functional_call(self.feature_projection, dict(front.projection), projected)
         if masked is not None:
             hidden = torch.where(masked[..., None], self.masked_spec_embed.to(hidden.dtype), hidden)
         inputs = (hidden, _unless_full(frames, hidden.shape[1]))

@@ -56,6 +56,8 @@ def superb_scale() -> Scale:
 def scale_of(options: Mapping[str, Mapping[str, Any]], zero: Mapping[str, Any], teacher: Mapping[str, Any]) -> Scale:
     """The scale of an entry's scores: SUPERB's where all its ten tasks are run on its data, else the entry's own.
 
+    SUPERB recognises words on the best path, so a search among the words of the training text is not SUPERB's ASR.
+
     Args:
         options: those of the entry's tasks, by name.
         zero, teacher: what was measured of log-mel features and of the teacher (`tasks` of their `scores.json`).
@@ -63,7 +65,8 @@ def scale_of(options: Mapping[str, Mapping[str, Any]], zero: Mapping[str, Any], 
     The own scale has no tasks where none tells the teacher from log-mel features.
     """
     superb = superb_scale()
-    if all(options.get(task, {}).get("source") == "official" for task in superb.tasks):
+    chosen = [options.get(task, {}) for task in superb.tasks]
+    if all(each.get("source") == "official" and not each.get("search") for each in chosen):
         return superb
     higher = {
         task: {name: value["higher_is_better"] for name, value in measured["metrics"].items() if value["scored"]}

@@ -1,7 +1,7 @@
 """How fast encoders extract features, and what of it their size explains."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -66,21 +66,30 @@ def in_rounds(rows: Rows) -> list[float]:
     return list(found.values())
 
 
-def scaled(config: EncoderConfig, depth: int, base: EncoderConfig) -> EncoderConfig:
-    """`base` with the shape of a pruned encoder: in every layer, the same shares of heads, widths and units.
+def scaled(
+    config: EncoderConfig, depth: int, base: EncoderConfig, channels: Sequence[int] | None = None
+) -> EncoderConfig:
+    """`base` with the shape of a pruned encoder: in every layer, the same shares of heads, widths, units and channels.
 
     Of layer l of the base's L, the shares are those of layer ⌊l · `depth` / L⌋, and heads follow heads alike.
 
     Args:
         config: of the pruned encoder; one with fewer layers than `depth` scales to fewer layers, the first ones.
         depth: layers of the encoder that it was made from.
+        channels: `conv_dim` of that encoder; None: no channel is gone.
     """
     layers = [
         _scaled_layer(config.shapes[place], config, base)
         for place in (number * depth // base.num_hidden_layers for number in range(base.num_hidden_layers))
         if place < len(config.shapes)
     ]
-    return replace(base, num_hidden_layers=len(layers), layers=tuple(layers))
+    whole = channels or config.conv_dim
+    places = [number * len(whole) // len(base.conv_dim) for number in range(len(base.conv_dim))]
+    conv_dim = tuple(
+        max(1, round(width * config.conv_dim[place] / whole[place]))
+        for place, width in zip(places, base.conv_dim, strict=True)
+    )
+    return replace(base, num_hidden_layers=len(layers), layers=tuple(layers), conv_dim=conv_dim)
 
 
 def _scaled_layer(shape: LayerShape, config: EncoderConfig, base: EncoderConfig) -> LayerShape:

@@ -8,6 +8,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.models.tensors import save_tensors
+from secateur.ssl.channels import ChannelGates, compact_front, sparsity
 from secateur.ssl.checkpoints import save_encoder
 from secateur.ssl.distillation import Distillation, LayerPairs, PredictionHeads, SparsityTarget
 from secateur.ssl.encoder import Encoder
@@ -21,17 +22,20 @@ def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
     Args:
         options: `type`, one of `gates`, `magnitude`, `layers`; `distil`, the teacher's layers to learn from; and
             `train_extractor`. For `gates`: `kinds` of gates, `straight_through`, `log_alpha`, `gate_rate`, `lambdas`,
-            `lambda_rate`, `ordered`. For `magnitude`: `sparsity`, `ordered`. For `layers`: `layers`, how many.
+            `lambda_rate`, `ordered`, `conv_sparsity` (0: no gates on channels of the front end). For `magnitude`:
+            `sparsity`, `ordered`. For `layers`: `layers`, how many.
 
     Raises SecateurError for options that the teacher cannot serve.
     """
-    config, gates = teacher.config, None
+    config, gates, channels = teacher.config, None, None
     match options["type"]:
         case "gates":
             student = copy.deepcopy(teacher)
             gates = EncoderGates(
                 config, options["kinds"], options["straight_through"], options["log_alpha"], options["gate_rate"]
             )
+            if options["conv_sparsity"]:
+                channels = ChannelGates(config, options["straight_through"], options["log_alpha"], options["gate_rate"])
         case "magnitude":
             student = compact(teacher, magnitude_gates(teacher, options["sparsity"]))
         case "layers":
@@ -43,6 +47,8 @@ def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
     else:
         objective = LayerPairs(options["distil"], student.config, config, options["ordered"])
     lagrange = {"lambda_rate": options["lambda_rate"], "lambdas": options["lambdas"]} if gates else {}
+    if channels:
+        lagrange["channels"] = channels
     return Distillation(student, teacher, objective, gates, options["train_extractor"], **lagrange)
 
 
@@ -68,8 +74,14 @@ def save_student(output: Path, record: dict[str, Any], model: Distillation, targ
         record["expected_sparsity"] = model.gates.expected_sparsity().item()
         tensors = {kind: value.clone() for kind, value in gates.items()}
         tensors |= {f"log_alpha.{kind}": value for kind, value in model.gates.log_alpha.items()}
+        if model.channels is not None:
+            channels = model.channels.settle(target.channels)
+            tensors |= {"conv": channels, "log_alpha.conv": model.channels.log_alpha}
         save_tensors(output / "gates.safetensors", tensors)
         student = compact(student, gates)
+        if model.channels is not None:
+            record["conv_sparsity"] = sparsity((channels > 0).double(), model.student.config).item()
+            student = compact_front(student, channels)
     save_encoder(output, student)
     record["sparsity"] = 1 - block_parameters(student) / block_parameters(model.teacher)
     record["parameters"] = sum(parameter.numel() for parameter in student.parameters())

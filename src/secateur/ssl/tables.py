@@ -220,6 +220,8 @@ def _published_name(results: Results, entry: Mapping[str, Any], run: UpstreamRun
         return DISTILLED.get(kind, "")
     if student["type"] != "gates" or kind != "wavlm" or student["sparsity"] != published.S4_SPARSITY:
         return ""
+    if student.get("conv_sparsity"):
+        return ""  # the document prunes no convolution
     if set(student["kinds"]) == FINE:
         return "Proposed" if student["straight_through"] else "w/o STE"
     return "w/o FAHP" if set(student["kinds"]) == WHOLE_HEADS and student["straight_through"] else ""

@@ -6,7 +6,7 @@ from secateur.training.options import TrainingOptions
 
 
 def make_optimizer(model: torch.nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019) with weight decay on matrices only, betas and eps as in ESPnet's recipes.
+    """AdamW (Loshchilov & Hutter 2019) with weight decay on matrices only, with ESPnet's eps and default betas.
 
     A parameter with an attribute `rate` is trained at that many times the learning rate, without weight decay.
     """
@@ -20,4 +20,4 @@ def make_optimizer(model: torch.nn.Module, options: TrainingOptions) -> torch.op
     for rate in rates:
         own = [parameter for parameter in parameters if getattr(parameter, "rate", None) == rate]
         groups.append({"params": own, "weight_decay": 0.0, "rate": rate})
-    return torch.optim.AdamW(groups, lr=options.learning_rate, betas=(0.9, 0.98), eps=1e-9, fused=True)
+    return torch.optim.AdamW(groups, lr=options.learning_rate, betas=(0.9, options.beta2), eps=1e-9, fused=True)

@@ -72,5 +72,7 @@ class TrainingOptions:
     those of pathways, which need one language each, take equal turns."""
     specaug: SpecAugment = field(default_factory=SpecAugment)
     """SpecAugment (Park et al. 2019), acoustic models only."""
+    beta2: Rate = 0.98
+    # Without a docstring: heads of SUPERB's tasks set it (`secateur.ssl.tasks`); other trainings have ESPnet's.
     cycles: AtLeastOne = 1
     # Without a docstring: `secateur prune` is told to repeat the schedule so many times, for the levels of pathways.

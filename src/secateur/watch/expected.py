@@ -33,6 +33,7 @@ SECONDS = {
 LIGHT_SECONDS = {"fetch": 10, "features": 10, "validate": 2, "tables": 10, "figures": 15, "report": 1}
 """The same of jobs that do without."""
 LIGHT_OTHERS = 2
+WITHOUT_TRAINING = 20
 
 
 def expected(resources: JobResources, rule: str, at: Any) -> Work:
@@ -50,7 +51,9 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
         run = run_of(at) if hasattr(at, "method") else runs.ModelRun(at.corpus, at.model, at.scope, int(at.seed))
         batch = resources.recipe(at)["batch_seconds"]
         seconds = LEAST_STEP + STEP * parameters(config["models"][run.model]) * batch
-        return Work(f"train {run.model} {batch:g}", TRAINING, runs.steps_of_job(config, run), seconds)
+        if not (steps := runs.steps_of_job(config, run)):  # a model that is there, or is pruned without training
+            return Work(f"{rule} {run.model} without training", OTHER, 1, WITHOUT_TRAINING)
+        return Work(f"train {run.model} {batch:g}", TRAINING, steps, seconds)
     if rule == "decode":
         sets = len(runs.languages(config, at.corpus, at.scope)) * len(runs.splits(config, at.corpus))
         search, size = config["searches"][at.search], parameters(config["models"][at.model])

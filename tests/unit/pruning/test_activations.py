@@ -5,10 +5,11 @@ import torch
 from test_pruning_scripts import corpus, dev_losses, fit, largest, state
 
 from secateur.core.files import read_tsv
+from secateur.models.conformer import PointwiseConv
 from secateur.models.load import load_model
 from secateur.pruning.engines import activations
 from secateur.pruning.engines.mask import Mask, kept, mask_file, prunable, weights
-from secateur.speech.data import SpeechExamples
+from secateur.speech.data import Batch, SpeechExamples
 from secateur.speech.tokens import Tokenizer
 
 __all__ = ["corpus"]  # the fixture
@@ -103,3 +104,27 @@ def test_matrices_are_pruned_in_the_order_in_which_they_run(corpus):
     assert seen.shape == (16, 16) and torch.allclose(seen, seen.T) and torch.linalg.eigvalsh(seen).min() > -1e-9
     assert activations.gram(model, order[0], [batch, batch]).allclose(2 * seen)
     assert set(weights(model, names)) == set(order)
+
+
+@pytest.mark.parametrize("frames", [7, 6])
+def test_inputs_of_convolutions_are_seen_whether_channels_come_first_or_last(frames):
+    """Six channels, in one case as many frames: both kinds of pointwise convolution see what a linear layer does."""
+    torch.manual_seed(0)
+    x, linear = torch.randn(1, frames, 6), torch.nn.Linear(6, 6)
+    first, last = torch.nn.Conv1d(6, 6, 1), PointwiseConv(6, 6, 1)
+    for convolution in (first, last):
+        convolution.weight.data = linear.weight.data[..., None].clone()
+        convolution.bias.data = linear.bias.data.clone()
+    wanted = x[0].double().T @ x[0].double()
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.first, self.last = linear, first, last
+
+        def forward(self, x):
+            return self.linear(x), self.first(x.transpose(1, 2)), self.last(x)
+
+    for name in ("linear", "first", "last"):
+        found = activations.gram(Model(), f"{name}.weight", [Batch(["u"], ["en"], {"x": x})])
+        torch.testing.assert_close(found, wanted)

@@ -11,8 +11,10 @@ from secateur.pruning.engines.calendar import Calendar
 from secateur.pruning.engines.dynamic import DynamicPathways, Softly
 from secateur.pruning.engines.fixed import FixedMask
 from secateur.pruning.engines.mask import Mask, union
+from secateur.pruning.engines.movement import MovementMask
 from secateur.pruning.engines.pathways import Pathways
 from secateur.pruning.engines.ranking import magnitude_mask
+from secateur.pruning.engines.rigl import RigL
 from secateur.speech.data import Batch, BatchPlan
 from secateur.speech.turns import Turns
 from secateur.training.hooks import TrainingHook
@@ -204,7 +206,7 @@ def test_a_batch_of_mixed_languages_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kill", [1, 4, 6, 9])
-@pytest.mark.parametrize("kind", ["adaptive", "straight_through", "pathways", "dynamic"])
+@pytest.mark.parametrize("kind", ["adaptive", "straight_through", "pathways", "dynamic", "rigl", "movement"])
 def test_killed_within_an_interval_and_resumed_ends_with_the_same_bytes(tmp_path, kind, kill):
     def make():
         masks = {language: random_mask(seed, 0.3) for seed, language in enumerate(LANGUAGES)}
@@ -215,6 +217,10 @@ def test_killed_within_an_interval_and_resumed_ends_with_the_same_bytes(tmp_path
                 return AdaptiveMask(random_mask(5), Calendar([0.5], 12, 3, 0.25), how=Softly("straight_through"))
             case "pathways":
                 return Pathways(masks, steps=12)
+            case "rigl":
+                return RigL(random_mask(5), Calendar([0.5], 12, 2, 0.25), drop=0.5)
+            case "movement":
+                return MovementMask(random_mask(5), Calendar([0.5], 12, 3, 0.25))
             case "dynamic":
                 return DynamicPathways(masks, Calendar([0.3, 0.6], 12, 1, 0.5), how=Softly(moments="clear"))
 

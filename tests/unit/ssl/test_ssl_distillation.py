@@ -32,6 +32,7 @@ OPTIONS = {
     "distil": [1, 3],
     "ordered": True,
     "train_extractor": False,
+    "conv_sparsity": 0.0,
 }
 
 

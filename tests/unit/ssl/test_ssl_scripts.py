@@ -50,6 +50,7 @@ GATES = {
     "gate_rate": 300.0,
     "lambda_rate": 20.0,
     "lambdas": [0.0, 30.0],
+    "conv_sparsity": 0.0,
     "sparsity": 0.5,
     "sparsity_warmup": 0.25,
     "distil": [1, 3],
@@ -135,6 +136,12 @@ def test_two_iterations_of_pretraining_and_a_pruned_student_of_their_encoder(spe
         frozen = part == "feature_extractor"
         assert same(upstream.get_submodule(part).state_dict(), pruned.get_submodule(part).state_dict()) == frozen
 
+    options = GATES | {"conv_sparsity": 0.4}
+    record = run("ssl_distill", teacher=second, student=options, log_every=3, **common(speech, "channels"))
+    assert record["conv_sparsity"] == pytest.approx(0.4, abs=0.05) and record["sparsity"] == pytest.approx(
+        0.5, abs=0.01
+    )
+    assert sum(load_upstream(speech / "channels").config.conv_dim) < sum(tiny.conv_dim)
     options = GATES | {"type": "magnitude"}
     record = run("ssl_distill", teacher=second, student=options, log_every=3, **common(speech, "magnitude"))
     assert not (speech / "magnitude" / "gates.tsv").exists()
@@ -170,7 +177,8 @@ def test_killed_and_resumed_distillation_ends_with_the_same_bytes(speech, tiny, 
     def distil(output, *more):
         torch.manual_seed(1)
         arguments = Namespace(**common(speech, output))
-        model, target = make_student(teacher, GATES), SparsityTarget(0.5, 2, 8, every=1)
+        model = make_student(teacher, GATES | {"conv_sparsity": 0.3})
+        target = SparsityTarget(0.5, 2, 8, every=1, channels=0.3)
         fitting.fit(Task.of(arguments), {}, fitting.Waves.of(arguments), model, tiny, [target, *more])
         save_student(arguments.output, {}, model, target)
         return model.state_dict(), target.log()

@@ -10,10 +10,14 @@ import yaml
 
 from secateur.heads import commands as heads
 from secateur.layers import commands as layers
+from secateur.pruning import commands as pruning
 from secateur.study import commands
 from secateur.study import config as configuration
 from secateur.study.command import Command
 from secateur.study.paths import Paths
+from secateur.study.resources import JobResources
+from secateur.watch.expected import expected
+from secateur.watch.work import OTHER, TRAINING
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -107,3 +111,54 @@ def test_timings_name_the_modules_of_the_searches_that_they_time(paths):
     types = {entry["type"] for entry in json.loads(option(command, "searches")).values()}
     used = {name for name in command.modules if name.startswith("secateur.decoding.")}
     assert types and used == {f"secateur.decoding.search.{name}" for name in types}
+
+
+def told(paths, scope, method, level, **schedule):
+    """The training that a pruned model's job is told, and its command, with changes of the schedule."""
+    known = paths.config["pruning"]["progressive"]
+    changed = Paths(paths.config | {"pruning": {"progressive": known | schedule}})
+    command = pruning.prune(changed, at(scope=scope, method=method, level=level))
+    return json.loads(option(command, "training")), command
+
+
+def test_a_rate_is_constant_until_the_masks_of_the_last_level_are_fixed(paths):
+    """T = 150: a level on the way does not settle, nor does its rate go down; fixed masks are told the same rates."""
+    for method in ("lth", "lth-adaptive"):
+        on_the_way, _ = told(paths, "en", method, "s500")
+        assert (on_the_way["steps"], on_the_way["schedule"], on_the_way["cycles"]) == (150, "constant", 1)
+        last, command = told(paths, "en", method, "s700")
+        assert (last["steps"], last["schedule"], last["decay"], last["warmup"]) == (150, "wsd", 0.4, 10)
+    assert option(command, "settle") == "0.4"
+    assert option(told(paths, "en", "lth-adaptive", "s500")[1], "settle") == "0.0"
+    assert told(paths, "en", "lth", "s700", settle=0)[0]["schedule"] == "constant"
+
+
+def test_two_languages_have_twice_the_steps_in_two_levels(paths):
+    for method in ("pathways-lth-s700", "dynamic-lth-s500"):
+        training, command = told(paths, "all", method, "s700")
+        assert [training[key] for key in ("steps", "cycles", "warmup", "evaluate_every")] == [600, 2, 20, 150]
+    words = shlex.split(command.arguments)
+    assert words[words.index("--levels") + 1 :][:2] == ["0.5", "0.7"]
+    assert told(paths, "all", "lap", "s500")[0]["steps"] == 300
+    assert told(paths, "all", "dynamic-lth-s500", "s700", steps_per="all")[0]["steps"] == 300
+
+
+def test_what_learns_from_the_dense_model_reads_it(paths):
+    dense = "results/default/models/asterisk/ctc/all/dense/s000/seed1"
+    _, command = told(paths, "en", "imp", "s700", distil=0.5)
+    assert (option(command, "teacher"), option(command, "distil")) == (dense, "0.5")
+    assert {f"{dense}/model.safetensors", f"{dense}/model.json"} <= set(command.inputs)
+    _, alone = told(paths, "en", "imp", "s700")
+    assert "--teacher" not in alone.arguments and f"{dense}/model.safetensors" not in alone.inputs
+    _, untrained = told(paths, "en", "wanda", "s700", distil=0.5)
+    assert "--teacher" not in untrained.arguments and option(untrained, "calibration") == "32"
+    assert (option(untrained, "start"), option(untrained, "ranked")) == (dense, dense)
+
+
+def test_the_work_of_what_is_pruned_without_training_is_none_of_steps(paths):
+    resources = JobResources(paths, 0, 2)
+    trained, at_once = (
+        expected(resources, "prune", at(scope="en", method=method, level="s700")) for method in ("lth", "wanda")
+    )
+    assert (trained.kind, trained.amount) == (TRAINING, 150)
+    assert (at_once.kind, at_once.amount) == (OTHER, 1) and at_once.seconds > 0

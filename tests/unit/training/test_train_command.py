@@ -15,6 +15,8 @@ from secateur.core.errors import SecateurError
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
 from secateur.models.load import load_model
+from secateur.speech.data import BatchPlan
+from secateur.training.acoustic import Material, Speech
 
 HYBRID = hybrid(CTC) | {"input": CTC["input"]}
 
@@ -75,3 +77,16 @@ def test_another_token_list_is_refused(corpus, tmp_path):
     save_model(tmp_path / "other", build_model(CTC, tokens), CTC, tokens)
     with pytest.raises(SecateurError, match="other: has another token list"):
         trained(corpus, tmp_path / "model", CTC, "--start", tmp_path / "other")
+
+
+def test_with_a_temperature_every_batch_is_of_one_language_and_without_one_they_are_mixed(corpus):
+    """English has three utterances, French two, all of one length: shares of 3/5 at temperature 1."""
+    speech = Speech(corpus / "data", corpus / "features", ["en", "fr"], corpus / "tokens.txt")
+    mixed = Material(speech, 10.0, seed=1).plan.step(0)
+    assert {name[:2] for name in mixed} == {"en", "fr"} and len(mixed) == 5
+    for temperature, english in ((1.0, 6), (1000.0, 5)):
+        plan = Material(speech, 10.0, seed=1, temperature=temperature).plan
+        batches = [{name[:2] for name in plan.step(step)} for step in range(10)]
+        assert all(len(codes) == 1 for codes in batches) and batches.count({"en"}) == english
+    alone = Speech(corpus / "data", corpus / "features", ["en"], corpus / "tokens.txt")
+    assert isinstance(Material(alone, 10.0, seed=1, temperature=2.0).plan, BatchPlan)

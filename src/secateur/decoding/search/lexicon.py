@@ -5,7 +5,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -60,27 +60,48 @@ def word_search(
 
     Of the recogniser it uses the tokenizer, the sentences, `model.blank_id` and `model.ctc.log_softmax`.
     """
-    from flashlight.lib.text.decoder import CriterionType, LexiconDecoder, LexiconDecoderOptions, SmearingMode, Trie
-
     if not recognizer.sentences:
         raise SecateurError("search lexicon: there is no training text; give at least one file of it")
     ngram = Ngram.estimate(recognizer.sentences, order)
-    spellings = _spellings(ngram.words, recognizer.tokenizer)
+    spellings = spelled(ngram.words, recognizer.tokenizer)
     words = list(spellings)
+    scores = {word: ngram.log_probability(word, ()) for word in words}
     lm = _flashlight_lm(ngram, words, lm_watch)
-    emissions = _Emissions(recognizer)
+    return lexicon_search(recognizer, spellings, scores, lm, beam, BEAM_THRESHOLD, lm_weight, word_score)
+
+
+def lexicon_search(
+    recognizer: Recognizer,
+    spellings: Mapping[str, Sequence[int]],
+    scores: Mapping[str, float],
+    lm: Any,
+    beam: int,
+    beam_threshold: float,
+    lm_weight: float,
+    word_score: float,
+) -> Callable[[torch.Tensor], str]:
+    """Flashlight's lexicon search, which turns encoder output (T', D) into text.
+
+    Args:
+        spellings: the token ids of every word.
+        scores: of every word, by which the trie of words looks ahead.
+        lm: a Flashlight language model over places in `spellings`.
+        beam_threshold: hypotheses that score this much less than the best one are dropped.
+    """
+    from flashlight.lib.text.decoder import CriterionType, LexiconDecoder, LexiconDecoderOptions, SmearingMode, Trie
+
+    words, emissions = list(spellings), _Emissions(recognizer)
     trie = Trie(emissions.columns, emissions.separator)
     for index, (word, spelling) in enumerate(spellings.items()):
-        score = ngram.log_probability(word, ())
-        trie.insert([*spelling, emissions.separator], index, score)
+        trie.insert([*spelling, emissions.separator], index, scores[word])
         if not emissions.writes_spaces:
-            trie.insert(spelling, index, score)
+            trie.insert(list(spelling), index, scores[word])
     trie.smear(SmearingMode.MAX)
     decoder = LexiconDecoder(
         LexiconDecoderOptions(
             beam_size=beam,
             beam_size_token=emissions.columns,
-            beam_threshold=BEAM_THRESHOLD,
+            beam_threshold=beam_threshold,
             lm_weight=lm_weight,
             word_score=word_score,
             unk_score=-math.inf,
@@ -98,22 +119,22 @@ def word_search(
     )
 
     def best(encoder_out: torch.Tensor) -> str:
-        scores = emissions(encoder_out)
-        hypotheses = decoder.decode(scores.data_ptr(), *scores.shape)
+        columns = emissions(encoder_out)
+        hypotheses = decoder.decode(columns.data_ptr(), *columns.shape)
         return " ".join(words[index] for index in hypotheses[0].words if index >= 0) if hypotheses else ""
 
     best.lm = lm  # Flashlight alone does not keep a language model written in Python alive
     return best
 
 
-def _spellings(words: Sequence[str], tokenizer: Tokenizer) -> dict[str, list[int]]:
+def spelled(words: Sequence[str], tokenizer: Tokenizer) -> dict[str, list[int]]:
     """Token ids of all words that the token list can spell."""
     unknown = tokenizer.tokens.index(UNKNOWN)
     spellings = {word: tokenizer.encode(word) for word in words if word not in (END, UNKNOWN)}
-    spelled = {word: ids for word, ids in spellings.items() if unknown not in ids}
-    if len(spelled) < len(spellings):
-        logging.warning("%d words of the text have characters outside the token list", len(spellings) - len(spelled))
-    return spelled
+    known = {word: ids for word, ids in spellings.items() if unknown not in ids}
+    if len(known) < len(spellings):
+        logging.warning("%d words of the text have characters outside the token list", len(spellings) - len(known))
+    return known
 
 
 class _Emissions:

@@ -86,13 +86,13 @@ def gram(model: nn.Module, name: str, batches: Iterable[Batch]) -> torch.Tensor 
         return None
     found = torch.zeros((), dtype=torch.float64)
 
-    def note(_, inputs) -> None:
+    def note(_, inputs, output) -> None:
         nonlocal found
-        x = inputs[0].transpose(1, 2) if isinstance(module, nn.Conv1d) else inputs[0]
+        x = inputs[0] if _last(module, inputs[0], output) else inputs[0].transpose(1, 2)
         x = x.reshape(-1, x.shape[-1]).double()
         found = found.to(x.device) + x.T @ x
 
-    handle = module.register_forward_pre_hook(note)
+    handle = module.register_forward_hook(note)
     try:
         for batch in batches:
             model(**batch.tensors)
@@ -103,6 +103,16 @@ def gram(model: nn.Module, name: str, batches: Iterable[Batch]) -> torch.Tensor 
     if not found.isfinite().all():
         raise SecateurError(f"{name}: an input is not finite; train the model again")
     return found
+
+
+def _last(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> bool:
+    """Whether a module has its inputs in the last dimension, as a linear layer has and some pointwise convolutions."""
+    if isinstance(module, nn.Linear):
+        return True
+    weight = module.weight.squeeze(-1)
+    if x.shape[-1] != weight.shape[1] or y.shape[-1] != len(weight):
+        return False
+    return torch.allclose(torch.nn.functional.linear(x, weight, module.bias), y, rtol=1e-3, atol=1e-4)
 
 
 def _module(model: nn.Module, name: str) -> nn.Module | None:

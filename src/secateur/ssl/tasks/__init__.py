@@ -96,6 +96,7 @@ class Data:
         notes: what a reader of the table must know: classes, splits, what is peculiar.
         chance: what each metric is without looking at the audio, in percent, by name; for tasks where that is defined.
         folds: for cross-validation (ER): other splits of the same items, which are run one by one and scored together.
+        crops: by split, the seconds that a longer clip of it is cropped to, at a place drawn whenever it is used.
     """
 
     items: Mapping[str, Sequence[Item]]
@@ -103,11 +104,18 @@ class Data:
     notes: str = ""
     chance: Mapping[str, float] = field(default_factory=dict)
     folds: Sequence[Mapping[str, Sequence[Item]]] = ()
+    crops: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def clips(self) -> list[Clip]:
-        """All clips, each as often as it occurs."""
-        return [item.clip for items in (self.items, *self.folds) for split in items.values() for item in split]
+        """All clips that are encoded as they are, each as often as it occurs."""
+        return [
+            item.clip
+            for items in (self.items, *self.folds)
+            for split, members in items.items()
+            for item in members
+            if item.clip.seconds <= self.crops.get(split, item.clip.seconds)
+        ]
 
 
 @dataclass(frozen=True)

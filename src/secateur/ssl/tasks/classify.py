@@ -21,14 +21,15 @@ def run(task: Task, data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, 
     """Train a `Pooled` head and measure accuracy: an item is right when all its labels are.
 
     With folds, a head is trained for each, and the accuracy is the mean over folds.
-    `options`: projection, normalize, balance (whether classes count alike in the loss), training.
+    `options`: projection, normalize, balance (whether classes count alike in the loss), balanced (whether they are
+    drawn alike in training and in dev), training.
     """
     (metric,) = task.metrics
     outcomes = {}
     shares = []
     for number, items in enumerate(data.folds or [data.items]):
         name = f"{task.name}-{number}" if data.folds else task.name
-        outcomes[name], head = _fold(name, items, hidden, fit, options)
+        outcomes[name], head = _fold(name, items, data.crops, hidden, fit, options)
         shares.append(head.sum.shares())
     if data.folds:
         value = average_error_rate({name: (right, [1] * len(right)) for name, right in outcomes.items()}, fit.seed)
@@ -38,7 +39,12 @@ def run(task: Task, data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, 
 
 
 def _fold(
-    name: str, items: Mapping[str, Sequence[Item]], hidden: Hidden, fit: Fit, options: Mapping[str, Any]
+    name: str,
+    items: Mapping[str, Sequence[Item]],
+    crops: Mapping[str, float],
+    hidden: Hidden,
+    fit: Fit,
+    options: Mapping[str, Any],
 ) -> tuple[list[int], Pooled]:
     """Train on one set of splits; which test items are right (1 or 0), and the head."""
     classes = [sorted(labels) for labels in map(set, zip(*(item.target for item in items["train"]), strict=True))]
@@ -50,7 +56,10 @@ def _fold(
 
     # A class that training has not seen cannot be learned, and gives no loss on dev; in the test it counts as wrong.
     known = [item for item in items["dev"] if UNKNOWN not in encode(item, 0)["labels"]]
-    examples = [Examples(hidden, members, encode, pooled=True) for members in (items["train"], known)]
+    examples = []
+    for split, members in (("train", items["train"]), ("dev", known)):
+        drawn = {item.id: str(item.target) for item in members} if options.get("balanced") else None
+        examples.append(Examples(hidden, members, encode, True, crops.get(split), drawn))
     layers, width = hidden.shape(items["train"][0].clip)
     weights = None
     if options["balance"]:

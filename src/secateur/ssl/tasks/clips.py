@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from random import Random
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from secateur.speech import audio
 from secateur.speech.datadir import Utterance
 
 RATE = 16000
+QUIETER = 10 ** (-3 / 20)
+"""The gain of −3 dB by which s3prl plays the clips of some tasks."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,17 @@ class Clip:
         return mixed
 
 
+def cropped(clip: Clip, seconds: float, draw: Random) -> Clip:
+    """A piece of a clip of one recording, `seconds` long, at a place that `draw` chooses; a clip no longer, whole."""
+    if clip.seconds <= seconds:
+        return clip
+    (part,) = clip.parts
+    start = draw.randint(0, round((clip.seconds - seconds) * RATE)) / RATE
+    begin = (part.start or 0.0) + start
+    piece = replace(part, start=begin, end=begin + seconds)
+    return Clip(f"{clip.id}@{start:.4f}s+{seconds:g}s", (piece,), seconds)
+
+
 def heard(utterance: Utterance, offset: float = 0.0, gain: float = 1.0) -> Part:
     """The part of a clip that an utterance is."""
     return Part(utterance.audio, utterance.start, utterance.end, offset, gain, utterance.channel)
@@ -64,11 +78,11 @@ def middle(utterance: Utterance, seconds: float | None) -> Clip:
     return Clip(f"{utterance.id}@{seconds:g}s", (part,), seconds)
 
 
-def recording(path: str, seconds: float | None = None, name: str | None = None) -> Clip:
+def recording(path: str, seconds: float | None = None, name: str | None = None, gain: float = 1.0) -> Clip:
     """The clip of a whole file; its length comes from the header unless it is given."""
     if seconds is None:
         seconds = audio.info(path).seconds
-    return Clip(name or str(path), (Part(str(path)),), seconds)
+    return Clip(name or str(path), (Part(str(path), gain=gain),), seconds)
 
 
 def total_seconds(clips: Iterable[Clip]) -> float:

@@ -2,9 +2,12 @@
 
 Every head answers `head(**tensors) -> (loss, statistics, weight)` as `secateur.training.loop` wants, where `hidden` is
 (B, L, T, D), or (B, L, D) for heads that pool over time: a mean over time and a linear map may change places.
+
+A head that is `measured` answers in evaluation with the share of errors that its task counts, in place of the loss, so
+that the checkpoint is chosen by it, as s3prl does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -37,7 +40,18 @@ class WeightedSum(torch.nn.Module):
         return self.weights.detach().float().softmax(0).tolist()
 
 
-class Pooled(torch.nn.Module):
+class Head(torch.nn.Module):
+    """What all heads have. `measured`: see the module's docstring."""
+
+    measured = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether errors are counted now."""
+        return self.measured and not self.training
+
+
+class Pooled(Head):
     """KS, IC, SID, ER: linear projection, mean over time, linear classifier; one softmax per slot, e.g. IC's three.
 
     Args:
@@ -69,6 +83,9 @@ class Pooled(torch.nn.Module):
 
     def forward(self, hidden: torch.Tensor, labels: torch.Tensor) -> Answer:
         """`labels` (B, slots)."""
+        if self.counts:
+            wrong = (self.predict(hidden) != labels).any(1)
+            return wrong.float().mean(), {}, len(labels)
         losses = [
             functional.cross_entropy(logits.float(), labels[:, slot], getattr(self, f"weights_{slot}"))
             for slot, logits in enumerate(self.logits(hidden))
@@ -81,8 +98,14 @@ class Pooled(torch.nn.Module):
         return torch.stack([logits.argmax(1) for logits in self.logits(hidden)], dim=1)
 
 
-class FrameCTC(torch.nn.Module):
-    """PR: linear projection and a linear classifier of every frame, trained by CTC. Blank is token 0."""
+class FrameCTC(Head):
+    """PR: linear projection and a linear classifier of every frame, trained by CTC. Blank is token 0.
+
+    Attributes:
+        judge: (errors, of how many) of a clip's tokens on the best path, given these and the right ones.
+    """
+
+    judge: Callable[[list[int], list[int]], tuple[float, int]]
 
     def __init__(self, layers: int, width: int, tokens: int, options: Mapping[str, Any]):
         super().__init__()
@@ -98,6 +121,14 @@ class FrameCTC(torch.nn.Module):
         self, hidden: torch.Tensor, lengths: torch.Tensor, text: torch.Tensor, text_lengths: torch.Tensor
     ) -> Answer:
         """`text` (B, U), `text_lengths` (B,). The loss is the mean over clips of CTC's loss per token."""
+        if self.counts:
+            scores, lengths = self.scores(hidden, lengths)
+            clips = zip(scores, lengths.tolist(), text, text_lengths.tolist(), strict=True)
+            judged = [
+                self.judge(best_path(each[:frames]), right[:size].tolist()) for each, frames, right, size in clips
+            ]
+            errors, total = map(sum, zip(*judged, strict=True))
+            return hidden.new_tensor(errors / max(1, total)), {}, total
         logits, lengths = self.logits(hidden, lengths)
         loss = functional.ctc_loss(
             logits.float().log_softmax(2).transpose(0, 1), text, lengths, text_lengths, zero_infinity=True
@@ -109,6 +140,11 @@ class FrameCTC(torch.nn.Module):
         """Log-probabilities (B, T', tokens), float32, and lengths (B,)."""
         logits, lengths = self.logits(hidden, lengths)
         return logits.float().log_softmax(2), lengths
+
+
+def best_path(scores: torch.Tensor) -> list[int]:
+    """Tokens of the best path through scores (T, tokens): repetitions merged, blanks (0) left out."""
+    return [token for token in torch.unique_consecutive(scores.argmax(1)).tolist() if token]
 
 
 class RecurrentCTC(FrameCTC):
@@ -169,7 +205,7 @@ class BiLSTM(torch.nn.Module):
         return torch.cat([ahead, back.gather(1, mirrored.expand_as(back))], dim=2)
 
 
-class XVector(torch.nn.Module):
+class XVector(Head):
     """SV: x-vector (Snyder et al. 2018) with additive margin softmax (Wang et al. 2018), scored by cosine.
 
     Time-delay layers with contexts 5, 3 (dilation 2), 3 (dilation 3), 1, 1; mean and standard deviation over time; two
@@ -222,7 +258,7 @@ class XVector(torch.nn.Module):
         return functional.cross_entropy(self.scale * (cosine - margin), labels[:, 0]), {}, len(labels)
 
 
-class Diarization(torch.nn.Module):
+class Diarization(Head):
     """SD: one LSTM and a sigmoid per speaker and frame, trained by the binary cross entropy of the better assignment of
     outputs to speakers (Fujita et al. 2019)."""
 
@@ -240,6 +276,15 @@ class Diarization(torch.nn.Module):
         """`activity` (B, T, speakers), 0 or 1. The loss is the mean over frames and speakers."""
         logits = self.logits(hidden).float()
         valid = torch.arange(logits.shape[1], device=logits.device) < lengths.to(logits.device)[:, None]
+        if self.counts:
+            speech = logits > 0
+            right = torch.stack(
+                [
+                    ((speech == (activity[..., list(order)] > 0)).float().mean(2) * valid).sum(1)
+                    for order in permutations(range(logits.shape[2]))
+                ]
+            )
+            return 1 - (right.amax(0) / valid.sum(1)).mean(), {}, len(logits)
         losses = torch.stack(
             [
                 (

@@ -69,13 +69,30 @@ class Hidden:
         self.prepare(clips, frames=False)
         return torch.stack([self._means[clip.id] for clip in clips])
 
+    def passing(self, clips: Sequence[Clip], frames: bool) -> list[torch.Tensor]:
+        """The hidden states (L + 1, T, D) of clips that are not met again, or their means over time: none is kept."""
+        if not clips:
+            return []
+        return [_halved(name, state) if frames else state.mean(1).cpu() for name, state in self._states(clips).items()]
+
     def shape(self, clip: Clip) -> tuple[int, int]:
         """(L + 1, D): how many layers, how wide; `clip` is encoded to see."""
         layers, width = self.means([clip]).shape[1:]
         return layers, width
 
-    @torch.no_grad()
     def _encode(self, clips: Sequence[Clip], keep: bool) -> dict[str, torch.Tensor]:
+        """The hidden states of clips in float16, by id; their means are kept, with `keep` the states, too."""
+        computed = {}
+        for name, state in self._states(clips).items():
+            computed[name], self._means[name] = _halved(name, state), state.mean(1).cpu()
+            if keep and name not in self._frames:
+                self._frames[name] = computed[name]
+                self._bytes += computed[name].numel() * computed[name].element_size()
+        return computed
+
+    @torch.no_grad()
+    def _states(self, clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
+        """The hidden states (L + 1, T, D) of clips, float32, by id."""
         samples = [torch.from_numpy(clip.samples()) for clip in clips]
         lengths = torch.tensor([len(wave) for wave in samples])
         self.seconds_encoded += int(lengths.sum()) / RATE
@@ -88,17 +105,15 @@ class Hidden:
             state = state[:, :count]
             if self.rate is not None:
                 state = joined(state, max(1, round(count / clip.seconds / self.rate)))
-            mean, half = state.mean(1).cpu(), state.half().cpu()
-            if not half.isfinite().all():
-                raise SecateurError(
-                    f"{clip.id}: the upstream's hidden states are not finite in float16; check its weights"
-                )
-            computed[clip.id] = half
-            self._means[clip.id] = mean
-            if keep and clip.id not in self._frames:
-                self._frames[clip.id] = half
-                self._bytes += half.numel() * half.element_size()
+            computed[clip.id] = state
         return computed
+
+
+def _halved(name: str, state: torch.Tensor) -> torch.Tensor:
+    half = state.half().cpu()
+    if not half.isfinite().all():
+        raise SecateurError(f"{name}: the upstream's hidden states are not finite in float16; check its weights")
+    return half
 
 
 def joined(states: torch.Tensor, factor: int) -> torch.Tensor:

@@ -8,7 +8,8 @@ are to be expected. Per language, the keywords are the words of `letters` letter
 most to the training prompts with exactly one of them; prompts with two different ones are left out. A class is a
 keyword of a language; prompts without one are the class "none" in all languages.
 
-Official: Speech Commands v1 (Warden 2018), with its separate test set: ten words, silence and unknown.
+Official: Speech Commands v1 (Warden 2018), with its separate test set: ten words, silence and unknown, as s3prl has it:
+classes are drawn alike, silence is a second out of a recording of noise, at a place drawn whenever it is used.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.ssl.tasks import SPLITS, Data, Item, Metric, Result, Task, classify, prompts
-from secateur.ssl.tasks.clips import Clip, Part, recording, whole
+from secateur.ssl.tasks.clips import QUIETER, Clip, recording, whole
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.hidden import Hidden
 
@@ -39,11 +40,18 @@ SCHEMA = {
     "projection": {"$ref": "#/$defs/projection", "default": 256},
     "normalize": {"$ref": "#/$defs/normalize", "default": False},
     "balance": {"$ref": "#/$defs/balance", "default": False},
+    "balanced": {
+        "type": "boolean",
+        "default": False,
+        "description": "Draw the classes of training clips alike, with replacement, and of dev clips once.",
+    },
     "training": {"$ref": "#/$defs/training", "default": {}},
 }
 
 TASK = Task("ks", "keyword spotting", (Metric("acc", higher=True),), pooled=True)
 NONE = "none"
+SECONDS = 1.0
+"""Of an official clip."""
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 UNKNOWN, SILENCE, NOISE = "_unknown_", "_silence_", "_background_noise_"
 
@@ -93,7 +101,7 @@ def official(options: Mapping[str, Any]) -> Data:
     """`options`: root (speech_commands_v0.01, unpacked), test_root (speech_commands_test_set_v0.01).
 
     A recording is in dev if its speaker's hash falls into the first tenth; the second tenth, the archive's own test
-    set, is not used (Speech Commands' rule). Silence is cut out of the background noises: one second after another.
+    set, is not used (Speech Commands' rule). The recordings of noise are the silence of train and of dev.
     """
     root, test_root = Path(options["root"]), Path(options["test_root"])
     items: dict[str, list[Item]] = {split: [] for split in SPLITS}
@@ -103,19 +111,33 @@ def official(options: Mapping[str, Any]) -> Data:
             share = hashed_share(path.name)
             split = "dev" if share < 10 else None if share < 20 else "train"
             if split:
-                items[split].append(Item(recording(str(path), 1.0, f"{folder.name}/{path.stem}"), (label,)))
-    for path in sorted((root / NOISE).glob("*.wav")):
-        seconds = int(recording(str(path)).seconds)
-        for second in range(seconds):
-            part = Part(str(path), float(second), float(second + 1))
-            split = "dev" if second % 10 == 9 else "train"
-            items[split].append(Item(Clip(f"{NOISE}/{path.stem}@{second}", (part,), 1.0), (SILENCE,)))
+                items[split].append(Item(_clip(path, f"{folder.name}/{path.stem}", SECONDS), (label,)))
+    for split in ("train", "dev"):
+        for path in sorted((root / NOISE).glob("*.wav")):
+            items[split].append(Item(_clip(path, f"{split}/{NOISE}/{path.stem}"), (SILENCE,)))
     for folder in sorted(path for path in _folder(test_root).iterdir() if path.is_dir()):
         items["test"] += [
-            Item(recording(str(path), 1.0, f"test/{folder.name}/{path.stem}"), (folder.name,))
+            Item(_clip(path, f"test/{folder.name}/{path.stem}", SECONDS), (folder.name,))
             for path in sorted(folder.glob("*.wav"))
         ]
-    return Data(items, notes=f"Speech Commands v1; {prompts.counts(items)}", chance={"acc": classify.majority(items)})
+    for split, members in items.items():
+        missing = {*WORDS, UNKNOWN, SILENCE} - {label for item in members for label in item.target}
+        if missing:
+            where = test_root if split == "test" else root
+            wanted = NOISE if missing == {SILENCE} and split != "test" else min(missing)
+            raise SecateurError(
+                f"{where}: no recordings of {wanted} for {split}; unpack Speech Commands v1 there, whole"
+            )
+    return Data(
+        items,
+        notes=f"Speech Commands v1; {prompts.counts(items)}",
+        chance={"acc": classify.majority(items)},
+        crops={"train": SECONDS, "dev": SECONDS},
+    )
+
+
+def _clip(path: Path, name: str, seconds: float | None = None) -> Clip:
+    return recording(str(path), seconds, name, QUIETER)
 
 
 def hashed_share(name: str) -> float:

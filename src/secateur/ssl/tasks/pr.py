@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import editdistance
+
 from secateur.core.errors import SecateurError
 from secateur.decoding.scoring import score, word_error_rate
 from secateur.ssl.tasks import Data, Item, Metric, Result, Task, asr, prompts
@@ -92,9 +94,14 @@ def spelled(text: str, words: Mapping[str, Symbols], name: str) -> Symbols:
     return tuple(symbol for word in text.split() for symbol in words[word])
 
 
+def errors(heard: Symbols, said: Symbols) -> tuple[int, int]:
+    """(phonemes wrong, phonemes)."""
+    return editdistance.eval(heard, said), len(said)
+
+
 def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Result:
     """A linear classifier of frames with CTC."""
-    heard = transcribe(TASK, data, hidden, fit, FrameCTC, options, lambda item: item.target)
+    heard = transcribe(TASK, data, hidden, fit, FrameCTC, options, lambda item: item.target, errors)
     scores = score(
         {item.id: " ".join(item.target) for item in data.items["test"]},
         {key: " ".join(symbols) for key, symbols in heard.texts.items()},

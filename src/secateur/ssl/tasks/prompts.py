@@ -11,6 +11,7 @@ Every task says in its own file what it makes of them. Common to all:
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.speech.datadir import Utterance, read_data_dir
@@ -59,6 +60,12 @@ def drawn(utterances: Sequence[Utterance], count: int | None, purpose: str) -> l
 def digest(*parts: object) -> bytes:
     """A hash of `parts`, to order things by chance, the same every time."""
     return hashlib.sha256(" ".join(map(str, parts)).encode()).digest()
+
+
+def crops(options: Mapping[str, Any]) -> dict[str, float]:
+    """The crops of a task's data: those of training clips, where they are drawn (`crop`, `max_seconds`)."""
+    drawn = options["crop"] == "random" and options["max_seconds"] is not None
+    return {"train": options["max_seconds"]} if drawn else {}
 
 
 def counts(items: Mapping[str, Sequence]) -> str:

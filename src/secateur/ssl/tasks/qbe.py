@@ -23,7 +23,7 @@ import torch
 from secateur.core.errors import SecateurError
 from secateur.speech.data import pad
 from secateur.ssl.tasks import Data, Item, Metric, Pair, Result, Task, prompts
-from secateur.ssl.tasks.clips import recording, whole
+from secateur.ssl.tasks.clips import QUIETER, recording, whole
 from secateur.ssl.tasks.dtw import costs, normalize
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.hidden import Hidden
@@ -83,12 +83,12 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
 def official(options: Mapping[str, Any]) -> Data:
     """`options`: root (the folder `quesst14Database`)."""
     root = Path(options["root"])
-    documents = [Item(recording(str(path), name=path.stem), "") for path in listed(root, "language_key_utterances.lst")]
+    documents = [_item(path) for path in listed(root, "language_key_utterances.lst")]
     items, pairs = {}, {}
     for split, name in (("dev", "dev"), ("test", "eval")):
         table = root / "scoring" / f"groundtruth_quesst14_{name}" / f"quesst14_{name}.rttm"
         occurs = {(query, document) for document, query in OCCURRENCE.findall(_text(table))}
-        queries = [Item(recording(str(path), name=path.stem), "") for path in listed(root, f"language_key_{name}.lst")]
+        queries = [_item(path) for path in listed(root, f"language_key_{name}.lst")]
         said = {query for query, document in occurs & {(q.id, d.id) for q in queries for d in documents}}
         queries = [query for query in queries if query.id in said]  # the term-weighted value knows no others
         items[split] = queries + documents
@@ -98,6 +98,10 @@ def official(options: Mapping[str, Any]) -> Data:
             for document in documents
         ]
     return Data(items, pairs, _notes("QUESST 2014", pairs), {"mtwv": 0.0})
+
+
+def _item(path: Path) -> Item:
+    return Item(recording(str(path), name=path.stem, gain=QUIETER), "")
 
 
 def listed(root: Path, name: str) -> list[Path]:

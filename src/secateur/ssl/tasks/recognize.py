@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -11,11 +10,12 @@ import torch
 from secateur.core.errors import SecateurError
 from secateur.ssl.tasks import Data, Item, Task
 from secateur.ssl.tasks.fit import Examples, Fit
-from secateur.ssl.tasks.heads import FrameCTC
+from secateur.ssl.tasks.heads import FrameCTC, best_path
 from secateur.ssl.tasks.hidden import Hidden
 
-BLANK, UNKNOWN = 0, 1
+UNKNOWN = 1
 RESERVED = 2
+"""Tokens before the symbols: blank and `<unk>`."""
 Symbols = tuple[str, ...]
 
 
@@ -44,8 +44,10 @@ def transcribe(
     head: type[FrameCTC],
     options: Mapping[str, Any],
     symbols: Callable[[Item], Symbols],
+    judge: Callable[[Symbols, Symbols], tuple[float, int]],
 ) -> Transcription:
-    """Train `head` and write down the test clips.
+    """Train `head` and write down the test clips. `judge` counts the task's errors in what was heard of what was said:
+    (errors, of how many).
 
     The symbols to choose among are those of the training set; one that only dev or test have is `<unk>`, and wrong.
     Raises SecateurError naming a training clip with more symbols than frames, which CTC cannot align.
@@ -64,7 +66,13 @@ def transcribe(
 
     examples = [Examples(hidden, data.items[split], encode, pooled=False) for split in ("train", "dev")]
     layers, width = hidden.shape(data.items["train"][0].clip)
-    make = partial(head, layers, width, RESERVED + len(inventory), options)
+    names = ["", "<unk>", *inventory]
+
+    def make() -> FrameCTC:
+        made = head(layers, width, RESERVED + len(inventory), options)
+        made.judge = lambda heard, said: judge(*(tuple(names[token] for token in tokens) for tokens in (heard, said)))
+        return made
+
     trained = fit(task.name, make, *examples, options["training"])
     test = Examples(hidden, data.items["test"], lambda item, frames: {}, pooled=False)
     scores: dict[str, torch.Tensor] = {}
@@ -72,14 +80,8 @@ def transcribe(
         tensors = test.load(keys).tensors
         logits, lengths = trained.scores(tensors["hidden"].to(fit.device), tensors["lengths"].to(fit.device))
         scores |= {key: each[:length].cpu() for key, each, length in zip(keys, logits, lengths.tolist(), strict=True)}
-    names = ["", "<unk>", *inventory]
     texts = {key: tuple(names[index] for index in best_path(each)) for key, each in scores.items()}
     return Transcription(texts, scores, inventory, trained)
-
-
-def best_path(scores: torch.Tensor) -> list[int]:
-    """Tokens of the best path through scores (T, tokens): repetitions merged, blanks left out."""
-    return [token for token in torch.unique_consecutive(scores.argmax(1)).tolist() if token != BLANK]
 
 
 def _repeated(text: Sequence[int]) -> int:

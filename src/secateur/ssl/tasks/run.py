@@ -80,6 +80,7 @@ def described(task: Task, data: Data, result: Result, seconds: float) -> dict[st
                 "chance": data.chance.get(metric.name),
             }
             for metric in task.metrics
+            if metric.name in result.metrics
         },
         "notes": data.notes,
         "clips": {split: len(items) for split, items in splits[0].items()},

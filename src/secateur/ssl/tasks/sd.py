@@ -169,9 +169,9 @@ def _mixtures(folder: Path) -> list[Item]:
     return items
 
 
-def chunks(item: Item, seconds: float) -> list[Item]:
+def chunks(item: Item, seconds: float | None) -> list[Item]:
     """A mixture of one recording cut into pieces of at most `seconds`."""
-    if item.clip.seconds <= seconds:
+    if seconds is None or item.clip.seconds <= seconds:
         return [item]
     (part,) = item.clip.parts
     pieces = []

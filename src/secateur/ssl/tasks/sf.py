@@ -3,10 +3,10 @@
 Data directories cannot carry it: their transcripts have no slots, and the default corpus' prompts are a machine's
 announcements, which hold no values to fill slots with.
 
-Official: Audio SNIPS (Lai et al. 2021), which is read by synthetic voices: characters with tags around the slots'
-values, e.g. `play B-artist prince E-artist`, recognised like ASR. Slot type F1: mean over sentences of the F1 of the
-set of slots; slot value CER: characters wrong, of the values of the reference's slots, each against the nearest of the
-hypothesis' values of that slot (s3prl).
+Official: Audio SNIPS (Lai et al. 2021), which is read by synthetic voices, as s3prl prepares it: characters with tags
+around the slots' values, e.g. `PLAY B-artist PRINCE E-artist`, recognised like ASR. Slot type F1: mean over sentences
+of the F1 of the set of slots; slot value CER: characters wrong, of the values of the reference's slots, each against
+the nearest of the hypothesis' values of that slot.
 """
 
 import re
@@ -46,6 +46,7 @@ TASK = Task(
     (Metric("f1", higher=True), Metric("cer", higher=False, scored=False)),
     missing=MISSING,
 )
+PUNCTUATION = "?!.,;-"
 FOLDERS = {"train": "train", "dev": "valid", "test": "test"}
 SPEAKERS = {  # SUPERB's division of the voices
     "train": ("Ivy", "Joanna", "Joey", "Justin", "Kendra", "Kimberly", "Matthew", "Salli"),
@@ -78,49 +79,53 @@ def official(options: Mapping[str, Any]) -> Data:
             for path in paths
             if path.stem.split("-")[0] in SPEAKERS[split] and path.stem in targets
         ]
+        if not items[split]:
+            raise SecateurError(
+                f"{root / FOLDERS[split]}: no recordings of {', '.join(SPEAKERS[split])} that {table.name} lists; "
+                "unpack Audio SNIPS there, as s3prl prepares it"
+            )
     return Data(items, notes=f"Audio SNIPS (synthetic voices); {prompts.counts(items)}")
 
 
 def tagged(words: list[str], tags: list[str]) -> Symbols:
-    """Characters, with `B-slot` and `E-slot` around values: words [play, prince], tags [O, B-artist] →
-    p, l, a, y, " ", B-artist, " ", p, …, e, " ", E-artist."""
-    spoken: list[str] = []
-    inside = None
-    for word, tag in zip(words, tags, strict=True):
-        kind, _, slot = tag.partition("-")
-        if inside and (kind != "I" or slot != inside):
-            spoken.append(f"E-{inside}")
-            inside = None
-        if kind != "O" and not inside:
-            spoken.append(f"B-{slot}")
-            inside = slot
-        spoken.append(word)
-    if inside:
-        spoken.append(f"E-{inside}")
+    """Characters, with `B-slot` and `E-slot` around values, as s3prl makes them of its files.
+
+    Words [PLAY, PURPLE, RAIN] with tags [O, album, album] → P, L, A, Y, " ", B-album, P, …, E, " ", R, …, N, E-album.
+
+    Neighbours of one tag are one value. Punctuation is left out, and with it the tag that it would begin or end.
+    """
     symbols: list[str] = []
-    for place, unit in enumerate(spoken):
-        symbols += [" "] if place else []
-        symbols += [unit] if _TAG.fullmatch(unit) else list(unit)
+    around = ["O", *tags, "O"]
+    for place, (word, tag) in enumerate(zip(words, tags, strict=True)):
+        if word in PUNCTUATION:
+            continue
+        if tag != "O" and around[place] != tag:
+            symbols.append(f"B-{tag}")
+        symbols += "AND" if word == "&" else word
+        if tag != "O" and around[place + 2] != tag:
+            symbols.append(f"E-{tag}")
+        if place < len(words) - 1:
+            symbols.append(" ")
     return tuple(symbols)
 
 
-_TAG = re.compile(r"[BE]-\S+")
-
-
 def slots(symbols: Symbols) -> dict[str, list[str]]:
-    """The values of every slot. A value without an end, or an end without a beginning, is none."""
+    """The values of every slot, of what was heard or said, by s3prl's rule.
+
+    A value is what stands between a `B-slot` and the next `E-slot` of the same slot, without the tags in between. One
+    that is not closed, or has no character, is none.
+    """
+    pieces = [
+        f"{each} " if _BEGIN.fullmatch(each) else f" {each}" if _END.fullmatch(each) else each for each in symbols
+    ]
+    text = re.sub(" +", " ", "".join(pieces))
     found: dict[str, list[str]] = defaultdict(list)
-    slot, value = None, []
-    for symbol in symbols:
-        if symbol.startswith("B-") and len(symbol) > 2:
-            slot, value = symbol[2:], []
-        elif symbol.startswith("E-") and len(symbol) > 2:
-            if slot == symbol[2:]:
-                found[slot].append(" ".join("".join(value).split()))
-            slot = None
-        elif slot is not None:
-            value.append(symbol)
+    for slot, value in re.findall(r"B-(\S+) (.+?) E-\1", text):
+        found[slot].append(re.sub(r" E-\S+", "", re.sub(r"B-\S+ ", "", value)))
     return dict(found)
+
+
+_BEGIN, _END = re.compile(r"B-\S+"), re.compile(r"E-\S+")
 
 
 def slot_f1(reference: Mapping[str, list[str]], hypothesis: Mapping[str, list[str]]) -> float:
@@ -140,9 +145,14 @@ def value_errors(reference: Mapping[str, list[str]], hypothesis: Mapping[str, li
     return errors, total
 
 
+def sentence_errors(heard: Symbols, said: Symbols) -> tuple[float, int]:
+    """(1 − F1 of the slots, 1) of a sentence."""
+    return 1 - slot_f1(slots(said), slots(heard)), 1
+
+
 def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Result:
     """Bidirectional LSTM layers with CTC on characters and tags."""
-    heard = transcribe(TASK, data, hidden, fit, RecurrentCTC, options, lambda item: item.target)
+    heard = transcribe(TASK, data, hidden, fit, RecurrentCTC, options, lambda item: item.target, sentence_errors)
     pairs = [(slots(item.target), slots(heard.texts[item.id])) for item in data.items["test"]]
     f1 = percentage([slot_f1(*pair) for pair in pairs], [1] * len(pairs), fit.seed)
     errors, totals = np.array([value_errors(*pair) for pair in pairs]).T

@@ -28,6 +28,7 @@ SCHEMA = {
     "seconds": {"type": "number", "exclusiveMinimum": 0, "default": 1.0, "description": "Length of a clip."},
     "clips": {"$ref": "#/$defs/clips", "default": {}},
     "max_seconds": {"$ref": "#/$defs/longest", "default": None},
+    "crop": {"$ref": "#/$defs/crop", "default": "middle"},
     "projection": {"$ref": "#/$defs/projection", "default": 256},
     "normalize": {"$ref": "#/$defs/normalize", "default": False},
     "balance": {"$ref": "#/$defs/balance", "default": False},
@@ -68,7 +69,7 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
 
 def official(options: Mapping[str, Any]) -> Data:
     """`options`: root (with `dev/wav/{speaker}/{video}/*.wav` and `test/wav/…`), split_file (`iden_split.txt`),
-    max_seconds (of training clips, from their middle)."""
+    max_seconds (of training clips), crop (where longer ones are cut)."""
     root = Path(options["root"])
     items: dict[str, list[Item]] = {split: [] for split in SPLITS}
     for number, line in enumerate(_lines(Path(options["split_file"])), 1):
@@ -76,10 +77,15 @@ def official(options: Mapping[str, Any]) -> Data:
         if use not in USES or not name:
             raise SecateurError(f"{options['split_file']}:{number}: {line!r}; wanted is 1, 2 or 3 and a path")
         clip = recording(str(find(root, name)), name=name.removesuffix(".wav").replace("/", "-"))
-        if USES[use] == "train":
+        if USES[use] == "train" and options["crop"] == "middle":
             clip = middle(Utterance(clip.id, clip.parts[0].audio, "", "", "", clip.seconds), options["max_seconds"])
         items[USES[use]].append(Item(clip, (name.split("/")[0],)))
-    return Data(items, notes=f"VoxCeleb1; {prompts.counts(items)}", chance={"acc": classify.majority(items)})
+    return Data(
+        items,
+        notes=f"VoxCeleb1; {prompts.counts(items)}",
+        chance={"acc": classify.majority(items)},
+        crops=prompts.crops(options),
+    )
 
 
 def find(root: Path, name: str) -> Path:

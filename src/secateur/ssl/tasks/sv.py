@@ -7,12 +7,13 @@ alone (three in the default corpus), so hers is new to it, as in VoxCeleb1, whil
 between voices may also be their recording equipment. Clips are `seconds` out of the middle of prompts.
 
 Official: VoxCeleb1 (Nagrani et al. 2017): training on its dev speakers, the trials of `veri_test.txt` (or
-`veri_test2.txt`, the cleaned list). It has no dev set: SUPERB takes the checkpoint that is best on the trials, this
-takes the last one.
+`veri_test2.txt`, the cleaned list). It has no dev set: SUPERB takes the checkpoint that is best on the trials, this one
+that is best on clips of training speakers that are held out.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from torch.nn import functional
 from secateur.core.errors import SecateurError
 from secateur.speech.datadir import Utterance
 from secateur.ssl.tasks import Data, Item, Metric, Pair, Result, Task, prompts
-from secateur.ssl.tasks.clips import middle, recording
+from secateur.ssl.tasks.clips import QUIETER, Clip, middle, recording
 from secateur.ssl.tasks.fit import Examples, Fit
 from secateur.ssl.tasks.heads import XVector
 from secateur.ssl.tasks.hidden import Hidden
@@ -43,6 +44,7 @@ SCHEMA = {
         "description": "Shortest training clip, for `official`.",
     },
     "max_seconds": {"$ref": "#/$defs/longest", "default": None},
+    "crop": {"$ref": "#/$defs/crop", "default": "middle"},
     "projection": {"$ref": "#/$defs/projection", "default": 256},
     "hidden": {"type": "integer", "minimum": 1, "default": 128},
     "pooled": {"type": "integer", "minimum": 1, "default": 256, "description": "Width before pooling over time."},
@@ -111,7 +113,7 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
 
 def official(options: Mapping[str, Any]) -> Data:
     """`options`: root (with dev/wav and test/wav), trials (`veri_test.txt`), min_seconds and max_seconds (of training
-    clips: shorter ones are left out, longer ones cut to their middle)."""
+    clips: shorter ones are left out, longer ones cut), crop (where)."""
     root, table = Path(options["root"]), Path(options["trials"])
     try:
         lines = [line.split() for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -121,20 +123,29 @@ def official(options: Mapping[str, Any]) -> Data:
         if len(fields) != 3 or fields[0] not in "01":
             raise SecateurError(f"{table}:{number}: {' '.join(fields)!r}; wanted are 0 or 1 and two paths")
     names = sorted({name for _, *pair in lines for name in pair})
-    test = [Item(recording(str(find(root, name)), name=name), (name.split("/")[0],)) for name in names]
+    test = [Item(_clip(find(root, name), name), (name.split("/")[0],)) for name in names]
     known = []
     for path in sorted((root / "dev" / "wav").glob("*/*/*.wav")):
         name = path.relative_to(root / "dev" / "wav").as_posix()
-        clip = recording(str(path), name=name)
-        if clip.seconds >= options["min_seconds"]:
-            whole = Utterance(name, str(path), "", "", "", clip.seconds)
-            known.append(Item(middle(whole, options["max_seconds"]), (name.split("/")[0],)))
+        clip = _clip(path, name)
+        if clip.seconds < options["min_seconds"]:
+            continue
+        if options["crop"] == "middle" and clip.seconds > (options["max_seconds"] or clip.seconds):
+            piece = middle(Utterance(name, str(path), "", "", "", clip.seconds), options["max_seconds"])
+            clip = replace(piece, parts=(replace(piece.parts[0], gain=QUIETER),))
+        known.append(Item(clip, (name.split("/")[0],)))
+    if len({item.target for item in known}) < 2:
+        raise SecateurError(f"{root / 'dev' / 'wav'}: no recordings of two speakers; unpack VoxCeleb1's dev part there")
     known.sort(key=lambda item: prompts.digest("sv", item.id))
     held_out = max(1, len(known) // DEV_SHARE)
     items = {"train": known[held_out:], "dev": known[:held_out], "test": test}
     trials = [Pair(first, second, match == "1") for match, first, second in lines]
     notes = f"VoxCeleb1, {table.name}: {len(trials)} trials; {prompts.counts(items)} clips"
-    return Data(items, {"test": trials}, notes=notes, chance={"eer": 50.0})
+    return Data(items, {"test": trials}, notes=notes, chance={"eer": 50.0}, crops=prompts.crops(options))
+
+
+def _clip(path: Path, name: str) -> Clip:
+    return recording(str(path), name=name, gain=QUIETER)
 
 
 def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Result:
@@ -142,9 +153,10 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
     speakers = {name: place for place, name in enumerate(sorted({item.target[0] for item in data.items["train"]}))}
     known = {split: [item for item in data.items[split] if item.target[0] in speakers] for split in ("train", "dev")}
     examples = [
-        Examples(hidden, members, lambda item, _: {"labels": torch.tensor([speakers[item.target[0]]])}, pooled=False)
-        for members in known.values()
-    ]
+        Examples(hidden, members, lambda item, _: {"labels": torch.tensor([speakers[item.target[0]]])}, False,
+                 data.crops.get(split))
+        for split, members in known.items()
+    ]  # fmt: skip
     layers, width = hidden.shape(data.items["train"][0].clip)
     head = fit(TASK.name, lambda: XVector(layers, width, len(speakers), options), *examples, options["training"])
     test = Examples(hidden, data.items["test"], lambda item, _: {}, pooled=False)

@@ -5,13 +5,11 @@ import hashlib
 import numpy as np
 import pytest
 import soundfile
-import torch
-from superb_tones import POOLED, RATE, Hears, tones
+import superb_folders as folders
+from superb_tones import RATE
 
 from secateur.core.errors import SecateurError
 from secateur.ssl.tasks import asr, check, er, ic, ks, pr, qbe, sd, sf, sid, sv
-from secateur.ssl.tasks.fit import Fit
-from secateur.ssl.tasks.hidden import Hidden
 
 
 def wav(path, seconds=1.0):
@@ -24,34 +22,27 @@ def labels(items):
 
 
 def test_speech_commands(tmp_path):
-    root, test_root = tmp_path / "v1", tmp_path / "test"
-    speakers = {}  # one speaker for each part of the hash's range
-    for number in range(2000):
-        share = ks.hashed_share(f"{number:08x}_nohash_0.wav")
-        speakers.setdefault(min(2, int(share // 10)), f"{number:08x}")
-    for speaker in speakers.values():
-        for word in ("yes", "bed"):
-            wav(root / word / f"{speaker}_nohash_0.wav")
-    wav(root / "_background_noise_" / "hum.wav", 20.5)
-    wav(test_root / "yes" / "ffff_nohash_0.wav")
-    wav(test_root / "_unknown_" / "bed_ffff_nohash_0.wav")
-    wav(test_root / "_silence_" / "0.wav")
-    data = ks.official({"root": str(root), "test_root": str(test_root)})
+    data = ks.official(folders.speech_commands(tmp_path))
     check(data, "ks")
-    dev, _, train = speakers[0], speakers[1], speakers[2]
-    assert labels(data.items["train"]) == {
-        f"yes/{train}_nohash_0": ("yes",),
-        f"bed/{train}_nohash_0": ("_unknown_",),
-    } | {f"_background_noise_/hum@{second}": ("_silence_",) for second in range(20) if second % 10 < 9}
-    assert labels(data.items["dev"]) == {
-        f"yes/{dev}_nohash_0": ("yes",),
-        f"bed/{dev}_nohash_0": ("_unknown_",),
-        "_background_noise_/hum@9": ("_silence_",),
-        "_background_noise_/hum@19": ("_silence_",),
-    }
-    assert sorted(target for (target,) in labels(data.items["test"]).values()) == ["_silence_", "_unknown_", "yes"]
-    silence = next(item for item in data.items["train"] if item.target == ("_silence_",))
-    assert len(silence.clip.samples()) == RATE
+    train, dev = folders.speakers_of("train", 3), folders.speakers_of("dev", 1)
+    wanted = {
+        f"{word}/{speaker}_nohash_0": (word if word in ks.WORDS else "_unknown_",)
+        for word in folders.KEYWORDS
+        for speaker in train
+    } | {f"train/_background_noise_/{name}": ("_silence_",) for name in ("exercise_bike", "pink_noise")}
+    assert labels(data.items["train"]) == wanted
+    assert {key.partition("/")[2] for key in labels(data.items["dev"])} == {
+        f"{dev[0]}_nohash_0", "_background_noise_/exercise_bike", "_background_noise_/pink_noise"
+    }  # fmt: skip
+    assert sorted(target for (target,) in labels(data.items["test"]).values()) == sorted(
+        [*ks.WORDS, "_silence_", "_unknown_", "_unknown_"]
+    )
+    assert data.crops == {"train": 1.0, "dev": 1.0}
+    noise = {item.clip.id for item in data.items["train"] if item.target == ("_silence_",)}
+    assert not noise & {clip.id for clip in data.clips}, "pieces of noise are drawn, and not encoded before"
+    quiet = next(item.clip for item in data.items["test"] if item.target == ("yes",)).samples()
+    loud, _ = soundfile.read(next((tmp_path / "speech_commands_test_set_v0.01/yes").glob("*.wav")))
+    np.testing.assert_allclose(quiet, loud * 10 ** (-3 / 20), atol=1e-6)
 
 
 def test_the_rule_of_speech_commands_by_its_definition():
@@ -93,11 +84,15 @@ def test_voxceleb_for_identification(tmp_path):
         "1 id10001/aaa/00001.wav\n1 id10002/ccc/00002.wav\n2 id10002/ccc/00001.wav\n3 id10270/eee/00001.wav\n"
     )
     options = {"root": str(tmp_path), "split_file": str(tmp_path / "iden_split.txt"), "max_seconds": 2.0}
+    options["crop"] = "middle"
     data = sid.official(options)
     check(data, "sid")
     assert [item.target for item in data.items["train"]] == [("id10001",), ("id10002",)]
     assert [item.clip.seconds for item in data.items["train"]] == [1.0, 2.0], "cut to its middle"
     assert labels(data.items["test"]) == {"id10270-eee-00001": ("id10270",)}
+    drawn = sid.official(options | {"crop": "random"})
+    assert [item.clip.seconds for item in drawn.items["train"]] == [1.0, 4.0] and drawn.crops == {"train": 2.0}
+    assert len(drawn.clips) == len(data.clips) - 1, "what is cropped at every step is not encoded before"
     (tmp_path / "iden_split.txt").write_text("4 id10001/aaa/00001.wav\n")
     with pytest.raises(SecateurError, match=r"iden_split\.txt:1: '4 id10001"):
         sid.official(options)
@@ -109,6 +104,7 @@ def test_voxceleb_for_verification(tmp_path):
         "1 id10270/ddd/00001.wav id10270/eee/00001.wav\n0 id10270/ddd/00001.wav id10271/fff/00001.wav\n"
     )
     options = {"root": str(tmp_path), "trials": str(tmp_path / "veri_test.txt"), "min_seconds": 1.5, "max_seconds": 8}
+    options["crop"] = "middle"
     data = sv.official(options)
     check(data, "sv")
     known = {item.id for split in ("train", "dev") for item in data.items[split]}
@@ -120,24 +116,8 @@ def test_voxceleb_for_verification(tmp_path):
     assert len(data.items["test"]) == 3
 
 
-def iemocap(root):
-    for number in range(1, 6):
-        name = f"Ses0{number}F_impro01"
-        lines = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]", ""]
-        for turn, emotion in enumerate(("neu", "exc", "fru", "hap", "sad", "ang", "xxx", "neu")):
-            lines += [f"[{turn}.2901 - {turn}.9300]\t{name}_F{turn:03d}\t{emotion}\t[2.5000, 2.5000, 2.5000]",
-                      "C-E2:\tNeutral;\t()", ""]  # fmt: skip
-            path = root / f"Session{number}" / "sentences" / "wav" / name / f"{name}_F{turn:03d}.wav"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            letter = {"neu": "a", "exc": "b", "hap": "b", "sad": "c", "ang": "d"}.get(emotion, "h")
-            soundfile.write(str(path), tones(3 * letter, "ann"), RATE)
-        table = root / f"Session{number}" / "dialog" / "EmoEvaluation" / f"{name}.txt"
-        table.parent.mkdir(parents=True)
-        table.write_text("\n".join(lines))
-
-
 def test_iemocap_tests_every_session_once(tmp_path):
-    iemocap(tmp_path / "IEMOCAP")
+    folders.iemocap(tmp_path / "IEMOCAP")
     data = er.official({"root": str(tmp_path / "IEMOCAP")})
     check(data, "er")
     assert len(data.folds) == 5
@@ -148,9 +128,6 @@ def test_iemocap_tests_every_session_once(tmp_path):
     assert emotions == ["neutral", "happy", "happy", "sad", "angry", "neutral"]
     with pytest.raises(SecateurError, match="no dialog/EmoEvaluation"):
         er.official({"root": str(tmp_path)})
-    hidden, fit = Hidden(Hears(), torch.device("cpu")), Fit(1, torch.device("cpu"), tmp_path / "state", "er")
-    result = er.run(data, hidden, fit, POOLED)
-    assert result.metrics["acc"].value == 100.0 and len(result.details["layer_shares"]) == 5
 
 
 def test_librispeech_with_a_lexicon(tmp_path):
@@ -206,18 +183,25 @@ def test_audio_snips(tmp_path):
     for speaker, split in (("Ivy", "train"), ("Amy", "valid"), ("Emma", "test"), ("Emma", "train")):
         name = f"{speaker}-snips-{split}-0"
         wav(tmp_path / split / f"{name}.wav")
-        lines.append(f"{name} BOS play prince purple rain EOS\tO O B-artist B-album I-album PlayMusic\n")
+        lines.append(f"{name} BOS PLAY PRINCE PURPLE RAIN EOS\tO O artist album album PlayMusic\n")
     (tmp_path / "all.iob.snips.txt").write_text("".join(lines))
     data = sf.official({"root": str(tmp_path)})
     check(data, "sf")
     assert [item.id for item in data.items["train"]] == ["Ivy-snips-train-0"], "Emma is a voice of the test set"
     (item,) = data.items["test"]
-    assert sf.slots(item.target) == {"artist": ["prince"], "album": ["purple rain"]}
-    words = [symbol for symbol in item.target if len(symbol) > 1]
-    assert words == ["B-artist", "E-artist", "B-album", "E-album"]
+    assert sf.slots(item.target) == {"artist": ["PRINCE"], "album": ["PURPLE RAIN"]}
+    album = ("B-album", *"PURPLE RAIN", "E-album")
+    assert item.target == (*"PLAY ", "B-artist", *"PRINCE", "E-artist", " ", *album)
     (tmp_path / "all.iob.snips.txt").write_text("Ivy-snips-train-0 BOS play EOS\tO PlayMusic\n")
     with pytest.raises(SecateurError, match=r"all\.iob\.snips\.txt:1"):
         sf.official({"root": str(tmp_path)})
+
+
+def test_tags_of_snips_as_s3prl_reads_them():
+    """Punctuation is left out, and with it a tag that would begin or end there; `&` is read as AND."""
+    assert sf.tagged(["R", "&", "B", "!"], ["genre", "genre", "genre", "O"]) == ("B-genre", *"R AND B", "E-genre", " ")
+    assert sf.tagged(["A", ",", "B"], ["x", "O", "x"]) == ("B-x", "A", "E-x", " ", "B-x", "B", "E-x")
+    assert sf.tagged(["-", "B"], ["x", "x"]) == ("B", "E-x")
 
 
 def test_slot_scores_by_hand():
@@ -226,8 +210,9 @@ def test_slot_scores_by_hand():
     assert sf.slot_f1({}, {}) == 1.0 and sf.slot_f1(reference, {}) == 0.0
     # `prinz` is two letters from `prince`; the album is missing: all its eleven characters are wrong.
     assert sf.value_errors(reference, {"artist": ["prinz", "queen"]}) == (2 + 11, 17)
-    heard = (*"play ", "B-artist", *" pr", "E-city", "E-artist", "B-album", *"rain")
-    assert sf.slots(heard) == {}, "neither is closed by its own tag"
+    heard = (*"play ", "B-artist", *"pr", "E-city", *" in", "E-artist", " ", "B-album", *"rain")
+    assert sf.slots(heard) == {"artist": ["pr in"]}, "tags in between do not count; the album is not closed"
+    assert sf.slots(("B-artist", "E-artist")) == {}, "a value has a character"
 
 
 def test_libri2mix_in_kaldis_layout(tmp_path):
