@@ -32,10 +32,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from secateur.core import devices
+from secateur.models.upstream.config import EncoderConfig
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.channels import compact_front, split
 from secateur.ssl.checkpoints import load_upstream
-from secateur.ssl.config import EncoderConfig
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import FINE, EncoderGates, compact
 from secateur.ssl.speed import extraction as extracted
 from secateur.ssl.speed import in_rounds, macs_per_second

@@ -8,9 +8,9 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from secateur.core.errors import SecateurError
+from secateur.models.upstream.config import EncoderConfig
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.checkpoints import load_upstream, save_encoder
-from secateur.ssl.config import EncoderConfig
-from secateur.ssl.encoder import Encoder
 
 SIZES = {
     "hidden_size": 24,

@@ -15,6 +15,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import written_aside
 from secateur.decoding.recognize import encode
 from secateur.models.emformer import Emformer
+from secateur.models.size import noise
 
 OPSET = 17
 LONGEST = 5000
@@ -47,7 +48,7 @@ def export_onnx(model: torch.nn.Module, bins: int, path: str | Path) -> float:
         raise SecateurError("only models with a CTC head are exported to ONNX; this one has none")
     if isinstance(model.encoder, Emformer):
         raise SecateurError("an emformer encoder works segment by segment; ONNX export takes transformer or conformer")
-    batches = [_made_up(*shape, bins) for shape in SHAPES]
+    batches = [_made_up(model, *shape, bins) for shape in SHAPES]
     return export_checked(_EncoderAndHead(model).eval(), batches, INPUTS, OUTPUTS, path, TOLERANCE, "nats")
 
 
@@ -127,8 +128,7 @@ def _check(
     return worst
 
 
-def _made_up(utterances: int, frames: int, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _made_up(model: torch.nn.Module, utterances: int, frames: int, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Random features (B, T, F), and lengths (B,) from T down."""
-    generator = torch.Generator().manual_seed(frames)
-    lengths = torch.tensor([frames - 11 * number for number in range(utterances)])
-    return torch.randn(utterances, frames, bins, generator=generator), lengths
+    lengths = [frames - 11 * number for number in range(utterances)]
+    return noise(model, lengths, bins, torch.Generator().manual_seed(frames)), torch.tensor(lengths)

@@ -51,10 +51,16 @@ class Features(Mapping[str, np.ndarray]):
     Args:
         archive: of the matrices; it may hold more utterances.
         lengths: frames of the utterances, in their order; without it, every matrix of the archive is read once more.
+        languages: of the utterances, for searches that must know it.
     """
 
-    def __init__(self, archive: Mapping[str, np.ndarray], lengths: Mapping[str, int] | None = None):
-        self.archive = archive
+    def __init__(
+        self,
+        archive: Mapping[str, np.ndarray],
+        lengths: Mapping[str, int] | None = None,
+        languages: Mapping[str, str] | None = None,
+    ):
+        self.archive, self.languages = archive, languages or {}
         self.lengths = {name: len(archive[name]) for name in archive} if lengths is None else dict(lengths)
 
     def __getitem__(self, utterance: str) -> np.ndarray:
@@ -68,11 +74,14 @@ class Features(Mapping[str, np.ndarray]):
 
     def only(self, utterances: Sequence[str]) -> "Features":
         """Those of some utterances."""
-        return Features(self.archive, {name: self.lengths[name] for name in utterances})
+        return Features(self.archive, {name: self.lengths[name] for name in utterances}, self.languages)
 
 
-def read_features(folder: Path, utterances: Sequence[str]) -> Features:
+def read_features(folder: Path, utterances: Sequence[str], languages: Mapping[str, str] | None = None) -> Features:
     """The features in `folder` of these utterances, which are read from the archive as they are needed.
+
+    Args:
+        languages: as for `Features`.
 
     Raises SecateurError when there are none of one of them.
     """
@@ -81,7 +90,7 @@ def read_features(folder: Path, utterances: Sequence[str]) -> Features:
     for utterance in utterances:
         if utterance not in archive or utterance not in frames:
             raise SecateurError(f"{folder}: no features of {utterance!r}; extract the features again")
-    return Features(archive, {utterance: int(frames[utterance]) for utterance in utterances})
+    return Features(archive, {utterance: int(frames[utterance]) for utterance in utterances}, languages)
 
 
 @dataclass(frozen=True)
@@ -196,7 +205,8 @@ def read_sample(
     chosen = sample({name: found.language for name, found in utterances.items()}, count, seed)
     matrices = {name: archives[name][name] for name in chosen}
     lengths = {name: archives[name].lengths[name] for name in chosen}
-    return Features(matrices, lengths), {name: utterances[name].duration for name in chosen}
+    languages = {name: utterances[name].language for name in chosen}
+    return Features(matrices, lengths, languages), {name: utterances[name].duration for name in chosen}
 
 
 def check(search: Mapping[str, Any], tokens: Sequence[str]) -> None:
@@ -256,9 +266,13 @@ def in_batches(
     features: Features,
     batch: int,
     batch_frames: int,
-    best: Callable[[torch.Tensor, torch.Tensor], list[str]],
+    best: Callable[[torch.Tensor, torch.Tensor, list[str]], list[str]],
 ) -> dict[str, Result]:
-    """Decode utterances in `batches`; `best` turns encoder output (B, T', D) and its lengths (B,) into texts."""
+    """Decode utterances in `batches`.
+
+    Args:
+        best: turns encoder output (B, T', D), its lengths (B,) and the languages of the utterances into texts.
+    """
     results = {}
     for utterances in batches(features.lengths, batch, batch_frames):
         speech, lengths = _padded([features[utterance] for utterance in utterances], recognizer.device)
@@ -266,7 +280,8 @@ def in_batches(
         with encoder_watch:
             encoder_out, encoder_lengths = encode(recognizer.model, speech, lengths)
         with search_watch:
-            texts = best(encoder_out, encoder_lengths)
+            languages = [features.languages.get(utterance, "") for utterance in utterances]
+            texts = best(encoder_out, encoder_lengths, languages)
         frames = lengths.sum().item()
         for utterance, text, length in zip(utterances, texts, lengths.tolist(), strict=True):
             share = length / frames

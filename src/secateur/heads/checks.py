@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from secateur.decoding.search import reads, runs
+from secateur.decoding.search import TRAIN_TEXT, reads, runs
 from secateur.heads.policies import POLICIES, block
 from secateur.study.checks import (
     begins,
@@ -96,7 +96,7 @@ def _times(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> I
     for search in searches:
         if search not in known:
             yield unknown(f"{where}.latency.searches", search, "searches", known)
-        elif reads(known[search]["type"]):
+        elif TRAIN_TEXT in reads(known[search]["type"]):
             yield f"{where}.latency.searches: {search!r}; allowed: searches without a lexicon"
     yield from unfit(config, f"{where}.latency", entry["model"], searches)
 

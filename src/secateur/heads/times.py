@@ -17,6 +17,7 @@ from secateur.decoding.recognize import Stopwatch, encode
 from secateur.decoding.timing import PARTS, Timed, measure
 from secateur.models.build import build_model
 from secateur.models.load import whole as whole_config
+from secateur.models.size import noise
 from secateur.models.surgery.heads import BLOCKS, Head, heads, remove_heads
 
 FRAMES_PER_SECOND = 100
@@ -46,7 +47,7 @@ def attention_times(
         repeats: rounds, after one in vain.
     """
     whole = build_model(whole_config(config), tokens).to(device).eval()
-    speech = torch.randn(1, frames, config["features"], device=device)
+    speech = noise(whole, [frames], config["features"], torch.Generator().manual_seed(0)).to(device)
     lengths = torch.tensor([frames], device=device)
     memory, _ = encode(whole, speech, lengths)
 

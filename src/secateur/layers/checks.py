@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from secateur.layers.strategies import STRATEGIES
+from secateur.layers.strategies import STRATEGIES, needs
 from secateur.layers.study import trained_name
 from secateur.models import types
 from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole, taken, trained, unknown, untrained
@@ -110,7 +110,7 @@ def _of_regularise(config: Mapping[str, Any]) -> Iterator[str]:
     seen = []
     for index, entry in enumerate(config["regularise"]):
         where, layers = f"regularise[{index}]", config["models"][entry["model"]]["encoder"]["layers"]
-        yield from _begins(config, where, entry)
+        yield from _begins(config, where, entry, late=True)
         if (entry["corpus"], entry["model"]) in seen:
             yield f"{where}: a second entry for model {entry['model']!r}; allowed: one, with more variants"
         seen.append((entry["corpus"], entry["model"]))
@@ -131,10 +131,18 @@ def _of_regularise(config: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{below}.rise: {variant['rise']}; allowed without intermediate CTC: 0"
 
 
-def _begins(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with the model that an entry begins with, and with its searches."""
+def _begins(config: Mapping[str, Any], where: str, entry: Mapping[str, Any], late: bool = False) -> Iterator[str]:
+    """What is wrong with the model that an entry begins with, and its searches; `late`: regularisers are put in."""
     kind = config["models"][entry["model"]]["type"]
-    fit = [name for name in types.of("models") if types.CTC in types.parts(name)]
+    wanted = {types.CTC} if late else {types.CTC, types.GENERATE}
+    fit = [name for name in types.TYPES.all() if wanted & {*types.parts(name)} and not (late and types.is_fixed(name))]
     if kind not in fit:
         yield f"{where}.model: {entry['model']!r} is of type {kind}; allowed: {', '.join(fit)}"
+    if types.GENERATE in types.parts(kind) and not late:
+        for strategy in entry["strategies"]:
+            if "similarity" in needs(strategy):
+                yield (
+                    f"{where}.strategies: {strategy!r}; allowed with {entry['model']!r}: those that need no similarity "
+                    "of layers, as its encoder's and its decoder's do not hear the same frames"
+                )
     yield from begins(config, where, entry)

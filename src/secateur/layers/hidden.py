@@ -8,7 +8,7 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.layers.similarity import Covariances
-from secateur.models.surgery.layers import layer_numbers
+from secateur.models.surgery.layers import layer_numbers, stacks
 from secateur.speech.data import Batch
 
 Outputs = Callable[[torch.Tensor, torch.Tensor], tuple[dict[int, torch.Tensor], torch.Tensor]]
@@ -41,7 +41,7 @@ def layer_outputs(model: torch.nn.Module) -> Iterator[Outputs]:
             note(0, arguments[0])
 
     def output_hook(layer: int) -> Callable[[torch.nn.Module, tuple, tuple], None]:
-        return lambda _, __, output: note(layer, output[0])
+        return lambda _, __, output: note(layer, output[0] if isinstance(output, tuple) else output)
 
     @torch.no_grad()
     def outputs(speech: torch.Tensor, lengths: torch.Tensor) -> tuple[dict[int, torch.Tensor], torch.Tensor]:
@@ -51,7 +51,7 @@ def layer_outputs(model: torch.nn.Module) -> Iterator[Outputs]:
 
     modes = [(module, module.training) for module in model.modules()]
     with ExitStack() as hooks:
-        for number, layer in zip(numbers, encoder.encoders, strict=True):
+        for number, layer in zip(numbers, stacks(model)[0], strict=False):  # in Whisper, the encoder's come first
             hooks.enter_context(layer.register_forward_pre_hook(note_input))
             hooks.enter_context(layer.register_forward_hook(output_hook(number)))
         model.eval()

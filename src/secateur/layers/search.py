@@ -9,54 +9,21 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jiwer
 import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
 from secateur.layers import strategies
+from secateur.layers.dev import Dev, Score, word_errors, words
 from secateur.layers.strategies import Given, Layers, without
+from secateur.layers.whole import WholeScorer
 from secateur.models.surgery.layers import layer_numbers
-from secateur.speech.tokens import Tokenizer
-from secateur.speech.units import unit_of, units
-from secateur.training.loop import Examples
 
 OBJECTIVES = ("loss", "wer")
 MEMORY = 4 * 2**30
-
-
-@dataclass(frozen=True)
-class Dev:
-    """Dev data.
-
-    Attributes:
-        examples: reads the batches, e.g. `secateur.speech.data.SpeechExamples`.
-        batches: the utterances of each batch.
-        references: text of every utterance, for the word error rate.
-        tokenizer: of the model's token list, likewise.
-    """
-
-    examples: Examples
-    batches: Sequence[Sequence[str]]
-    references: Mapping[str, str]
-    tokenizer: Tokenizer
-
-
-@dataclass
-class Score:
-    """Sums over the dev data: of the utterances' CTC losses in nats, and of their word errors, if these are counted.
-
-    Attributes:
-        each: what the objective is the mean of: for every utterance its loss, or its errors and words.
-    """
-
-    loss: float = 0.0
-    errors: int = 0
-    each: list[tuple[float, int]] = field(default_factory=list)
 
 
 @torch.inference_mode()
@@ -98,7 +65,7 @@ def search(
     if objective not in OBJECTIVES:
         raise SecateurError(f"objective {objective!r} is unknown; it must be one of {', '.join(OBJECTIVES)}")
     layers = tuple(layer_numbers(model))
-    scorer = Scorer(model, dev, objective, memory if strategies.MEMORY in strategies.needs(strategy) else 0)
+    scorer = _scorer(model, strategy, dev, objective, memory)
     started = time.perf_counter()
     found = chosen.load().order(Given(layers, scorer, seed, similarity))
     searched, forwards = time.perf_counter(), scorer.layer_forwards
@@ -119,6 +86,12 @@ def search(
         "dev_batches": len(dev.batches),
         "dev_utterances": scorer.utterances,
     }
+
+
+def _scorer(model: torch.nn.Module, strategy: str, dev: Dev, objective: str, memory: int) -> Any:
+    if hasattr(model, "generate"):
+        return WholeScorer(model, dev, objective)
+    return Scorer(model, dev, objective, memory if strategies.MEMORY in strategies.needs(strategy) else 0)
 
 
 def read_similarity(file: str | Path, model: str | None = None, measure: str = "svcca") -> dict[int, float]:
@@ -163,18 +136,14 @@ class Scorer:
     def __init__(self, model: torch.nn.Module, dev: Dev, objective: str, memory: int):
         if getattr(model, "ctc", None) is None or not hasattr(model.encoder, "after_norm"):
             raise SecateurError(
-                f"{type(model).__name__}: the search for layers needs a Transformer or Conformer encoder with a CTC "
+                f"{type(model).__name__}: the search for layers needs an encoder whose layers run singly, and a CTC "
                 "head; choose a CTC or hybrid model"
             )
         self.model, self.dev, self.objective = model, dev, objective
         self.layers = dict(zip(layer_numbers(model), model.encoder.encoders, strict=True))
         self.layer_forwards = 0
         self.utterances = sum(map(len, dev.batches))
-        self._words = sum(
-            len(units(text, unit_of([text])))
-            for names in dev.batches
-            for text in (dev.references[name] for name in names)
-        )
+        self._words = words(dev)
         self._room, self._room_enough = memory, True
         self._batches = [_Batch(self, utterances) for utterances in dev.batches]
 
@@ -245,14 +214,9 @@ class _Batch:
                 dev.tokenizer.decode(torch.unique_consecutive(path[:length]).tolist())
                 for path, length in zip(paths, self.lengths.tolist(), strict=True)
             ]
-            references = [dev.references[name] for name in self.utterances]
-            counted = [unit_of([reference]) for reference in references]
-            for pair in zip(references, texts, counted, strict=True):
-                reference, text = (" ".join(units(side, pair[2])) for side in pair[:2])
-                words = jiwer.process_words(reference, text)
-                wrong = words.substitutions + words.deletions + words.insertions
-                score.errors += wrong
-                score.each.append((wrong, len(reference.split())))
+            for pair in word_errors([dev.references[name] for name in self.utterances], texts):
+                score.errors += pair[0]
+                score.each.append(pair)
 
     def _losses(self, encoder_out: torch.Tensor) -> list[float]:
         """The CTC loss of every utterance, in nats."""
@@ -271,7 +235,8 @@ class _Batch:
                 return states[layers]
         if layers:
             before = self._after(layers[:-1])
-            self.scorer.model.encoder.padding_guard.lengths = self.lengths
+            if guard := getattr(self.scorer.model.encoder, "padding_guard", None):
+                guard.lengths = self.lengths
             state, _ = self.scorer.layers[layers[-1]](before, self.mask)
             self.scorer.layer_forwards += 1
         else:

@@ -10,6 +10,7 @@ Configuration (SCHEMA has the defaults):
         scaled as for stochastic depth. Only of models that got it late.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -59,6 +60,11 @@ class Normalize(AbsFrontend):
 
     def output_size(self) -> int:
         return len(self.mean)
+
+    def made_up(self, lengths: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+        """Noise with the mean and variance of features, (B, T, F), of utterances of `lengths` frames."""
+        noise = torch.randn(len(lengths), max(lengths), len(self.mean), generator=generator)
+        return noise * self.std.cpu() + self.mean.cpu()
 
     def forward(self, speech: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if speech.shape[-1] != len(self.mean):

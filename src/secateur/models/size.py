@@ -6,6 +6,7 @@ the CPU. Both are counted, not timed, so they are the same on every machine.
 
 import math
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -63,6 +64,14 @@ def parameter_counts(model: torch.nn.Module) -> dict[str, int]:
     }
 
 
+def noise(model: torch.nn.Module, lengths: Sequence[int], bins: int, generator: torch.Generator) -> torch.Tensor:
+    """Made-up input (B, T, F) of utterances of `lengths` frames: samples where the model reads these, else features."""
+    frontend = getattr(model, "frontend", None)
+    if hasattr(frontend, "made_up"):
+        return frontend.made_up(lengths, generator)
+    return torch.randn(len(lengths), max(lengths), bins, generator=generator)
+
+
 @torch.no_grad()
 def encoding_cost(model: torch.nn.Module, bins: int) -> dict[str, int]:
     """Cost of encoding ten seconds of speech with `bins` features per frame, by a model in evaluation mode.
@@ -72,7 +81,7 @@ def encoding_cost(model: torch.nn.Module, bins: int) -> dict[str, int]:
     buffers plus the most that the tensors of the computation took at once.
     """
     frames = SECONDS * FRAMES_PER_SECOND
-    speech = torch.randn(1, frames, bins, generator=torch.Generator().manual_seed(0))
+    speech = noise(model, [frames], bins, torch.Generator().manual_seed(0))
     lengths = torch.tensor([frames])
 
     def run() -> None:

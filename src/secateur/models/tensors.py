@@ -37,6 +37,13 @@ def save_tensors(
             raise
 
 
+def save_foreign(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write tensors by name as safetensors for another library, with the header that transformers wants."""
+    ready = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    with written_aside(path) as aside:
+        save_file(ready, aside, metadata={"format": "pt"})
+
+
 def bytes_of(write: Callable[[Path], None]) -> int:
     """The bytes of the file that `write` makes at the path that it is given. The file is not kept."""
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,10 @@
 """The types of models, one file each, found by listing this folder: those that declare their keys (SCHEMA).
 
 SECTION is the section of the configuration that they belong to, `models` by default. PARTS lists what a search may need
-of a model: `ctc`, a head on the encoder, or `joiner`, a transducer's. SHOWN is {"called": what a reader calls it}.
+of a model: `ctc`, a head on the encoder, or `joiner`, a transducer's. ONLY_FROM_FOLDERS is true of types that a study
+cannot build anew: their models come from folders (`secateur.models.formats`). FIXED is true of types that take no
+regularisers. SHOWN is {"called": what a reader calls
+it}.
 """
 
 from pathlib import Path
@@ -11,11 +14,14 @@ from secateur.core.plugins import Plugin, Plugins
 TYPES = Plugins("type of model", __package__, Path(__file__).parent, mark="SCHEMA")
 CTC = "ctc"
 """The part that models have unless they say otherwise."""
+GENERATE = "generate"
+"""The part of models that write text by a generation of their own."""
 
 
 def of(section: str) -> dict[str, Plugin]:
     """The types that a section of the configuration may name."""
-    return {name: plugin for name, plugin in TYPES.all().items() if plugin.get("SECTION", "models") == section}
+    found = {name: plugin for name, plugin in TYPES.all().items() if plugin.get("SECTION", "models") == section}
+    return {name: plugin for name, plugin in found.items() if not plugin.get("ONLY_FROM_FOLDERS")}
 
 
 def section(name: str) -> str:
@@ -36,3 +42,8 @@ def module(name: str) -> str:
 def parts(name: str) -> tuple[str, ...]:
     """What searches may use of a type."""
     return TYPES.named(name).get("PARTS", (CTC,))
+
+
+def is_fixed(name: str) -> bool:
+    """Whether a type takes no regularisers: intermediate CTC and stochastic depth."""
+    return TYPES.named(name).get("FIXED", False)

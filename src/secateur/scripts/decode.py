@@ -23,7 +23,7 @@ from secateur.core.files import identity, read_json, write_tsv
 from secateur.core.jobs import json_argument, threads
 from secateur.decoding.parts import LANGUAGE, SPLIT, SUB_MODEL, Parts
 from secateur.decoding.recognize import Recognizer, batch_size, check, decode, read_features
-from secateur.decoding.search import TOKENS, reads
+from secateur.decoding.search import TOKENS, named, reads
 from secateur.decoding.tuning import applied
 from secateur.heads import removals
 from secateur.layers.rtf import depth_within
@@ -151,7 +151,9 @@ def decoded(arguments: argparse.Namespace, recognizer: Recognizer, found: DataSe
     """The rows of one test set, of all sub-models."""
     rows = []
     utterances = read_data_dir(found.data)
-    features = read_features(found.features, [utterance.id for utterance in utterances])
+    languages = {utterance.id: utterance.language for utterance in utterances}
+    features = read_features(found.features, list(languages), languages)
+    written = named(arguments.search["type"]).written or (lambda text, _: text)
     model = masked(arguments, recognizer, found.language)
     for name, smaller in sub_models(arguments, model, str(recognizer.device)):
         results = decode(replace(recognizer, model=smaller), features, arguments.search)
@@ -160,9 +162,9 @@ def decoded(arguments: argparse.Namespace, recognizer: Recognizer, found: DataSe
             {
                 **{key: value for key, value in axes.items() if value},
                 "utterance": utterance.id,
-                "reference": utterance.text,
+                "reference": written(utterance.text, utterance.language),
                 "duration_s": utterance.duration,
-                "hypothesis": results[utterance.id].hypothesis,
+                "hypothesis": written(results[utterance.id].hypothesis, utterance.language),
             }
             for utterance in utterances
         ]

@@ -8,11 +8,11 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.jobs import json_argument
+from secateur.models.upstream.config import EncoderConfig
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl import fitting
 from secateur.ssl.checkpoints import load_encoder, save_encoder
 from secateur.ssl.clusters import read_targets
-from secateur.ssl.config import EncoderConfig
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.pretraining import MaskedPrediction
 from secateur.training.task import Task
 

@@ -18,10 +18,10 @@ from secateur.core.files import write_json
 from secateur.decoding.timing import AGAIN, relative_time
 from secateur.models.size import parameter_counts
 from secateur.models.tensors import bytes_of, save_tensors
+from secateur.models.upstream.config import EncoderConfig
+from secateur.models.upstream.encoder import Encoder
 from secateur.speech.features import SAMPLE_RATE
 from secateur.ssl.checkpoints import load_upstream
-from secateur.ssl.config import EncoderConfig
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.speed import extraction, in_rounds, macs_per_second, scaled
 from secateur.ssl.waves import WaveExamples
 

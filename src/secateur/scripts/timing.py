@@ -37,7 +37,7 @@ from secateur.decoding.tuning import applied
 from secateur.heads import removals
 from secateur.layers.rtf import depth_name
 from secateur.models.load import language_model, load_model
-from secateur.models.surgery.layers import keep_layers, read_depth
+from secateur.models.surgery.layers import keep_layers, layer_numbers, read_depth
 from secateur.speech.datadir import read_table
 from secateur.speech.tokens import Tokenizer
 
@@ -187,4 +187,4 @@ def summary(measured: Measurement, reference: Name, name: Name, rows: list[dict[
 
 def depth_of(model: torch.nn.Module) -> int:
     """The number of encoder layers."""
-    return len(model.encoder.encoders)
+    return len(layer_numbers(model))

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 APOSTROPHES = ("'", "’", "ʼ")
 MARKS = ("▁", "|")
+WHISPER = "<|startoftranscript|>"
+"""A token of Whisper's, which spells any letter, by its bytes."""
 
 
 def characters(tokens: Iterable[str]) -> set[str]:
@@ -35,5 +37,7 @@ def written(text: str, wanted: Mapping[str, str]) -> str:
 def lacking(texts: Iterable[str], tokens: Sequence[str]) -> tuple[list[str], int]:
     """The letters of `texts` that a token list cannot write, the most frequent first, and how many kinds there are."""
     counted = Counter(character for text in texts for character in text if not character.isspace())
+    if WHISPER in tokens:
+        return [], len(counted)
     known = characters(tokens)
     return [character for character, _ in counted.most_common() if character not in known], len(counted)

@@ -134,7 +134,7 @@ class SpeechExamples:
         """The batch of `keys` (variant prefix + utterance), in this order."""
         names = [self._name(key) for key in keys]
         speech = [self._features[name][key] for key, name in zip(keys, names, strict=True)]
-        targets = [torch.tensor(self._tokenizer.encode(self._texts[name])) for name in names]
+        targets = [torch.tensor(self._tokenizer.encode(self._texts[name], self.languages[name])) for name in names]
         return Batch(
             utterances=list(keys),
             languages=[self.languages[name] for name in names],

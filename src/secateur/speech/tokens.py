@@ -13,7 +13,8 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import write_text, written_aside
 
 BLANK, UNKNOWN, SPACE, SOS_EOS = "<blank>", "<unk>", "<space>", "<sos/eos>"
-PIECES_FILE = "bpe.model"
+PIECES_FILE, WHISPER_FILE = SPELLING = ("bpe.model", "tokenizer.json")
+"""What spells text in a token list whose units are not characters, beside it."""
 UNKNOWN_SHARE = 0.01  # of the tokens of a text; more is taken for text in another language, or not normalised
 
 
@@ -35,7 +36,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
-        """Load `tokens.txt`, and `bpe.model` beside it when there is one.
+        """Load `tokens.txt`, and what is beside it when there is one: `bpe.model`, or Whisper's `tokenizer.json`.
 
         Raises SecateurError if the two are not of each other.
         """
@@ -44,6 +45,10 @@ class Tokenizer:
             tokens = [token for token in path.read_text(encoding="utf-8").split("\n") if token]
         except FileNotFoundError as error:
             raise SecateurError(f"{path}: no such token list") from error
+        if (path.parent / WHISPER_FILE).exists():
+            from secateur.speech.whisper_tokens import WhisperTokenizer
+
+            return WhisperTokenizer(tokens, path.parent / WHISPER_FILE)
         pieces = None
         if (path.parent / PIECES_FILE).exists():
             import sentencepiece
@@ -56,8 +61,8 @@ class Tokenizer:
                 )
         return cls(tokens, pieces)
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids of `text`; a unit outside the list becomes `<unk>`."""
+    def encode(self, text: str, language: str = "") -> list[int]:
+        """Token ids of `text`, in any language; a unit outside the list becomes `<unk>`."""
         if self._pieces is not None:
             units = self._pieces.encode(text, out_type=str)
         else:
@@ -73,9 +78,8 @@ class Tokenizer:
 
 
 def token_files(tokens: Path) -> list[Path]:
-    """The files that `Tokenizer.load(tokens)` reads: the list, and `bpe.model` beside it when there is one."""
-    pieces = tokens.parent / PIECES_FILE
-    return [tokens, pieces] if pieces.exists() else [tokens]
+    """The files that `Tokenizer.load(tokens)` reads: the list, and what spells text in it, if there is one."""
+    return [tokens, *(tokens.parent / name for name in SPELLING if (tokens.parent / name).exists())]
 
 
 def check_coverage(sentences: Iterable[str], tokenizer: Tokenizer, source: str) -> float:
@@ -143,14 +147,15 @@ def write_tokens(folder: str | Path, texts: Sequence[str], kind: str = "char", s
 
 
 def take_tokens(folder: str | Path, tokens: Sequence[str], pieces: Path | None) -> None:
-    """Write `tokens.txt`, the token list of a model that was trained elsewhere, and its `bpe.model`, into `folder`."""
+    """Write `tokens.txt`, the token list of a model that was trained elsewhere, and what spells text, into `folder`."""
     folder = Path(folder)
     if strange := [token for token in tokens if not token or "\n" in token]:
         raise SecateurError(f"the token list holds {strange[0]!r}, which is no token; mend it")
     write_text(folder / "tokens.txt", "\n".join(tokens) + "\n")
-    (folder / PIECES_FILE).unlink(missing_ok=True)
+    for name in SPELLING:
+        (folder / name).unlink(missing_ok=True)
     if pieces:
-        with written_aside(folder / PIECES_FILE) as aside:
+        with written_aside(folder / (pieces.name if pieces.name in SPELLING else PIECES_FILE)) as aside:
             shutil.copyfile(pieces, aside)
     Tokenizer.load(folder / "tokens.txt")
 

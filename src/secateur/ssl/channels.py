@@ -17,9 +17,9 @@ from torch import nn
 
 from secateur.core.errors import SecateurError
 from secateur.models.surgery.compaction import keep_inputs, keep_slices
-from secateur.ssl.config import GROUP, EncoderConfig
-from secateur.ssl.convolutions import Front
-from secateur.ssl.encoder import Encoder
+from secateur.models.upstream.config import GROUP, EncoderConfig
+from secateur.models.upstream.convolutions import Front
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.gates import deterministic, mean, open_probability, sample
 
 

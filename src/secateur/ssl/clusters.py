@@ -11,9 +11,9 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_text, written_aside
+from secateur.models.upstream.encoder import Encoder
 from secateur.speech.data import pad
 from secateur.speech.features import SAMPLE_RATE, Archive
-from secateur.ssl.encoder import Encoder
 
 MFCC_SHIFT = 160  # samples
 CEPSTRA = 13

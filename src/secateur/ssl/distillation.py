@@ -16,11 +16,11 @@ from torch import nn
 from torch.nn import functional
 
 from secateur.core.errors import SecateurError
+from secateur.models.upstream.config import EncoderConfig
+from secateur.models.upstream.convolutions import valid_frames
+from secateur.models.upstream.encoder import Encoder
 from secateur.speech.data import Batch
 from secateur.ssl.channels import ChannelGates, folded
-from secateur.ssl.config import EncoderConfig
-from secateur.ssl.convolutions import valid_frames
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import EncoderGates, fold
 from secateur.training.hooks import TrainingHook
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from secateur.decoding.onnx import export_checked
-from secateur.ssl.encoder import Encoder
+from secateur.models.upstream.encoder import Encoder
 
 TOLERANCE = 1e-3  # of hidden states, which a norm has brought to a variance of about 1
 INPUTS, OUTPUTS = ("waveforms", "lengths"), ("hidden", "frames")

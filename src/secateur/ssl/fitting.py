@@ -11,8 +11,8 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.options import argument
+from secateur.models.upstream.config import EncoderConfig
 from secateur.speech.features import SAMPLE_RATE
-from secateur.ssl.config import EncoderConfig
 from secateur.ssl.waves import Crops, WaveExamples
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import train

@@ -18,8 +18,8 @@ from torch import nn
 
 from secateur.core.errors import SecateurError
 from secateur.models.surgery.compaction import keep_inputs, keep_outputs, keep_slices, keep_units, remove_block
-from secateur.ssl.config import EncoderConfig, LayerShape
-from secateur.ssl.encoder import GATE, Encoder
+from secateur.models.upstream.config import EncoderConfig, LayerShape
+from secateur.models.upstream.encoder import GATE, Encoder
 from secateur.ssl.gates import deterministic, mean, open_probability, sample
 
 Gates = Mapping[str, torch.Tensor]

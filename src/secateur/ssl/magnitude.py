@@ -2,7 +2,7 @@
 
 import torch
 
-from secateur.ssl.encoder import Encoder
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.gated import open_gates, sparsity
 
 

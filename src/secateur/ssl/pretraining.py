@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from secateur.models.upstream.convolutions import valid_frames
+from secateur.models.upstream.encoder import Encoder
 from secateur.speech.data import IGNORED
-from secateur.ssl.convolutions import valid_frames
-from secateur.ssl.encoder import Encoder
 
 
 class MaskedPrediction(nn.Module):

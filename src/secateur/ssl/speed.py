@@ -9,9 +9,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from secateur.decoding.timing import PARTS, Measurement, Rows, Timed, measure
+from secateur.models.upstream.config import EncoderConfig, LayerShape
+from secateur.models.upstream.encoder import Encoder
 from secateur.speech.features import SAMPLE_RATE
-from secateur.ssl.config import EncoderConfig, LayerShape
-from secateur.ssl.encoder import Encoder
 
 SECONDS = 10  # of audio whose arithmetic is counted
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.models.tensors import save_tensors
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.channels import ChannelGates, compact_front, sparsity
 from secateur.ssl.checkpoints import save_encoder
 from secateur.ssl.distillation import Distillation, LayerPairs, PredictionHeads, SparsityTarget
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import EncoderGates, block_parameters, compact
 from secateur.ssl.magnitude import magnitude_gates
 

@@ -14,11 +14,14 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
+from secateur.decoding import search as registry
 from secateur.models import formats, types
 from secateur.speech import alphabet, corpora
 from secateur.study import runs
 
 SECTIONS = ("models", "language_models")
+DECODED = ("dense", "prune", "layers", "heads")
+"""Sections whose entries name a model and the searches that it is decoded with."""
 AS_IT_IS = "as it is"
 """The recipe of a model that is not trained on: no steps. No recipe of a study can have this name."""
 UNTRAINED = {"steps": 0, "batch_seconds": 60.0, "batch_tokens": 4000, "processes": 1, "nodes": 1}
@@ -37,6 +40,21 @@ def expand(config: dict[str, Any]) -> None:
                 config[section][name] = _entry(section, name, entry)
                 if not entry["training"]:
                     config["training"][AS_IT_IS] = UNTRAINED
+    for section in DECODED:
+        for entry in config[section]:
+            _choose_searches(config, entry)
+
+
+def _choose_searches(config: Mapping[str, Any], entry: dict[str, Any]) -> None:
+    """Give an entry of a model from a folder the greedy searches for its type where none that it would have fits it."""
+    model, known = config["models"].get(entry["model"], {}), config["searches"]
+    if "own" not in model:
+        return
+    parts = types.parts(model["type"])
+    fitting = [name for name, search in known.items() if registry.part(search["type"]) in parts]
+    wanted = entry["searches"] or config["decode"]["searches"]
+    if not set(wanted) & set(fitting) and set(wanted) <= known.keys():
+        entry["searches"] = [name for name in fitting if registry.is_greedy(known[name]["type"])]
 
 
 def _entry(section: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,7 +69,7 @@ def _entry(section: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "features": dict(found.features),
         "tokens": len(found.tokens),
         "token_list": hashlib.sha256("\n".join(found.tokens).encode()).hexdigest(),
-        "pieces": found.pieces is not None,
+        "pieces": "" if found.pieces is None else "tokenizer.json" if found.pieces.suffix == ".json" else "bpe.model",
         "alphabet": alphabet.alphabet(found.tokens),
         "files": [str(file) for file in found.files],
     }

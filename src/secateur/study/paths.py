@@ -58,8 +58,8 @@ class Paths:
     def tokens(self, corpus: str) -> tuple[str, ...]:
         """The token list, first, and what else it needs."""
         material = own.material_of(self.config, corpus)
-        spelled = material["pieces"] if material else self.config["tokens"]["type"] == "bpe"
-        pieces = ["bpe.model"] if spelled else []
+        own_list = "bpe.model" if self.config["tokens"]["type"] == "bpe" else ""
+        pieces = filter(None, [material["pieces"] if material else own_list])
         return self.of(*(f"tokens/{corpus}/{name}" for name in ("tokens.txt", *pieces)))
 
     def validation(self, corpus: str) -> str:

@@ -14,15 +14,15 @@ import torch
 from secateur.core import distributed
 from secateur.models.build import build_model
 from secateur.models.tensors import load_tensors, save_tensors
+from secateur.models.upstream.config import EncoderConfig
+from secateur.models.upstream.encoder import Encoder
 from secateur.pruning.engines.adaptive import AdaptiveMask
 from secateur.pruning.engines.calendar import Calendar
 from secateur.pruning.engines.dynamic import DynamicPathways, Softly
 from secateur.pruning.engines.fixed import FixedMask
 from secateur.pruning.engines.mask import Mask
 from secateur.speech.data import Batch, BatchPlan
-from secateur.ssl.config import EncoderConfig
 from secateur.ssl.distillation import Distillation, PredictionHeads, SparsityTarget
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import FINE, EncoderGates
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import _seed_everything, train

@@ -400,7 +400,7 @@ def test_nothing_to_decode():
 @pytest.mark.parametrize(
     ("search", "message"),
     [
-        ({"type": "viterbi"}, "'viterbi' is unknown; it must be one of beam, ctc_greedy, lexicon"),
+        ({"type": "viterbi"}, "'viterbi' is unknown; it must be one of beam, ctc_greedy, generate, lexicon"),
         ({}, "type None is unknown"),
         (GREEDY | {"beam": 3}, "unknown key 'beam'; it may have batch, batch_frames"),
         ({"type": "ctc_greedy", "batch": 3}, "search ctc_greedy: batch_frames missing; it needs batch, batch_frames"),

@@ -298,7 +298,7 @@ def test_what_cannot_be_searched_is_refused(arguments, message):
 def test_a_model_without_a_ctc_head_is_refused():
     whole = model()
     whole.ctc = None
-    with pytest.raises(SecateurError, match="needs a Transformer or Conformer encoder with a CTC head"):
+    with pytest.raises(SecateurError, match="needs an encoder whose layers run singly, and a CTC head"):
         search(whole, "greedy", DEV)
 
 

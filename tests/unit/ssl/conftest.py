@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from secateur.models.upstream.config import EncoderConfig
 from secateur.speech.datadir import Utterance, write_data_dir
-from secateur.ssl.config import EncoderConfig
 
 soundfile = pytest.importorskip("soundfile")
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from secateur.core.errors import SecateurError
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.channels import compact_front
 from secateur.ssl.checkpoints import load_upstream, save_encoder
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import compact, open_gates
 
 FOLDER = Path(__file__).parents[3] / "upstream" / "secateur"

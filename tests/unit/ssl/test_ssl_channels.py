@@ -10,12 +10,12 @@ from torch.nn import functional
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json
+from secateur.models.upstream.config import EncoderConfig
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.channels import ChannelGates, compact_front, folded, front_parameters, remaining, sparsity, split
 from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.checks import greatest_front_sparsity
-from secateur.ssl.config import EncoderConfig
 from secateur.ssl.distillation import SparsityTarget
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.export import export_encoder
 from secateur.ssl.gated import FINE, fold
 from secateur.ssl.speed import scaled

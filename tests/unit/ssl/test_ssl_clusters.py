@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from secateur.core.errors import SecateurError
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.clusters import (
     assign,
     differences,
@@ -16,7 +17,6 @@ from secateur.ssl.clusters import (
     sampled,
     write_targets,
 )
-from secateur.ssl.encoder import Encoder
 
 
 def blobs(count=300, clusters=6, seed=0):

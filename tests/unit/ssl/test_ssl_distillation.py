@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from secateur.core.errors import SecateurError
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.distillation import (
     Distillation,
@@ -16,7 +17,6 @@ from secateur.ssl.distillation import (
     lagrangian,
     nearest_in_order,
 )
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import FINE, EncoderGates, compact, fold, open_gates, sparsity
 from secateur.ssl.students import first_layers, make_student, save_student
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from secateur.core.errors import SecateurError
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl import export
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import compact, open_gates
 
 

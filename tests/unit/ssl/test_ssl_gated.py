@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
 from secateur.models.no_block import NoBlock
+from secateur.models.upstream.config import TYPES, EncoderConfig
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.checkpoints import load_upstream, save_encoder
 from secateur.ssl.checks import BASE, MODEL_TYPES, greatest_sparsity
-from secateur.ssl.config import TYPES, EncoderConfig
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.gated import (
     FINE,
     KINDS,

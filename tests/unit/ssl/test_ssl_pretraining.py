@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from secateur.models.upstream.encoder import Encoder
 from secateur.speech.data import IGNORED
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.pretraining import MaskedPrediction, draw_masks
 
 HEAD = {

@@ -9,11 +9,11 @@ from safetensors.torch import load_file
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl import fitting
 from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.clusters import read_targets
 from secateur.ssl.distillation import SparsityTarget
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.pretraining import MaskedPrediction
 from secateur.ssl.students import make_student, save_student
 from secateur.training.hooks import TrainingHook

@@ -8,9 +8,9 @@ import torch
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json
 from secateur.decoding.timing import AGAIN, SAME
+from secateur.models.upstream.config import EncoderConfig, LayerShape
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.checkpoints import save_encoder
-from secateur.ssl.config import EncoderConfig, LayerShape
-from secateur.ssl.encoder import Encoder
 from secateur.ssl.speed import extraction, in_rounds, macs_per_second, scaled
 
 

@@ -42,12 +42,15 @@ class Search:
         part: attribute that a model must have: the file's PART.
         called: what messages call that part.
         check: raises SecateurError for options that do not fit a token list.
+        written: how texts are written for scoring, references and hypotheses alike, from a text and its language; None
+            leaves them as they are.
     """
 
     prepare: Callable[..., Any]
     part: str = types.CTC
     called: str = "CTC head"
     check: Callable[[Mapping[str, Any], Sequence[str]], None] | None = None
+    written: Callable[[str, str], str] | None = None
 
     @property
     def options(self) -> list[str]:

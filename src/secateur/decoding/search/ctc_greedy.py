@@ -36,7 +36,7 @@ def ctc_greedy(recognizer: Recognizer, batch: int, batch_frames: int) -> Decoder
     """
     model, tokenizer = recognizer.model, recognizer.tokenizer
 
-    def best(encoder_out: torch.Tensor, lengths: torch.Tensor) -> list[str]:
+    def best(encoder_out: torch.Tensor, lengths: torch.Tensor, _: list[str]) -> list[str]:
         paths = model.ctc.argmax(encoder_out).cpu()
         return [
             tokenizer.decode(torch.unique_consecutive(path[:length]).tolist())

@@ -40,7 +40,7 @@ def transducer_greedy(
     """
     model, decode_tokens = recognizer.model, recognizer.tokenizer.decode
 
-    def best(encoder_out: torch.Tensor, lengths: torch.Tensor) -> list[str]:
+    def best(encoder_out: torch.Tensor, lengths: torch.Tensor, _: list[str]) -> list[str]:
         search = Greedy(model, len(encoder_out), max_symbols)
         search.advance(encoder_out, lengths)
         return [decode_tokens(labels) for labels in search.labels]

@@ -68,6 +68,8 @@ def describe(folder: str | Path, key: str = "pretrained") -> Description:
             f"{folder}: a model for speech at {found.rate} Hz, and all speech here is at {RATE} Hz; take a model that "
             f"was trained at {RATE} Hz"
         )
+    if found.pieces is not None and found.pieces.suffix == ".json":
+        return found  # Whisper's list, which has tokens of its own
     if missing := [token for token in ("<blank>", "<unk>", "<sos/eos>") if token not in found.tokens]:
         raise SecateurError(f"{folder}: the token list has no {missing[0]}; it must have one, and be the model's")
     return found

@@ -4,8 +4,8 @@ A head is named by the block it is in, the number of the layer and its own numbe
 the whole model in every smaller one and in every file, as for layers (`surgery.layers`): head 3 stays head 3
 when head 2 is gone.
 
-    encoder-self     self-attention of the encoder: ESPnet's Transformer and Conformer, and the Emformer; of a language
-                     model that of its layers
+    encoder-self     self-attention of the encoder: ESPnet's Transformer and Conformer, the Emformer, those of Hugging
+                     Face's models, and of a Transformer language model
     decoder-self     self-attention of an attention decoder
     decoder-source   its attention to the encoder's output
 
@@ -23,12 +23,22 @@ import torch
 from secateur.core.errors import SecateurError
 from secateur.models.no_block import NoBlock
 from secateur.models.surgery.compaction import keep_inputs, keep_outputs, keep_slices, remove_block
-from secateur.models.surgery.layers import body, layer_numbers
+from secateur.models.surgery.layers import numbered_layers, stacks
 
 BLOCKS = ("encoder-self", "decoder-self", "decoder-source")
-# Attention, and the norm of its input, in the layers of ESPnet's Conformer and Transformer, and of the Emformer.
-_ENCODER_MODULES = (("self_attn", "norm_mha"), ("self_attn", "norm1"), ("attention", "norm_attention"))
+# Attention and its norm in the layers of ESPnet's Conformer and Transformer, of the Emformer and of upstream encoders.
+_ENCODER_MODULES = (
+    ("self_attn", "norm_mha"),
+    ("self_attn", "norm1"),
+    ("attention", "norm_attention"),
+    ("attention", "layer_norm"),
+    ("self_attn", "self_attn_layer_norm"),
+)
 _DECODER_MODULES = {"decoder-self": ("self_attn", "norm1"), "decoder-source": ("src_attn", "norm2")}
+_WHISPER_MODULES = {
+    "decoder-self": ("self_attn", "self_attn_layer_norm"),
+    "decoder-source": ("encoder_attn", "encoder_attn_layer_norm"),
+}
 
 
 class Head(NamedTuple):
@@ -78,7 +88,11 @@ def attentions(model: torch.nn.Module) -> dict[tuple[str, int], Attention]:
     Raises SecateurError when the model has no stack of layers with attention.
     """
     found = {}
-    for number, layer in zip(layer_numbers(model), body(model).encoder.encoders, strict=True):
+    encoder = {id(layer) for layer in stacks(model)[0]}
+    for number, layer in numbered_layers(model).items():
+        if id(layer) not in encoder:  # Whisper's decoder, whose layers are numbered on
+            found |= {(block, number): Attention(layer, *names) for block, names in _WHISPER_MODULES.items()}
+            continue
         names = next((names for names in _ENCODER_MODULES if all(hasattr(layer, name) for name in names)), None)
         if names is None:
             raise SecateurError(f"{type(layer).__name__}: no attention whose heads could be removed is known in it")
@@ -86,7 +100,7 @@ def attentions(model: torch.nn.Module) -> dict[tuple[str, int], Attention]:
     for block, names in _DECODER_MODULES.items():
         for number, layer in enumerate(getattr(getattr(model, "decoder", None), "decoders", ()), 1):
             found[block, number] = Attention(layer, *names)
-    return found
+    return dict(sorted(found.items(), key=lambda one: (BLOCKS.index(one[0][0]), one[0][1])))
 
 
 def heads(model: torch.nn.Module) -> list[Head]:
@@ -153,9 +167,14 @@ def gated(model: torch.nn.Module, gates: Mapping[tuple[str, int], torch.Tensor])
 
             hooks.callback(attention.linear_out.register_forward_pre_hook(scale).remove)
             if not gate.any():
-                drop = attention.register_forward_hook(lambda _, __, output: torch.zeros_like(output))
+                drop = attention.register_forward_hook(lambda _, __, output: _nothing(output))
                 hooks.callback(drop.remove)
         yield
+
+
+def _nothing(output: Any) -> Any:
+    """Zeros in the place of what attention answers; of Whisper's, also how it attended."""
+    return (torch.zeros_like(output[0]), *output[1:]) if isinstance(output, tuple) else torch.zeros_like(output)
 
 
 @contextmanager
@@ -174,14 +193,13 @@ def masked(model: torch.nn.Module, removed: Iterable[Head]) -> Iterator[None]:
 
 
 def made_up_batch(model: torch.nn.Module, lengths: Iterable[int] = (211, 97), seed: int = 0) -> dict[str, torch.Tensor]:
-    """Random utterances of so many frames, with the mean and variance of real ones, and random texts."""
+    """Random utterances of so many frames, as loud as real ones, and random texts."""
     generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
-    lengths, bins = torch.tensor(list(lengths)), model.frontend.output_size()
-    speech = torch.randn(len(lengths), int(lengths.max()), bins, generator=generator)
+    lengths = torch.tensor(list(lengths))
     tokens = torch.arange(1, len(model.token_list) - 1)  # neither blank nor the end
     text = tokens[torch.randint(len(tokens), (len(lengths), 5), generator=generator)]
     tensors = {
-        "speech": speech * model.frontend.std.cpu() + model.frontend.mean.cpu(),
+        "speech": model.frontend.made_up(lengths.tolist(), generator),
         "speech_lengths": lengths,
         "text": text,
         "text_lengths": torch.full((len(lengths),), text.shape[1]),
@@ -227,7 +245,9 @@ def _outputs(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> dic
         encoder_out = encoder_out[0]
     valid = torch.arange(encoder_out.shape[1], device=lengths.device) < lengths[:, None]
     outputs = {"encoder output": encoder_out[valid], "loss": model(**tensors)[0]}
-    if getattr(model, "decoder", None) is not None:
+    if hasattr(model, "generate"):
+        outputs["decoder output"] = model.logits(encoder_out, tensors["text"])
+    elif getattr(model, "decoder", None) is not None:
         text = tensors["text"].clamp(min=0)
         outputs["decoder output"] = model.decoder(encoder_out, lengths, text, tensors["text_lengths"])[0]
         written = torch.arange(text.shape[1], device=text.device) < tensors["text_lengths"][:, None]
@@ -246,8 +266,12 @@ def _by_attention(model: torch.nn.Module, removed: Iterable[Head]) -> dict[tuple
 
 def _keep(attention: Attention, numbers: list[int]) -> None:
     """Keep only the heads with these numbers."""
-    if not numbers:
-        remove_block(attention.layer, attention.name, attention.norm)
+    if not numbers:  # a norm that follows the block stays: the residual path goes through it
+        nothing = getattr(attention.module, "nothing", None)
+        before = getattr(attention.layer, "normalize_before", True)
+        remove_block(attention.layer, attention.name, attention.norm if before else None)
+        if nothing is not None:
+            setattr(attention.layer, attention.name, nothing())
         return
     module: Any = attention.module
     positions = torch.tensor([attention.heads.index(number) for number in numbers])
@@ -260,4 +284,21 @@ def _keep(attention: Attention, numbers: list[int]) -> None:
     for name in ("pos_bias_u", "pos_bias_v", "distance_bias"):
         if getattr(module, name, None) is not None:
             keep_slices(module, name, positions, 0)
-    module.h, module.head_numbers = len(numbers), numbers
+    if hasattr(module, "set_heads"):  # an upstream encoder's, which counts from 0
+        if module.gated:
+            keep_slices(module, "gru_rel_pos_const", positions, 1)
+        widths = [module.d_k] * len(numbers)
+        module.set_heads([number - 1 for number in numbers], widths, widths)
+    else:
+        module.h, module.head_numbers = len(numbers), numbers
+
+
+def whole_attention(model: torch.nn.Module) -> bool:
+    """Whether every attention block has all the heads that it had when the model was built."""
+    return all(_is_whole(attention) for attention in attentions(model).values())
+
+
+def _is_whole(attention: Attention) -> bool:
+    heads = attention.heads
+    width = getattr(attention.module, "all_heads", len(heads))
+    return bool(heads) and heads == list(range(1, width + 1))

@@ -1,11 +1,13 @@
-"""Sub-models: a trained model without some of its encoder layers.
+"""Sub-models: a trained model without some of its encoder layers; of Whisper without some of its decoder's, too.
 
 Layers are named by their number in the whole model, from 1, in every sub-model and in every file: layer 5 stays layer 5
-when layer 2 is gone. What follows the last kept layer is what followed the last layer of the whole model: for a CTC
-model the final norm and the CTC head, which intermediate CTC has trained on inner layers too (Lee & Watanabe 2021).
+when layer 2 is gone. Whisper's are numbered through, those of the encoder first. What follows the last kept layer is
+what followed the last layer of the whole model: for a CTC model the final norm and the CTC head, which intermediate CTC
+has trained on inner layers too (Lee & Watanabe 2021).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,23 +17,35 @@ from secateur.core.files import read_json
 
 
 def body(model: torch.nn.Module) -> torch.nn.Module:
-    """What has the encoder layers: the model itself, or of a language model its Transformer."""
+    """What has the layers: the model itself, or of a language model its Transformer."""
     return getattr(model, "lm", model)
 
 
-def layer_numbers(model: torch.nn.Module) -> list[int]:
-    """The number in the whole model of each encoder layer that `model` has, in their order.
+def stacks(model: torch.nn.Module) -> list[torch.nn.ModuleList]:
+    """The stacks of layers that are numbered through: that of the encoder, and in Whisper that of the decoder.
 
-    Raises SecateurError when the model has no stack of encoder layers.
+    Raises SecateurError when the model has none.
     """
     model = body(model)
-    layers = getattr(getattr(model, "encoder", None), "encoders", None)
-    if layers is None:
+    found = getattr(model, "layer_stacks", None) or [getattr(getattr(model, "encoder", None), "encoders", None)]
+    if found[0] is None:
         raise SecateurError(
-            f"{type(model).__name__}: the model has no stack of encoder layers; choose a CTC, hybrid or RNN-T model, "
-            "or a Transformer language model"
+            f"{type(model).__name__}: the model has no stack of encoder layers; choose a CTC, hybrid, RNN-T or Whisper "
+            "model, or a Transformer language model"
         )
-    return list(getattr(model.encoder, "layer_numbers", range(1, len(layers) + 1)))
+    return list(found)
+
+
+def numbered_layers(model: torch.nn.Module) -> dict[int, torch.nn.Module]:
+    """Every layer that `model` has by its number in the whole model. Raises SecateurError as `stacks`."""
+    layers = [layer for stack in stacks(model) for layer in stack]
+    numbers = getattr(body(model).encoder, "layer_numbers", range(1, len(layers) + 1))
+    return dict(zip(numbers, layers, strict=True))
+
+
+def layer_numbers(model: torch.nn.Module) -> list[int]:
+    """The number in the whole model of each layer of `model`, in their order. Raises SecateurError as `stacks`."""
+    return list(numbered_layers(model))
 
 
 def keep_layers(model: torch.nn.Module, layers: Iterable[int]) -> torch.nn.Module:
@@ -54,15 +68,44 @@ def keep_layers(model: torch.nn.Module, layers: Iterable[int]) -> torch.nn.Modul
             raise SecateurError(f"the model has no encoder layer {number}; choose from {listed(present)}")
         if kept.count(number) > 1:
             raise SecateurError(f"encoder layer {number} is named {kept.count(number)} times; name each layer once")
-    encoder = body(model).encoder
-    for position in reversed(range(len(present))):
-        if present[position] not in kept:
-            del encoder.encoders[position]
+    encoder, gone = (
+        body(model).encoder,
+        {id(layer) for number, layer in numbered_layers(model).items() if number not in kept},
+    )
+    for stack in stacks(model):
+        for position in reversed(range(len(stack))):
+            if id(stack[position]) in gone:
+                del stack[position]
     encoder.layer_numbers = kept
+    if hasattr(model, "layers_changed"):
+        model.layers_changed()
     if hasattr(encoder, "interctc_layer_idx"):  # ESPnet counts the positions, from 1; the last is not for it
         numbers = [present[position - 1] for position in encoder.interctc_layer_idx]
         encoder.interctc_layer_idx = [kept.index(number) + 1 for number in numbers if number in kept[:-1]]
     return model
+
+
+@contextmanager
+def only(model: torch.nn.Module, layers: Iterable[int]) -> Iterator[None]:
+    """Within the block `model` has these of its layers alone; unlike `keep_layers`, it gets the others back."""
+    chosen, found = set(layers), numbered_layers(model)
+    before = [(stack, list(stack)) for stack in stacks(model)]
+    numbers = {id(layer): number for number, layer in found.items()}
+    try:
+        for stack, whole in before:
+            _fill(model, stack, [layer for layer in whole if numbers[id(layer)] in chosen])
+        yield
+    finally:
+        for stack, whole in before:
+            _fill(model, stack, whole)
+
+
+def _fill(model: torch.nn.Module, stack: torch.nn.ModuleList, layers: list[torch.nn.Module]) -> None:
+    while len(stack):
+        del stack[-1]
+    stack.extend(layers)
+    if hasattr(model, "layers_changed"):
+        model.layers_changed()
 
 
 def read_depth(file: str | Path, depth: int) -> list[int]:

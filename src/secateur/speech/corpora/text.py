@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from secateur.core.errors import SecateurError
 from secateur.speech.corpora.numbers import UnclearText, spell_numbers
 from secateur.speech.corpora.numerals import two_letters
 
@@ -36,6 +37,15 @@ def normalise(text: str, language: str) -> str:
     text = re.sub(r"(?<![^\W_])'|'(?![^\W_])", " ", text)
     words = (_without_stray_marks(word) for word in _lower(text, language).split())
     return unicodedata.normalize("NFC", " ".join(word for word in words if word))
+
+
+def normalise_anything(text: str, language: str) -> str:
+    """As `normalise`, for text that a model wrote: what is lost, and numbers without a safe reading, are left out."""
+    text = text.replace(LOST, " ")
+    try:
+        return normalise(text, language)
+    except SecateurError:
+        return normalise(re.sub(r"\d[\d.,]*", " ", text), language)
 
 
 def transcript(

@@ -87,7 +87,7 @@ def validate(
 
     Args:
         frame_shift_ms: shift of the features' frames in milliseconds.
-        input_layers: `conv2d` or `stack:FRAMES`, those of the models to train; none if only encoders hear the corpus.
+        input_layers: `conv2d`, `stack:FRAMES`, `window:SECONDS`: those of the models; none if only encoders hear it.
         speeds: those of the copies of the training data; the fastest copy is the shortest.
         rate: sampling rate in Hz that the features want.
 
@@ -234,8 +234,10 @@ def check_lengths(
 
     CTC needs one output frame per token and one more between two equal tokens (Graves et al., ICML 2006).
     """
+    windows = [float(layer.partition(":")[2]) for layer in input_layers if layer.startswith("window:")]
+    longest = min([LONGEST_SECONDS, *windows])
     for utterance in utterances:
-        ids = tokenizer.encode(utterance.text)
+        ids = tokenizer.encode(utterance.text, utterance.language)
         needed = len(ids) + sum(first == second for first, second in pairwise(ids))
         frames = feature_frames(utterance.duration, speed, frame_shift_ms)
         outputs = {layer: output_frames(frames, layer) for layer in input_layers}
@@ -246,9 +248,9 @@ def check_lengths(
                 f"too short for the model (no output frame, input {layer}): add the ids to corpora.<name>.exclude",
                 f"{utterance.id} ({frames} frames of features in {length})",
             )
-        elif utterance.duration > LONGEST_SECONDS:
+        elif utterance.duration > longest:
             findings.error(
-                f"longer than {LONGEST_SECONDS} s: cut the recording up with segments, or add the ids to "
+                f"longer than {longest:g} s: cut the recording up with segments, or add the ids to "
                 "corpora.<name>.exclude",
                 f"{utterance.id} ({utterance.duration:g} s)",
             )
@@ -267,10 +269,12 @@ def feature_frames(seconds: float, speed: float = 1.0, frame_shift_ms: float = 1
 
 
 def output_frames(frames: int, input_layer: str) -> int:
-    """Frames that come out of `conv2d` (two convolutions of width 3, step 2) or `stack:FRAMES`."""
+    """Frames that come out of `conv2d` (two convolutions of width 3, step 2), `stack:FRAMES` or `window:SECONDS`."""
     kind, _, stacked = input_layer.partition(":")
     if kind == "stack":
         return -(-frames // int(stacked))
+    if kind == "window":
+        return frames * LONGEST_SECONDS  # nothing is aligned to frames
     return max(0, ((frames - 1) // 2 - 1) // 2)
 
 

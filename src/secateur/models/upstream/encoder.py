@@ -26,8 +26,8 @@ from torch.nn import functional
 from secateur.core.errors import SecateurError
 from secateur.models.dropout import Dropout
 from secateur.models.no_block import NoBlock
-from secateur.ssl.config import DATA2VEC, EncoderConfig, LayerShape
-from secateur.ssl.convolutions import (
+from secateur.models.upstream.config import DATA2VEC, EncoderConfig, LayerShape
+from secateur.models.upstream.convolutions import (
     FeatureExtractor,
     FeatureProjection,
     Front,
@@ -90,13 +90,43 @@ class Attention(nn.Module):
         self.set_heads(shape.heads, shape.qk, shape.vo)
 
     def set_heads(self, heads: Sequence[int], qk: Sequence[int], vo: Sequence[int]) -> None:
-        """Say which heads the weights are of, and how wide each is: see `secateur.ssl.config.LayerShape`."""
+        """Say which heads the weights are of, and how wide each is: see `config.LayerShape`."""
         self.heads, self.qk, self.vo = list(heads), list(qk), list(vo)
         device = self.out_proj.weight.device
         for name, widths in (("qk", self.qk), ("vo", self.vo)):
             spread, kept = _places(widths)
             self.register_buffer(f"{name}_spread", spread.to(device), persistent=False)
             self.register_buffer(f"{name}_kept", kept.to(device), persistent=False)
+
+    # What ESPnet's attention is asked for by `secateur.models.surgery.heads`.
+
+    @property
+    def h(self) -> int:
+        return len(self.heads)
+
+    @property
+    def d_k(self) -> int:
+        return self.head_dim
+
+    @property
+    def head_numbers(self) -> list[int]:
+        return [head + 1 for head in self.heads]
+
+    @property
+    def linear_q(self) -> nn.Linear:
+        return self.q_proj
+
+    @property
+    def linear_k(self) -> nn.Linear:
+        return self.k_proj
+
+    @property
+    def linear_v(self) -> nn.Linear:
+        return self.v_proj
+
+    @property
+    def linear_out(self) -> nn.Linear:
+        return self.out_proj
 
     def forward(
         self, hidden: torch.Tensor, positions: torch.Tensor | None, padded: torch.Tensor | None
@@ -202,24 +232,19 @@ class EncoderLayer(nn.Module):
 class Transformer(nn.Module):
     """Position embedding and layers."""
 
-    def __init__(self, config: EncoderConfig):
+    def __init__(self, config: EncoderConfig, layer: type[EncoderLayer] = EncoderLayer):
         super().__init__()
         self.pos_conv_embed = (StackedPositions if config.model_type == DATA2VEC else PositionalConvolution)(config)
         self.normalize_before = config.do_stable_layer_norm
         self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout)
         self.rel_attn_embed = RelativePositions(config) if config.model_type == "wavlm" else None
-        self.layers = nn.ModuleList(EncoderLayer(config, shape) for shape in config.shapes)
+        self.layers = nn.ModuleList(layer(config, shape) for shape in config.shapes)
 
     def forward(self, hidden: torch.Tensor, frames: torch.Tensor | None) -> list[torch.Tensor]:
         """(B, T, D) with `frames` (B,) valid ones (None: all) → L + 1 tensors (B, T, D)."""
-        padded = None
-        if frames is not None:
-            padded = ~valid_frames(frames, hidden.shape[1])
-            hidden = hidden.masked_fill(padded[..., None], 0.0)
-        hidden = hidden + self.pos_conv_embed(hidden, padded)
-        hidden = self.dropout(hidden if self.normalize_before else self.layer_norm(hidden))
-        positions = None if self.rel_attn_embed is None else self.rel_attn_embed(hidden.shape[1])
+        padded = None if frames is None else ~valid_frames(frames, hidden.shape[1])
+        hidden, positions = self.begin(hidden, padded)
         states = [hidden]
         for layer in self.layers:
             states.append(layer(states[-1], positions, padded))
@@ -227,16 +252,49 @@ class Transformer(nn.Module):
             states[-1] = self.layer_norm(states[-1])
         return states
 
+    def begin(self, hidden: torch.Tensor, padded: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What the first layer is given: hidden states (B, T, D), and WavLM's position bias (H, T, T)."""
+        if padded is not None:
+            hidden = hidden.masked_fill(padded[..., None], 0.0)
+        hidden = hidden + self.pos_conv_embed(hidden, padded)
+        hidden = self.dropout(hidden if self.normalize_before else self.layer_norm(hidden))
+        return hidden, None if self.rel_attn_embed is None else self.rel_attn_embed(hidden.shape[1])
 
-class Encoder(nn.Module):
-    """A self-supervised encoder. Its randomness, when it is built, comes from torch's global generator."""
+
+class Frames(nn.Module):
+    """What makes frames of samples: the part of an encoder before its Transformer, but for the projection."""
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
         self.config = config
+        self.feature_extractor = FeatureExtractor(config)
+
+    def features(
+        self, waveforms: torch.Tensor, lengths: torch.Tensor, front: Front | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Output (B, T, C) of the feature extractor, and the numbers of frames (B,); `front`: its channels' gates."""
+        frames = self.config.frames(lengths)
+        if is_eager() and int(frames.min()) < 1:
+            raise SecateurError(
+                f"an utterance of {int(lengths.min())} samples is shorter than one frame of the encoder, "
+                f"{self.config.receptive_field} samples; exclude it"
+            )
+        if self.config.do_normalize:
+            waveforms = _standardize(waveforms, lengths)
+        inputs = (waveforms, _unless_full(lengths, waveforms.shape[1]))
+        if front is None:
+            return self.feature_extractor(*inputs), frames
+        gated = torch.func.functional_call(self.feature_extractor, dict(front.extractor), (*inputs, front.kept))
+        return gated, frames
+
+
+class Encoder(Frames):
+    """A self-supervised encoder. Its randomness, when it is built, comes from torch's global generator."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__(config)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Initializing zero-element tensors")  # of blocks without units
-            self.feature_extractor = FeatureExtractor(config)
             self.feature_projection = FeatureProjection(config)
             self.masked_spec_embed = nn.Parameter(torch.rand(config.hidden_size))
             self.encoder = Transformer(config)
@@ -249,24 +307,6 @@ class Encoder(nn.Module):
         """
         features, frames = self.features(waveforms, lengths)
         return self.contextualize(features, frames), frames
-
-    def features(
-        self, waveforms: torch.Tensor, lengths: torch.Tensor, front: Front | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Output (B, T, C) of the feature extractor, and the numbers of frames (B,); `front`: its channels' gates."""
-        frames = self.config.frames(lengths)
-        if _is_eager() and int(frames.min()) < 1:
-            raise SecateurError(
-                f"an utterance of {int(lengths.min())} samples is shorter than one frame of the encoder, "
-                f"{self.config.receptive_field} samples; exclude it"
-            )
-        if self.config.do_normalize:
-            waveforms = _standardize(waveforms, lengths)
-        inputs = (waveforms, _unless_full(lengths, waveforms.shape[1]))
-        if front is None:
-            return self.feature_extractor(*inputs), frames
-        gated = torch.func.functional_call(self.feature_extractor, dict(front.extractor), (*inputs, front.kept))
-        return gated, frames
 
     def contextualize(
         self,
@@ -294,14 +334,14 @@ class Encoder(nn.Module):
         return torch.func.functional_call(self.encoder, dict(weights), inputs) if weights else self.encoder(*inputs)
 
 
-def _is_eager() -> bool:
+def is_eager() -> bool:
     """Whether code runs here and now, and is not recorded for export."""
     return not (torch.compiler.is_compiling() or torch.jit.is_tracing())
 
 
 def _unless_full(lengths: torch.Tensor, most: int) -> torch.Tensor | None:
     """`lengths`, or None if nothing is padded, which is quicker."""
-    return None if _is_eager() and int(lengths.min()) == most else lengths
+    return None if is_eager() and int(lengths.min()) == most else lengths
 
 
 def _standardize(waveforms: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from secateur.models.dropout import Dropout
-from secateur.ssl.config import GROUP, EncoderConfig
+from secateur.models.upstream.config import GROUP, EncoderConfig
 
 
 def valid_frames(frames: torch.Tensor, most: int) -> torch.Tensor:

@@ -1,0 +1,64 @@
+"""The names of an encoder's weights in Hugging Face's checkpoints, and ours."""
+
+import re
+from collections.abc import Mapping
+
+import torch
+
+from secateur.models.upstream.config import DATA2VEC, EncoderConfig
+
+# Our name of a parameter whose name in Hugging Face's checkpoints, old or new, ends in the key.
+RENAMED = {
+    "pos_conv_embed.conv.parametrizations.weight.original0": "pos_conv_embed.weight_g",
+    "pos_conv_embed.conv.parametrizations.weight.original1": "pos_conv_embed.weight_v",
+    "pos_conv_embed.conv.weight_g": "pos_conv_embed.weight_g",
+    "pos_conv_embed.conv.weight_v": "pos_conv_embed.weight_v",
+    "pos_conv_embed.conv.bias": "pos_conv_embed.bias",
+    "layers.0.attention.rel_attn_embed.weight": "rel_attn_embed.weight",
+}
+THEIRS = {ours: theirs for theirs, ours in reversed(RENAMED.items())}
+"""Their newest name for each of ours."""
+MASKED = "masked_spec_embed"
+"""What stands in masked frames: of models with a CTC head, only transformers' own training uses it."""
+PREFIXES = {DATA2VEC: "data2vec_audio"}
+"""What the names of an encoder's parameters begin with in models that have heads, if not with its type."""
+
+
+def prefix(config: EncoderConfig) -> str:
+    """What the names of the encoder's weights begin with in a model that has a head."""
+    return f"{PREFIXES.get(config.model_type, config.model_type)}."
+
+
+def from_hugging_face(state: Mapping[str, torch.Tensor], config: EncoderConfig) -> dict[str, torch.Tensor]:
+    """The encoder's weights of a Hugging Face checkpoint under our names.
+
+    Of a checkpoint with heads (pretraining, CTC) only the encoder is taken. One that was never pretrained with masks
+    lacks the mask's embedding, which feature extraction does not use.
+    """
+    start = prefix(config)
+    if any(name.startswith(start) for name in state):
+        state = {name[len(start) :]: value for name, value in state.items() if name.startswith(start)}
+    converted = {_renamed(name, RENAMED): value for name, value in state.items()}
+    converted.setdefault(MASKED, torch.zeros(config.hidden_size))
+    return converted
+
+
+def to_hugging_face(state: Mapping[str, torch.Tensor], config: EncoderConfig) -> dict[str, torch.Tensor]:
+    """The inverse of `from_hugging_face`, for a model with a head; layers get the numbers 0, 1, … in their order."""
+    numbers = sorted({int(found[1]) for name in state if (found := re.match(r"encoder\.layers\.(\d+)\.", name))})
+    places = {number: place for place, number in enumerate(numbers)}
+
+    def renumbered(found: re.Match[str]) -> str:
+        return f"encoder.layers.{places[int(found[1])]}."
+
+    def theirs(name: str) -> str:
+        return prefix(config) + re.sub(r"^encoder\.layers\.(\d+)\.", renumbered, _renamed(name, THEIRS))
+
+    return {theirs(name): value for name, value in state.items()}
+
+
+def _renamed(name: str, names: Mapping[str, str]) -> str:
+    for ending, other in names.items():
+        if name.endswith(ending):
+            return name.removesuffix(ending) + other
+    return name
