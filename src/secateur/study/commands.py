@@ -82,6 +82,7 @@ def validate(paths: Paths, at: Any) -> Command:
     }
     if names := own.own_models(paths.config, corpus):
         options["model"] = names[0]
+        options["frame_shift_ms"] = paths.config["models"][names[0]]["own"]["frame_shift_ms"]
     return Command("validate_corpus", options, (*files, *paths.tokens(corpus)))
 
 
