@@ -5,7 +5,7 @@ the whole model in every smaller one and in every file, as for layers (`surgery.
 when head 2 is gone.
 
     encoder-self     self-attention of the encoder: ESPnet's Transformer, Conformer and E-Branchformer, the Emformer,
-                     and those of Hugging Face's models
+                     and those of Hugging Face's models; of a Transformer language model that of its layers
     decoder-self     self-attention of an attention decoder
     decoder-source   its attention to the encoder's output
 
