@@ -100,9 +100,11 @@ def test_matrices_are_pruned_in_the_order_in_which_they_run(corpus):
     query, first = (next(place for place, name in enumerate(order) if part in name) for part in ("linear_q", "w_1"))
     assert query < first
     # What reaches a matrix: the sum over frames of x xᵀ, as a hook sees it.
-    seen = activations.gram(model, order[0], [batch])
-    assert seen.shape == (16, 16) and torch.allclose(seen, seen.T) and torch.linalg.eigvalsh(seen).min() > -1e-9
-    assert activations.gram(model, order[0], [batch, batch]).allclose(2 * seen)
+    seen = activations.grams(model, order[:2], [batch])
+    assert list(seen) == order[:2]
+    for found in seen.values():
+        assert found.shape == (16, 16) and torch.allclose(found, found.T) and torch.linalg.eigvalsh(found).min() > -1e-9
+    assert activations.grams(model, order[:1], [batch, batch])[order[0]].allclose(2 * seen[order[0]])
     assert set(weights(model, names)) == set(order)
 
 
@@ -125,6 +127,19 @@ def test_inputs_of_convolutions_are_seen_whether_channels_come_first_or_last(fra
         def forward(self, x):
             return self.linear(x), self.first(x.transpose(1, 2)), self.last(x)
 
-    for name in ("linear", "first", "last"):
-        found = activations.gram(Model(), f"{name}.weight", [Batch(["u"], ["en"], {"x": x})])
-        torch.testing.assert_close(found, wanted)
+    names = [f"{name}.weight" for name in ("linear", "first", "last")]
+    found = activations.grams(Model(), names, [Batch(["u"], ["en"], {"x": x})])
+    assert list(found) == names
+    for seen in found.values():
+        torch.testing.assert_close(seen, wanted)
+
+
+def test_matrices_of_a_layer_are_pruned_together():
+    names = [
+        "encoder.encoders.0.a.weight",
+        "encoder.embed.weight",
+        "encoder.encoders.0.b.weight",
+        "encoder.encoders.10.a.w",
+    ]
+    wanted = [[names[0], names[2]], [names[1]], [names[3]]]
+    assert activations.by_layer(names) == wanted

@@ -1,11 +1,13 @@
 """Pruning by weights and activations, without training: Wanda and SparseGPT.
 
-Both look at one matrix after the other, in the order in which the model runs them, with what reaches it after those
-before it were pruned. Recordings run one at a time, so that no padding counts. Matrices whose inputs do not show, as
-those of recurrent layers, keep their largest weights.
+Both look at one layer after the other, in the order in which the model runs them, with what reaches its matrices after
+the layers before it were pruned, as the code of both papers does. Recordings run one at a time, so that no padding
+counts. Matrices whose inputs do not show, as those of recurrent layers, keep their largest weights.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -44,16 +46,18 @@ class AtOnce:
         """Prune `model` by what `batches`, of one recording each, are in it."""
         model.eval()
         bits = {}
-        for name in in_order(model, list(self.keep), batches[0]):
-            weight = model.get_parameter(name)
-            matrix, seen = weight.reshape(weight.shape[0], -1), gram(model, name, batches)
-            if seen is None:
-                chosen = largest({name: weight.detach()}, self.keep[name])[name].reshape(matrix.shape)
-                changed = matrix
-            else:
-                chosen, changed = self.choice(matrix.double(), seen, self.keep[name])
-            bits[name] = chosen.view(weight.shape)
-            weight.copy_(torch.where(chosen, changed.to(weight.dtype), 0.0).view(weight.shape))
+        for layer in by_layer(in_order(model, list(self.keep), batches[0])):
+            seen = grams(model, layer, batches)
+            for name in layer:
+                weight = model.get_parameter(name)
+                matrix = weight.reshape(weight.shape[0], -1)
+                if name in seen:
+                    chosen, changed = self.choice(matrix.double(), seen[name], self.keep[name])
+                else:
+                    chosen = largest({name: weight.detach()}, self.keep[name])[name].reshape(matrix.shape)
+                    changed = matrix
+                bits[name] = chosen.view(weight.shape)
+                weight.copy_(torch.where(chosen, changed.to(weight.dtype), 0.0).view(weight.shape))
         mask = Mask.of({name: bits[name] for name in self.keep})
         self.masks = {ONE_FOR_ALL: mask}
         mask.apply_(model)
@@ -76,32 +80,38 @@ def in_order(model: nn.Module, names: Sequence[str], batch: Batch) -> list[str]:
     return [*(name for name in names if name not in order), *order]
 
 
-def gram(model: nn.Module, name: str, batches: Iterable[Batch]) -> torch.Tensor | None:
-    """Σ x xᵀ over all inputs x of the module of a weight, (in, in) in float64; None if they do not show.
+def by_layer(names: Iterable[str]) -> list[list[str]]:
+    """Names in their order, those of a numbered layer (`encoder.encoders.3.…`) together where its first one stands."""
+    layers: dict[str, list[str]] = {}
+    for name in names:
+        matched = re.match(r".*?\.\d+\.", name)
+        layers.setdefault(matched[0] if matched else name, []).append(name)
+    return list(layers.values())
+
+
+def grams(model: nn.Module, names: Sequence[str], batches: Iterable[Batch]) -> dict[str, torch.Tensor]:
+    """Σ x xᵀ over all inputs x of the modules of some weights, (in, in) in float64 each, of those whose inputs show.
 
     Raises SecateurError for an input that is not finite.
     """
-    module = _module(model, name)
-    if module is None:
-        return None
-    found = torch.zeros((), dtype=torch.float64)
+    found: dict[str, torch.Tensor] = {}
 
-    def note(_, inputs, output) -> None:
-        nonlocal found
+    def note(name: str, module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         x = inputs[0] if _last(module, inputs[0], output) else inputs[0].transpose(1, 2)
         x = x.reshape(-1, x.shape[-1]).double()
-        found = found.to(x.device) + x.T @ x
+        found[name] = found[name] + x.T @ x if name in found else x.T @ x
 
-    handle = module.register_forward_hook(note)
+    modules = {name: module for name in names if (module := _module(model, name)) is not None}
+    handles = [module.register_forward_hook(partial(note, name)) for name, module in modules.items()]
     try:
-        for batch in batches:
+        for batch in batches if modules else ():
             model(**batch.tensors)
     finally:
-        handle.remove()
-    if found.ndim == 0:
-        return None
-    if not found.isfinite().all():
-        raise SecateurError(f"{name}: an input is not finite; train the model again")
+        for handle in handles:
+            handle.remove()
+    for name, seen in found.items():
+        if not seen.isfinite().all():
+            raise SecateurError(f"{name}: an input is not finite; train the model again")
     return found
 
 

@@ -98,7 +98,8 @@ FIGURES = (
             "that prune level by level are lines from the dense model at 0. In the shaded part stand all "
             "other models of the highest sparsity, each in a place of its own. Colour says where masks come "
             "from (blue: IMP, orange: LTH, green: LAP); squares are adaptive, diamonds pathways, triangles "
-            "dynamic pathways. Horizontal lines are dense models. Bars are 95 % intervals over "
+            "dynamic pathways, those that point down RigL and movement pruning. "
+            "Horizontal lines are dense models. Bars are 95 % intervals over "
             "utterances, or ± one standard deviation over seeds. All are decoded by one search, the first "
             "of the pruned models' searches. The vertical axis does not begin at zero."
         ),
