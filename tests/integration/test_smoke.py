@@ -123,7 +123,7 @@ def test_every_run_is_recorded(clone):
     assert record["threads"] == 1
     assert record["seconds"] > 0
     assert re.fullmatch("[0-9a-f]{16}", record["arguments"]["code"])
-    assert not (clone / MODEL / "resume").exists()
+    assert not (clone / MODEL / "resume" / "state.safetensors").exists()
 
 
 @pytest.fixture

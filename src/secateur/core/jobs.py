@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import resource
-import shutil
 import socket
 import subprocess
 import sys
@@ -36,7 +35,7 @@ def job(
     """Run the command `name`: parse `words`, call `run(arguments, record)` and write `record` to `--run-json`.
 
     `run` adds what only it knows (seed, device, steps) to `record`; time, memory, versions and host are added here. A
-    folder under the key LEFT_OVER is deleted when all is written: what a killed job would have needed to go on.
+    function under the key LEFT_OVER is called when all is written: it deletes what a killed job would have needed.
     A command with --training runs in as many processes as that asks for (`core.processes`). That --output can
     be written is tried before `run`.
     A SecateurError, or a lack of permissions, becomes one line on standard error and exit status 1; any other exception
@@ -67,7 +66,7 @@ def job(
                 whole["cpu_seconds"] = None
             write_json(arguments.run_json, whole | record)
         if left_over:
-            shutil.rmtree(left_over)
+            left_over()
         finished = True
     except SecateurError as error:
         print(f"error: {error}", file=sys.stderr)

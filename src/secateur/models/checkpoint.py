@@ -13,6 +13,7 @@ from secateur.models.sparse import FILE as SPARSE_FILE
 from secateur.models.sparse import read_sparse
 from secateur.models.tensors import bytes_of, load_tensors, save_tensors
 
+WEIGHTS = "model.safetensors"
 FORMAT = 1
 
 
@@ -28,7 +29,7 @@ class Checkpoint:
 def save_model(folder: str | Path, model: torch.nn.Module, config: Mapping[str, Any], tokens: Sequence[str]) -> None:
     """Write `model.safetensors` and `model.json` into `folder`."""
     folder = Path(folder)
-    save_tensors(folder / "model.safetensors", model.state_dict())
+    save_tensors(folder / WEIGHTS, model.state_dict())
     write_description(folder, config, tokens)
 
 
@@ -44,7 +45,7 @@ def stored_bytes(model: torch.nn.Module) -> int:
 
 def weights_file(folder: Path) -> Path:
     """The file with the weights of a checkpoint: a sparse one if that is all there is."""
-    file, sparse = folder / "model.safetensors", folder / SPARSE_FILE
+    file, sparse = folder / WEIGHTS, folder / SPARSE_FILE
     return sparse if sparse.exists() and not file.exists() else file
 
 

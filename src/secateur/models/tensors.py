@@ -44,6 +44,19 @@ def save_foreign(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
         save_file(ready, aside, metadata={"format": "pt"})
 
 
+def checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    """The checksum of a file that `save_tensors` writes of these tensors, without texts."""
+    return _checksum({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, {})
+
+
+def noted_checksum(path: str | Path) -> str | None:
+    """The checksum that a file says it has; None where there is no such file, or it has none."""
+    try:
+        return _read_header(path).get(CHECKSUM)
+    except SecateurError:
+        return None
+
+
 def bytes_of(write: Callable[[Path], None]) -> int:
     """The bytes of the file that `write` makes at the path that it is given. The file is not kept."""
     with tempfile.TemporaryDirectory() as folder:
@@ -75,17 +88,21 @@ def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, s
 
 def _read_safetensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors of any safetensors file, and our header, empty in files of others."""
+    header = _read_header(path)
+    with safe_open(path, "pt") as stream:
+        return {name: stream.get_tensor(name) for name in stream.keys()}, header  # noqa: SIM118, it is no mapping
+
+
+def _read_header(path: str | Path) -> dict[str, Any]:
     try:
         with safe_open(path, "pt") as stream:
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118, it is no mapping
-            header = json.loads((stream.metadata() or {}).get(HEADER, "{}"))
+            return json.loads((stream.metadata() or {}).get(HEADER, "{}"))
     except FileNotFoundError as error:
         raise SecateurError(f"{path}: no such file; the job that makes it has not run") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise pointer(path) or SecateurError(
             f"{path}: not a whole safetensors file ({error}); delete it and run again"
         ) from error
-    return tensors, header
 
 
 def _checksum(tensors: Mapping[str, torch.Tensor], texts: Any) -> str:

@@ -4,6 +4,8 @@ Writes scores.json: every task's metrics with 95 % intervals, what the task is m
 """
 
 import argparse
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         "seed": arguments.seed,
         "device": str(device),
         "audio_seconds_encoded": round(hidden.seconds_encoded, 2),
-        LEFT_OVER: folder,
+        LEFT_OVER: partial(shutil.rmtree, folder),
     }
 
 

@@ -139,8 +139,10 @@ class _Run:
     def finish(self) -> None:
         """Leave the model as the mean of its best checkpoints; of several processes only the first goes on."""
         self.group.leave()
-        self.average.finish()
-        self.kept.average_best(self.model, self.options.average_best)
+        if not self.kept.finished:
+            self.average.finish()
+            self.kept.average_best(self.model, self.options.average_best)
+            self.kept.conclude(self.model)
         self.model.eval()
 
     def begin(self) -> None:

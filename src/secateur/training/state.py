@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,14 +11,35 @@ from typing import Any
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.models.tensors import load_tensors, read_tensors, save_tensors
+from secateur.core.files import read_json, write_json
+from secateur.models.tensors import checksum, load_tensors, noted_checksum, read_tensors, save_tensors
 from secateur.training.hooks import TrainingHook
 from secateur.training.moving_average import MovingAverage
 
 FOLDER = "resume"
 """Beside what the run is to become."""
+FINISHED, NOTE = "finished.safetensors", "finished.json"
+"""What a training ended with, and of what: kept beside the result, see `keep`."""
 SIZE = 3
 """Of a saved state, in models: weights and AdamW's two moments of each."""
+
+
+def keep(folder: Path, result: Path) -> None:
+    """Delete the saved state of a training whose result is safe; the weights that it ended with stay.
+
+    Snakemake deletes the result of a job that ended when nobody noted it, since Snakemake itself was killed, and runs
+    the job again. That must not take hours again. The weights stay as a second name of `result`, which takes no room on
+    the disk, and so only where that holds the weights as training left them.
+    """
+    note = folder / NOTE
+    if not note.is_file() or noted_checksum(result) != read_json(note)["sha256"]:
+        shutil.rmtree(folder)
+        return
+    (folder / FINISHED).unlink(missing_ok=True)
+    os.link(result, folder / FINISHED)
+    for other in folder.iterdir():
+        if other.name not in (FINISHED, NOTE):
+            shutil.rmtree(other) if other.is_dir() else other.unlink()
 
 
 class State:
@@ -30,6 +53,7 @@ class State:
         self.step, self.seconds, self.losses, self.count = 0, 0.0, 0.0, 0
         self.history: list[dict[str, Any]] = []
         self.best: list[tuple[float, int]] = []
+        self.finished = False
 
     @property
     def file(self) -> Path:
@@ -57,8 +81,28 @@ class State:
         save_tensors(self.file, tensors, {"state": json.dumps(header)})
         self._forget(step for _, step in self.best)
 
+    def conclude(self, model: torch.nn.Module) -> None:
+        """Note what the training ended with."""
+        if self.writes:
+            found = {"identity": self.identity, "history": self.history, "sha256": checksum(model.state_dict())}
+            write_json(self.folder / NOTE, found)
+
+    def _restore_finished(self, model: torch.nn.Module) -> bool:
+        """Whether this training was finished before; then the model has the weights that it ended with."""
+        try:
+            note = read_json(self.folder / NOTE)
+            tensors = load_tensors(self.folder / FINISHED)
+        except SecateurError:
+            return False
+        if note["identity"] != self.identity or noted_checksum(self.folder / FINISHED) != note["sha256"]:
+            return False
+        model.load_state_dict(tensors, strict=True)
+        self.history, self.step, self.finished = note["history"], note["history"][-1]["step"], True
+        logging.info("%s: was finished before, and nobody had noted it", self.folder.parent)
+        return True
+
     def restore(self, model, optimizer, average: MovingAverage, hooks: Sequence[TrainingHook]) -> None:
-        if not self.file.exists():
+        if self._restore_finished(model) or not self.file.exists():
             return
         try:
             tensors, texts = read_tensors(self.file)

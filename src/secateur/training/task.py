@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from secateur.core import devices
 from secateur.core.devices import autocast_dtype
 from secateur.core.files import identity, write_tsv
 from secateur.core.jobs import LEFT_OVER, plain
-from secateur.models.checkpoint import save_model
+from secateur.models.checkpoint import WEIGHTS, save_model
 from secateur.training import state
 from secateur.training.options import TrainingOptions
 
@@ -90,5 +91,5 @@ def note(task: Task, record: dict[str, Any], history: Sequence[Mapping[str, Any]
         "steps": task.options.steps,
         "processes": task.options.processes * task.options.nodes,
         "seconds": history[-1]["seconds"],  # of all the pieces of a run that was killed and went on
-        LEFT_OVER: task.state,
+        LEFT_OVER: partial(state.keep, task.state, task.output / WEIGHTS),
     }

@@ -4,6 +4,7 @@ At a learning rate of 1e-30 no weight but zero changes: what it saves then is wh
 """
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,16 @@ import torch
 from tiny import CTC, TOKENS, hybrid, run_script, with_encoder, write_corpus
 
 from secateur.core.errors import SecateurError
+from secateur.core.files import read_tsv, write_json
+from secateur.core.jobs import LEFT_OVER
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
 from secateur.models.load import load_model
+from secateur.models.tensors import checksum, save_tensors
 from secateur.speech.data import BatchPlan
+from secateur.training import loop
 from secateur.training.acoustic import Material, Speech
+from secateur.training.state import keep
 
 HYBRID = hybrid(CTC) | {"input": CTC["input"]}
 
@@ -90,3 +96,53 @@ def test_with_a_temperature_every_batch_is_of_one_language_and_without_one_they_
         assert all(len(codes) == 1 for codes in batches) and batches.count({"en"}) == english
     alone = Speech(corpus / "data", corpus / "features", ["en"], corpus / "tokens.txt")
     assert isinstance(Material(alone, 10.0, seed=1, temperature=2.0).plan, BatchPlan)
+
+
+def finished(corpus: Path, output: Path, *more: object) -> list[tuple[int, float]]:
+    """Train for real and tidy up, as a job does; answers with the steps and dev losses of the history."""
+    record = run_script(
+        "train", "--data", corpus / "data", "--features", corpus / "features", "--tokens", corpus / "tokens.txt",
+        "--training", json.dumps(tiny.TRAINING | {"steps": 4, "evaluate_every": 2, "average_best": 2}),
+        "--device", "cpu", "--languages", "en", "fr", "--model", json.dumps(CTC), "--output", output, *more,
+    )  # fmt: skip
+    record[LEFT_OVER]()
+    return [(int(row["step"]), float(row["dev_loss"])) for row in read_tsv(output / "history.tsv")]
+
+
+def test_a_training_that_ended_before_anybody_noted_it_is_not_done_again(corpus, tmp_path, monkeypatch, caplog):
+    """Snakemake, if it is killed at that moment, deletes the result and runs the job again."""
+    output = tmp_path / "out"
+    history = finished(corpus, output)
+    first = (output / "model.safetensors").read_bytes()
+    resume = output / "resume"
+    assert {file.name for file in resume.iterdir()} == {"finished.safetensors", "finished.json"}
+    assert (resume / "finished.safetensors").samefile(output / "model.safetensors"), "no room on the disk"
+    for file in ("model.safetensors", "model.json", "history.tsv"):
+        (output / file).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Run, "backward", lambda *_: pytest.fail("a step was taken"))
+        with caplog.at_level(logging.INFO):
+            assert finished(corpus, output) == history
+    assert "was finished before" in caplog.text
+    assert (output / "model.safetensors").read_bytes() == first
+    # Another seed is another training; so is one whose kept weights are damaged.
+    assert finished(corpus, output, "--seed", 2) != history
+    assert (output / "model.safetensors").read_bytes() != first
+    kept = resume / "finished.safetensors"
+    damaged = bytearray(kept.read_bytes())
+    damaged[-1] ^= 1
+    kept.unlink()
+    kept.write_bytes(damaged)
+    (output / "model.safetensors").unlink()
+    again = finished(corpus, output, "--seed", 2)
+    assert len(again) == 2 and load_model(output)
+
+
+def test_a_result_that_is_not_what_training_left_keeps_nothing(tmp_path):
+    """Of a model that was pruned after its last step, say."""
+    folder, weights = tmp_path / "resume", {"a": torch.ones(2)}
+    save_tensors(folder / "state.safetensors", weights)
+    write_json(folder / "finished.json", {"sha256": checksum(weights)})
+    save_tensors(tmp_path / "model.safetensors", {"a": torch.zeros(2)})
+    keep(folder, tmp_path / "model.safetensors")
+    assert not folder.exists()
