@@ -69,9 +69,9 @@ class Clone:
         path.write_text(yaml.safe_dump(study))
         return str(path)
 
-    def planned(self, *arguments: str) -> dict[str, int]:
+    def planned(self, *arguments: str, study: str = "smoke") -> dict[str, int]:
         """How many jobs of each rule a dry run announces, but for `all`."""
-        jobs = dict(re.findall(r"^(\w+) +(\d+)$", self.launch("-n", *arguments)[1], re.MULTILINE))
+        jobs = dict(re.findall(r"^(\w+) +(\d+)$", self.launch("-n", *arguments, study=study)[1], re.MULTILINE))
         return {rule: int(count) for rule, count in jobs.items() if rule not in ("all", "total")}
 
     def git(self, *words: str) -> str:

@@ -74,7 +74,10 @@ def test_the_jobs_that_train_are_those_of_the_dag(plan, rules, name):
     config = plan.load(ROOT, STUDIES / f"{name}.yaml")
     kinds = Counter(job.kind for job in cost.training_jobs(config))
     language_models, dense = kinds.pop("language model", 0), kinds.pop("dense")
-    assert rules[name]["train"] == dense and rules[name].get("train_lm", 0) == language_models
+    assert (
+        rules[name]["train"] == dense
+        and sum(rules[name].get(f"{verb}_lm", 0) for verb in ("train", "prune")) == language_models
+    )
     adaptive = [kind for kind in kinds if kind.endswith("-adaptive") or kind == "dynamic"]
     assert rules[name]["prune_adaptive"] == sum(kinds.pop(kind) for kind in adaptive) > 0
     assert rules[name]["prune_control"] == sum(kinds.pop(kind, 0) for kind in ("finetune", "longer")) > 0

@@ -90,8 +90,40 @@ rule import_lm:
         " --run-json {output.run} &> {log}"
 
 
+# A language model without some of another one's layers, heads or weights.
+rule prune_lm:
+    input:
+        files(commands.prune_lm),
+    output:
+        multiext(
+            f"{ROOT}/lm/{{corpus}}/{{lm}}/seed{{seed}}/",
+            weights="model.safetensors",
+            model="model.json",
+            history="history.tsv",
+            run="run.json",
+        ),
+    log:
+        f"{LOGS}/lm/{{corpus}}/{{lm}}/seed{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/lm/{{corpus}}/{{lm}}/seed{{seed}}.tsv"
+    wildcard_constraints:
+        lm=one_of(name for name, entry in config["language_models"].items() if "pruned" in entry),
+    priority: RESOURCES.urgency
+    conda:
+        "../../envs/train.yaml"
+    threads: RESOURCES.processes
+    resources:
+        **RESOURCES.training,
+    params:
+        arguments=words(commands.prune_lm),
+    shell:
+        "exec python -m secateur prune-lm {params.arguments} --output $(dirname {output.run})"
+        " --run-json {output.run} &> {log}"
+
+
 ruleorder: import_model > train
 ruleorder: import_lm > train_lm
+ruleorder: prune_lm > train_lm
 
 
 rule train_lm:

@@ -18,6 +18,7 @@ from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import AVERAGE, RATES, System, scored
 from secateur.reporting.times import soundness
+from secateur.study.pruned_lms import said
 from secateur.study.runs import Decoding, ModelRun, languages, reported_splits, tuned
 
 NONE = "none"
@@ -28,7 +29,7 @@ GRID_COLUMNS = (
     *("corpus", "model", "seed", "search", "lm", "lm_weight", "length_bonus", "wer", "cer", "best", "source"),
 )
 COLUMNS = (
-    *("corpus", "model", "seed", "search", "lm", "parameters", "split", "language", *PERPLEXITIES, *RATES),
+    *("corpus", "model", "seed", "search", "lm", "pruned", "parameters", "split", "language", *PERPLEXITIES, *RATES),
     *("lm_weight", "length_bonus", "inside", "tuned_on", "decodings", "tuning_seconds"),
     *(*TIMES, *SHARE, *RATIO, *SOUND, "published_ratio", "source"),
 )
@@ -61,6 +62,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
                         **{"split": split, "language": language},
                         **facts,
                         **weights[search],
+                        "pruned": said(results.config["language_models"].get(lm, {})),
                         **values,
                         "parameters": found[search].get("parameters"),
                         **_perplexities(results, run, found[search], split, language),
@@ -142,6 +144,7 @@ def view(tables: views.Tables) -> list[Grid]:
         def cells(row: Row, wer: str = wer) -> list[tuple[str, Cell]]:
             return [
                 ("Parameters (M)", measure(row, "parameters", None, 1e-6)),
+                *([("Pruned", Cell(text=row["pruned"]))] if row["pruned"] else []),
                 ("Perplexity", measure(row, "perplexity")),
                 ("by character", measure(row, "per_character", 2)),
                 ("by word", measure(row, "per_word", 0)),

@@ -16,17 +16,26 @@ from typing import Any
 import torch
 from espnet.nets.pytorch_backend.conformer.convolution import ConvolutionModule
 from espnet.nets.pytorch_backend.nets_utils import make_pad_mask
-from espnet.nets.pytorch_backend.transformer.subsampling import Conv2dSubsampling
+from espnet.nets.pytorch_backend.transformer.subsampling import (
+    Conv2dSubsampling,
+    Conv2dSubsampling1,
+    Conv2dSubsampling2,
+    Conv2dSubsampling6,
+    Conv2dSubsampling8,
+)
 from espnet2.asr.ctc import CTC
 from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
+from espnet2.asr.encoder.e_branchformer_encoder import EBranchformerEncoderLayer
 from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
 from espnet2.asr.espnet_model import ESPnetASRModel
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
+from espnet2.asr.layers.cgmlp import ConvolutionalSpatialGatingUnit
 from espnet2.asr.preencoder.abs_preencoder import AbsPreEncoder
 
 from secateur.core.errors import SecateurError
 from secateur.models.conformer import use_fast_parts
 
+SUBSAMPLINGS = (Conv2dSubsampling, Conv2dSubsampling1, Conv2dSubsampling2, Conv2dSubsampling6, Conv2dSubsampling8)
 SHOWN = {"called": "CTC model"}
 SCHEMA = {
     "training": {"$ref": "#/$defs/acoustic/training"},
@@ -97,24 +106,30 @@ class PaddingGuard:
     """Hooks that make an encoder's output for an utterance independent of the others in the batch.
 
     ESPnet's encoders leak padding in two places: `conv2d` subsampling counts outputs computed partly from padding as
-    valid, and the Conformer's depthwise convolution reads the padding after the last frame.
+    valid, and the depthwise convolutions of Conformer and E-Branchformer read the padding after the last frame.
     """
 
     def __init__(self, encoder: torch.nn.Module):
         self.lengths = torch.zeros(0)
         encoder.register_forward_pre_hook(self._note_lengths)
         for module in encoder.modules():
-            if isinstance(module, Conv2dSubsampling):
+            if isinstance(module, SUBSAMPLINGS):
                 module.register_forward_hook(self._drop_padded_outputs)
             elif isinstance(module, ConvolutionModule):
                 module.depthwise_conv.register_forward_pre_hook(self._zero_padding)
+            elif isinstance(module, ConvolutionalSpatialGatingUnit):
+                module.conv.register_forward_pre_hook(self._zero_padding)
+            elif isinstance(module, EBranchformerEncoderLayer):
+                module.depthwise_conv_fusion.register_forward_pre_hook(self._zero_padding)
 
     def _note_lengths(self, _, arguments):
         self.lengths = arguments[1]
 
-    def _drop_padded_outputs(self, _, __, output):
+    def _drop_padded_outputs(self, module, _, output):
         hidden = output[0][0] if isinstance(output[0], tuple) else output[0]
-        self.lengths = ((self.lengths - 1) // 2 - 1) // 2
+        for layer in module.conv:
+            if isinstance(layer, torch.nn.Conv2d):
+                self.lengths = (self.lengths - layer.kernel_size[0]) // layer.stride[0] + 1
         valid = torch.arange(hidden.shape[1], device=hidden.device) < self.lengths.to(hidden.device)[:, None]
         return output[0], valid[:, None]
 

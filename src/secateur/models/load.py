@@ -27,8 +27,11 @@ def smaller(config: Mapping[str, Any], model: torch.nn.Module) -> dict[str, Any]
     """The configuration of a model that lost layers or heads, as its checkpoint holds it: what `rebuild` reads.
 
     `encoder.kept` lists the encoder layers that it has, `kept_heads` the heads of those. All else is as in `config`,
-    that of the whole model or of one that it was made from.
+    that of the whole model or of one that it was made from. Language models, whose layers have no key of their own,
+    have these in `kept_layers`.
     """
+    if "encoder" not in config:
+        return {**config, "kept_layers": layer_numbers(model), "kept_heads": kept_heads(model)}
     encoder = {**config["encoder"], "kept": layer_numbers(model)}
     return {**config, "encoder": encoder, "kept_heads": kept_heads(model)}
 
@@ -44,7 +47,7 @@ def rebuild(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Module
     model = build_model(config, tokens)
     if heads := config.get("kept_heads"):  # before layers: heads of a layer that went later are still listed
         keep_heads(model, heads)
-    if kept := config.get("encoder", {}).get("kept"):
+    if kept := config.get("kept_layers") or config.get("encoder", {}).get("kept"):
         keep_layers(model, kept)
     return model
 

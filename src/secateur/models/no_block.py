@@ -11,3 +11,10 @@ class NoBlock(torch.nn.Module):
 
     def forward(self, hidden: torch.Tensor, *_, **__) -> torch.Tensor:
         return hidden.new_zeros(())
+
+
+class NoBranch(NoBlock):
+    """The same where the output is not added but concatenated with another branch's, as in an E-Branchformer."""
+
+    def forward(self, hidden: torch.Tensor, *_, **__) -> torch.Tensor:
+        return torch.zeros_like(hidden)

@@ -1,6 +1,7 @@
 """What a model costs: parameters, bytes, arithmetic, memory and the wait that streaming cannot avoid.
 
-Arithmetic and memory are of encoding one utterance of ten seconds (1000 frames), a CTC head included, in float32 on
+Arithmetic and memory are of encoding one utterance of ten seconds (1000 frames, or as many as the front end of a model
+from elsewhere gives), a CTC head included, in float32 on
 the CPU. Both are counted, not timed, so they are the same on every machine.
 """
 
@@ -80,7 +81,7 @@ def encoding_cost(model: torch.nn.Module, bins: int) -> dict[str, int]:
     unstructured sparsity count: dense kernels multiply them), and `peak_memory`, the bytes of all parameters and
     buffers plus the most that the tensors of the computation took at once.
     """
-    frames = SECONDS * FRAMES_PER_SECOND
+    frames = round(SECONDS * getattr(model, "frames_per_second", FRAMES_PER_SECOND))
     speech = noise(model, [frames], bins, torch.Generator().manual_seed(0))
     lengths = torch.tensor([frames])
 

@@ -3,8 +3,7 @@
 SECTION is the section of the configuration that they belong to, `models` by default. PARTS lists what a search may need
 of a model: `ctc`, a head on the encoder, or `joiner`, a transducer's. ONLY_FROM_FOLDERS is true of types that a study
 cannot build anew: their models come from folders (`secateur.models.formats`). FIXED is true of types that take no
-regularisers. SHOWN is {"called": what a reader calls
-it}.
+regularisers. SHOWN is {"called": what a reader calls it}.
 """
 
 from pathlib import Path

@@ -98,11 +98,12 @@ def training_jobs(config: Mapping[str, Any]) -> list[Job]:
         runs |= study.ancestors(config, run)
         for search in study.searches(config, run):
             if lm := config["searches"][search].get("lm"):
-                folder, entry = study.lm_folder(run.corpus, lm, run.seed), config["language_models"][lm]
-                recipe = config["training"][entry["training"]]
-                language_models[folder] = Job(
-                    folder, run.corpus, lm, entry["type"], "language model", recipe["steps"], recipe["batch_tokens"]
-                )
+                whole = config["language_models"][lm].get("pruned", {}).get("of")
+                for name in filter(None, (whole, lm)):
+                    folder, entry = study.lm_folder(run.corpus, name, run.seed), config["language_models"][name]
+                    recipe = config["training"][entry["training"]]
+                    amount = recipe["steps"], recipe["batch_tokens"]
+                    language_models[folder] = Job(folder, run.corpus, name, entry["type"], "language model", *amount)
     jobs = []
     for run in runs.values():
         entry, parents = config["models"][run.model], study.parents(config, run)

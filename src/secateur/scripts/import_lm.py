@@ -16,6 +16,8 @@ from secateur.training.acoustic import add_training
 from secateur.training.loop import train
 from secateur.training.task import Task, finish, untrained
 
+SECTION = "language_models"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pretrained", type=Path, required=True, help="folder of the language model")
@@ -29,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    loaded = take(arguments.pretrained, arguments.tokens)
+    loaded = take(arguments.pretrained, arguments.tokens, SECTION)
     if arguments.training is None:
         save_model(arguments.output, loaded.model, loaded.config, loaded.tokens)
         untrained(arguments.output, record, arguments.seed)
@@ -39,7 +41,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     training, dev = (TextExamples(transcripts(files), tokenizer) for files in (arguments.train, arguments.dev))
     plan = BatchPlan(training.lengths, task.options.batch_tokens, task.seed)
     dev_batches = BatchPlan(dev.lengths, task.options.batch_tokens, 0).epoch(0)
-    files = [Path(file) for file in formats.describe(arguments.pretrained).files]
+    files = [Path(file) for file in formats.describe(arguments.pretrained, SECTION).files]
     identity = task.identity([*token_files(arguments.tokens), *arguments.train, *arguments.dev, *files])
     history = train(
         loaded.model,

@@ -33,9 +33,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     acoustic.fit(task, record, material, loaded.model, loaded.config, inputs=files)
 
 
-def take(folder: Path, tokens: Path) -> Loaded:
+def take(folder: Path, tokens: Path, section: str = formats.MODELS) -> Loaded:
     """The model in a folder. Raises SecateurError if its token list is not the one in the file `tokens`."""
-    loaded = formats.load(folder)
+    loaded = formats.load(folder, section)
     if loaded.tokens != Tokenizer.load(tokens).tokens:
         raise SecateurError(f"{folder}: its token list is not that of {tokens}; delete that file and run again")
     return loaded

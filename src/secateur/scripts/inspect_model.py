@@ -22,17 +22,20 @@ from secateur.speech.datadir import read_table
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="as `pretrained` in a configuration names it")
     parser.add_argument(
+        "--section", default="models", choices=["models", "language_models"], help="where a configuration names it"
+    )
+    parser.add_argument(
         "--texts", type=json_argument, default=[], help="JSON: [{file, language, options}], Kaldi `text` files"
     )
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     folder = arguments.folder
-    found = formats.describe(folder)
+    found = formats.describe(folder, arguments.section)
     with contextlib.redirect_stdout(sys.stderr):  # ESPnet says on import what it does not find
-        loaded = formats.load(folder)
+        loaded = formats.load(folder, arguments.section)
     numbers = sum(parameter.numel() for parameter in loaded.model.parameters())
-    called = formats.format_of(folder).get("SHOWN")["called"]
+    called = formats.format_of(folder, arguments.section).get("SHOWN")["called"]
     wanted = alphabet(found.tokens)
     told = [
         f"{folder}: {called}: {types.called(found.model['type'])}, {numbers / 1e6:.2f}M parameters, "

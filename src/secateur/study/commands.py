@@ -10,7 +10,7 @@ from typing import Any
 from secateur.decoding import search as searches
 from secateur.models import types
 from secateur.speech import conditions, corpora, front_ends
-from secateur.study import own, runs
+from secateur.study import own, pruned_lms, runs
 from secateur.study import timing as families
 from secateur.study.command import Command
 from secateur.study.paths import Paths, run_of
@@ -82,6 +82,7 @@ def validate(paths: Paths, at: Any) -> Command:
     }
     if names := own.own_models(paths.config, corpus):
         options["model"] = names[0]
+        options["frame_shift_ms"] = paths.config["models"][names[0]]["own"]["frame_shift_ms"]
     return Command("validate_corpus", options, (*files, *paths.tokens(corpus)))
 
 
@@ -173,6 +174,25 @@ def import_lm(paths: Paths, at: Any) -> Command:
     }
     files = (*tokens, *train, *dev, *entry["own"]["files"])
     return Command("import_lm", options, files, (entry["own"]["module"], lm_module(paths, at.lm)))
+
+
+def prune_lm(paths: Paths, at: Any) -> Command:
+    """A language model without some of another one's layers, heads or weights, as it is or trained on."""
+    config, entry = paths.config, paths.config["language_models"][at.lm]
+    pruned, recipe = entry["pruned"], config["training"][entry["training"]]
+    whole = paths.lm(at.corpus, pruned["of"], at.seed)
+    train, dev, tokens = paths.texts(at.corpus, "train"), paths.texts(at.corpus, "dev"), paths.tokens(at.corpus)
+    options = {
+        "start": f"{paths.root}/{whole}",
+        **{key: pruned[key] or None for key in pruned_lms.WAYS},
+        "training": recipe if recipe["steps"] else None,
+        "tokens": tokens[0],
+        "seed": at.seed,
+        "device": config["device"],
+        "train": train,
+        "dev": dev,
+    }
+    return Command("prune_lm", options, (*paths.model(whole), *tokens, *train, *dev), (lm_module(paths, at.lm),))
 
 
 def train_lm(paths: Paths, at: Any) -> Command:

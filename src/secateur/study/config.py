@@ -18,11 +18,11 @@ from secateur.layers import checks as layers
 from secateur.pruning import checks as prune
 from secateur.speech import corpora
 from secateur.ssl import checks as ssl
-from secateur.study import folders, own, written
+from secateur.study import folders, own, pruned_lms, written
 from secateur.study.checks import hint, unfit, unknown, unlike, untrained
 from secateur.study.schema import SCHEMA, filled
 
-SECTIONS = (folders, own, prune, layers, heads, ssl)
+SECTIONS = (folders, own, pruned_lms, prune, layers, heads, ssl)
 DECODED = ("dense", "prune", "layers", "regularise", "heads")
 """Sections whose entries name searches."""
 BESIDE_PIECES = 2

@@ -65,8 +65,9 @@ def _entry(section: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         raise SecateurError(f"{key}: {folder} holds a {types.called(kind)}; it belongs in {types.section(kind)}")
     own = {
         "folder": folder,
-        "module": formats.format_of(folder).module,
+        "module": formats.format_of(folder, key).module,
         "features": dict(found.features),
+        "frame_shift_ms": 1000 / found.model.get("frames_per_second", 100),
         "tokens": len(found.tokens),
         "token_list": hashlib.sha256("\n".join(found.tokens).encode()).hexdigest(),
         "pieces": "" if found.pieces is None else "tokenizer.json" if found.pieces.suffix == ".json" else "bpe.model",
@@ -153,7 +154,8 @@ def inspect(config: Mapping[str, Any], folder: Path) -> None:
         identity = json.loads(json.dumps([own, texts, files]))
         if record.is_file() and read_json(record).get("identity") == identity:
             continue
-        words = [sys.executable, "-m", "secateur", "inspect-model", own["folder"], "--texts", json.dumps(texts)]
+        words = [sys.executable, "-m", "secateur", "inspect-model", own["folder"], "--section", key.partition(".")[0]]
+        words += ["--texts", json.dumps(texts)]
         done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode:
             lines = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: ")]

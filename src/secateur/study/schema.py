@@ -60,6 +60,7 @@ def _models(document: Document) -> None:
     """Name the types of models, each with its keys."""
     for section, definition in (("models", "model"), ("language_models", "language_model")):
         document["$defs"][definition]["oneOf"] = [document["$defs"]["pretrained"], *_by_type(types.of(section))]
+    document["$defs"]["language_model"]["oneOf"].append(document["$defs"]["pruned_lm"])
 
 
 def _conditions(document: Document) -> None:

@@ -43,7 +43,7 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
         recipe, entry = resources.recipe(at), upstreams.entry_of(config, at.upstream)
         seconds = LEAST_STEP + STEP * _encoder_parameters(entry["encoder"] or {}) * recipe["batch_seconds"]
         return Work(f"{rule} {at.upstream}", TRAINING, recipe["steps"], seconds)
-    if hasattr(at, "lm") and rule in ("train_lm", "import_lm"):
+    if hasattr(at, "lm") and rule in ("train_lm", "import_lm", "prune_lm"):
         recipe, model = resources.recipe(at), config["language_models"][at.lm]
         seconds = LEAST_STEP + STEP * parameters(model) * recipe["batch_tokens"] / TOKENS_A_SECOND
         return Work(f"train {at.lm}", TRAINING, recipe["steps"], seconds)

@@ -21,7 +21,12 @@ DOCUMENTED = ("reporting/published.py", "layers/evidence.py", "heads/evidence.py
 OTHER_MEANINGS = {
     "beam": (  # the option: how many hypotheses are kept
         *("heads/commands.py", "scripts/head_times.py", "overview/comparisons.py", "ssl/tasks/asr.py"),
-        *("decoding/search/lexicon.py", "decoding/search/transducer_beam.py", "watch/expected.py"),
+        *(
+            "decoding/search/lexicon.py",
+            "decoding/search/transducer_beam.py",
+            "decoding/search/transducer_espnet.py",
+            "watch/expected.py",
+        ),
         "study/timing.py",
     ),
     "lexicon": ("ssl/tasks/pr.py",),  # a pronouncing dictionary
@@ -33,7 +38,16 @@ OTHER_MEANINGS = {
     "global": ("pruning/engines/", "scripts/prune.py"),  # what weights are ranked with
     "sv": ("speech/corpora/numerals.py",),  # Swedish
     "er": ("speech/corpora/numerals.py",),  # the end of a numeral
-    "ctc": ("layers/search.py", "decoding/onnx.py", "decoding/search/beam.py", "models/types.py"),  # a part of models
+    "ctc": (
+        "training/distillation.py",
+        "layers/search.py",
+        "decoding/onnx.py",
+        "decoding/search/beam.py",
+        "models/types.py",
+    ),  # a part of models
+    # Formats of folders say which type a model in one is of.
+    **dict.fromkeys(("espnet_asr", "espnet_transducer"), ("models/formats/espnet.py",)),
+    "espnet_lm": ("models/formats/espnet_lm.py",),
 }
 """Names that stand for something else as well, and where."""
 

@@ -13,7 +13,7 @@ LOWER = {
     "core": set(),
     "statistics": {"core"},
     "speech": {"core"},
-    "models": {"core"},
+    "models": {"core", "speech"},  # formats of models from elsewhere say which front end they were trained with
     "training": {"core", "speech", "models"},
     "decoding": {"core", "statistics", "speech", "models"},
 }

@@ -244,7 +244,6 @@ def test_a_hybrid_model_is_taken_over_with_its_decoder(tmp_path):
     assert config["models"]["mine"]["decoder"]["layers"] == 1
 
 
-@pytest.mark.skip("to come")
 def test_the_study_to_copy_is_short():
     file = Path(__file__).parents[3] / "workflow/studies/prune-mine.yaml"
     lines = [line for line in file.read_text().splitlines() if line.strip() and not line.lstrip().startswith("#")]

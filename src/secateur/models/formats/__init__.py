@@ -1,7 +1,8 @@
 """Folders of trained models, of this project and of others: one format a file, found by listing this folder.
 
 `models: NAME: {pretrained: FOLDER}` makes a model of the study out of such a folder. A format is a file here with the
-literal SHOWN = {"called": what a reader calls such a folder, "files": what must lie in it, "order": …} and
+literals SHOWN = {"called": what a reader calls such a folder, "files": what must lie in it, "order": …} and, where all
+are of one section of the configuration, SECTION = "models" or "language_models"; and with
 
     recognise(folder) -> bool              whether the folder is of this format, by its small files alone
     describe(folder) -> Description        what the folder holds, by its small files alone: no weights
@@ -20,17 +21,16 @@ checkpoint of the study holds as its configuration: `build_model` makes the modu
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.foreign import no_folder
 from secateur.core.plugins import Plugin, Plugins
-from secateur.models import types
 
 FORMATS = Plugins("format of model folders", __name__, Path(__file__).parent, mark="SHOWN")
 RATE = 16000
 """Hz of all speech in this pipeline."""
+MODELS = "models"
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,15 @@ class Description:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
-def describe(folder: str | Path, key: str = "pretrained") -> Description:
-    """What a folder holds. `key` is the one of the configuration that names it, for messages.
+def describe(folder: str | Path, key: str = MODELS) -> Description:
+    """What a folder holds.
+
+    Args:
+        key: of the configuration that names it, `models` or `language_models` first: a folder may have one of each.
 
     Raises SecateurError for what is no such folder, of no known format, or not usable here.
     """
-    found = _module(Path(folder), key).describe(Path(folder))
+    found = format_of(folder, key).load().describe(Path(folder))
     if found.rate != RATE:
         raise SecateurError(
             f"{folder}: a model for speech at {found.rate} Hz, and all speech here is at {RATE} Hz; take a model that "
@@ -75,37 +78,25 @@ def describe(folder: str | Path, key: str = "pretrained") -> Description:
     return found
 
 
-def load(folder: str | Path) -> Any:
+def load(folder: str | Path, key: str = MODELS) -> Any:
     """The model in a folder, a `secateur.models.load.Loaded`. Raises SecateurError as `describe` does, and for weights
     that are missing, damaged, not finite, or do not fit."""
-    return _module(Path(folder), "pretrained").load(Path(folder))
+    return format_of(folder, key).load().load(Path(folder))
 
 
 def exporter(folder: str | Path) -> Callable[..., None] | None:
     """What writes a model back in the format of a folder; None where the format has no such function."""
-    return getattr(_module(Path(folder), "pretrained"), "export", None)
+    return getattr(format_of(folder).load(), "export", None)
 
 
-def format_of(folder: str | Path, key: str = "pretrained") -> Plugin:
+def format_of(folder: str | Path, key: str = MODELS) -> Plugin:
     """The format of a folder. Raises SecateurError for what is no folder, or of no known format."""
-    folder = Path(folder)
+    folder, section = Path(folder), key.partition(".")[0]
     if not folder.is_dir():
         raise no_folder(folder, key)
-    for plugin in FORMATS.all().values():
+    found = list(FORMATS.all().values())
+    for plugin in sorted(found, key=lambda plugin: plugin.get("SECTION", section) != section):
         if plugin.load().recognise(folder):
             return plugin
-    known = "; ".join(f"{shown['called']} ({shown['files']})" for shown in map(_shown, FORMATS.all().values()))
+    known = "; ".join(f"{one.get('SHOWN')['called']} ({one.get('SHOWN')['files']})" for one in found)
     raise SecateurError(f"{folder}: not a folder of a model that can be read; {key} may name: {known}")
-
-
-def part_of(model: Mapping[str, Any]) -> str:
-    """The section of the configuration that a description's model belongs to."""
-    return types.section(model["type"])
-
-
-def _shown(plugin: Plugin) -> Mapping[str, Any]:
-    return plugin.get("SHOWN", {})
-
-
-def _module(folder: Path, key: str) -> ModuleType:
-    return format_of(folder, key).load()

@@ -4,8 +4,8 @@ A head is named by the block it is in, the number of the layer and its own numbe
 the whole model in every smaller one and in every file, as for layers (`surgery.layers`): head 3 stays head 3
 when head 2 is gone.
 
-    encoder-self     self-attention of the encoder: ESPnet's Transformer and Conformer, the Emformer, and those of
-                     Hugging Face's models
+    encoder-self     self-attention of the encoder: ESPnet's Transformer, Conformer and E-Branchformer, the Emformer,
+                     and those of Hugging Face's models; of a Transformer language model that of its layers
     decoder-self     self-attention of an attention decoder
     decoder-source   its attention to the encoder's output
 
@@ -21,15 +21,17 @@ from typing import Any, NamedTuple
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.models.no_block import NoBlock
+from secateur.models.no_block import NoBlock, NoBranch
 from secateur.models.surgery.compaction import keep_inputs, keep_outputs, keep_slices, remove_block
 from secateur.models.surgery.layers import numbered_layers, stacks
 
 BLOCKS = ("encoder-self", "decoder-self", "decoder-source")
-# Attention and its norm in the layers of ESPnet's Conformer and Transformer, of the Emformer and of upstream encoders.
+# Attention and its norm in the layers of ESPnet's Conformer, Transformer and E-Branchformer, of the Emformer and of
+# upstream encoders.
 _ENCODER_MODULES = (
     ("self_attn", "norm_mha"),
     ("self_attn", "norm1"),
+    ("attn", "norm_mha"),
     ("attention", "norm_attention"),
     ("attention", "layer_norm"),
     ("self_attn", "self_attn_layer_norm"),
@@ -106,6 +108,14 @@ def attentions(model: torch.nn.Module) -> dict[tuple[str, int], Attention]:
 def heads(model: torch.nn.Module) -> list[Head]:
     """The heads of `model`, in the order of `Head.place`."""
     return [Head(*key, number) for key, attention in attentions(model).items() for number in attention.heads]
+
+
+def has_all_heads(model: torch.nn.Module) -> bool:
+    """Whether no head of any layer is gone: all attention blocks of a kind have heads 1 to h, with the same h."""
+    sizes: dict[str, set[tuple[int, ...]]] = {}
+    for (block, _), attention in attentions(model).items():
+        sizes.setdefault(block, set()).add(tuple(attention.heads))
+    return all(len(found) == 1 and max(found)[-1:] == (len(max(found)),) for found in sizes.values())
 
 
 def remove_heads(model: torch.nn.Module, removed: Iterable[Head]) -> torch.nn.Module:
@@ -247,7 +257,7 @@ def _outputs(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> dic
     outputs = {"encoder output": encoder_out[valid], "loss": model(**tensors)[0]}
     if hasattr(model, "generate"):
         outputs["decoder output"] = model.logits(encoder_out, tensors["text"])
-    elif getattr(model, "decoder", None) is not None:
+    elif getattr(model, "decoder", None) is not None and not getattr(model, "use_transducer_decoder", False):
         text = tensors["text"].clamp(min=0)
         outputs["decoder output"] = model.decoder(encoder_out, lengths, text, tensors["text_lengths"])[0]
         written = torch.arange(text.shape[1], device=text.device) < tensors["text_lengths"][:, None]
@@ -267,7 +277,7 @@ def _by_attention(model: torch.nn.Module, removed: Iterable[Head]) -> dict[tuple
 def _keep(attention: Attention, numbers: list[int]) -> None:
     """Keep only the heads with these numbers."""
     if not numbers:  # a norm that follows the block stays: the residual path goes through it
-        nothing = getattr(attention.module, "nothing", None)
+        nothing = getattr(attention.module, "nothing", NoBranch if hasattr(attention.layer, "merge_proj") else None)
         before = getattr(attention.layer, "normalize_before", True)
         remove_block(attention.layer, attention.name, attention.norm if before else None)
         if nothing is not None:

@@ -16,16 +16,22 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import read_json
 
 
+def body(model: torch.nn.Module) -> torch.nn.Module:
+    """What has the layers: the model itself, or of a language model its Transformer."""
+    return getattr(model, "lm", model)
+
+
 def stacks(model: torch.nn.Module) -> list[torch.nn.ModuleList]:
     """The stacks of layers that are numbered through: that of the encoder, and in Whisper that of the decoder.
 
     Raises SecateurError when the model has none.
     """
+    model = body(model)
     found = getattr(model, "layer_stacks", None) or [getattr(getattr(model, "encoder", None), "encoders", None)]
     if found[0] is None:
         raise SecateurError(
             f"{type(model).__name__}: the model has no stack of encoder layers; choose a CTC, hybrid, RNN-T or Whisper "
-            "model"
+            "model, or a Transformer language model"
         )
     return list(found)
 
@@ -33,7 +39,7 @@ def stacks(model: torch.nn.Module) -> list[torch.nn.ModuleList]:
 def numbered_layers(model: torch.nn.Module) -> dict[int, torch.nn.Module]:
     """Every layer that `model` has by its number in the whole model. Raises SecateurError as `stacks`."""
     layers = [layer for stack in stacks(model) for layer in stack]
-    numbers = getattr(model.encoder, "layer_numbers", range(1, len(layers) + 1))
+    numbers = getattr(body(model).encoder, "layer_numbers", range(1, len(layers) + 1))
     return dict(zip(numbers, layers, strict=True))
 
 
@@ -62,7 +68,10 @@ def keep_layers(model: torch.nn.Module, layers: Iterable[int]) -> torch.nn.Modul
             raise SecateurError(f"the model has no encoder layer {number}; choose from {listed(present)}")
         if kept.count(number) > 1:
             raise SecateurError(f"encoder layer {number} is named {kept.count(number)} times; name each layer once")
-    encoder, gone = model.encoder, {id(layer) for number, layer in numbered_layers(model).items() if number not in kept}
+    encoder, gone = (
+        body(model).encoder,
+        {id(layer) for number, layer in numbered_layers(model).items() if number not in kept},
+    )
     for stack in stacks(model):
         for position in reversed(range(len(stack))):
             if id(stack[position]) in gone:

@@ -1,0 +1,66 @@
+"""Give a pruned model back: as a folder that the library loads which the model came from, where that has such a form.
+
+Masks are in the weights, and layers that are gone are gone. A model without some of its heads has no such form: it is
+written as a checkpoint of this project, with a script of three lines that loads it. What was written is read again and
+compared.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import write_text
+from secateur.models import formats
+from secateur.models.checkpoint import save_model
+from secateur.models.load import Loaded, load_model
+from secateur.models.surgery.heads import has_all_heads, made_up_batch
+from secateur.pruning.engines.mask import Mask, mask_for
+
+LOADER = """# Loads the model in this folder; needs the package secateur.
+from secateur.models.load import load_model
+model = load_model({folder!r}).model
+"""
+TOLERANCE = 1e-5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model in the results of a study")
+    parser.add_argument("--source", type=Path, required=True, help="folder that the study named as `pretrained`")
+    parser.add_argument("--language", help="whose mask, of a model with one for each language")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    if arguments.output.exists() and any(arguments.output.iterdir()):
+        raise SecateurError(f"--output: {arguments.output} is there and not empty; name a new folder")
+    loaded = load_model(arguments.model, language=arguments.language)
+    if mask := mask_for(arguments.model, arguments.language):
+        Mask.load(mask).apply_(loaded.model)
+    write = formats.exporter(arguments.source)
+    if write is None or not has_all_heads(loaded.model):
+        save_model(arguments.output, loaded.model, loaded.config, loaded.tokens)
+        write_text(arguments.output / "load.py", LOADER.format(folder=str(arguments.output)))
+        why = "its format has no writer" if write is None else "the library has no layers with fewer heads than others"
+        print(f"{arguments.output}: a checkpoint of this project, as {why}; load.py loads it")
+    else:
+        write(loaded, arguments.source, arguments.output)
+        print(f"{arguments.output}: as {arguments.source}")
+    record["difference"] = compare(loaded, formats.load(arguments.output))
+
+
+def compare(ours: Loaded, written: Loaded) -> float:
+    """The largest difference of encoder outputs, as a share of the largest value. Raises SecateurError above
+    `TOLERANCE`."""
+    batch = made_up_batch(ours.model)
+    with torch.no_grad():
+        one, other = (
+            model.encode(batch["speech"], batch["speech_lengths"])[0] for model in (ours.model, written.model)
+        )
+    one, other = (found[0] if isinstance(found, tuple) else found for found in (one, other))
+    difference = float((one - other).abs().max() / one.abs().max())
+    if not difference <= TOLERANCE:
+        raise SecateurError(f"the exported model is off by {difference:.1e} of the largest value; please report this")
+    return difference
