@@ -29,9 +29,10 @@ SCORES_COLUMNS = (
     *("higher_is_better", "published", "published_ste", "notes", "source"),
 )
 STRUCTURED_COLUMNS = (
-    *("corpus", "upstream", "model", "seed", "type", "fahp", "ste", "sparsity_target", "sparsity", "steps"),
-    *("cpu_seconds", "size", "parameters", "macs_per_second", "audio_seconds", "seconds", "speedup", "speedup_low"),
-    *("speedup_high", "device", "threads", *SOUND, "published_parameters", "published_speedup", "source"),
+    *("corpus", "upstream", "model", "seed", "type", "fahp", "ste", "sparsity_target", "sparsity", "conv_sparsity"),
+    *("steps", "cpu_seconds", "size", "parameters", "macs_per_second", "audio_seconds", "seconds", "speedup"),
+    *("speedup_low", "speedup_high", "device", "threads", *SOUND, "published_parameters", "published_speedup"),
+    "source",
 )
 GATES_COLUMNS = (
     *("corpus", "upstream", "model", "seed", "step", "z_mha", "z_ffn", "sparsity", "target", "lambda1", "lambda2"),
@@ -197,7 +198,7 @@ def _student(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> di
     """How an encoder was made."""
     record = _record(results, entry, run)
     facts = results.json(record, "steps") if record else {}
-    facts = {key: facts.get(key) for key in ("steps", "cpu_seconds", "sparsity")}
+    facts = {key: facts.get(key) for key in ("steps", "cpu_seconds", "sparsity", "conv_sparsity")}
     if run.model == TEACHER:
         return {"type": TEACHER, **facts, "sparsity": 0.0}
     student = upstreams.student_of(entry, run.model)
@@ -333,6 +334,7 @@ def structured_view(tables: views.Tables) -> list[Grid]:
             return [
                 ("Target (%)", measure(row, "sparsity_target", 0, 100)),
                 ("Sparsity (%)", measure(row, "sparsity", 1, 100)),
+                *([("Convolutions (%)", measure(row, "conv_sparsity", 1, 100))] if row["conv_sparsity"] else []),
                 ("Parameters (M)", measure(row, "parameters", 3, 1e-6)),
                 ("MMAC per s of speech", measure(row, "macs_per_second", 1, 1e-6)),
                 ("Audio (s)", measure(row, "audio_seconds", 0)),
@@ -345,7 +347,8 @@ def structured_view(tables: views.Tables) -> list[Grid]:
         title = f"What structured pruning leaves: {upstream}, {views.named(tables, corpus)}"
         grid = pivot(title, rows, index, cells, keep=("model", "type"))
         notes = [
-            "Sparsity: of the parameters of the Transformer's blocks. After training, the gates with the lowest log α "
+            "Sparsity: of the parameters of the Transformer's blocks, Convolutions: of those of the front end. "
+            "After training, the gates with the lowest log α "
             "close until the target is met, by one threshold for all kinds; one that alone would overshoot (a block) "
             "is passed over, unless it comes nearest. Seconds: features of so much dev audio, one utterance at a time, "
             "median of rounds in which all encoders take turns. Speed-up: in brackets its 95 % bootstrap interval over "

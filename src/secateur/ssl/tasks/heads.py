@@ -276,26 +276,18 @@ class Diarization(Head):
         """`activity` (B, T, speakers), 0 or 1. The loss is the mean over frames and speakers."""
         logits = self.logits(hidden).float()
         valid = torch.arange(logits.shape[1], device=logits.device) < lengths.to(logits.device)[:, None]
-        if self.counts:
-            speech = logits > 0
-            right = torch.stack(
-                [
-                    ((speech == (activity[..., list(order)] > 0)).float().mean(2) * valid).sum(1)
-                    for order in permutations(range(logits.shape[2]))
-                ]
-            )
-            return 1 - (right.amax(0) / valid.sum(1)).mean(), {}, len(logits)
+        orders = [list(order) for order in permutations(range(logits.shape[2]))]
         losses = torch.stack(
             [
-                (
-                    functional.binary_cross_entropy_with_logits(
-                        logits, activity[..., list(order)], reduction="none"
-                    ).mean(2)
-                    * valid
-                ).sum(1)
-                for order in permutations(range(logits.shape[2]))
+                functional.binary_cross_entropy_with_logits(logits, activity[..., order], reduction="none").mean(2)
+                for order in orders
             ]
         )
+        losses = (losses * valid).sum(2)  # (orders, B)
+        if self.counts:
+            right = torch.stack([((logits > 0) == (activity[..., order] > 0)).float().mean(2) for order in orders])
+            right = (right * valid).sum(2).gather(0, losses.argmin(0)[None])[0]
+            return 1 - (right / valid.sum(1)).mean(), {}, len(logits)
         return losses.amin(0).sum() / valid.sum(), {}, int(valid.sum())
 
     @torch.no_grad()
