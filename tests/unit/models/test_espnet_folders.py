@@ -32,7 +32,7 @@ from secateur.speech.tokens import Tokenizer, take_tokens
 from secateur.training.regularise import regularised
 
 REFERENCE = Path(__file__).parents[2] / "reference" / "espnet"
-KINDS = ("transformer-ctc", "conformer-hybrid", "e-branchformer-bpe")
+KINDS = ("transformer-ctc", "conformer-hybrid", "e-branchformer-bpe", "conformer-transducer")
 WITH_CTC = KINDS[:3]
 GREEDY = {"type": "ctc_greedy", "batch": 8, "batch_frames": 4000}
 BEAM = {"type": "beam", "beam": 4, "ctc_weight": 0.3, "lm_weight": 0.0, "length_bonus": 0.0}

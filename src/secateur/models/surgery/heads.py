@@ -262,7 +262,7 @@ def _outputs(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> dic
     outputs = {"encoder output": encoder_out[valid], "loss": model(**tensors)[0]}
     if hasattr(model, "generate"):
         outputs["decoder output"] = model.logits(encoder_out, tensors["text"])
-    elif getattr(model, "decoder", None) is not None:
+    elif getattr(model, "decoder", None) is not None and not getattr(model, "use_transducer_decoder", False):
         text = tensors["text"].clamp(min=0)
         outputs["decoder output"] = model.decoder(encoder_out, lengths, text, tensors["text_lengths"])[0]
         written = torch.arange(text.shape[1], device=text.device) < tensors["text_lengths"][:, None]
