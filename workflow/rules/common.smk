@@ -72,7 +72,7 @@ wildcard_constraints:
     seed=r"\d+",
     split="[a-z0-9-]+",
     search="[a-z0-9-]+",
-    rate=r"stack\d+|conv2d",
+    rate=r"stack\d+|conv2d|window\d+",
     upstream="[a-z0-9-]+",
     student="[a-z0-9-]+",
 
