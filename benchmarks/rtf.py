@@ -7,7 +7,8 @@ a pruned one, whose depth is not said.
 
 All depths take turns; a real-time factor is seconds of computation per second of audio, that of a device and depth the
 median over --repeats. Of a CPU it is taken with one thread and one utterance at a time, of a GPU with one utterance and
-with a batch. Only ratios mean anything on a shared machine.
+with a batch. Only ratios mean anything on a shared machine. Beside it stands where the time goes: the front end, which
+is the same at every depth, the encoder's layers, and the search.
 
     python benchmarks/rtf.py --depths 24 12 8 6
 """
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from secateur.decoding.recognize import Features, Recognizer, prepare
+from secateur.decoding.recognize import Features, Recognizer, Stopwatch, prepare
 from secateur.decoding.timing import PARTS, latency, measure
 from secateur.models.build import build_model
 from secateur.models.surgery.layers import keep_layers
@@ -85,14 +86,41 @@ def report(device: torch.device, batch: int, utterances: int, arguments: argpars
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {arguments.threads} thread(s)"
     print(f"\n{name}, batch {batch}, {utterances} utterances, {audio:.0f} s of audio")
-    print(f"{'depth':>6}{'RTF':>10}{'ratio':>14}{'parameters':>14}")
+    print(f"{'depth':>6}{'RTF':>10}{'ratio':>14}{'parameters':>14}{'front end':>12}{'layers':>10}{'search':>10}")
     for depth, factor in factors.items():
         parameters = sum(parameter.numel() for parameter in recognizers[depth].model.parameters())
-        print(f"{depth:6}{factor:10.5f}{factor / factors[arguments.depths[0]]:14.3f}{parameters / 1e6:12.2f} M")
+        shares = where(recognizers[depth], search, features, arguments.repeats)
+        print(
+            f"{depth:6}{factor:10.5f}{factor / factors[arguments.depths[0]]:14.3f}{parameters / 1e6:12.2f} M"
+            f"{100 * shares[0]:10.0f} %{100 * shares[1]:8.0f} %{100 * shares[2]:8.0f} %"
+        )
     ratio, low, high = found.same
     print(f"depth {arguments.depths[0]} timed twice: ratio {ratio:.3f}, interval {low:.3f} to {high:.3f}")
     if found.doubt:
         print(f"not to be relied on: {found.doubt}")
+
+
+def where(
+    recognizer: Recognizer, search: dict[str, Any], features: Features, repeats: int
+) -> tuple[float, float, float]:
+    """The shares of the time that go into the front end, the encoder's layers, and the search; medians."""
+    decoder, watch, found = prepare(recognizer, search), Stopwatch(recognizer.device), []
+    embed = recognizer.model.encoder.embed
+    hooks = [
+        embed.register_forward_pre_hook(lambda *_: watch.__enter__() and None),
+        embed.register_forward_hook(lambda *_: watch.__exit__()),
+    ]
+    with torch.inference_mode():
+        for _ in range(repeats + 1):  # the first is not counted
+            watch.seconds = 0.0
+            results = decoder(features).values()
+            encoder, rest = (sum(getattr(one, part) for one in results) for part in ("encoder_s", "search_s"))
+            found.append((watch.seconds, encoder - watch.seconds, rest))
+    for hook in hooks:
+        hook.remove()
+    front, layers, rest = np.median(found[1:], axis=0)
+    total = front + layers + rest
+    return front / total, layers / total, rest / total
 
 
 def timed(recognizer: Recognizer, search: dict[str, Any], features: Features) -> Callable[[str], dict[str, float]]:
