@@ -248,3 +248,15 @@ def test_the_study_to_copy_is_short():
     file = Path(__file__).parents[3] / "workflow/studies/prune-mine.yaml"
     lines = [line for line in file.read_text().splitlines() if line.strip() and not line.lstrip().startswith("#")]
     assert len(lines) <= 20 and yaml.safe_load(file.read_text())["models"]["mine"]["pretrained"]
+
+
+def test_a_language_model_is_taken_over_as_it_is(tmp_path):
+    folder = saved(tmp_path / "lm", LM)
+    tiny.write_corpus(tmp_path / "corpus")
+    texts = [tmp_path / f"corpus/data/en/{split}/text" for split in ("train", "dev")]
+    tiny.run_script(
+        "import_lm", "--pretrained", folder, "--train", texts[0], "--dev", texts[1],
+        "--tokens", tmp_path / "corpus/tokens.txt", "--device", "cpu", "--output", tmp_path / "taken",
+    )  # fmt: skip
+    before, after = (load_file(place / "model.safetensors") for place in (folder, tmp_path / "taken"))
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
