@@ -50,8 +50,15 @@ TABLE_FILES = [f"{ROOT}/tables/{name}" for table in table_specs.tables() for nam
 FIGURE_FILES = [f"{ROOT}/figures/{figure.file}" for figure in figure_specs.figures()]
 REPORT = f"{ROOT}/report/index.html"
 
+SPELLED = own.spelled(config)
+
 GPU = 1 if config["device"] == "cuda" or (config["device"] == "auto" and gpus.visible()) else 0
 RESOURCES = JobResources(PATHS, GPU, workflow.resource_settings.cores if workflow.is_main_process else None)
+
+
+def only(names):
+    """A pattern of these names alone; of none, one that fits nothing."""
+    return "|".join(sorted(names)) or "(?!)"
 
 
 wildcard_constraints:
@@ -65,7 +72,7 @@ wildcard_constraints:
     seed=r"\d+",
     split="[a-z0-9-]+",
     search="[a-z0-9-]+",
-    rate=r"stack\d+|conv2d",
+    rate=r"stack\d+|conv2d|window\d+",
     upstream="[a-z0-9-]+",
     student="[a-z0-9-]+",
 

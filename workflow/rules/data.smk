@@ -73,6 +73,8 @@ rule tokens:
         pieces=PATHS.tokens("{corpus}")[1:],
     log:
         f"{LOGS}/tokens/{{corpus}}.log",
+    wildcard_constraints:
+        corpus=only(set(config["corpora"]) - {name for names in SPELLED.values() for name in names}),
     priority: FIRST
     conda:
         "../../envs/train.yaml"
@@ -80,6 +82,37 @@ rule tokens:
         arguments=words(commands.tokens),
     shell:
         "exec python -m secateur tokens {params.arguments} --output {output.tokens}" " &> {log}"
+
+
+# The token lists of models from folders: which file spells text in them differs from corpus to corpus.
+if "" in SPELLED:
+
+    use rule tokens as tokens_of_characters with:
+        output:
+            tokens=f"{ROOT}/tokens/{{corpus}}/tokens.txt",
+            pieces=[],
+        wildcard_constraints:
+            corpus=only(SPELLED[""]),
+
+
+if "bpe.model" in SPELLED:
+
+    use rule tokens as tokens_of_pieces with:
+        output:
+            tokens=f"{ROOT}/tokens/{{corpus}}/tokens.txt",
+            pieces=f"{ROOT}/tokens/{{corpus}}/bpe.model",
+        wildcard_constraints:
+            corpus=only(SPELLED["bpe.model"]),
+
+
+if "tokenizer.json" in SPELLED:
+
+    use rule tokens as tokens_of_whisper with:
+        output:
+            tokens=f"{ROOT}/tokens/{{corpus}}/tokens.txt",
+            pieces=f"{ROOT}/tokens/{{corpus}}/tokenizer.json",
+        wildcard_constraints:
+            corpus=only(SPELLED["tokenizer.json"]),
 
 
 rule validate:

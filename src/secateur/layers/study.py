@@ -141,9 +141,9 @@ def similarity_folder(corpus: str, rate: str, seed: int) -> str:
 
 
 def frame_rate(config: Mapping[str, Any], run: ModelRun) -> str:
-    """What decides how many frames a model's layers have: `conv2d`, or `stack` and a number."""
+    """What decides how many frames a model's layers have: `conv2d`, or `stack` or `window` and a number."""
     entry = config["models"][run.model]
-    return entry["input"] if entry["input"] != "stack" else f"stack{entry['stack']}"
+    return entry["input"].replace(":", "") if entry["input"] != "stack" else f"stack{entry['stack']}"
 
 
 def name(run: ModelRun) -> str:

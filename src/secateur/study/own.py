@@ -129,6 +129,15 @@ def material_of(config: Mapping[str, Any], corpus: str) -> Mapping[str, Any] | N
     return config["models"][names[0]]["own"] if names else None
 
 
+def spelled(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The corpora that are used with models from folders, by the file that spells text in their token list."""
+    found: dict[str, list[str]] = {}
+    for corpus in config["corpora"]:
+        if material := material_of(config, corpus):
+            found.setdefault(material["pieces"], []).append(corpus)
+    return found
+
+
 def entries(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(key of the configuration, entry) of every model from a folder."""
     for section in SECTIONS:

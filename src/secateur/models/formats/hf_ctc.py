@@ -98,11 +98,11 @@ def export(loaded: Any, source: Path, folder: Path) -> None:
     Raises SecateurError for a model that lost heads, of which transformers has no class.
     """
     from secateur.models.hf_ctc import to_encoder
-    from secateur.models.surgery.heads import whole_attention
+    from secateur.models.surgery.heads import has_all_heads
     from secateur.models.surgery.layers import layer_numbers
     from secateur.models.tensors import save_foreign
 
-    if not whole_attention(loaded.model):
+    if not has_all_heads(loaded.model):
         raise SecateurError(
             f"{folder}: the model lost attention heads, and transformers has no class for what is left; its own folder "
             "loads with secateur.models.load.load_model"

@@ -117,11 +117,11 @@ def export(loaded: Any, source: Path, folder: Path) -> None:
 
     Raises SecateurError for a model that lost heads, of which transformers has no class.
     """
-    from secateur.models.surgery.heads import whole_attention
+    from secateur.models.surgery.heads import has_all_heads
     from secateur.models.tensors import save_foreign
     from secateur.models.whisper import to_hugging_face
 
-    if not whole_attention(loaded.model):
+    if not has_all_heads(loaded.model):
         raise SecateurError(
             f"{folder}: the model lost attention heads, and transformers has no class for what is left; its own folder "
             "loads with secateur.models.load.load_model"

@@ -111,10 +111,15 @@ def heads(model: torch.nn.Module) -> list[Head]:
 
 
 def has_all_heads(model: torch.nn.Module) -> bool:
-    """Whether no head of any layer is gone: all attention blocks of a kind have heads 1 to h, with the same h."""
+    """Whether no head of any layer is gone: all attention blocks of a kind have heads 1 to h, with the same h.
+
+    Attention that knows how many it was built with (`all_heads`) has as many.
+    """
     sizes: dict[str, set[tuple[int, ...]]] = {}
     for (block, _), attention in attentions(model).items():
         sizes.setdefault(block, set()).add(tuple(attention.heads))
+        if len(attention.heads) != getattr(attention.module, "all_heads", len(attention.heads)):
+            return False
     return all(len(found) == 1 and max(found)[-1:] == (len(max(found)),) for found in sizes.values())
 
 
@@ -301,14 +306,3 @@ def _keep(attention: Attention, numbers: list[int]) -> None:
         module.set_heads([number - 1 for number in numbers], widths, widths)
     else:
         module.h, module.head_numbers = len(numbers), numbers
-
-
-def whole_attention(model: torch.nn.Module) -> bool:
-    """Whether every attention block has all the heads that it had when the model was built."""
-    return all(_is_whole(attention) for attention in attentions(model).values())
-
-
-def _is_whole(attention: Attention) -> bool:
-    heads = attention.heads
-    width = getattr(attention.module, "all_heads", len(heads))
-    return bool(heads) and heads == list(range(1, width + 1))

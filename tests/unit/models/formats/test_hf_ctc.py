@@ -15,7 +15,7 @@ import torch
 import transformers
 from letters import RATE, sentences, spoken
 from safetensors.torch import load_file, save_file
-from tiny import GREEDY
+from tiny import GREEDY, run_script
 from trained_hugging_face import CTC, FIXTURES, LARGE, SIZES, VOCABULARY, transcripts_ctc
 
 from secateur.core.errors import SecateurError
@@ -129,6 +129,30 @@ def test_a_checkpoint_of_the_study_rebuilds_the_model_alone(tmp_path):
     save_model(tmp_path / "small", model, smaller(loaded.config, model), loaded.tokens)
     again = load_model(tmp_path / "small").model
     assert hypotheses(again, loaded.tokens) == hypotheses(model, loaded.tokens)
+
+
+@pytest.mark.parametrize("name", ["hubert", "whisper"])
+def test_the_command_gives_a_model_back_and_one_without_heads_a_loader(name, tmp_path):
+    from secateur.models.checkpoint import save_model
+    from secateur.models.load import smaller
+
+    loaded = formats.load(FIXTURES / name)
+    save_model(tmp_path / "whole", loaded.model, loaded.config, loaded.tokens)
+    # The last head of every layer: what is left are heads 1 to 3 everywhere.
+    remove_heads(loaded.model, [head for head in heads(loaded.model) if head.head == 4])
+    save_model(tmp_path / "headless", loaded.model, smaller(loaded.config, loaded.model), loaded.tokens)
+    for model in ("whole", "headless"):
+        record = run_script(
+            "export_original",
+            "--model",
+            tmp_path / model,
+            "--source",
+            FIXTURES / name,
+            "--output",
+            tmp_path / f"{model}-out",
+        )
+        assert record["difference"] < 1e-5
+    assert (tmp_path / "whole-out" / "config.json").is_file() and (tmp_path / "headless-out" / "load.py").is_file()
 
 
 def copied(folder, **changes):
