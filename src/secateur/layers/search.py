@@ -20,6 +20,7 @@ from secateur.layers import strategies
 from secateur.layers.dev import Dev, Score, word_errors, words
 from secateur.layers.strategies import Given, Layers, without
 from secateur.layers.whole import WholeScorer
+from secateur.models import types
 from secateur.models.surgery.layers import layer_numbers
 
 OBJECTIVES = ("loss", "wer")
@@ -89,7 +90,7 @@ def search(
 
 
 def _scorer(model: torch.nn.Module, strategy: str, dev: Dev, objective: str, memory: int) -> Any:
-    if hasattr(model, "generate"):
+    if hasattr(model, types.GENERATE):
         return WholeScorer(model, dev, objective)
     return Scorer(model, dev, objective, memory if strategies.MEMORY in strategies.needs(strategy) else 0)
 

@@ -22,6 +22,7 @@ OTHER_MEANINGS = {
     "beam": (  # the option: how many hypotheses are kept
         *("heads/commands.py", "scripts/head_times.py", "overview/comparisons.py", "ssl/tasks/asr.py"),
         *(
+            "decoding/search/generate.py",
             "decoding/search/lexicon.py",
             "decoding/search/transducer_beam.py",
             "decoding/search/transducer_espnet.py",
@@ -34,12 +35,16 @@ OTHER_MEANINGS = {
         *("scripts/layer_search.py", "scripts/similarity.py", "layers/plots.py", "layers/search.py"),
         "layers/reports/layers.py",
     ),
-    "random": ("heads/importance.py",),  # an importance
-    "global": ("pruning/engines/", "scripts/prune.py"),  # what weights are ranked with
+    "random": ("heads/importance.py", "ssl/tasks/prompts.py"),  # an importance; how crops are placed
+    "generate": ("models/types.py", "models/whisper.py"),  # a part of models
+    "global": (
+        "pruning/engines/",
+        "scripts/prune.py",
+        "heads/smaller_lm.py",
+    ),  # what weights, or heads, are ranked with
     "sv": ("speech/corpora/numerals.py",),  # Swedish
     "er": ("speech/corpora/numerals.py",),  # the end of a numeral
     "ctc": (
-        "training/distillation.py",
         "layers/search.py",
         "decoding/onnx.py",
         "decoding/search/beam.py",
@@ -48,6 +53,8 @@ OTHER_MEANINGS = {
     # Formats of folders say which type a model in one is of.
     **dict.fromkeys(("espnet_asr", "espnet_transducer"), ("models/formats/espnet.py",)),
     "espnet_lm": ("models/formats/espnet_lm.py",),
+    "hf_ctc": ("models/formats/hf_ctc.py",),
+    "whisper": ("models/formats/whisper.py",),
 }
 """Names that stand for something else as well, and where."""
 

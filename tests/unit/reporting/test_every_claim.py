@@ -51,5 +51,5 @@ def test_the_effects_are_those_that_were_put_in(judged):
     # One sparse file of 300 bytes against four.
     assert row("true", "one-for-all")["measured"] == pytest.approx(0.25)
     # Each depth, and each normalised importance, is a row of its own.
-    assert "2 layers, with one trained alone" in row("true", "S2-as-trained-alone")["compared"]
+    assert "2 layers, with ctc-depth2, trained alone" in row("true", "S2-as-trained-alone")["compared"]
     assert "mean over depths 2, 1" in row("true", "S2-svcca")["compared"]

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import torch
 
 from secateur.core.errors import SecateurError
+from secateur.models import types
 from secateur.models.no_block import NoBlock, NoBranch
 from secateur.models.surgery.compaction import keep_inputs, keep_outputs, keep_slices, remove_block
 from secateur.models.surgery.layers import numbered_layers, stacks
@@ -260,7 +261,7 @@ def _outputs(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> dic
         encoder_out = encoder_out[0]
     valid = torch.arange(encoder_out.shape[1], device=lengths.device) < lengths[:, None]
     outputs = {"encoder output": encoder_out[valid], "loss": model(**tensors)[0]}
-    if hasattr(model, "generate"):
+    if hasattr(model, types.GENERATE):
         outputs["decoder output"] = model.logits(encoder_out, tensors["text"])
     elif getattr(model, "decoder", None) is not None and not getattr(model, "use_transducer_decoder", False):
         text = tensors["text"].clamp(min=0)
