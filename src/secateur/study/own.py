@@ -61,7 +61,9 @@ def _choose_searches(config: Mapping[str, Any], entry: dict[str, Any]) -> None:
         return
     parts = types.parts(model["type"])
     fitting = [name for name, search in known.items() if registry.part(search["type"]) in parts]
-    wanted = entry["searches"] or config["decode"]["searches"]
+    if entry["searches"]:  # named by the study: one that does not fit is a mistake
+        return
+    wanted = config["decode"]["searches"]
     if not set(wanted) & set(fitting) and set(wanted) <= known.keys():
         entry["searches"] = [name for name in fitting if registry.is_greedy(known[name]["type"])]
 

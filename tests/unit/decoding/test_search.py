@@ -9,7 +9,10 @@ from secateur.core.errors import SecateurError
 from secateur.core.provenance import fingerprint
 from secateur.decoding import search as searches
 
-SEARCHES = ["beam", "ctc_greedy", "lexicon", "transducer_beam", "transducer_greedy"]
+SEARCHES = [
+    *("beam", "ctc_greedy", "generate", "lexicon"),
+    *("transducer_beam", "transducer_espnet", "transducer_greedy"),
+]
 NEW = """
 from secateur.decoding.search import Search
 
