@@ -17,7 +17,7 @@ SURGERY = {  # all that reads checkpoints, which may lack heads; no training fro
     *("decode", "decode_depths", "decode_heads", "sizes", "timing", "perplexity"),
     *("prune", "prune_adaptive", "prune_control", "regularise", "recover"),
     *("similarity", "layer_similarity", "layer_search", "export_depth"),
-    *("head_importance", "head_removals", "head_times", "prune_heads", "tune_lms"),
+    *("head_importance", "head_removals", "head_times", "prune_heads", "tune_lms", "prune_lm"),
 }
 
 

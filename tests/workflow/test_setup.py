@@ -58,7 +58,7 @@ def install(monkeypatch):
 
 
 # Used where it is installed, never required: its kernel of the RNN-T loss, on a GPU.
-OPTIONAL = {"torchaudio"}
+OPTIONAL = {"torchaudio", "kenlm", "s3prl"}
 OUR_OWN = {path.stem for path in ROOT.glob("tests/**/*.py")}  # what tests share
 
 
