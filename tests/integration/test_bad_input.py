@@ -724,7 +724,10 @@ CONFIGURATIONS = {
         "language_models: {char-lm: {text: {en: gone.txt}}}",
         r"language_models.char-lm.text.en: 'gone.txt' is no file",
     ),
-    "a split that is not there": ("decode: {splits: [eval]}", r"decode.splits: 'eval' is not in the splits"),
+    "a split that is not there": (
+        "decode: {splits: [eval]}",
+        r"decode.splits: 'eval' is not in `conditions` and the splits",
+    ),
     "a list for a mapping": ("training: [acoustic]", r"training"),
     "a key that is there twice": ("seeds: [1]\nseeds: [2]", r"'seeds' is there twice"),
     "no YAML": ("seeds: [1", r"not valid YAML"),

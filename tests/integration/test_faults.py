@@ -137,7 +137,7 @@ def contents(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.is_dir() or path.name == "run.json" or path.parent.name == "parts":
+        if path.is_dir() or path.name in ("run.json", "finished.json") or path.parent.name == "parts":
             continue
         content = path.read_bytes()
         if path.suffix == ".tsv":
