@@ -86,14 +86,14 @@ def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
         errors, words = (sum(counts) for counts in zip(*heard, strict=True))
         assert float(row["wer"]) == pytest.approx(100 * errors / words)
         assert float(row["wer_low"]) <= float(row["wer"]) <= float(row["wer_high"])
-        assert row["lm"] == {"beam-lm": "char-lm", "stream-lm": "char-lm", "lexicon": "2-gram"}.get(
-            row["search"], "none"
-        )
+        lms = {"beam-lm": "char-lm", "stream-lm": "char-lm", "lexicon": "2-gram", "beam-lm-pruned": "char-lm-pruned"}
+        assert row["lm"] == lms.get(row["search"], "none")
     pruned = {(row["method"], row["sparsity_target"]) for row in rows if row["method"] != "dense"}
     assert pruned == {
         ("imp", "0.5"), ("imp", "0.7"),
         ("lap", "0.5"), ("lap", "0.7"), ("lth-adaptive", "0.5"), ("lth-adaptive", "0.7"), ("random", "0.7"),
-        ("longer", "0.0"), ("late-both", "0.0"), ("late-control", "0.0"), ("heads-global-500--recovered", "0.0"),
+        ("longer", "0.0"), ("late-both", "0.0"), ("late-control", "0.0"), ("dense--recovered", "0.0"),
+        ("heads-global-500--recovered", "0.0"),
         ("pathways-lap-s700", "0.7"), ("dynamic-lap-s500", "0.7"),
     }  # fmt: skip
     for row in rows:
