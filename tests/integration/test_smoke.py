@@ -252,7 +252,11 @@ def test_another_strategy_is_searched_and_all_depths_are_decoded_again(clone, ed
 
 def test_a_further_share_of_heads_is_removed_and_all_sets_are_decoded_again(clone, edited):
     edited(STUDY, "shares: [0.5, 1.0]", "shares: [0.5, 0.75, 1.0]")
-    assert planned(clone) == {"head_removals": 1, **HEADS, "timing": 1, "tables": 1, "figures": 1, "report": 1}
+    # How stable an order is depends on the shares, so importances are estimated again, and what comes of them.
+    assert planned(clone) == {
+        "head_importance": 2, "head_removals": 1, **HEADS, "timing": 1, "prune_heads": 2, "export_depth": 1,
+        "layer_search": 1, "recover": 1, "decode": 4, "sizes": 1, "tables": 1, "figures": 1, "report": 1,
+    }  # fmt: skip
 
 
 def test_a_task_of_self_supervised_encoders_reruns_only_its_scores(clone, edited):
