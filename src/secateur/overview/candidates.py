@@ -70,6 +70,14 @@ def candidates(results: Results) -> Iterator[Candidate]:
     yield from _combined(results)
 
 
+def from_dense(results: Results) -> Iterator[tuple[Candidate, ModelRun]]:
+    """Every system that was made from a dense model, or is a part of a model, and that model."""
+    for candidate in candidates(results):
+        run = candidate.run if candidate.sub_model else dense_of(candidate.run)
+        if candidate.sub_model or run.method != candidate.run.method:
+            yield candidate, run
+
+
 def kind_of(run: ModelRun) -> str:
     """Which of `KINDS` a model is."""
     if parsed := methods.find(run.method):

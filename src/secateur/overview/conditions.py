@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 
 from secateur.core.errors import SecateurError
-from secateur.overview.candidates import candidates, name_of
+from secateur.overview.candidates import from_dense, name_of
 from secateur.overview.comparisons import System as Family
 from secateur.overview.comparisons import systems
-from secateur.overview.study import dense_of
 from secateur.overview.systems import AXES, axes_of
 from secateur.pruning.evidence import DENSE, arenas
 from secateur.pruning.methods import EACH
 from secateur.reporting import evidence, views
 from secateur.reporting.claims import Claim, Finding, Missing, Part
-from secateur.reporting.compared import number
+from secateur.reporting.compared import covered, number
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
@@ -60,8 +59,8 @@ class Four:
 
 
 def four(results: Results, mine: Sequence[System], dense: Sequence[System]) -> Four:
-    """`mine` and `dense` under the condition, first, and without it."""
-    return Four(*(counts(results, system) for system in (*mine, *dense)))
+    """`mine` and `dense` under the condition, first, and without it, in the languages of `mine`."""
+    return Four(*(counts(results, system, mine[0].decodings) for system in (*mine, *dense)))
 
 
 def extra(found: Sequence[Four]) -> Estimate:
@@ -80,10 +79,7 @@ def extra(found: Sequence[Four]) -> Estimate:
 def rows(results: Results) -> Iterator[dict[str, Any]]:
     """One row per condition, seed and system that was made from a dense one."""
     conditions, known = results.config.get("conditions", {}), systems(results.config)
-    for candidate in candidates(results) if conditions else ():
-        run = candidate.run if candidate.sub_model else dense_of(candidate.run)
-        if run.method == candidate.run.method and not candidate.sub_model:
-            continue
+    for candidate, run in from_dense(results) if conditions else ():
         for name, entry in conditions.items():
             splits = (name, entry["of"])
             if not all(split in candidate.systems for split in splits):
@@ -92,8 +88,6 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
             mine = [candidate.systems[split] for split in splits]
             if not mine[0].decodings.keys() <= dense[0].decodings.keys():
                 continue
-            codes = mine[0].decodings.keys()
-            dense = [replace(one, decodings={code: one.decodings[code] for code in codes}) for one in dense]
             found = four(results, mine, dense)
             place = {"condition": name, "of": entry["of"], "against": name_of(run)}
             yield axes_of(results, candidate) | place | _numbers(found)
@@ -123,8 +117,7 @@ def claimed(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
             ]
             found = [four(results, mine, dense) for mine, dense in zip(*sides, strict=True)]
             more, test = extra(found), found[0].test
-            over = f"{'seeds and utterances' if len(found) > 1 else 'utterances'}"
-            over += ", these speakers" if test.these_speakers else ", by speaker"
+            over = covered(len(found), test.these_speakers)
             files = " ".join(dict.fromkeys(" ".join(one.files for one in found).split()))
             said = f"{method} under {name} with {method} on {entry['of']}, each beside the dense model: {arena.name}"
             number, several = Part(evidence.ERRORS, more, above=0.0), (more.seeds, more.utterances)

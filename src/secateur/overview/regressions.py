@@ -13,10 +13,10 @@ import numpy as np
 
 from secateur.core.errors import SecateurError
 from secateur.decoding.scoring import score
-from secateur.overview.candidates import candidates, name_of
+from secateur.overview.candidates import from_dense, name_of
 from secateur.overview.comparisons import System as Family
 from secateur.overview.comparisons import systems
-from secateur.overview.study import DEV, dense_of
+from secateur.overview.study import DEV
 from secateur.overview.systems import AXES, axes_of
 from secateur.reporting import views
 from secateur.reporting.compared import number
@@ -79,10 +79,7 @@ def misses(found: Sequence[Utterance]) -> Counter[str]:
 def rows(results: Results) -> Iterator[dict[str, Any]]:
     """Rows of every system that was made from a dense one, by level; of speakers, words and utterances the extremes."""
     known, reader = systems(results.config), Reader(results)
-    for candidate in candidates(results):
-        run = candidate.run if candidate.sub_model else dense_of(candidate.run)
-        if run.method == candidate.run.method and not candidate.sub_model:
-            continue
+    for candidate, run in from_dense(results):
         for split, system in candidate.systems.items():
             dense = System(known.get(Family(run, split, candidate.search), {}))
             if split == DEV or not system.decodings.keys() <= dense.decodings.keys():

@@ -54,14 +54,19 @@ class Compared:
     @property
     def interval(self) -> str:
         """What the intervals are over."""
-        over = "seeds and utterances" if self.absolute.seeds > 1 else "utterances"
-        return f"{over}, these speakers" if self.these_speakers else f"{over}, by speaker"
+        return covered(self.absolute.seeds, self.these_speakers)
 
     def against(self, margin: "Margin") -> tuple[Estimate, float]:
         """The number that a margin is held against, and the margin in its unit; of a rate of 0, the points."""
         if margin.relative and self.relative is not None:
             return self.relative, margin.value
         return self.absolute, margin.value
+
+
+def covered(seeds: int, these_speakers: bool) -> str:
+    """What an interval over so many seeds is over. `these_speakers`: see `TestSet`."""
+    over = "seeds and utterances" if seeds > 1 else "utterances"
+    return f"{over}, these speakers" if these_speakers else f"{over}, by speaker"
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from secateur.core.files import written_aside
 from secateur.speech import audio
 from secateur.speech.conditions import CONDITIONS, Given, options_of
 from secateur.speech.datadir import Utterance, read_data_dir, write_data_dir
+from secateur.speech.features import SAMPLE_RATE
 
-RATE = 16000  # Hz
+RATE = SAMPLE_RATE
 PEAK = 0.99
 """What would be louder is made quieter as a whole, so that nothing is clipped."""
 MILLISECOND = RATE // 1000

@@ -186,13 +186,11 @@ def token_list(work: Path, kind: str, texts: list[str]) -> tuple[Path, Path | No
         import sentencepiece
 
         model = folder / "bpe.model"
-        (folder / "text").write_text("\n".join(texts))
-        sentencepiece.SentencePieceTrainer.train(
-            input=str(folder / "text"), vocab_size=44, model_type="bpe", model_prefix=str(folder / "bpe"),
-            input_sentence_size=100000000,
-        )  # fmt: skip
-        (folder / "text").unlink()
-        (folder / "bpe.vocab").unlink()
+        with open(model, "wb") as written:  # not by names of files, which it would hold
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(texts), model_writer=written, vocab_size=44, model_type="bpe",
+                input_sentence_size=100000000,
+            )  # fmt: skip
         pieces = sentencepiece.SentencePieceProcessor(model_file=str(model))
         units = sorted({piece for text in texts for piece in pieces.encode(text, out_type=str)})
     file = folder / "tokens.txt"

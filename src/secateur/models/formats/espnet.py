@@ -5,7 +5,7 @@ transducer's; ESPnet's default front end, and global or utterance normalisation.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,15 @@ KEPT = ("encoder", "encoder_conf", "decoder", "decoder_conf", "joint_net_conf", 
 
 def recognise(folder: Path) -> bool:
     """Whether a configuration of an ASR model of ESPnet is there."""
+    return is_there(config_file, folder)
+
+
+def is_there(look: Callable[[Path], Path | None], folder: Path) -> bool:
+    """Whether `look` finds a configuration in a folder, or one that is wrong: then `describe` says what."""
     try:
-        return config_file(folder) is not None
+        return look(folder) is not None
     except SecateurError:
-        return True  # and `describe` says what is wrong
+        return True
 
 
 def describe(folder: Path) -> Description:

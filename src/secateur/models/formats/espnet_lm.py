@@ -5,7 +5,7 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.models.formats import Description
-from secateur.models.formats.espnet import CONFIG, META, best_weights, find, read_yaml, there, token_list
+from secateur.models.formats.espnet import CONFIG, META, best_weights, find, is_there, read_yaml, there, token_list
 
 SECTION = "language_models"
 SHOWN = {"called": "ESPnet2 language model", "files": "meta.yaml, or config.yaml and a .pth file", "order": 21}
@@ -14,10 +14,7 @@ KINDS = ("transformer", "seq_rnn")
 
 def recognise(folder: Path) -> bool:
     """Whether a configuration of a language model of ESPnet is there."""
-    try:
-        return config_file(folder) is not None
-    except SecateurError:
-        return True  # and `describe` says what is wrong
+    return is_there(config_file, folder)
 
 
 def describe(folder: Path) -> Description:
