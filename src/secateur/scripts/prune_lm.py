@@ -19,13 +19,13 @@ from secateur.models.load import load_model, smaller
 from secateur.models.surgery.layers import keep_layers, layer_numbers
 from secateur.pruning.engines.mask import Mask
 from secateur.pruning.engines.ranking import magnitude_mask
-from secateur.scripts.train_lm import transcripts
 from secateur.speech.data import Batch, BatchPlan, TextExamples
 from secateur.speech.tokens import Tokenizer, token_files
 from secateur.training.hooks import TrainingHook
-from secateur.training.loop import evaluate, train
+from secateur.training.loop import evaluate
 from secateur.training.options import TrainingOptions
 from secateur.training.task import Task, finish
+from secateur.training.texts import add_texts, learn, transcripts
 
 TOKENS_AT_ONCE = 2000
 
@@ -39,12 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--training", type=argument(TrainingOptions, "training"), help="JSON: an entry of `training` (none: not at all)"
     )
-    parser.add_argument("--train", type=Path, nargs="+", required=True, help="Kaldi `text` files to train on")
-    parser.add_argument("--dev", type=Path, nargs="+", required=True, help="Kaldi `text` files for the dev loss")
-    parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
-    parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to compute")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the model")
+    add_texts(parser)
 
 
 class Masked(TrainingHook):
@@ -90,12 +85,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     record |= {"initial_loss": loss(model), "layers": layer_numbers(model), "heads": heads_left(model)}
     history = [{"step": 0, "dev_loss": record["initial_loss"], "utterances": 0, "seconds": 0.0}]
     if trained:
-        plan = BatchPlan(training.lengths, task.options.batch_tokens, task.seed)
         files = [*token_files(arguments.tokens), *arguments.train, *arguments.dev]
         files.append(arguments.start / "model.safetensors")
-        of_dev = (dev, BatchPlan(dev.lengths, task.options.batch_tokens, 0).epoch(0))
-        given = (task.options, task.seed, task.device, task.state, task.identity(files), hooks)
-        history = train(model, training, plan.step, of_dev, *given)
+        history = learn(task, model, training, dev, files, hooks)
         for hook in hooks:
             hook.mask.to("cpu").check(matrices(model.cpu()))
     finish(task, record, model, smaller(loaded.config, model), loaded.tokens, history)

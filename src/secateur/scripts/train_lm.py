@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,12 +10,11 @@ from secateur.core.jobs import json_argument
 from secateur.core.options import argument
 from secateur.models.build import build_model
 from secateur.speech.corpora.lm_text import read_sentences
-from secateur.speech.data import BatchPlan, TextExamples
-from secateur.speech.datadir import read_table
+from secateur.speech.data import TextExamples
 from secateur.speech.tokens import UNKNOWN, Tokenizer, check_coverage, token_files
-from secateur.training.loop import train
 from secateur.training.options import TrainingOptions
 from secateur.training.task import Task, finish
+from secateur.training.texts import add_texts, learn, transcripts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--training", type=argument(TrainingOptions, "training"), required=True, help="JSON: an entry of `training`"
     )
-    parser.add_argument("--train", type=Path, nargs="+", required=True, help="training text")
+    add_texts(parser, "training text")
     parser.add_argument(
         "--text-languages",
         nargs="+",
@@ -37,27 +35,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default={},
         help="JSON: tags in plain text, as `transcript` takes them: non_speech, which are left out, and unknown",
     )
-    parser.add_argument("--dev", type=Path, nargs="+", required=True, help="Kaldi `text` files for the dev loss")
-    parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
-    parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to train")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the model")
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     task = Task.of(arguments)
-    options = task.options
     tokenizer = Tokenizer.load(arguments.tokens)
     training = TextExamples(training_sentences(arguments, tokenizer), tokenizer)
     dev = TextExamples(transcripts(arguments.dev), tokenizer)
-    plan = BatchPlan(training.lengths, options.batch_tokens, task.seed)
-    dev_batches = BatchPlan(dev.lengths, options.batch_tokens, 0).epoch(0)
     torch.manual_seed(task.seed)
     model = build_model(arguments.model, tokenizer.tokens)
-    identity = task.identity([*token_files(arguments.tokens), *arguments.train, *arguments.dev])
-    history = train(
-        model, training, plan.step, (dev, dev_batches), options, task.seed, task.device, task.state, identity
-    )
+    files = [*token_files(arguments.tokens), *arguments.train, *arguments.dev]
+    history = learn(task, model, training, dev, files)
     finish(task, record, model, arguments.model, tokenizer.tokens, history)
 
 
@@ -72,8 +60,3 @@ def training_sentences(arguments: argparse.Namespace, tokenizer: Tokenizer) -> l
         logging.info("%s: %d sentences, %.3f %% of the tokens are %s", path, len(found), 100 * share, UNKNOWN)
         sentences += found
     return sentences
-
-
-def transcripts(paths: list[Path]) -> list[str]:
-    """The transcripts of Kaldi `text` files that are not empty."""
-    return [text for path in paths for text in read_table(path).values() if text]

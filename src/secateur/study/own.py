@@ -57,12 +57,10 @@ def expand(config: dict[str, Any]) -> None:
 def _choose_searches(config: Mapping[str, Any], entry: dict[str, Any]) -> None:
     """Give an entry of a model from a folder the greedy searches for its type where none that it would have fits it."""
     model, known = config["models"].get(entry["model"], {}), config["searches"]
-    if "own" not in model:
+    if "own" not in model or entry["searches"]:  # one that a study names and that does not fit is a mistake
         return
     parts = types.parts(model["type"])
     fitting = [name for name, search in known.items() if registry.part(search["type"]) in parts]
-    if entry["searches"]:  # named by the study: one that does not fit is a mistake
-        return
     wanted = config["decode"]["searches"]
     if not set(wanted) & set(fitting) and set(wanted) <= known.keys():
         entry["searches"] = [name for name in fitting if registry.is_greedy(known[name]["type"])]

@@ -11,7 +11,6 @@ import torch
 
 from secateur.core import devices
 from secateur.core.errors import SecateurError
-from secateur.core.jobs import LEFT_OVER
 from secateur.core.options import argument
 from secateur.models.specaug import specaug
 from secateur.speech.data import BatchPlan, SpeechExamples
@@ -157,7 +156,6 @@ def without_training(
     row = dict.fromkeys(HISTORY_COLUMNS) | {"step": 0, "dev_loss": loss, "seconds": time.monotonic() - started}
     finish(task, record, model, config, material.tokenizer.tokens, [row])
     record["steps"] = 0
-    del record[LEFT_OVER]  # there is no saved state to delete
 
 
 def _check_tokens(material: Material, model: torch.nn.Module) -> None:

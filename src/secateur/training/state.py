@@ -32,6 +32,8 @@ def keep(folder: Path, result: Path) -> None:
     the disk, and so only where that holds the weights as training left them.
     """
     note = folder / NOTE
+    if not folder.is_dir():  # nothing was trained
+        return
     if not note.is_file() or noted_checksum(result) != read_json(note)["sha256"]:
         shutil.rmtree(folder)
         return

@@ -146,3 +146,8 @@ def test_a_result_that_is_not_what_training_left_keeps_nothing(tmp_path):
     save_tensors(tmp_path / "model.safetensors", {"a": torch.zeros(2)})
     keep(folder, tmp_path / "model.safetensors")
     assert not folder.exists()
+
+
+def test_where_nothing_was_trained_there_is_nothing_to_keep(tmp_path):
+    keep(tmp_path / "resume", tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())

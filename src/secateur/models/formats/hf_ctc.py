@@ -78,18 +78,14 @@ def entry(upstream: EncoderConfig) -> dict[str, Any]:
 
 def load(folder: Path) -> Any:
     """The model, on ESPnet2's parts (`secateur.models.hf_ctc`)."""
-    from secateur.models.build import build_model
-    from secateur.models.formats.weights import fill, read_weights, whole_file
+    from secateur.models.formats.weights import read_weights, rebuilt, whole_file
     from secateur.models.hf_ctc import from_encoder
-    from secateur.models.load import Loaded
 
     description = describe(folder)
     _, rows = vocabulary(folder, hub.config_of(folder))
     file = whole_file(folder, *hub.WEIGHTS)
     tensors = {name: value.float() for name, value in read_weights(file).items()}
-    model = build_model(description.model, description.tokens)
-    fill(model, from_encoder(tensors, description.model, rows, NEVER, str(file)), file)
-    return Loaded(model.eval(), dict(description.model), list(description.tokens))
+    return rebuilt(description, from_encoder(tensors, description.model, rows, NEVER, str(file)), file)
 
 
 def export(loaded: Any, source: Path, folder: Path) -> None:
@@ -97,16 +93,12 @@ def export(loaded: Any, source: Path, folder: Path) -> None:
 
     Raises SecateurError for a model that lost heads, of which transformers has no class.
     """
+    from secateur.models.formats.weights import check_heads
     from secateur.models.hf_ctc import to_encoder
-    from secateur.models.surgery.heads import has_all_heads
     from secateur.models.surgery.layers import layer_numbers
     from secateur.models.tensors import save_foreign
 
-    if not has_all_heads(loaded.model):
-        raise SecateurError(
-            f"{folder}: the model lost attention heads, and transformers has no class for what is left; its own folder "
-            "loads with secateur.models.load.load_model"
-        )
+    check_heads(loaded.model, folder)
     values = hub.config_of(source)
     _, rows = vocabulary(source, values)
     folder.mkdir(parents=True, exist_ok=True)

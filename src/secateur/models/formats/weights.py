@@ -10,6 +10,10 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.foreign import pointer
+from secateur.models.build import build_model
+from secateur.models.formats import Description
+from secateur.models.load import Loaded
+from secateur.models.surgery.heads import has_all_heads
 from secateur.models.tensors import load_tensors
 
 PREFIXES = ("module.", "_orig_mod.")
@@ -81,6 +85,22 @@ def fill(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor], file: Path
     if problems:
         raise SecateurError(f"{file}: does not fit the configuration beside it: {'; '.join(problems)}")
     model.load_state_dict({name: tensors[name] for name in ours}, strict=True)
+
+
+def rebuilt(description: Description, tensors: Mapping[str, torch.Tensor], file: Path) -> Loaded:
+    """The model that a folder describes, with the tensors of its file, under our names. Raises as `fill`."""
+    model = build_model(description.model, description.tokens)
+    fill(model, tensors, file)
+    return Loaded(model.eval(), dict(description.model), list(description.tokens))
+
+
+def check_heads(model: torch.nn.Module, folder: Path) -> None:
+    """Raise SecateurError for a model that lost heads, of which transformers has no class."""
+    if not has_all_heads(model):
+        raise SecateurError(
+            f"{folder}: the model lost attention heads, and transformers has no class for what is left; its own folder "
+            "loads with secateur.models.load.load_model"
+        )
 
 
 def _listed(names: list[str]) -> str:

@@ -99,17 +99,13 @@ def vocabulary(folder: Path, size: int) -> list[str]:
 
 def load(folder: Path) -> Any:
     """The model, as transformers builds it (`secateur.models.whisper`)."""
-    from secateur.models.build import build_model
-    from secateur.models.formats.weights import fill, read_weights, whole_file
-    from secateur.models.load import Loaded
+    from secateur.models.formats.weights import read_weights, rebuilt, whole_file
     from secateur.models.whisper import from_hugging_face
 
     description = describe(folder)
     file = whole_file(folder, *hub.WEIGHTS)
     tensors = {name: value.float() for name, value in read_weights(file).items()}
-    model = build_model(description.model, description.tokens)
-    fill(model, from_hugging_face(tensors), file)
-    return Loaded(model.eval(), dict(description.model), list(description.tokens))
+    return rebuilt(description, from_hugging_face(tensors), file)
 
 
 def export(loaded: Any, source: Path, folder: Path) -> None:
@@ -117,15 +113,11 @@ def export(loaded: Any, source: Path, folder: Path) -> None:
 
     Raises SecateurError for a model that lost heads, of which transformers has no class.
     """
-    from secateur.models.surgery.heads import has_all_heads
+    from secateur.models.formats.weights import check_heads
     from secateur.models.tensors import save_foreign
     from secateur.models.whisper import to_hugging_face
 
-    if not has_all_heads(loaded.model):
-        raise SecateurError(
-            f"{folder}: the model lost attention heads, and transformers has no class for what is left; its own folder "
-            "loads with secateur.models.load.load_model"
-        )
+    check_heads(loaded.model, folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_foreign(folder / hub.WEIGHTS[0], to_hugging_face(loaded.model.state_dict()))
     encoder, decoder = map(len, loaded.model.layer_stacks)
