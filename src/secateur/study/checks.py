@@ -37,19 +37,24 @@ def untrained(config: Mapping[str, Any], where: str, part: Mapping[str, Any]) ->
         yield unknown(f"{where}.training", part["training"], "training", config["training"])
 
 
-def unlike(config: Mapping[str, Any], where: str, model: Mapping[str, Any]) -> Iterator[str]:
-    """A model to start from, under the key `start`, that is not there or has another encoder."""
-    models, name = config["models"], model.get("start")
-    if name is None:
+def unlike(config: Mapping[str, Any], key: str) -> Iterator[str]:
+    """A model to start from, under the key `start`, that is not there or has another encoder.
+
+    A model that no entry of `dense` trains may differ: a study laid over another replaces the models that it uses.
+    """
+    models = config["models"]
+    model, where = models[key], f"models.{key}"
+    name = model.get("start")
+    if name is None or all(entry["model"] != key for entry in config["dense"]):
         return
-    others = [key for key, other in models.items() if "start" in other and not other["start"]]
+    others = [other for other, begun in models.items() if "start" in begun and not begun["start"]]
     if name not in others:
         yield unknown(f"{where}.start", name, "the models of type ctc or hybrid that start from random weights", others)
         return
     ours = _shape(model)
-    for key, value in _shape(models[name]).items():
-        if ours[key] != value:
-            yield f"{where}.{key}: {ours[key]!r}; allowed with start: {name}: {value!r}, as that has"
+    for part, value in _shape(models[name]).items():
+        if ours[part] != value:
+            yield f"{where}.{part}: {ours[part]!r}; allowed with start: {name}: {value!r}, as that has"
 
 
 def _shape(model: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _of_models(config: Mapping[str, Any]) -> Iterator[str]:
             continue  # it was built before
         where, encoder = f"models.{name}", model["encoder"]
         yield from untrained(config, where, model)
-        yield from unlike(config, where, model)
+        yield from unlike(config, name)
         for part in ("encoder", "decoder") if "decoder" in model else ("encoder",):
             heads = model[part]["heads"]
             if encoder["dim"] % heads:

@@ -169,6 +169,16 @@ def test_a_mistake_is_one_line_with_path_value_and_what_is_allowed(change, messa
     assert len(str(caught.value).splitlines()) == 1, str(caught.value)
 
 
+def test_a_model_that_nothing_trains_may_have_another_size_than_its_start():
+    """A study laid over this one replaces the model that it uses, and not the others."""
+    small = {"models": {"ctc": {**DEFAULT["models"]["ctc-small"], "pretrained": None}}}
+    with pytest.raises(SecateurError, match="models.hybrid.encoder.layers: 6; allowed with start: ctc: 4"):
+        complete(merged(DEFAULT, small))
+    dense = [{"corpus": "asterisk", "model": "ctc", "searches": ["greedy"]}]
+    empty = dict.fromkeys(("prune", "layers", "heads", "regularise", "ssl"), [])
+    complete(merged(DEFAULT, small | empty | {"dense": dense, "decode": {"searches": ["greedy"]}}))
+
+
 PRUNE = {
     "training": {"retrain": {"steps": 100, "learning_rate": 1.0e-4, "average_best": 0}},
     "pruning": {"p": {"levels": [0.5, 0.7], "training": "retrain", "adapt_every": 10}},
