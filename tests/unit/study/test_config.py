@@ -172,10 +172,10 @@ def test_a_mistake_is_one_line_with_path_value_and_what_is_allowed(change, messa
 def test_a_model_that_nothing_trains_may_have_another_size_than_its_start():
     """A study laid over this one replaces the model that it uses, and not the others."""
     small = {"models": {"ctc": {**DEFAULT["models"]["ctc-small"], "pretrained": None}}}
-    with pytest.raises(SecateurError, match="models.hybrid.encoder.layers: 6; allowed with start: ctc: 4"):
+    with pytest.raises(SecateurError, match=r"models\.hybrid\.encoder\.layers: 6; allowed with start: ctc: 4"):
         complete(merged(DEFAULT, small))
     dense = [{"corpus": "asterisk", "model": "ctc", "searches": ["greedy"]}]
-    empty = dict.fromkeys(("prune", "layers", "heads", "regularise", "ssl"), [])
+    empty = {key: [] for key in ("prune", "layers", "heads", "regularise", "ssl")}
     complete(merged(DEFAULT, small | empty | {"dense": dense, "decode": {"searches": ["greedy"]}}))
 
 
