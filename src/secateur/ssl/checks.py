@@ -100,6 +100,9 @@ def _teacher(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) ->
 
 def _encoder(where: str, encoder: Mapping[str, Any]) -> Iterator[str]:
     """Sizes that do not fit together."""
+    if encoder.get("front_end") == upstreams.MEL:
+        for key in sorted(set(upstreams.CONVOLUTIONS) & set(encoder)):
+            yield f"{where}.{key}: of convolutions; allowed with `front_end: waves`"
     sizes = BASE | dict(encoder)
     width = sizes["hidden_size"]
     for key in ("num_attention_heads", "num_conv_pos_embedding_groups"):
@@ -171,7 +174,9 @@ def _fits(where: str, student: Mapping[str, Any], teacher: Mapping[str, Any]) ->
     if teacher.get("layers"):
         yield f"{where}.type: {student['type']!r} of a teacher that is pruned already; allowed: layers"
         return
-    if upstreams.gated(student) and student["conv_sparsity"] > (most := greatest_front_sparsity(teacher)):
+    if upstreams.gated(student) and student["conv_sparsity"] and teacher.get("front_end") == upstreams.MEL:
+        yield f"{where}.conv_sparsity: {student['conv_sparsity']:g} of a teacher without convolutions; allowed: 0"
+    elif upstreams.gated(student) and student["conv_sparsity"] > (most := greatest_front_sparsity(teacher)):
         yield (
             f"{where}.conv_sparsity: {student['conv_sparsity']:g}; allowed: up to {int(most * 1000) / 1000:g}, with "
             "one channel left of every convolution"

@@ -124,7 +124,7 @@ class Distillation(nn.Module):
         self.student, self.objective, self.gates, self.channels = student, objective, gates, channels
         student.requires_grad_(True)
         student.feature_extractor.requires_grad_(train_extractor)
-        self.train_extractor = train_extractor
+        self.train_extractor = train_extractor and any(True for _ in student.feature_extractor.parameters())
         self._teacher = [teacher.eval().requires_grad_(False)]  # a list: not a submodule
         self.target = self.channel_target = 0.0
         if gates is not None:

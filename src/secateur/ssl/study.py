@@ -14,6 +14,10 @@ TEACHER, FBANK = "teacher", "fbank"
 RESERVED = (TEACHER, FBANK)
 HOP = (5, 2, 2, 2, 2, 2, 2)
 """Strides of the base models' feature extractor."""
+MEL, MEL_SHIFT = "mel", 160
+"""The front end without convolutions, and samples from one frame of it to the next."""
+CONVOLUTIONS = ("conv_dim", "conv_stride", "conv_kernel", "conv_bias", "feat_extract_norm", "do_normalize")
+"""What configurations say of convolutions."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,8 @@ def speed_file(name: str, seed: int, base: bool) -> str:
 
 def hop(encoder: Mapping[str, Any]) -> int:
     """Samples from one frame to the next, of an encoder's configuration."""
+    if encoder.get("front_end") == MEL:
+        return MEL_SHIFT * encoder.get("mel_stack", 2)
     return math.prod(encoder.get("conv_stride", HOP))
 
 

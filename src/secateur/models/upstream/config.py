@@ -9,6 +9,10 @@ from secateur.core.errors import SecateurError
 
 DATA2VEC = "data2vec-audio"
 TYPES = ("wavlm", "hubert", "wav2vec2", DATA2VEC)
+WAVES, MEL = "waves", "mel"
+"""Front ends: convolutions of samples, or log-mel energies."""
+MEL_WINDOW, MEL_SHIFT = 400, 160
+"""Samples of a frame of log-mel energies, and from one to the next."""
 GROUP, LAYER = "group", "layer"
 """Norms of the feature extractor: of the first convolution over time, or of every one over its channels."""
 
@@ -51,6 +55,9 @@ class EncoderConfig:
             `conv_pos_kernel_size` taps.
         do_normalize: bring every waveform to mean 0 and variance 1 first (in a Hugging Face folder a key of
             `preprocessor_config.json`).
+        front_end: one of WAVES, MEL (`secateur.models.upstream.mel`). With MEL, `conv_dim`, `conv_stride` and
+            `conv_kernel` have the one value that such frames amount to, whatever they are given as.
+        mel_bins, mel_stack: of MEL: energies in 10 ms, and how many of these are one frame.
         layers: the shape of every layer; None: all dense.
     """
 
@@ -76,7 +83,17 @@ class EncoderConfig:
     num_buckets: int = 320
     max_bucket_distance: int = 800
     do_normalize: bool = False
+    front_end: str = WAVES
+    mel_bins: int = 80
+    mel_stack: int = 2
     layers: tuple[LayerShape, ...] | None = None
+
+    def __post_init__(self):
+        if self.front_end == MEL:
+            window = MEL_WINDOW + (self.mel_stack - 1) * MEL_SHIFT
+            sizes = (self.mel_bins * self.mel_stack, MEL_SHIFT * self.mel_stack, window)
+            for name, size in zip(("conv_dim", "conv_stride", "conv_kernel"), sizes, strict=True):
+                object.__setattr__(self, name, (size,))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str) -> "EncoderConfig":
@@ -99,6 +116,10 @@ class EncoderConfig:
             raise SecateurError(
                 f"{source}: feat_extract_norm is {values['feat_extract_norm']!r}; choose {GROUP!r} or {LAYER!r}"
             )
+        if values.get("front_end", WAVES) not in (WAVES, MEL):
+            raise SecateurError(f"{source}: front_end is {values['front_end']!r}; choose {WAVES!r} or {MEL!r}")
+        if values.get("front_end") == MEL and values.get("do_normalize"):
+            raise SecateurError(f"{source}: do_normalize is for front_end {WAVES!r}; set it to false")
         known = {name: values[name] for name in (field.name for field in fields(cls)) if name in values}
         for name, value in known.items():
             if isinstance(value, list) and name != "layers":

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from secateur.models.dropout import Dropout
-from secateur.models.upstream.config import GROUP, EncoderConfig
+from secateur.models.upstream.config import GROUP, MEL, EncoderConfig
 
 
 def valid_frames(frames: torch.Tensor, most: int) -> torch.Tensor:
@@ -36,7 +36,7 @@ class Front:
     kept: Sequence[torch.Tensor]
 
 
-def normalized(norm: nn.LayerNorm, hidden: torch.Tensor, kept: torch.Tensor | None) -> torch.Tensor:
+def normalized(norm: nn.Module, hidden: torch.Tensor, kept: torch.Tensor | None) -> torch.Tensor:
     """Layer normalisation of (…, C) with the statistics of the channels `kept` (C,), or of all for None."""
     if kept is None:
         return norm(hidden)
@@ -118,9 +118,13 @@ class FeatureExtractor(nn.Module):
 
 
 class FeatureProjection(nn.Module):
+    """From frames to the width of the layers; log-mel energies, whose mean over bins says how loud it is, as they are."""
+
     def __init__(self, config: EncoderConfig):
         super().__init__()
-        self.layer_norm = nn.LayerNorm(config.conv_dim[-1], eps=config.layer_norm_eps)
+        width = config.conv_dim[-1]
+        mel = config.front_end == MEL
+        self.layer_norm = nn.Identity() if mel else nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.projection = nn.Linear(config.conv_dim[-1], config.hidden_size)
         self.dropout = Dropout(config.feat_proj_dropout)
 

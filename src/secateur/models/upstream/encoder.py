@@ -1,6 +1,6 @@
 """Self-supervised speech encoders, dense or pruned: WavLM, HuBERT, wav2vec 2.0 and data2vec, base and large.
 
-One model for all: a convolutional feature extractor, a projection, a convolutional position embedding, and Transformer
+One model for all: a convolutional feature extractor (or log-mel energies, `front_end`), a projection, a convolutional position embedding, and Transformer
 layers; WavLM adds a gated relative position bias to the attention (Baevski et al. 2020 and 2022, Hsu et al. 2021, Chen
 et al. 2022). Base models normalise after each block, large ones before (`do_stable_layer_norm`), with one more norm on
 the last layer's output, which is then the last hidden state. Dimensions: (B, S) samples at 16 kHz, (B, T, D) frames.
@@ -26,7 +26,7 @@ from torch.nn import functional
 from secateur.core.errors import SecateurError
 from secateur.models.dropout import Dropout
 from secateur.models.no_block import NoBlock
-from secateur.models.upstream.config import DATA2VEC, EncoderConfig, LayerShape
+from secateur.models.upstream.config import DATA2VEC, MEL, EncoderConfig, LayerShape
 from secateur.models.upstream.convolutions import (
     FeatureExtractor,
     FeatureProjection,
@@ -35,6 +35,8 @@ from secateur.models.upstream.convolutions import (
     StackedPositions,
     valid_frames,
 )
+from secateur.models.upstream.mel import LogMel
+from secateur.models.upstream.modes import is_eager
 
 GATE = 4  # outputs of WavLM's position gate that are summed to one logit
 
@@ -267,7 +269,7 @@ class Frames(nn.Module):
     def __init__(self, config: EncoderConfig):
         super().__init__()
         self.config = config
-        self.feature_extractor = FeatureExtractor(config)
+        self.feature_extractor = (LogMel if config.front_end == MEL else FeatureExtractor)(config)
 
     def features(
         self, waveforms: torch.Tensor, lengths: torch.Tensor, front: Front | None = None
@@ -332,11 +334,6 @@ class Encoder(Frames):
             hidden = torch.where(masked[..., None], self.masked_spec_embed.to(hidden.dtype), hidden)
         inputs = (hidden, _unless_full(frames, hidden.shape[1]))
         return torch.func.functional_call(self.encoder, dict(weights), inputs) if weights else self.encoder(*inputs)
-
-
-def is_eager() -> bool:
-    """Whether code runs here and now, and is not recorded for export."""
-    return not (torch.compiler.is_compiling() or torch.jit.is_tracing())
 
 
 def _unless_full(lengths: torch.Tensor, most: int) -> torch.Tensor | None:

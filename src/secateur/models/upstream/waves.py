@@ -6,7 +6,7 @@ import torch
 
 from secateur.core.waves import STEP, WIDTH
 from secateur.models.upstream.convolutions import valid_frames
-from secateur.models.upstream.encoder import is_eager
+from secateur.models.upstream.modes import is_eager
 
 
 def unframed(speech: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
