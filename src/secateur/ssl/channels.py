@@ -33,7 +33,9 @@ class ChannelGates(nn.Module):
     def __init__(self, config: EncoderConfig, straight_through: bool, log_alpha: float, rate: float):
         super().__init__()
         if config.front_end == MEL:
-            raise SecateurError("conv_sparsity: the encoder reads log-mel energies and has no convolutions; set it to 0")
+            raise SecateurError(
+                "conv_sparsity: the encoder reads log-mel energies, there are no convolutions; set it to 0"
+            )
         self.config, self.straight_through = config, straight_through
         self.log_alpha = nn.Parameter(torch.full((sum(config.conv_dim),), log_alpha))
         self.log_alpha.rate = rate

@@ -118,7 +118,7 @@ class FeatureExtractor(nn.Module):
 
 
 class FeatureProjection(nn.Module):
-    """From frames to the width of the layers; log-mel energies, whose mean over bins says how loud it is, as they are."""
+    """From frames to the width of the layers. Log-mel energies stay as they are: their mean says how loud it is."""
 
     def __init__(self, config: EncoderConfig):
         super().__init__()

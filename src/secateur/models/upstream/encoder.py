@@ -1,8 +1,8 @@
 """Self-supervised speech encoders, dense or pruned: WavLM, HuBERT, wav2vec 2.0 and data2vec, base and large.
 
-One model for all: a convolutional feature extractor (or log-mel energies, `front_end`), a projection, a convolutional position embedding, and Transformer
-layers; WavLM adds a gated relative position bias to the attention (Baevski et al. 2020 and 2022, Hsu et al. 2021, Chen
-et al. 2022). Base models normalise after each block, large ones before (`do_stable_layer_norm`), with one more norm on
+One model for all: a convolutional feature extractor (or log-mel energies: `front_end`), a projection, a convolutional
+position embedding, and Transformer layers; WavLM adds a gated relative position bias to the attention (Baevski et al.
+2020 and 2022, Hsu et al. 2021, Chen et al. 2022). Base models normalise after each block, large ones before (`do_stable_layer_norm`), with one more norm on
 the last layer's output, which is then the last hidden state. Dimensions: (B, S) samples at 16 kHz, (B, T, D) frames.
 
 A layer may have any number of heads (none included), each with its own width of queries and keys and its own width of

@@ -37,7 +37,7 @@ class LogMel(nn.Module):
     def forward(
         self, waveforms: torch.Tensor, lengths: torch.Tensor | None, kept: Sequence[torch.Tensor] | None = None
     ) -> torch.Tensor:
-        """(B, S) → (B, T, C); padding does not reach into the frames of an utterance, so `lengths` are not looked at."""
+        """(B, S) → (B, T, C). Padding does not reach into an utterance's frames, so `lengths` are not looked at."""
         with torch.autocast(waveforms.device.type, enabled=False):
             power = self._power(waveforms.float() * FULL_SCALE)
             energies = torch.clamp(power @ self.filters, min=FLOOR).log()
