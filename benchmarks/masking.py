@@ -1,7 +1,7 @@
 """Time of a training step under masks, over that of the dense model.
 
-Each way to train goes through `secateur.training.loop.train`, with a CTC model of the default study and its recipe, on
-made-up speech in two languages, whose batches are monolingual:
+Each way to train goes through `secateur.training.loop.train`, with a CTC model of the default study and its training,
+on made-up speech in two languages, whose batches are monolingual:
 
 - fixed: IMP, LTH and LAP within a level.
 - adaptive, straight-through: the mask adapts every --every steps.

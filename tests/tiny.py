@@ -1,4 +1,4 @@
-"""What many tests start from: tiny models of every type, a training recipe, data of two languages, scripts to call."""
+"""What many tests start from: tiny models of every type, a training, data of two languages, scripts to call."""
 
 import argparse
 import importlib

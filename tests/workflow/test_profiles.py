@@ -63,8 +63,8 @@ def test_every_rule_that_may_use_a_gpu_is_of_a_kind(asked, profile):
 
 def test_every_job_that_trains_asks_for_all_its_processes(tmp_path):
     """Those of the script's --training: CPUs, GPUs and nodes are for Snakemake to know before the job starts."""
-    recipes = {**yaml.safe_load((ROOT / "config.yaml").read_text())["training"]}
-    study = {"training": {name: {"processes": 2} for name in recipes}}
+    trainings = {**yaml.safe_load((ROOT / "config.yaml").read_text())["training"]}
+    study = {"training": {name: {"processes": 2} for name in trainings}}
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(study))
     scripts = {path.stem.replace("_", "-") for path in ROOT.glob("src/secateur/scripts/*.py") if trains(path)}
     assert {"train", "train-lm", "prune"} <= scripts
@@ -82,7 +82,7 @@ def test_every_job_that_trains_asks_for_all_its_processes(tmp_path):
 
 
 def trains(script):
-    """Whether a script takes a training recipe."""
+    """Whether a script takes an entry of `training`."""
     text = script.read_text()
     return '"--training"' in text or "acoustic.add_arguments" in text
 

@@ -1,4 +1,4 @@
-"""The processes of a training: a job whose recipe has `processes` or `nodes` above 1 starts itself again in torchrun.
+"""The processes of a training: a job with more than one of `processes` or `nodes` starts itself again in torchrun.
 
 On several nodes that is a step of a SLURM job, with one torchrun on each. What the processes then do together is in
 `secateur.core.distributed`. No heavy imports: every job asks this module first.

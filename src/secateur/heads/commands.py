@@ -94,7 +94,7 @@ def recover(paths: Paths, at: Any) -> Command:
     before, entry = heads.parent(run), heads.entry_of(paths.config, run)
     options = {
         "start": paths.folder(before),
-        "training": config["training"][runs.recipe(config, run)],
+        "training": config["training"][runs.training_of(config, run)],
         "rates": heads.rates(entry) or None,
         "before": runs.steps_before(config, run),
         **commands.training_options(paths, at),

@@ -9,7 +9,7 @@ from secateur.heads.study import CONTROL, RECOVERED
 from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.results import Results
-from secateur.study.runs import ModelRun, recipe
+from secateur.study.runs import ModelRun, training_of
 
 NOTHING = "nothing: the control"
 COLUMNS = (
@@ -27,7 +27,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
 
 
 def _of_model(results: Results, entry: Mapping[str, Any], run: ModelRun) -> Iterator[dict[str, Any]]:
-    training = results.config["training"][recipe(results.config, run)]
+    training = results.config["training"][training_of(results.config, run)]
     source = f"{run.folder}/run.json"
     facts = {
         **{"corpus": run.corpus, "model": run.model, "seed": run.seed, "steps": training["steps"], "source": source},

@@ -232,7 +232,7 @@ def trained_on_runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
 
 
 def rates(entry: Mapping[str, Any]) -> list[float]:
-    """The learning rates that the models of an entry are trained on at; none for the recipe's."""
+    """The learning rates that the models of an entry are trained on at; none for that of the entry of `training`."""
     return entry["recovery"].get("rates", [])
 
 
@@ -245,7 +245,7 @@ KIND = Kind(
     owns=lambda method: method.startswith((HEADS, DEPTH)) or method == CONTROL,
     runs=trained_on_runs,
     parents=lambda config, run: Parents(_whole(run)),
-    recipe=lambda config, run: entry_of(config, run)["recovery"]["training"],
+    training=lambda config, run: entry_of(config, run)["recovery"]["training"],
     searches=lambda config, run: entry_of(config, run)["searches"],
     shape=_shape,
     trials=lambda config, run: max(1, len(rates(entry_of(config, run)))),

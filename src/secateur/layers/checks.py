@@ -89,8 +89,8 @@ def _of_layers(config: Mapping[str, Any]) -> Iterator[str]:
         if entry["trained"] and DEV not in config["decode"]["splits"]:
             text = f"allowed with {DEV!r} in decode.splits, on which a rival is chosen"
             yield f"{where}.trained: {entry['trained']}; {text}"
-        if (recipe := entry["trained_with"]) and recipe not in config["training"]:
-            yield unknown(f"{where}.trained_with", recipe, "training", config["training"])
+        if (training := entry["trained_with"]) and training not in config["training"]:
+            yield unknown(f"{where}.trained_with", training, "training", config["training"])
         if entry["variant"]:
             variants = [
                 variant["name"]

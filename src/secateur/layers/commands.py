@@ -55,7 +55,7 @@ def search(paths: Paths, at: Any) -> Command:
         "tokens": paths.tokens(run.corpus)[0],
         "strategy": at.strategy,
         "objective": layers.entry_of(config, run.whole)["objective"],
-        "batch_seconds": config["training"][runs.recipe(config, run.whole)]["batch_seconds"],
+        "batch_seconds": config["training"][runs.training_of(config, run.whole)]["batch_seconds"],
         "seed": run.seed,
         **dict(zip(("similarity", "similarity_curves"), known, strict=False)),
         **dev_options(paths, run.corpus),

@@ -201,7 +201,7 @@ def jump(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
 def control_of(entry: Mapping[str, Any], like: Mapping[str, Any] | None = None) -> Mapping[str, Any] | None:
     """The variant of an entry of `regularise` with no regulariser: as many steps, nothing else.
 
-    Of several, that with the recipe of the variant `like`; the first if none has it.
+    Of several, that with the training of the variant `like`; the first if none has it.
     """
     found = [one for one in entry["variants"] if not one["intermediate_ctc"]["layers"] and not one["stochastic_depth"]]
     alike = [one for one in found if like and one["training"] == like["training"]]

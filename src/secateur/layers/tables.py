@@ -162,7 +162,7 @@ def finetuned(results: Results) -> Iterator[dict[str, Any]]:
                 record = results.json(f"{run.folder}/run.json", "initial_loss", "regularised_loss", "steps")
                 history = results.tsv(f"{run.folder}/history.tsv", "dev_loss")
                 losses = [float(row["dev_loss"]) for row in history if row["dev_loss"]]
-                recipe = results.config["training"][variant["training"]]
+                training = results.config["training"][variant["training"]]
                 rise = f", weight rises for {variant['rise']} steps" if variant["rise"] else ""
                 yield from _finetuned(
                     results,
@@ -171,7 +171,7 @@ def finetuned(results: Results) -> Iterator[dict[str, Any]]:
                     {
                         "variant": variant["name"],
                         **facts,
-                        "schedule": f"rate {recipe['learning_rate']:g} after {recipe['warmup']} steps{rise}",
+                        "schedule": f"rate {training['learning_rate']:g} after {training['warmup']} steps{rise}",
                         "steps": record["steps"],
                         "initial_loss": record["initial_loss"],
                         "regularised_loss": record["regularised_loss"],

@@ -141,7 +141,7 @@ def view(tables: views.Tables) -> list[Grid]:
         elif question == ONE:
             title = f"Late regularisers that differ in one thing: {where}"
             index = ("a", "b", "seeds", "split")
-            note = "Two ways to bring in the same regularisers: another recipe, a weight that rises, or a flat rate."
+            note = "Two ways to bring in the same regularisers: another training, a weight that rises, or a flat rate."
         else:
             title = f"Do regularisers that come late change the errors? {where}"
             index = ("a", "b", "seeds", "split")

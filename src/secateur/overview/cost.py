@@ -101,8 +101,8 @@ def training_jobs(config: Mapping[str, Any]) -> list[Job]:
                 whole = config["language_models"][lm].get("pruned", {}).get("of")
                 for name in filter(None, (whole, lm)):
                     folder, entry = study.lm_folder(run.corpus, name, run.seed), config["language_models"][name]
-                    recipe = config["training"][entry["training"]]
-                    amount = recipe["steps"], recipe["batch_tokens"]
+                    training = config["training"][entry["training"]]
+                    amount = training["steps"], training["batch_tokens"]
                     language_models[folder] = Job(folder, run.corpus, name, entry["type"], "language model", *amount)
     jobs = []
     for run in runs.values():
@@ -113,18 +113,19 @@ def training_jobs(config: Mapping[str, Any]) -> list[Job]:
             kind = methods.parse(run.method).name if parents.masks else kind
             masks = len(parents.masks) or int(study.leaves_masks(run))
             after = [parent.folder for parent in (parents.start, parents.ranked, *parents.masks.values()) if parent]
-        steps, batch = study.steps_of_job(config, run), config["training"][study.recipe(config, run)]["batch_seconds"]
+        steps = study.steps_of_job(config, run)
+        batch = config["training"][study.training_of(config, run)]["batch_seconds"]
         jobs.append(Job(run.folder, run.corpus, run.model, entry["type"], kind, steps, batch, masks, tuple(after)))
     return jobs + list(language_models.values())
 
 
 def encoder_notes(config: Mapping[str, Any]) -> list[str]:
     """What the hours leave out: trainings of self-supervised encoders, whose steps are of another kind."""
-    found = [config["training"][upstreams.recipe(entry, run.model)] for entry, run in upstreams.trained(config)]
+    found = [config["training"][upstreams.training_of(entry, run.model)] for entry, run in upstreams.trained(config)]
     if not found:
         return []
-    steps = sum(recipe["steps"] for recipe in found)
-    seconds = sum(recipe["steps"] * recipe["batch_seconds"] for recipe in found)
+    steps = sum(training["steps"] for training in found)
+    seconds = sum(training["steps"] * training["batch_seconds"] for training in found)
     return [
         f"self-supervised encoders: {steps:,} training steps on {seconds / 3600:,.0f} hours of audio in all are not in "
         "the hours above, nor are the heads of their tasks"

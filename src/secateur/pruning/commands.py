@@ -39,15 +39,15 @@ def prune(paths: Paths, at: Any) -> Command:
 
 
 def training_of(config: Mapping[str, Any], run: runs.ModelRun) -> dict[str, Any]:
-    """How a pruned model is trained: the recipe of a level, for all levels and languages that its job trains.
+    """How a pruned model is trained: its `training` of a level, for all levels and languages that its job trains.
 
     `wsd` is constant until the masks of the last level are fixed, also where they were fixed before.
     """
     schedule, made_from = pruning.schedule_of(config, run), pruning.parents(config, run)
-    recipe, settle = config["training"][schedule["training"]], schedule["settle"]
-    told = {**recipe, "steps": runs.steps(config, run) or recipe["steps"], "cycles": made_from.levels or 1}
-    told |= {key: recipe[key] * made_from.languages for key in ("warmup", "evaluate_every")}
-    if recipe["schedule"] == "wsd":
+    level, settle = config["training"][schedule["training"]], schedule["settle"]
+    told = {**level, "steps": runs.steps(config, run) or level["steps"], "cycles": made_from.levels or 1}
+    told |= {key: level[key] * made_from.languages for key in ("warmup", "evaluate_every")}
+    if level["schedule"] == "wsd":
         told |= {"decay": settle} if pruning.ends(config, run) and settle else {"schedule": "constant"}
     return told
 

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stochastic-depth", type=float, help="the highest rate of skipping a layer (the model's own)")
     parser.add_argument("--flat", action="store_true", help="skip all layers at this rate, as LayerDrop does")
     parser.add_argument("--rise", type=int, default=0, help="steps in which the weight of intermediate CTC rises")
-    parser.add_argument("--rates", type=float, nargs="+", help="learning rates to try, instead of the recipe's")
+    parser.add_argument("--rates", type=float, nargs="+", help="learning rates to try, instead of that of --training")
     parser.add_argument("--teacher", type=Path, help="folder of a model to learn from, too")
     parser.add_argument("--distil", type=float, default=0.5, help="weight of what is learnt from it")
     acoustic.add_arguments(parser)
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         acoustic.fit(task, record, material, model, config, hooks, inputs)
         return
     if arguments.intermediate_ctc is not None or arguments.stochastic_depth is not None:
-        raise SecateurError("--rates: with new regularisers one rate is used, the recipe's; leave it out")
+        raise SecateurError("--rates: with new regularisers one rate is used, that of --training; leave it out")
     best = best_of(task, material, model, arguments.rates, dev_loss, learns_from, inputs)
     record |= {"rate": best.rate, "trials": best.trials}
     finish(task, record, best.model, config, start.tokens, best.history)

@@ -76,7 +76,7 @@ def distill(paths: Paths, at: Any) -> Command:
         "teacher": teacher,
         "student": {key: value for key, value in student.items() if key not in ("name", "training")},
         "log_every": entry["log_every"],
-        "training": config["training"][upstreams.recipe(entry, at.student)],
+        "training": config["training"][upstreams.training_of(entry, at.student)],
         "crop_seconds": entry["crop_seconds"],
         "seed": at.seed,
         "device": config["device"],

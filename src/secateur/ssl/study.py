@@ -112,7 +112,7 @@ def hop(encoder: Mapping[str, Any]) -> int:
     return math.prod(encoder.get("conv_stride", HOP))
 
 
-def recipe(entry: Mapping[str, Any], part: str) -> str:
+def training_of(entry: Mapping[str, Any], part: str) -> str:
     """The entry of `training` that a part of an entry, a student or an iteration, is trained by."""
     return (iterations(entry).get(part) or student_of(entry, part))["training"]
 
@@ -128,7 +128,7 @@ def steps_to_come(config: Mapping[str, Any], entry: Mapping[str, Any], part: str
 
 
 def _steps(config: Mapping[str, Any], entry: Mapping[str, Any], part: str) -> int:
-    return config["training"][recipe(entry, part)]["steps"]
+    return config["training"][training_of(entry, part)]["steps"]
 
 
 def sizes(entry: Mapping[str, Any]) -> list[bool]:

@@ -32,7 +32,7 @@ def taken(where: str, names: Sequence[str], index: int) -> Iterator[str]:
 
 
 def untrained(config: Mapping[str, Any], where: str, part: Mapping[str, Any]) -> Iterator[str]:
-    """A recipe that is not there, under the key `training`."""
+    """An entry of `training` that is not there, under the key `training`."""
     if part["training"] not in config["training"]:
         yield unknown(f"{where}.training", part["training"], "training", config["training"])
 

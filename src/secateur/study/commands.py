@@ -123,7 +123,7 @@ def lm_module(paths: Paths, lm: str) -> str:
 
 
 def training_options(paths: Paths, at: Any) -> dict[str, Any]:
-    """The options of every job that trains an acoustic model, but for the recipe."""
+    """The options of every job that trains an acoustic model, but for the entry of `training`."""
     return {
         "data": f"{paths.root}/data/{at.corpus}",
         "features": f"{paths.root}/features/{at.corpus}",
@@ -179,13 +179,13 @@ def import_lm(paths: Paths, at: Any) -> Command:
 def prune_lm(paths: Paths, at: Any) -> Command:
     """A language model without some of another one's layers, heads or weights, as it is or trained on."""
     config, entry = paths.config, paths.config["language_models"][at.lm]
-    pruned, recipe = entry["pruned"], config["training"][entry["training"]]
+    pruned, training = entry["pruned"], config["training"][entry["training"]]
     whole = paths.lm(at.corpus, pruned["of"], at.seed)
     train, dev, tokens = paths.texts(at.corpus, "train"), paths.texts(at.corpus, "dev"), paths.tokens(at.corpus)
     options = {
         "start": f"{paths.root}/{whole}",
         **{key: pruned[key] or None for key in pruned_lms.WAYS},
-        "training": recipe if recipe["steps"] else None,
+        "training": training if training["steps"] else None,
         "tokens": tokens[0],
         "seed": at.seed,
         "device": config["device"],

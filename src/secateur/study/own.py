@@ -23,7 +23,7 @@ SECTIONS = ("models", "language_models")
 DECODED = ("dense", "prune", "layers", "heads")
 """Sections whose entries name a model and the searches that it is decoded with."""
 AS_IT_IS = "as it is"
-"""The recipe of a model that is not trained on: no steps. No recipe of a study can have this name."""
+"""The training of a model that is not trained on: no steps. No entry of `training` can have this name."""
 UNTRAINED = {"steps": 0, "batch_seconds": 60.0, "batch_tokens": 4000, "processes": 1, "nodes": 1}
 MATERIAL = {
     "features": "features of another kind",
@@ -199,8 +199,8 @@ def _signature(path: Path) -> tuple[int, int]:
 
 def train_or_take(config: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the job that takes a model over: its folder, and how it is trained on, if it is."""
-    recipe = None if entry["training"] == AS_IT_IS else config["training"][entry["training"]]
-    return {"pretrained": entry["own"]["folder"], "training": recipe}
+    training = None if entry["training"] == AS_IT_IS else config["training"][entry["training"]]
+    return {"pretrained": entry["own"]["folder"], "training": training}
 
 
 def is_own(config: Mapping[str, Any], run: runs.ModelRun) -> bool:

@@ -27,20 +27,20 @@ class JobResources:
         # At most half of the cores: jobs of one core would hardly ever leave all of them free at once.
         self.feature_threads = max(1, min(4, cores // 2)) if cores else 4
 
-    def recipe(self, at: Any) -> Mapping[str, Any]:
-        """The training recipe of the model, or language model, that the wildcards of a rule name."""
+    def training_of(self, at: Any) -> Mapping[str, Any]:
+        """The entry of `training` of the model, or language model, that the wildcards of a rule name."""
         config = self.paths.config
         if hasattr(at, "lm"):
             return config["training"][config["language_models"][at.lm]["training"]]
         if hasattr(at, "upstream"):
-            return config["training"][upstreams.recipe(ssl.entry_of(self.paths, at), ssl.part_of(at))]
+            return config["training"][upstreams.training_of(ssl.entry_of(self.paths, at), ssl.part_of(at))]
         if hasattr(at, "method"):
-            return config["training"][runs.recipe(config, run_of(at))]
+            return config["training"][runs.training_of(config, run_of(at))]
         return config["training"][config["models"][at.model]["training"]]
 
     def processes(self, at: Any) -> int:
         """The processes of a job that trains, on each of its nodes: its `threads`."""
-        return self.recipe(at)["processes"]
+        return self.training_of(at)["processes"]
 
     @cached_property
     def _to_come(self) -> Mapping[str, int]:
@@ -49,7 +49,7 @@ class JobResources:
     def urgency(self, at: Any) -> int:
         """The priority of a training: the steps of the longest chain of trainings that it begins."""
         if hasattr(at, "lm"):
-            return self.recipe(at)["steps"]
+            return self.training_of(at)["steps"]
         if hasattr(at, "upstream"):
             return upstreams.steps_to_come(self.paths.config, ssl.entry_of(self.paths, at), ssl.part_of(at))
         return self._to_come[MODEL_TAIL.format(**({"method": "dense", "level": "s000"} | dict(at.items())))]
@@ -67,7 +67,7 @@ class JobResources:
         """
 
         def one_node(wildcards):
-            return self.gpu * self.processes(wildcards) if self.recipe(wildcards)["nodes"] == 1 else 0
+            return self.gpu * self.processes(wildcards) if self.training_of(wildcards)["nodes"] == 1 else 0
 
         return {
             "gpu": one_node,
@@ -82,7 +82,7 @@ class JobResources:
         """A resource, a function of processes and nodes; left out on one node."""
 
         def resource(wildcards):
-            recipe = self.recipe(wildcards)
-            return value(recipe["processes"], recipe["nodes"]) if recipe["nodes"] > 1 else None
+            training = self.training_of(wildcards)
+            return value(training["processes"], training["nodes"]) if training["nodes"] > 1 else None
 
         return resource

@@ -135,7 +135,7 @@ class Parents:
         nested: whether the mask stays within that of `ranked`.
         masks: for pathways, the model that each language's mask comes from.
         levels: how many levels' steps it is trained for.
-        languages: how many languages share these steps, where the recipe's steps are those of a language; else 1.
+        languages: how many languages share these steps, where the steps of `training` are those of a language; else 1.
         sparsities: of dynamic pathways: those that the masks go through; none for other models.
     """
 
@@ -161,7 +161,7 @@ class Kind:
         owns: whether the `method` of a run is of this kind.
         runs: every model that the study's tables have a row for.
         parents: what a model is made from.
-        recipe: the entry of `training` by which a model is trained; if it goes through levels, by which each of them.
+        training: the entry of `training` by which a model is trained; if it goes through levels, by which each of them.
         searches: names of the searches that a model is decoded with.
         shape: the part of a configuration that decides which models there are.
         masks: whether a method leaves masks, which its model is decoded under.
@@ -175,7 +175,7 @@ class Kind:
     owns: Callable[[str], bool]
     runs: Callable[[Mapping[str, Any]], Iterator[ModelRun]]
     parents: Callable[[Mapping[str, Any], ModelRun], Parents | None]
-    recipe: Callable[[Mapping[str, Any], ModelRun], str]
+    training: Callable[[Mapping[str, Any], ModelRun], str]
     searches: Callable[[Mapping[str, Any], ModelRun], list[str]]
     shape: Callable[[Mapping[str, Any]], dict[str, Any]]
     masks: Callable[[str], bool] = lambda method: False
@@ -212,16 +212,16 @@ def start(config: Mapping[str, Any], run: ModelRun) -> ModelRun | None:
     return ModelRun(run.corpus, name, run.scope, run.seed) if name else None
 
 
-def recipe(config: Mapping[str, Any], run: ModelRun) -> str:
+def training_of(config: Mapping[str, Any], run: ModelRun) -> str:
     """The entry of `training` by which a model is trained; if it goes through levels, by which each of them is."""
-    return kind_of(run.method).recipe(config, run)
+    return kind_of(run.method).training(config, run)
 
 
 def steps(config: Mapping[str, Any], run: ModelRun) -> int:
     """Optimiser steps of the job that makes a model; of one that tries several rates, those of one trial."""
     made_from = parents(config, run)
     times = made_from.levels * made_from.languages if made_from else 1
-    return config["training"][recipe(config, run)]["steps"] * times
+    return config["training"][training_of(config, run)]["steps"] * times
 
 
 def steps_of_job(config: Mapping[str, Any], run: ModelRun) -> int:
@@ -347,7 +347,7 @@ DENSE = Kind(
     owns=lambda method: method == "dense",
     runs=_dense_runs,
     parents=lambda config, run: None,
-    recipe=lambda config, run: config["models"][run.model]["training"],
+    training=lambda config, run: config["models"][run.model]["training"],
     searches=_dense_searches,
     timed=_dense_timed,
     shape=lambda config: {key: config[key] for key in ("seeds", "dense")},

@@ -31,13 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_training(parser: argparse.ArgumentParser, required: bool) -> None:
-    """The recipe."""
+    """An entry of `training`."""
     kind = argument(TrainingOptions, "training")
     parser.add_argument("--training", type=kind, required=required, help="JSON: an entry of `training`")
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """All but the recipe."""
+    """All but `TRAINING`."""
     parser.add_argument("--data", type=Path, required=True, help="folder with {language}/{split} data directories")
     parser.add_argument("--features", type=Path, required=True, help="folder with {language}/{split} features")
     parser.add_argument("--speeds", type=float, nargs="+", default=[1.0], help="speeds that the training features hold")

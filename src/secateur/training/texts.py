@@ -15,7 +15,7 @@ from secateur.training.task import Task
 
 
 def add_texts(parser: argparse.ArgumentParser, train: str = "Kaldi `text` files to train on") -> None:
-    """The options of every such command but for the model and the recipe; `train` says what its texts are."""
+    """The options of every such command but for the model and its training; `train` says what its texts are."""
     parser.add_argument("--train", type=Path, nargs="+", required=True, help=train)
     parser.add_argument("--dev", type=Path, nargs="+", required=True, help="Kaldi `text` files for the dev loss")
     parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt")

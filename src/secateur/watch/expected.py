@@ -40,16 +40,16 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
     """The work of a job by its rule and `at`, the wildcards of the rule as attributes."""
     config = resources.paths.config
     if rule in ("ssl_pretrain", "ssl_distill", "ssl_prune"):
-        recipe, entry = resources.recipe(at), upstreams.entry_of(config, at.upstream)
-        seconds = LEAST_STEP + STEP * _encoder_parameters(entry["encoder"] or {}) * recipe["batch_seconds"]
-        return Work(f"{rule} {at.upstream}", TRAINING, recipe["steps"], seconds)
+        training, entry = resources.training_of(at), upstreams.entry_of(config, at.upstream)
+        seconds = LEAST_STEP + STEP * _encoder_parameters(entry["encoder"] or {}) * training["batch_seconds"]
+        return Work(f"{rule} {at.upstream}", TRAINING, training["steps"], seconds)
     if hasattr(at, "lm") and rule in ("train_lm", "import_lm", "prune_lm"):
-        recipe, model = resources.recipe(at), config["language_models"][at.lm]
-        seconds = LEAST_STEP + STEP * parameters(model) * recipe["batch_tokens"] / TOKENS_A_SECOND
-        return Work(f"train {at.lm}", TRAINING, recipe["steps"], seconds)
+        training, model = resources.training_of(at), config["language_models"][at.lm]
+        seconds = LEAST_STEP + STEP * parameters(model) * training["batch_tokens"] / TOKENS_A_SECOND
+        return Work(f"train {at.lm}", TRAINING, training["steps"], seconds)
     if rule in ("train", "import_model", "prune", "prune_adaptive", "prune_control", "regularise", "recover"):
         run = run_of(at) if hasattr(at, "method") else runs.ModelRun(at.corpus, at.model, at.scope, int(at.seed))
-        batch = resources.recipe(at)["batch_seconds"]
+        batch = resources.training_of(at)["batch_seconds"]
         seconds = LEAST_STEP + STEP * parameters(config["models"][run.model]) * batch
         if not (steps := runs.steps_of_job(config, run)):  # a model that is there, or is pruned without training
             return Work(f"{rule} {run.model} without training", OTHER, 1, WITHOUT_TRAINING)

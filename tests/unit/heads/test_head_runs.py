@@ -7,11 +7,11 @@ from secateur.study.runs import (
     leaves_masks,
     model_runs,
     parents,
-    recipe,
     shape,
     steps,
     steps_before,
     steps_of_job,
+    training_of,
 )
 
 ENTRY = {
@@ -53,7 +53,11 @@ def test_models_that_are_trained_on_come_from_their_dense_one():
     assert (steps(CONFIG, control), steps_of_job(CONFIG, control), control.whole) == (7, 14, DENSE)
     assert recovered.folder == "models/c/m/all/heads-by-layer-500--recovered/s000/seed1"
     assert parents(CONFIG, recovered).start == DENSE and not leaves_masks(recovered) and recovered.whole == DENSE
-    assert (recipe(CONFIG, recovered), steps(CONFIG, recovered), steps_before(CONFIG, recovered)) == ("short", 7, 100)
+    assert (training_of(CONFIG, recovered), steps(CONFIG, recovered), steps_before(CONFIG, recovered)) == (
+        "short",
+        7,
+        100,
+    )
     assert list(model_runs(shape(CONFIG))) == list(model_runs(CONFIG))
     assert list(runs.checkpoints(shape(CONFIG))) == list(runs.checkpoints(CONFIG))
     assert [one.search for one in decodings(CONFIG) if one.run == recovered] == ["greedy", "greedy"]

@@ -282,8 +282,10 @@ def test_a_smaller_model_learns_from_the_whole_one(corpus, tmp_path):
     calm = with_encoder(HYBRID, dropout=0.0) | {"stochastic_depth": 0.0}
     save_model(tmp_path / "whole", make_model(calm), calm, TOKENS)
     prune(corpus, tmp_path / "pruned", "--share", 0.5, "--model", tmp_path / "whole")
-    recipe = ("--training", json.dumps(TRAINING | {"steps": 20}))
-    finetune(corpus, tmp_path / "pruned", tmp_path / "taught", *recipe, "--teacher", tmp_path / "whole", "--distil", 1)
+    training = ("--training", json.dumps(TRAINING | {"steps": 20}))
+    finetune(
+        corpus, tmp_path / "pruned", tmp_path / "taught", *training, "--teacher", tmp_path / "whole", "--distil", 1
+    )
     losses = [float(row["train_loss"]) for row in read_tsv(tmp_path / "taught" / "history.tsv")]
     assert 0 < sum(losses[-3:]) < 0.5 * sum(losses[:3])
     other = CTC | {"stochastic_depth": 0.0}

@@ -118,8 +118,8 @@ def test_the_command_prunes_trains_on_and_is_loaded(model, tmp_path):
     loaded = load_model(tmp_path / "small")
     assert layer_numbers(loaded.model) == record["layers"] and len(heads(loaded.model)) == 4
     assert isinstance(language_model(tmp_path / "small", TOKENS, "cpu"), torch.nn.Module)
-    recipe = ("--training", json.dumps(TRAINING | {"steps": 6, "batch_tokens": 40, "learning_rate": 0.01}))
-    trained = run("prune_lm", *given, "--sparsity", 0.6, *recipe, "--output", tmp_path / "sparse")
+    training = ("--training", json.dumps(TRAINING | {"steps": 6, "batch_tokens": 40, "learning_rate": 0.01}))
+    trained = run("prune_lm", *given, "--sparsity", 0.6, *training, "--output", tmp_path / "sparse")
     found = matrices(load_model(tmp_path / "sparse").model)
     zeros = sum(int((weight == 0).sum()) for weight in found.values())
     assert zeros == math.floor(0.6 * sum(weight.numel() for weight in found.values()) + 0.5)

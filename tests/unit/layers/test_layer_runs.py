@@ -1,7 +1,7 @@
 """What a study runs of layers, by hand."""
 
 from secateur.layers import study as runs
-from secateur.study.runs import ModelRun, leaves_masks, model_runs, parents, recipe, shape, steps, steps_before
+from secateur.study.runs import ModelRun, leaves_masks, model_runs, parents, shape, steps, steps_before, training_of
 
 ENTRY = {"corpus": "c", "model": "deep", "variant": None, "strategies": ["greedy"], "searches": ["greedy", "lm"]}
 LATE = {"corpus": "c", "model": "plain", "scratch": "deep", "searches": ["greedy"]}
@@ -39,7 +39,7 @@ def test_late_models_come_from_their_dense_one():
     ]
     dense = ModelRun("c", "plain", "all", 2)
     assert parents(CONFIG, late[1]).start == dense and not leaves_masks(late[1])
-    assert (recipe(CONFIG, late[1]), steps(CONFIG, late[1]), steps_before(CONFIG, late[1])) == ("short", 7, 100)
+    assert (training_of(CONFIG, late[1]), steps(CONFIG, late[1]), steps_before(CONFIG, late[1])) == ("short", 7, 100)
     assert list(model_runs(shape(CONFIG))) == list(model_runs(CONFIG))
 
 

@@ -40,7 +40,7 @@ def test_the_teacher_is_the_last_iteration_or_the_users_folder():
 
 def test_parts_have_recipes_and_urgency():
     parts = ("iteration1", "iteration2", "pruned", "short")
-    assert [upstreams.recipe(PRETRAINED, part) for part in parts] == ["first", "second", "long", "brief"]
+    assert [upstreams.training_of(PRETRAINED, part) for part in parts] == ["first", "second", "long", "brief"]
     again = PRETRAINED | {"pretraining": {"iterations": [{"training": "first"}, {"training": "second", "again": True}]}}
     assert [upstreams.total_steps(CONFIG, PRETRAINED, part) for part in parts] == [7, 20, 120, 23]
     assert [upstreams.total_steps(CONFIG, again, part) for part in parts] == [7, 27, 127, 30]
