@@ -2,8 +2,9 @@
 
 One model for all: a convolutional feature extractor (or log-mel energies: `front_end`), a projection, a convolutional
 position embedding, and Transformer layers; WavLM adds a gated relative position bias to the attention (Baevski et al.
-2020 and 2022, Hsu et al. 2021, Chen et al. 2022). Base models normalise after each block, large ones before (`do_stable_layer_norm`), with one more norm on
-the last layer's output, which is then the last hidden state. Dimensions: (B, S) samples at 16 kHz, (B, T, D) frames.
+2020 and 2022, Hsu et al. 2021, Chen et al. 2022). Base models normalise after each block, large ones before
+(`do_stable_layer_norm`), with one more norm on the last layer's output, which is then the last hidden state.
+Dimensions: (B, S) samples at 16 kHz, (B, T, D) frames.
 
 A layer may have any number of heads (none included), each with its own width of queries and keys and its own width of
 values, a feed-forward block of any width, and no attention or no feed-forward block at all: see `LayerShape`.
