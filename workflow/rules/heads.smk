@@ -132,6 +132,7 @@ rule tune_lms:
         f"{LOGS}/{MODEL_TAIL}/heads/tuning.log",
     conda:
         "../../envs/decode.yaml"
+    priority: RESOURCES.first_seen
     resources:
         gpu=GPU,
     params:

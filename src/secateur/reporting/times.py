@@ -39,8 +39,8 @@ class FamilyTimes:
 
     @property
     def device(self) -> str:
-        """The one that tables of one device show: a GPU, if there was one."""
-        return self.devices[-1]
+        """The one that tables of one device show: a GPU, if there was one; "" before anything was timed."""
+        return self.devices[-1] if self.devices else ""
 
     def of(self, run: ModelRun, search: str, part: str = "", device: str | None = None) -> dict[str, Any]:
         """The row of `timing.tsv` about a system, its columns `NUMBERS` as numbers; empty if it was not timed."""

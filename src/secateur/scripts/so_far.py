@@ -6,25 +6,26 @@ makes it by itself; the folder goes when the report is there. Nothing that the r
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from secateur.core.errors import SecateurError
-from secateur.core.files import read_json
+from secateur.core.files import read_json, write_tsv
 from secateur.heads import study as heads
 from secateur.layers import study as layers
 from secateur.overview.study import lm_runs
 from secateur.reporting.drawing import write_figures
 from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
-from secateur.scripts import masks, sizes
+from secateur.scripts import masks, sizes, timing
 from secateur.study import commands
 from secateur.study.paths import Paths
+from secateur.study.timing import families
 from secateur.watch import forecast, parts, plan
 from secateur.watch.page import FOLDER, STATUS
 
-MADE_ANEW = ("tables", "figures", "report", *parts.OF_ALL, FOLDER)
+MADE_ANEW = ("tables", "figures", "report", *parts.OF_ALL, parts.TIMES.strip("/"), FOLDER)
 """Of the study's folder, what is made for the page, so that nothing of the report itself is touched."""
 
 
@@ -54,6 +55,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     folder = root / FOLDER
     link(root, folder)
     measure(smaller, folder)
+    bring_times(smaller, folder, there)
     write_tables(smaller, folder)
     write_figures(folder / "tables", folder / "figures")
     notice = {"made": time.strftime("%H:%M"), "parts": [part.name for part in chosen], "status": STATUS}
@@ -67,6 +69,19 @@ def link(root: Path, folder: Path) -> None:
         place = folder / entry.name
         if entry.name not in MADE_ANEW and not place.is_symlink():
             place.symlink_to(Path("..") / entry.name)
+
+
+def bring_times(config: Mapping[str, Any], folder: Path, there: Callable[[str], bool]) -> None:
+    """Link the times of the families that were timed, and write tables without rows for the others."""
+    for family in families(config):
+        for file, columns in ((family.file, timing.COLUMNS), (family.utterances_file, timing.UTTERANCE_COLUMNS)):
+            place = folder / file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.unlink(missing_ok=True)
+            if there(family.file):
+                place.symlink_to(Path(*[".."] * len(Path(file).parts)) / file)
+            else:
+                write_tsv(place, columns, [])
 
 
 def measure(config: Mapping[str, Any], folder: Path) -> None:

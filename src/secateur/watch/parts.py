@@ -14,15 +14,18 @@ from secateur.reporting.results import SIZES_FILE
 DENSE, PRUNE = "dense", "prune"
 SECTIONS = (DENSE, PRUNE, "layers", "regularise", "heads", "ssl")
 """The sections of a configuration whose entries say what is run; other sections only define names."""
-METHODS, PATHWAYS = "methods", "pathways"
-"""What an entry of `prune` has several of."""
+SEARCHES, METHODS, PATHWAYS = "searches", "methods", "pathways"
+SEVERAL = {DENSE: (SEARCHES,), PRUNE: (METHODS, PATHWAYS)}
+"""What an entry of a section has several of, each of which is a part."""
 OF_ALL = (SIZES_FILE, "masks.json")
 """Files of all models together, which `secateur so-far` makes of those that are there."""
+TIMES = "timing/"
+"""Where times are. They are measured last, all of a family together, so the page goes without them until then."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """An entry of a section; of `prune`, one of its methods or of its pathways.
+    """An entry of a section; of `dense`, one of its searches; of `prune`, one of its methods or of its pathways.
 
     Attributes:
         name: what people call it.
@@ -55,9 +58,13 @@ def parts(config: Mapping[str, Any]) -> list[Part]:
                     Part(f"{each['method']} {item + 1} of {name}", section, index, PATHWAYS, item)
                     for item, each in enumerate(entry[PATHWAYS])
                 ]
+            elif section == DENSE:
+                name += "" if entry["scopes"] == ["all"] else f" ({', '.join(entry['scopes'])})"
+                found += [
+                    Part(f"{section} {name} {search}", section, index, SEARCHES, item)
+                    for item, search in enumerate(_several(config, entry, SEARCHES))
+                ]
             else:
-                scopes = entry["scopes"] if section == DENSE else ["all"]
-                name += "" if scopes == ["all"] else f" ({', '.join(scopes)})"
                 found.append(Part(f"{section} {name}", section, index))
     return found
 
@@ -69,16 +76,20 @@ def reduced(config: Mapping[str, Any], chosen: Collection[Part]) -> dict[str, An
         entries = []
         for index, entry in enumerate(config[section]):
             mine = [part for part in chosen if (part.section, part.index) == (section, index)]
-            if mine and section == PRUNE:
-                kept = {
-                    key: [item for number, item in enumerate(entry[key]) if (key, number) in _items(mine)]
-                    for key in (METHODS, PATHWAYS)
-                }
+            if mine:
+                kept = {}
+                for key in SEVERAL.get(section, ()):
+                    whole = _several(config, entry, key)
+                    some = [item for number, item in enumerate(whole) if (key, number) in _items(mine)]
+                    kept |= {} if some == whole else {key: some}
                 entries.append(entry | kept)
-            elif mine:
-                entries.append(entry)
         sections[section] = entries
     return dict(config) | sections
+
+
+def _several(config: Mapping[str, Any], entry: Mapping[str, Any], key: str) -> list[Any]:
+    """What an entry has several of; a dense model is decoded with the searches of `decode` if it names none."""
+    return entry.get(key) or (config["decode"]["searches"] if key == SEARCHES else [])
 
 
 def _items(chosen: Collection[Part]) -> set[tuple[str, int]]:
@@ -87,7 +98,11 @@ def _items(chosen: Collection[Part]) -> set[tuple[str, int]]:
 
 def needed(config: Mapping[str, Any], chosen: Collection[Part]) -> list[str]:
     """The files, relative to the study's folder, that a report on these parts needs."""
-    return [file for file in table_specs.measured(reduced(config, chosen)) if file not in OF_ALL]
+    return [
+        file
+        for file in table_specs.measured(reduced(config, chosen))
+        if file not in OF_ALL and not file.startswith(TIMES)
+    ]
 
 
 def files_by_part(config: Mapping[str, Any], root: str) -> dict[str, list[str]]:
@@ -106,16 +121,16 @@ def files_by_part(config: Mapping[str, Any], root: str) -> dict[str, list[str]]:
 
 
 def finished(config: Mapping[str, Any], there: Callable[[str], bool]) -> list[Part]:
-    """The parts that a report can be made on now: dense models, and what else is there once all of these are.
+    """The parts that a report can be made on now: of dense models, and what else is there once all of its models' are.
 
     `there` says of a file, relative to the study's folder, whether it is there and up to date.
     """
     found = parts(config)
     dense = [part for part in found if part.section == DENSE]
     chosen = [part for part in dense if all(map(there, needed(config, [part])))]
-    if chosen != dense:
-        return chosen
-    for part in found:
-        if part.section != DENSE and all(map(there, needed(config, [*dense, part]))):
+    missing = {config[DENSE][part.index]["model"] for part in dense if part not in chosen}
+    for part in found if chosen else ():
+        names = {value for value in config[part.section][part.index].values() if isinstance(value, str)}
+        if part.section != DENSE and not names & missing and all(map(there, needed(config, [*chosen, part]))):
             chosen.append(part)
     return chosen

@@ -11,6 +11,7 @@ from tiny import run_script, script
 
 from secateur.core import progress
 from secateur.core.errors import SecateurError
+from secateur.core.files import read_tsv
 from secateur.reporting.table import measured
 from secateur.watch import parts
 from secateur.watch.plan import Plan, PlannedJob
@@ -27,8 +28,8 @@ def pruned(config):
     """The tiny study with two methods and a model of its own for each language."""
     entry = ENTRY | {"reference": None, "methods": ["random", "longer"], "pathways": []}
     small = config["models"] | {"small": config["models"]["ctc"]}
-    dense = [{"corpus": "talk_show", "model": "ctc", "scopes": ["all"]}]
-    dense.append({"corpus": "talk_show", "model": "small", "scopes": ["each"]})
+    dense = [{"corpus": "talk_show", "model": "ctc", "scopes": ["all"], "searches": ["greedy", "beam_lm"]}]
+    dense.append({"corpus": "talk_show", "model": "small", "scopes": ["each"], "searches": ["greedy"]})
     schedule = {"s": {"levels": [0.5], "training": "acoustic"}}
     return config | {"prune": [entry], "models": small, "dense": dense, "pruning": schedule}
 
@@ -36,10 +37,12 @@ def pruned(config):
 def test_the_parts_of_a_study_are_its_dense_models_and_its_methods(config):
     whole = pruned(config)
     found = parts.parts(whole)
-    assert names(found) == ["dense ctc", "dense small (each)", "random of ctc", "longer of ctc"]
+    dense = ["dense ctc greedy", "dense ctc beam_lm", "dense small (each) greedy"]
+    assert names(found) == [*dense, "random of ctc", "longer of ctc"]
     assert parts.reduced(whole, found) == whole, "all parts are the study itself"
-    one = parts.reduced(whole, [found[0], found[3]])
-    assert one["dense"] == whole["dense"][:1] and one["prune"] == [whole["prune"][0] | {"methods": ["longer"]}]
+    one = parts.reduced(whole, [found[0], found[4]])
+    assert one["dense"] == [whole["dense"][0] | {"searches": ["greedy"]}]
+    assert one["prune"] == [whole["prune"][0] | {"methods": ["longer"]}]
     assert set(measured(one)) < set(measured(whole)) and whole["prune"][0]["methods"] == ["random", "longer"]
 
 
@@ -49,7 +52,8 @@ def test_files_belong_to_the_part_that_needs_them(config):
     assert any("/random/" in file for file in found["random of ctc"])
     assert not any(file.endswith(parts.OF_ALL) for files in found.values() for file in files)
     whole = {f"results/tiny/{file}" for file in measured(pruned(config)) if file not in parts.OF_ALL}
-    assert set().union(*found.values()) == whole
+    timed = {file for file in whole if file.startswith(f"results/tiny/{parts.TIMES}")}
+    assert timed and set().union(*found.values()) == whole - timed, "times come last, and nothing waits for them"
 
 
 def test_a_part_is_there_when_all_its_files_are(config):
@@ -61,12 +65,16 @@ def test_a_part_is_there_when_all_its_files_are(config):
         return names(parts.finished(whole, lambda file: f"/{file}" in there))
 
     assert finished() == []
-    there |= {*files["random of ctc"], *files["dense small (each)"]}
-    assert finished() == ["dense small (each)"], "pruned models stand beside dense ones"
-    there |= {*files["dense ctc"]}
-    assert finished() == ["dense ctc", "dense small (each)", "random of ctc"]
-    there.remove(files["dense ctc"][0])
-    assert finished() == ["dense small (each)"]
+    there |= {*files["random of ctc"], *files["dense small (each) greedy"]}
+    assert finished() == ["dense small (each) greedy"], "pruned models stand beside dense ones"
+    there |= {*files["dense ctc greedy"]}
+    assert finished() == ["dense ctc greedy", "dense small (each) greedy"], "decoded by each search"
+    there |= {*files["dense ctc beam_lm"]}
+    assert finished() == ["dense ctc greedy", "dense ctc beam_lm", "dense small (each) greedy", "random of ctc"]
+    there -= {*files["dense small (each) greedy"]} - {*files["dense ctc beam_lm"]}
+    assert finished() == ["dense ctc greedy", "dense ctc beam_lm", "random of ctc"], "of another model"
+    there.remove(files["dense ctc greedy"][0])
+    assert finished() == ["dense ctc beam_lm"]
 
 
 @pytest.fixture
@@ -113,8 +121,24 @@ def test_the_page_has_the_tables_of_the_report_and_says_that_it_is_not_it(begun,
 
 
 def test_what_this_run_will_make_anew_is_not_there_yet(begun):
+    run_script("so_far", "--directory", begun)
+    page = (begun / "results/tiny/so-far/index.html").read_text(encoding="utf-8")
+    assert "dense ctc (all, each) beam" in page and "dense ctc (all, each) greedy" not in page
+
+
+def test_without_a_decoded_model_there_is_no_page(begun):
+    for file in (begun / "results/tiny/models").rglob("score.json"):
+        file.unlink()
     with pytest.raises(SecateurError, match="no dense model has been decoded yet"):
         run_script("so_far", "--directory", begun)
+
+
+def test_a_page_without_times_has_the_other_tables(begun):
+    shutil.rmtree(begun / "results/tiny/timing")
+    run_script("so_far", "--directory", begun)
+    folder = begun / "results/tiny/so-far"
+    rows = [row for row in read_tsv(folder / "tables/latency.tsv") if row["rtf"]]
+    assert not rows and read_tsv(folder / "tables/wer.tsv")
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
