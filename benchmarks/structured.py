@@ -36,7 +36,7 @@ from secateur.models.upstream.config import EncoderConfig
 from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.channels import compact_front, split
 from secateur.ssl.checkpoints import load_upstream
-from secateur.ssl.gated import FINE, EncoderGates, compact
+from secateur.ssl.gated import FINE, KINDS, EncoderGates, compact
 from secateur.ssl.speed import extraction as extracted
 from secateur.ssl.speed import in_rounds, macs_per_second
 from secateur.ssl.students import make_student
@@ -64,7 +64,8 @@ STUDENT = {
     "type": "gates",
     "kinds": FINE,
     "straight_through": True,
-    "log_alpha": 2.0,
+    "log_alpha": dict.fromkeys((*KINDS, "conv"), 2.0),
+    "target": "parameters",
     "gate_rate": 100.0,
     "lambda_rate": 10.0,
     "lambdas": (0.0, 0.0),

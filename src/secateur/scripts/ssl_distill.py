@@ -8,10 +8,13 @@ import torch
 
 from secateur.core.files import write_tsv
 from secateur.core.jobs import json_argument
+from secateur.core.options import argument
+from secateur.models.upstream.encoder import Encoder
 from secateur.ssl import fitting
 from secateur.ssl.checkpoints import load_encoder
-from secateur.ssl.distillation import GATE_COLUMNS, SparsityTarget
+from secateur.ssl.distillation import GATE_COLUMNS, Distillation, SparsityTarget
 from secateur.ssl.students import make_student, save_student
+from secateur.training.options import TrainingOptions
 from secateur.training.task import Task
 
 STUDENT = """JSON: see secateur.ssl.students.make_student; with gates also `sparsity`, what to end at, and
@@ -24,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--student", type=json_argument, required=True, help=STUDENT)
     parser.add_argument("--log-every", type=int, default=10, help="steps from one row of gates.tsv to the next")
+    parser.add_argument(
+        "--second",
+        type=argument(TrainingOptions, "training"),
+        help="JSON: an entry of `training`, by which what is left of the student is distilled on (none)",
+    )
     fitting.add_arguments(parser)
 
 
@@ -40,7 +48,13 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         )
     inputs = [arguments.teacher / name for name in ("config.json", "model.safetensors")]
     task, waves = Task.of(arguments), fitting.Waves.of(arguments)
-    fitting.fit(task, record, waves, model, teacher.config, [target] if target else [], inputs)
-    save_student(arguments.output, record, model, target)
+    history = fitting.fit(task, record, waves, model, teacher.config, [target] if target else [], inputs)
+
+    def polish(student: Encoder) -> Encoder:
+        smaller = Distillation(student, teacher, model.objective, None, model.train_extractor)
+        fitting.again(task, record, waves, smaller, teacher.config, arguments.second, history, inputs)
+        return smaller.student
+
+    save_student(arguments.output, record, model, target, polish if arguments.second else None)
     if target:
         write_tsv(arguments.output / "gates.tsv", GATE_COLUMNS, target.log())

@@ -156,6 +156,8 @@ def _students(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -
         if student["name"] in upstreams.RESERVED or student["name"].startswith(("iteration", "targets", "speed")):
             yield f"{below}.name: {student['name']!r} is the name of something else; allowed: any other"
         yield from untrained(config, below, student)
+        if student["second"] and student["second"] not in config["training"]:
+            yield unknown(f"{below}.second", student["second"], "training", config["training"])
         if student["distil"] != sorted(student["distil"]):
             yield f"{below}.distil: {student['distil']}; allowed: layers in ascending order"
         if teacher:
@@ -181,6 +183,8 @@ def _fits(where: str, student: Mapping[str, Any], teacher: Mapping[str, Any]) ->
             f"{where}.conv_sparsity: {student['conv_sparsity']:g}; allowed: up to {int(most * 1000) / 1000:g}, with "
             "one channel left of every convolution"
         )
+    if student.get("target", "parameters") != "parameters":
+        return  # what can be reached of multiply-adds or time depends on more than sizes
     most = greatest_sparsity(teacher, student["kinds"] if upstreams.gated(student) else MAGNITUDE)
     if student["sparsity"] > most:
         yield (

@@ -74,9 +74,10 @@ def distill(paths: Paths, at: Any) -> Command:
     teacher = upstreams.teacher_folder(entry, at.seed, paths.root)
     options = {
         "teacher": teacher,
-        "student": {key: value for key, value in student.items() if key not in ("name", "training")},
+        "student": {key: value for key, value in student.items() if key not in ("name", "training", "second")},
         "log_every": entry["log_every"],
         "training": config["training"][upstreams.training_of(entry, at.student)],
+        "second": config["training"][student["second"]] if student["second"] else None,
         "crop_seconds": entry["crop_seconds"],
         "seed": at.seed,
         "device": config["device"],

@@ -24,7 +24,7 @@ from secateur.ssl.channels import ChannelGates, folded
 from secateur.ssl.gated import EncoderGates, fold
 from secateur.training.hooks import TrainingHook
 
-GATE_COLUMNS = ("step", "z_mha", "z_ffn", "sparsity", "target", "lambda1", "lambda2")
+GATE_COLUMNS = ("step", "z_mha", "z_ffn", "sparsity", "target", "lambda1", "lambda2", "polarisation")
 SKIPPED = 4  # layers are paired by every so many frames
 
 
@@ -202,7 +202,8 @@ class SparsityTarget(TrainingHook):
         gates = self.model.gates.deterministic()
         means = [gates["mha"].mean().item(), gates["ffn"].mean().item()]
         expected = self.model.gates.expected_sparsity().item()
-        self.rows.append([done, *means, expected, self.at(step), *self.model.lambdas.tolist()])
+        polarised = self.model.gates.polarisation()
+        self.rows.append([done, *means, expected, self.at(step), *self.model.lambdas.tolist(), polarised])
 
     def log(self) -> list[dict[str, Any]]:
         """The rows of `gates.tsv`."""

@@ -19,8 +19,9 @@ from torch import nn
 from secateur.core.errors import SecateurError
 from secateur.models.surgery.compaction import keep_inputs, keep_outputs, keep_slices, keep_units, remove_block
 from secateur.models.upstream.config import EncoderConfig, LayerShape
-from secateur.models.upstream.encoder import GATE, Encoder
-from secateur.ssl.gates import deterministic, mean, open_probability, sample
+from secateur.models.upstream.encoder import Encoder
+from secateur.ssl.costs import Costs, parameters
+from secateur.ssl.gates import deterministic, mean, open_probability, polarisation, sample
 
 Gates = Mapping[str, torch.Tensor]
 """Values of gates by kind: `mha` (L,), `ffn` (L,), `heads` (L, H), `qk` and `vo` (L, H, d_head), `int` (L, F)."""
@@ -48,12 +49,20 @@ class EncoderGates(nn.Module):
     Args:
         kinds: those of KINDS that there are; the others are open for good.
         straight_through: whether gradients pass where a gate is saturated.
-        log_alpha: where every gate starts.
+        log_alpha: where gates start: one number, or one for each kind.
         rate: learning rate of the gates, in times that of the weights.
+        costs: what a sparsity is a share of; None: parameters. They are saved with a training, since those that were
+            measured would be others the next time.
     """
 
     def __init__(
-        self, config: EncoderConfig, kinds: Collection[str], straight_through: bool, log_alpha: float, rate: float
+        self,
+        config: EncoderConfig,
+        kinds: Collection[str],
+        straight_through: bool,
+        log_alpha: float | Mapping[str, float],
+        rate: float,
+        costs: Costs | None = None,
     ):
         super().__init__()
         if config.layers is not None:
@@ -63,9 +72,11 @@ class EncoderGates(nn.Module):
             raise SecateurError(f"gates: {sorted(kinds)}; choose one or more of {', '.join(KINDS)}")
         self.config, self.straight_through = config, straight_through
         shapes = gate_shapes(config)
+        starts = log_alpha if isinstance(log_alpha, Mapping) else dict.fromkeys(KINDS, log_alpha)
         self.log_alpha = nn.ParameterDict(
-            {kind: nn.Parameter(torch.full(shapes[kind], log_alpha)) for kind in KINDS if kind in kinds}
+            {kind: nn.Parameter(torch.full(shapes[kind], float(starts[kind]))) for kind in KINDS if kind in kinds}
         )
+        self.register_buffer("coefficients", torch.tensor(costs or parameters(config), dtype=torch.float32))
         for parameter in self.log_alpha.values():
             parameter.rate = rate
 
@@ -82,9 +93,23 @@ class EncoderGates(nn.Module):
         """P(z ≠ 0) of every gate."""
         return self._opened(self._split(open_probability(self._flat())))
 
+    @property
+    def costs(self) -> Costs:
+        """What a sparsity is a share of."""
+        return Costs(*self.coefficients.unbind())
+
     def expected_sparsity(self) -> torch.Tensor:
-        """p̂: the expected share of the prunable parameters that is gone."""
-        return sparsity(self.probabilities(), self.config)
+        """p̂: the expected share of the cost that is gone, of parameters if nothing else was asked for."""
+        return sparsity(self.probabilities(), self.config, self.costs)
+
+    def sparsity_of(self, gates: Gates) -> float:
+        """The share of the cost that is gone where these gates are 0."""
+        opened = {kind: (value > 0).double() for kind, value in gates.items()}
+        return float(sparsity(opened, self.config, self.costs, padded=True))
+
+    def polarisation(self) -> float:
+        """The expected share of gates that are 0 or 1 when they are drawn."""
+        return float(polarisation(self._flat().detach()).mean())
 
     @torch.no_grad()
     def settle(self, target: float) -> dict[str, torch.Tensor]:
@@ -102,7 +127,7 @@ class EncoderGates(nn.Module):
         opened = values > 0
 
         def gone() -> float:
-            return float(sparsity(self._opened(self._split(opened.double())), self.config))
+            return float(sparsity(self._opened(self._split(opened.double())), self.config, self.costs, padded=True))
 
         closing = gone() < target
         candidates = torch.nonzero(opened == closing)[:, 0]
@@ -153,28 +178,35 @@ def open_gates(config: EncoderConfig, like: torch.Tensor | None = None) -> dict[
     return {kind: like.new_ones(()).expand(shape) for kind, shape in gate_shapes(config).items()}
 
 
-def remaining(gates: Gates, config: EncoderConfig) -> torch.Tensor:
-    """Parameters that are left in the attention and feed-forward blocks, per layer (L,).
+def remaining(gates: Gates, config: EncoderConfig, costs: Costs | None = None, padded: bool = False) -> torch.Tensor:
+    """What is left of the cost of the attention and feed-forward blocks, parameters if nothing else is given, (L,).
 
     Of gates that are 0 or 1 this is the number that the compacted encoder has. It is linear in every gate, so of the
     open probabilities of independent gates it is the expected number. The prunable parameters are all those of the two
     blocks, biases and WavLM's gate of the position bias included; norms, the embedding of positions, the position
     convolution and the feature extractor are not prunable.
+
+    With `padded`, of gates that are 0 or 1, products of heads are filled up to the widest head, as they are computed.
     """
-    size, wavlm = config.hidden_size, config.model_type == "wavlm"
+    costs = costs or parameters(config)
     values = gates["vo"].sum(2)  # (L, H)
     # A head whose values are all gone is gone, and its queries and keys with it.
     alive = gates["heads"] * (1 - (1 - gates["vo"]).prod(2))
-    heads = alive * (2 * (size + 1) * gates["qk"].sum(2) + wavlm) + gates["heads"] * values * (2 * size + 1)
-    block = size + wavlm * 2 * GATE * (config.head_dim + 1)
-    attention = gates["mha"] * (heads.sum(1) + block)
-    return attention + gates["ffn"] * (gates["int"].sum(1) * (2 * size + 1) + size)
+    queries, values = alive * gates["qk"].sum(2), gates["heads"] * values
+    heads = alive * costs.head + costs.qk * queries + costs.vo * values
+    if padded:
+        widest = queries.amax(1) + values.amax(1)
+        products = alive.sum(1) * widest
+    else:
+        products = (queries + values).sum(1)
+    attention = gates["mha"] * (heads.sum(1) + costs.product * products + costs.attention)
+    return attention + gates["ffn"] * (gates["int"].sum(1) * costs.unit + costs.feed_forward)
 
 
-def sparsity(gates: Gates, config: EncoderConfig) -> torch.Tensor:
-    """The share of the prunable parameters that is gone; see `remaining`."""
-    whole = remaining(open_gates(config, gates["mha"]), config).sum()
-    return 1 - remaining(gates, config).sum() / whole
+def sparsity(gates: Gates, config: EncoderConfig, costs: Costs | None = None, padded: bool = False) -> torch.Tensor:
+    """The share of the cost that is gone, of the prunable parameters if nothing else is given; see `remaining`."""
+    whole = remaining(open_gates(config, gates["mha"]), config, costs, padded).sum()
+    return 1 - remaining(gates, config, costs, padded).sum() / whole
 
 
 def block_parameters(encoder: Encoder) -> int:

@@ -52,6 +52,11 @@ def full_probability(log_alpha: torch.Tensor) -> torch.Tensor:
     return _exceeds(log_alpha, 1.0)
 
 
+def polarisation(log_alpha: torch.Tensor) -> torch.Tensor:
+    """P(z = 0) + P(z = 1): how near a gate is to having decided."""
+    return 1 - open_probability(log_alpha) + full_probability(log_alpha)
+
+
 def mean(log_alpha: torch.Tensor) -> torch.Tensor:
     """E[z], the integral of P(z > t) over t from 0 to 1, by the midpoint rule."""
     points = (torch.arange(POINTS, device=log_alpha.device, dtype=torch.float64) + 0.5) / POINTS

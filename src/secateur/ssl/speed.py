@@ -12,8 +12,7 @@ from secateur.decoding.timing import PARTS, Measurement, Rows, Timed, measure
 from secateur.models.upstream.config import EncoderConfig, LayerShape
 from secateur.models.upstream.encoder import Encoder
 from secateur.speech.features import SAMPLE_RATE
-
-SECONDS = 10  # of audio whose arithmetic is counted
+from secateur.ssl.costs import SECONDS
 
 
 @torch.no_grad()

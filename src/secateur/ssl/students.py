@@ -1,7 +1,8 @@
 """The students that a teacher is distilled into: gated, pruned at once, or its first layers (S4, section 4)."""
 
 import copy
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,13 @@ from secateur.models.tensors import save_tensors
 from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.channels import ChannelGates, compact_front, sparsity
 from secateur.ssl.checkpoints import save_encoder
+from secateur.ssl.costs import costs_of
 from secateur.ssl.distillation import Distillation, LayerPairs, PredictionHeads, SparsityTarget
 from secateur.ssl.gated import EncoderGates, block_parameters, compact
 from secateur.ssl.magnitude import magnitude_gates
+
+APART = 0.01
+"""How far the expected sparsity may be from what is reached before a warning says so."""
 
 
 def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
@@ -21,9 +26,10 @@ def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
 
     Args:
         options: `type`, one of `gates`, `magnitude`, `layers`; `distil`, the teacher's layers to learn from; and
-            `train_extractor`. For `gates`: `kinds` of gates, `straight_through`, `log_alpha`, `gate_rate`, `lambdas`,
-            `lambda_rate`, `ordered`, `conv_sparsity` (0: no gates on channels of the front end). For `magnitude`:
-            `sparsity`, `ordered`. For `layers`: `layers`, how many.
+            `train_extractor`. For `gates`: `kinds` of gates, `straight_through`, `log_alpha` by kind, `gate_rate`,
+            `target` (what the sparsity is a share of), `lambdas`, `lambda_rate`, `ordered`, `conv_sparsity` (0: no
+            gates on channels of the front end). For `magnitude`: `sparsity`, `ordered`. For `layers`: `layers`, how
+            many.
 
     Raises SecateurError for options that the teacher cannot serve.
     """
@@ -31,11 +37,10 @@ def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
     match options["type"]:
         case "gates":
             student = copy.deepcopy(teacher)
-            gates = EncoderGates(
-                config, options["kinds"], options["straight_through"], options["log_alpha"], options["gate_rate"]
-            )
+            through, starts, rate = options["straight_through"], options["log_alpha"], options["gate_rate"]
+            gates = EncoderGates(config, options["kinds"], through, starts, rate, costs_of(options["target"], teacher))
             if options["conv_sparsity"]:
-                channels = ChannelGates(config, options["straight_through"], options["log_alpha"], options["gate_rate"])
+                channels = ChannelGates(config, through, starts["conv"], rate)
         case "magnitude":
             student = compact(teacher, magnitude_gates(teacher, options["sparsity"]))
         case "layers":
@@ -63,15 +68,33 @@ def first_layers(teacher: Encoder, count: int) -> Encoder:
     return student
 
 
-def save_student(output: Path, record: dict[str, Any], model: Distillation, target: SparsityTarget | None) -> None:
+def save_student(
+    output: Path,
+    record: dict[str, Any],
+    model: Distillation,
+    target: SparsityTarget | None,
+    polish: Callable[[Encoder], Encoder] | None = None,
+) -> None:
     """Save what is left of a trained student in the folder `output`, physically smaller, and note its sparsity.
 
-    Of a student with gates, also `gates.safetensors`: the gates, as they were folded in, and their log α.
+    Of a student with gates, also `gates.safetensors`: the gates, as they were folded in, and their log α. The record
+    has the sparsity that its gates promised (`expected_sparsity`), in what `target` counts, beside the one that was
+    `reached`, and a warning is given where they are apart.
+
+    Args:
+        polish: what is done with the smaller student before it is saved.
     """
     student = model.student
     if target is not None:
         gates = model.gates.settle(target.target)
-        record["expected_sparsity"] = model.gates.expected_sparsity().item()
+        expected, reached = model.gates.expected_sparsity().item(), model.gates.sparsity_of(gates)
+        record |= {"expected_sparsity": expected, "reached": reached, "polarisation": model.gates.polarisation()}
+        if abs(expected - reached) > APART:
+            logging.warning(
+                "the gates promised a sparsity of %.3f and %.3f was reached by closing and opening some by rank: more "
+                "steps, a higher gate_rate or another lambda_rate lets them decide themselves",
+                *(expected, reached),
+            )
         tensors = {kind: value.clone() for kind, value in gates.items()}
         tensors |= {f"log_alpha.{kind}": value for kind, value in model.gates.log_alpha.items()}
         if model.channels is not None:
@@ -82,6 +105,8 @@ def save_student(output: Path, record: dict[str, Any], model: Distillation, targ
         if model.channels is not None:
             record["conv_sparsity"] = sparsity((channels > 0).double(), model.student.config).item()
             student = compact_front(student, channels)
+    if polish is not None:
+        student = polish(student)
     save_encoder(output, student)
     record["sparsity"] = 1 - block_parameters(student) / block_parameters(model.teacher)
     record["parameters"] = sum(parameter.numel() for parameter in student.parameters())

@@ -128,7 +128,9 @@ def steps_to_come(config: Mapping[str, Any], entry: Mapping[str, Any], part: str
 
 
 def _steps(config: Mapping[str, Any], entry: Mapping[str, Any], part: str) -> int:
-    return config["training"][training_of(entry, part)]["steps"]
+    """Steps of a part's training, and of its second distillation."""
+    second = None if part in iterations(entry) else student_of(entry, part).get("second")
+    return sum(config["training"][name]["steps"] for name in (training_of(entry, part), second) if name)
 
 
 def sizes(entry: Mapping[str, Any]) -> list[bool]:

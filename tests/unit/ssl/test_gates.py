@@ -80,6 +80,13 @@ def test_straight_through_gradient_reaches_log_alpha_of_a_saturated_gate():
         assert log_alpha.grad.item() == pytest.approx(0.5 * 1.2 * s * (1 - s) * 1.5 if straight_through else 0.0)
 
 
+def test_polarisation_by_hand():
+    """At log α = 2, P(z = 0) = 1 − σ(2 + ⅔ ln 11) = 0.027 and P(z = 1) = σ(2 − ⅔ ln 11) = 0.599."""
+    found = gates.polarisation(torch.tensor([2.0, 10.0, -10.0]))
+    assert found[0].item() == pytest.approx(0.0266 + 0.5990, abs=1e-3)
+    assert (found[1:] > 0.999).all()
+
+
 def test_at_inference_a_gate_closes_at_the_threshold_and_the_extremes_are_finite():
     values = torch.tensor([gates.CLOSED - 1e-4, gates.CLOSED + 1e-4, -gates.CLOSED + 1e-4])
     z = gates.deterministic(values)

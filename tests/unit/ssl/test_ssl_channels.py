@@ -17,7 +17,7 @@ from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.checks import greatest_front_sparsity
 from secateur.ssl.distillation import SparsityTarget
 from secateur.ssl.export import export_encoder
-from secateur.ssl.gated import FINE, fold
+from secateur.ssl.gated import FINE, KINDS, fold
 from secateur.ssl.speed import scaled
 from secateur.ssl.students import make_student, save_student
 
@@ -43,7 +43,8 @@ STUDENT = {
     "type": "gates",
     "kinds": list(FINE),
     "straight_through": True,
-    "log_alpha": 2.0,
+    "log_alpha": dict.fromkeys((*KINDS, "conv"), 2.0),
+    "target": "parameters",
     "gate_rate": 100.0,
     "lambda_rate": 20.0,
     "lambdas": [0.0, 30.0],

@@ -17,14 +17,15 @@ from secateur.ssl.distillation import (
     lagrangian,
     nearest_in_order,
 )
-from secateur.ssl.gated import FINE, EncoderGates, compact, fold, open_gates, sparsity
+from secateur.ssl.gated import FINE, KINDS, EncoderGates, compact, fold, open_gates, sparsity
 from secateur.ssl.students import first_layers, make_student, save_student
 
 OPTIONS = {
     "type": "gates",
     "kinds": list(FINE),
     "straight_through": True,
-    "log_alpha": 2.0,
+    "log_alpha": dict.fromkeys((*KINDS, "conv"), 2.0),
+    "target": "parameters",
     "gate_rate": 100.0,
     "lambda_rate": 20.0,
     "lambdas": [0.0, 30.0],
@@ -166,7 +167,7 @@ def test_large_and_data2vec_teachers_are_distilled_through_gates_and_compacted(t
 
 @pytest.mark.parametrize("train_extractor", [False, True])
 def test_an_open_student_of_the_same_weights_is_at_no_distance(teacher, train_extractor):
-    options = OPTIONS | {"log_alpha": 30.0, "train_extractor": train_extractor}
+    options = OPTIONS | {"log_alpha": dict.fromkeys(KINDS, 30.0), "train_extractor": train_extractor}
     model = make_student(teacher, options).eval()
     batch = {"waveforms": torch.randn(2, 9000), "lengths": torch.tensor([9000, 5000])}
     loss, statistics, frames = model(**batch)

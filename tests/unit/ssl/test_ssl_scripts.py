@@ -2,6 +2,7 @@
 
 import importlib.util
 from argparse import Namespace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,9 +12,10 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
 from secateur.models.upstream.encoder import Encoder
 from secateur.ssl import fitting
-from secateur.ssl.checkpoints import load_upstream
+from secateur.ssl.checkpoints import load_upstream, save_encoder
 from secateur.ssl.clusters import read_targets
 from secateur.ssl.distillation import SparsityTarget
+from secateur.ssl.gated import KINDS
 from secateur.ssl.pretraining import MaskedPrediction
 from secateur.ssl.students import make_student, save_student
 from secateur.training.hooks import TrainingHook
@@ -46,7 +48,8 @@ GATES = {
     "type": "gates",
     "kinds": ["mha", "ffn", "qk", "vo", "int"],
     "straight_through": True,
-    "log_alpha": 1.0,
+    "log_alpha": dict.fromkeys((*KINDS, "conv"), 1.0),
+    "target": "parameters",
     "gate_rate": 300.0,
     "lambda_rate": 20.0,
     "lambdas": [0.0, 30.0],
@@ -76,6 +79,7 @@ def common(speech, output, **changes):
         "output": speech / output,
         "run_json": None,
         "code": "",
+        "second": None,
     }
     return values | changes
 
@@ -153,6 +157,25 @@ def test_two_iterations_of_pretraining_and_a_pruned_student_of_their_encoder(spe
 
     run("ssl_export_onnx", encoder=speech / "gated", output=speech / "pruned.onnx")
     assert (speech / "pruned.onnx").stat().st_size > 4 * left
+
+
+@pytest.mark.parametrize("rate", [1e-3, 30.0])
+def test_a_second_distillation_never_raises_the_dev_distance(speech, tiny, rate):
+    """At a rate that breaks the student, what there was before it is kept; else, all of it goes on from there."""
+    torch.manual_seed(0)
+    save_encoder(speech / "teacher", Encoder(tiny))
+    arguments = {"teacher": speech / "teacher", "student": GATES | {"train_extractor": True}, "log_every": 3}
+    once = run("ssl_distill", **arguments, **common(speech, "once"))
+    second = replace(TRAINING, steps=4, learning_rate=rate, clip=1e6)
+    record = run("ssl_distill", **arguments, **common(speech, "twice", second=second))
+    assert record["steps"] == 12 and record["sparsity"] == once["sparsity"]
+    assert [row["step"] for row in read_tsv(speech / "twice" / "history.tsv")] == ["4", "8", "12"]
+    found = record["second"]
+    assert found["kept"] == (found["after"] <= found["before"]) == (rate < 1)
+    first, last = weights(speech / "once"), weights(speech / "twice")
+    assert same(first["gates.safetensors"], last["gates.safetensors"])
+    assert same(first["model.safetensors"], last["model.safetensors"]) == (rate > 1)
+    assert read_json(speech / "once" / "config.json") == read_json(speech / "twice" / "config.json")
 
 
 class Killed(Exception):
