@@ -16,6 +16,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/prune.smk"
 include: "workflow/rules/decode.smk"
 include: "workflow/rules/layers.smk"
+include: "workflow/rules/exits.smk"
 include: "workflow/rules/heads.smk"
 include: "workflow/rules/ssl.smk"
 include: "workflow/rules/report.smk"
@@ -46,6 +47,7 @@ rule decodings:
             for decoding in (
                 *study.decodings(config),
                 *layers.decodings(config),
+                *exits.decodings(config),
                 *heads.decodings(config),
                 *heads.combined_decodings(config),
             )

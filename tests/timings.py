@@ -69,4 +69,5 @@ def _write(root, config, family: Family, members: Sequence[Timed], seconds, dura
 
 def _parts(root: Path, one: Timed) -> list[str]:
     sets = list(read_json(root / one.heads)["sets"]) if one.heads else []
-    return ["", *sets, *map(depth_name, one.depths)]
+    points = list(read_json(root / one.exits)["points"]) if one.exits else []
+    return ["", *sets, *points, *map(depth_name, one.depths)]

@@ -20,8 +20,8 @@ STUDY = "workflow/studies/smoke.yaml"
 LEXICONS = 3 if find_spec("flashlight") else 0
 """Decodings by lexicon search; none where Python is too new for it."""
 DECODINGS = 41 + LEXICONS
-LAYERS = {"decode_depths": 3}
-"""Jobs that decode sub-models: the hybrid model with two searches, the late one with one."""
+LAYERS = {"decode_depths": 3, "decode_exits": 1}
+"""Jobs that decode sub-models: the hybrid model with two searches, the late one with one; the CTC model left early."""
 HEADS = {"decode_heads": 1}
 """Jobs that decode the hybrid model without sets of its heads."""
 TIMING = {"timing": 3}
@@ -230,7 +230,7 @@ def test_how_often_masks_adapt_reruns_only_adaptive_models(clone, edited):
 def test_an_edited_search_reruns_only_its_decodings(clone, edited):
     edited("src/secateur/decoding/search/ctc_greedy.py", "paths = model.ctc.argmax", "paths = +model.ctc.argmax")
     assert planned(clone) == {
-        "decode": 19, "decode_depths": 2, "timing": 2,
+        "decode": 19, "decode_depths": 2, "decode_exits": 1, "timing": 2,
         "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 

@@ -95,12 +95,13 @@ def read_features(folder: Path, utterances: Sequence[str], languages: Mapping[st
 
 @dataclass(frozen=True)
 class Result:
-    """Hypothesis of one utterance and the seconds that it took."""
+    """Hypothesis of one utterance and the seconds that it took; `layers`, where utterances leave the encoder early."""
 
     hypothesis: str
     encoder_s: float
     search_s: float
     lm_s: float = 0.0
+    layers: int | None = None
 
 
 class Stopwatch:
@@ -283,9 +284,10 @@ def in_batches(
             languages = [features.languages.get(utterance, "") for utterance in utterances]
             texts = best(encoder_out, encoder_lengths, languages)
         frames = lengths.sum().item()
-        for utterance, text, length in zip(utterances, texts, lengths.tolist(), strict=True):
-            share = length / frames
-            results[utterance] = Result(text, encoder_watch.seconds * share, search_watch.seconds * share)
+        left_at = getattr(recognizer.model.encoder, "left_at", [None] * len(texts))
+        for utterance, text, length, layer in zip(utterances, texts, lengths.tolist(), left_at, strict=True):
+            seconds = (watch.seconds * length / frames for watch in (encoder_watch, search_watch))
+            results[utterance] = Result(text, *seconds, layers=layer)
         if len(features) > 1:
             progress.JOB.tell("utterances", len(results), len(features))
     return {utterance: results[utterance] for utterance in features}

@@ -22,6 +22,7 @@ from secateur.layers.strategies import Given, Layers, without
 from secateur.layers.whole import WholeScorer
 from secateur.models import types
 from secateur.models.surgery.layers import layer_numbers
+from secateur.models.surgery.stepwise import first_input, frames, handed_on, run_layer
 
 OBJECTIVES = ("loss", "wer")
 MEMORY = 4 * 2**30
@@ -166,7 +167,7 @@ class Scorer:
 
     def keep(self, states: dict[Layers, Any], layers: Layers, state: Any) -> None:
         """Put a hidden state into `states` if there is room."""
-        size = _tensor(state).nbytes
+        size = frames(state).nbytes
         if size <= self._room:
             self._room -= size
             states[layers] = state
@@ -178,7 +179,7 @@ class Scorer:
         """Make room: drop all hidden states that `layer` had a part in."""
         for batch in self._batches:
             for layers in [layers for layers in batch.kept if layer in layers]:
-                self._room += _tensor(batch.kept.pop(layers)).nbytes
+                self._room += frames(batch.kept.pop(layers)).nbytes
 
 
 class _Batch:
@@ -198,7 +199,7 @@ class _Batch:
         """Add to `score` what the sub-model of `layers` makes of this batch."""
         model, dev = self.scorer.model, self.scorer.dev
         self.path = {first: state for first, state in self.path.items() if layers[: len(first)] == first}
-        encoder_out = model.encoder.after_norm(_tensor(self._after(layers)))
+        encoder_out = model.encoder.after_norm(frames(self._after(layers)))
         losses = self._losses(encoder_out)
         loss = sum(losses)
         if not math.isfinite(loss):
@@ -235,10 +236,10 @@ class _Batch:
             if layers in states:
                 return states[layers]
         if layers:
-            before = self._after(layers[:-1])
-            if guard := getattr(self.scorer.model.encoder, "padding_guard", None):
-                guard.lengths = self.lengths
-            state, _ = self.scorer.layers[layers[-1]](before, self.mask)
+            model, before = self.scorer.model, self._after(layers[:-1])
+            for below in layers[-2:-1]:
+                before = handed_on(model.encoder, model.ctc, below, before)
+            state = run_layer(model.encoder, self.scorer.layers[layers[-1]], before, self.mask, self.lengths)
             self.scorer.layer_forwards += 1
         else:
             state = self._read()
@@ -248,28 +249,12 @@ class _Batch:
 
     def _read(self) -> Any:
         """Read the batch; returns what the first layer is given."""
-        model, first = self.scorer.model, _First()
+        model = self.scorer.model
         device = next(model.parameters()).device
         batch = self.scorer.dev.examples.load(self.utterances)
         tensors = {name: tensor.to(device) for name, tensor in batch.tensors.items()}
-        layers, model.encoder.encoders = model.encoder.encoders, torch.nn.ModuleList([first])
-        try:
-            model.encode(tensors["speech"], tensors["speech_lengths"])
-        finally:
-            model.encoder.encoders = layers
+        speech = tensors["speech"], tensors["speech_lengths"]
+        state, self.mask = first_input(model.encoder, lambda: model.encode(*speech))
         self.text, self.text_lengths = tensors["text"], tensors["text_lengths"]
-        self.mask = first.mask
-        self.lengths = first.mask.squeeze(1).sum(1)
-        return first.state
-
-
-class _First(torch.nn.Module):
-    """Stands where the first layer was, and notes what that would be given."""
-
-    def forward(self, state: Any, mask: torch.Tensor) -> tuple[Any, torch.Tensor]:
-        self.state, self.mask = state, mask
-        return state, mask
-
-
-def _tensor(state: Any) -> torch.Tensor:
-    return state[0] if isinstance(state, tuple) else state
+        self.lengths = self.mask.squeeze(1).sum(1)
+        return state

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from secateur.exits import study as exits
+from secateur.exits.study import ExitsDecoding
 from secateur.heads import study as heads
 from secateur.heads.study import DEPTH, HEADS, THEN, HeadsDecoding
 from secateur.layers import study as layers
@@ -21,8 +23,9 @@ from secateur.reporting.results import EACH, Results, smallest
 from secateur.reporting.systems import System
 from secateur.study.runs import Decoding, ModelRun, languages, lm_folder, splits
 
-DENSE, MASKS, PATHWAYS, SHALLOWER, HEADLESS, BOTH, STRUCTURED = KINDS = (
-    *("dense", "masks", "pathways", "fewer layers", "fewer heads", "fewer layers and heads", "structured"),
+DENSE, MASKS, PATHWAYS, SHALLOWER, HEADLESS, BOTH, EARLY, STRUCTURED = KINDS = (
+    *("dense", "masks", "pathways", "fewer layers", "fewer heads", "fewer layers and heads", "early exit"),
+    "structured",
 )
 """What a system is: dense controls of any size, late regularisers and further training among them, are dense."""
 COSTS = ("parameters", "nonzero", "bytes", "macs_per_second", "peak_memory")
@@ -40,7 +43,7 @@ class Candidate:
         run: the model; with scope `each` those of all languages together; of a sub-model the whole one.
         search: name of the search.
         systems: its decodings, by split.
-        sub_model: the layers that are kept, or the set of heads that is removed; empty for a model.
+        sub_model: the layers that are kept, the set of heads that is removed, or when it is left; empty for a model.
     """
 
     kind: str
@@ -68,6 +71,7 @@ def candidates(results: Results) -> Iterator[Candidate]:
     yield from _shallower(results)
     yield from _headless(results)
     yield from _combined(results)
+    yield from _left_early(results)
 
 
 def from_dense(results: Results) -> Iterator[tuple[Candidate, ModelRun]]:
@@ -124,6 +128,10 @@ def _costs_of_parts(results: Results, candidate: Candidate) -> Sequence[Mapping[
     run = candidate.run
     if not candidate.sub_model:
         return [_smallest_file(results.size(one, *COSTS)) for one in candidate.runs]
+    if candidate.kind == EARLY:  # all layers are stored; arithmetic as far as utterances of dev went
+        found = results.json(exits.exits_file(run, candidate.search), "points")["points"][candidate.sub_model]
+        macs = {"macs_per_second": found["dev"]["macs_per_second"]}
+        return [_smallest_file(results.size(run, *COSTS)) | macs]
     if candidate.kind == SHALLOWER:
         cost = results.size(run, "sub_models")["sub_models"][candidate.sub_model]
     else:
@@ -180,6 +188,15 @@ def _combined(results: Results) -> Iterator[Candidate]:
             for search in entry["searches"]:
                 parts = _by_split(results, smaller, Decoding, search)
                 yield Candidate(kind_of(smaller), name_of(smaller), smaller, search, parts)
+
+
+def _left_early(results: Results) -> Iterator[Candidate]:
+    """Every point at which utterances leave a model early, and every exit for all of them."""
+    for entry, run in exits.runs(results.config):
+        for search in entry["searches"]:
+            for point in results.json(exits.exits_file(run, search), "points")["points"]:
+                parts = _by_split(results, run, ExitsDecoding, search, point)
+                yield Candidate(EARLY, f"{name_of(run)}, left at {point}", run, search, parts, point)
 
 
 def _by_split(results: Results, run: ModelRun, decoding: Any, search: str, part: str = "") -> dict[str, System]:

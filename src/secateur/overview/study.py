@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from secateur.exits import study as exits
 from secateur.heads import study as heads
 from secateur.layers import study as layers
 from secateur.ssl import study as upstreams
@@ -48,6 +49,7 @@ def all_decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
 def sub_model_decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
     """Those of several sub-models at once, which have no checkpoint of their own."""
     yield from layers.decodings(config)
+    yield from exits.decodings(config)
     yield from heads.decodings(config)
 
 

@@ -3,7 +3,8 @@
 With --languages, there is one data directory for each, and the files have a column `language`; with --splits, they have
 a column `split`, too. With --layers, the model is decoded without some of its encoder layers: at all --depths that the
 files have, at once, or at the greatest depth that a real-time factor allows; with --heads, without each set of heads
-that a file has. The files then have a column `sub_model`: the layers that were kept, or the name of the set.
+that a file has; with --exits, left early as each point of a file says. The files then have a column `sub_model`: the
+layers that were kept, or the name of the set or point; hypotheses of early exits, a column `layers`: where each left.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from secateur.decoding.parts import LANGUAGE, SPLIT, SUB_MODEL, Parts
 from secateur.decoding.recognize import Recognizer, batch_size, check, decode, read_features
 from secateur.decoding.search import TOKENS, named, reads
 from secateur.decoding.tuning import applied
+from secateur.exits import points
 from secateur.heads import removals
 from secateur.layers.rtf import depth_within
 from secateur.models.checkpoint import weights_file
@@ -37,6 +39,8 @@ from secateur.speech.tokens import SPACE, Tokenizer
 
 SCORING = "secateur.scripts.score"
 COLUMNS = ("utterance", "reference", "hypothesis", "duration_s")
+LEFT_AT = "layers"
+"""The column with the layer that an utterance left at."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rtf", type=Path, help="timing.tsv of timing.py, for --rtf-budget")
     parser.add_argument("--rtf-search", help="name of the search there (its first)")
     parser.add_argument("--heads", type=Path, help="JSON file of head_removals.py: decode the model without its sets")
+    parser.add_argument("--exits", type=Path, help="JSON file of exits.py: decode the model left as its points say")
     parser.add_argument("--train-text", type=Path, nargs="*", default=[], help="Kaldi text files, for lexicon search")
     parser.add_argument("--tokens", type=Path, help="tokens.txt, for lexicon search over word pieces")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to decode")
@@ -86,10 +91,11 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         rows, seconds = rows + found, seconds + took
         lengths = read_table(one.features / "utt2num_frames")
         frames += sum(int(lengths[name]) for name in {row["utterance"] for row in found})
-    pruned = arguments.layers is not None or arguments.heads is not None
+    pruned = any(given is not None for given in (arguments.layers, arguments.heads, arguments.exits))
     given = {SPLIT: arguments.splits, LANGUAGE: arguments.languages, SUB_MODEL: pruned}
     keys = [key for key, value in given.items() if value]
-    write_tsv(arguments.output / "hypotheses.tsv", (*keys, *COLUMNS), rows)
+    columns = COLUMNS if arguments.exits is None else (*COLUMNS, LEFT_AT)
+    write_tsv(arguments.output / "hypotheses.tsv", (*keys, *columns), rows)
     # By name, so that an edit of how errors are counted decodes nothing again (see `Parts`).
     utterances = importlib.import_module(SCORING).write(rows, arguments.output)
     record |= conditions | {
@@ -142,7 +148,8 @@ def whole_identity(arguments: argparse.Namespace, conditions: dict[str, Any]) ->
     folders = [arguments.model, *filter(None, [arguments.lm])]
     files = [file for folder in folders for file in (folder / "model.json", weights_file(folder))]
     files += sorted((arguments.model / "masks").glob("*"))
-    given = [arguments.mask, *(arguments.layers or ()), arguments.rtf, arguments.heads, *arguments.train_text]
+    given = [arguments.mask, *(arguments.layers or ()), arguments.rtf, arguments.heads, arguments.exits]
+    given += arguments.train_text
     options = [arguments.keep, arguments.search, arguments.depths, arguments.rtf_budget, arguments.rtf_search]
     return identity([*options, conditions], [*files, *filter(None, [*given, arguments.tokens])])
 
@@ -165,6 +172,7 @@ def decoded(arguments: argparse.Namespace, recognizer: Recognizer, found: DataSe
                 "reference": written(utterance.text, utterance.language),
                 "duration_s": utterance.duration,
                 "hypothesis": written(results[utterance.id].hypothesis, utterance.language),
+                **({LEFT_AT: layer} if (layer := results[utterance.id].layers) else {}),
             }
             for utterance in utterances
         ]
@@ -188,8 +196,13 @@ def sub_models(
     arguments: argparse.Namespace, model: torch.nn.Module, device: str
 ) -> Iterator[tuple[str, torch.nn.Module]]:
     """The models to decode, each once, by the name of their layers or heads; the whole model alone has none."""
-    if arguments.heads and arguments.layers:
-        raise SecateurError("give --layers or --heads, not both; a model without both is a checkpoint of its own")
+    if sum(given is not None for given in (arguments.layers, arguments.heads, arguments.exits)) > 1:
+        raise SecateurError(
+            "give one of --layers, --heads and --exits; a model without heads and layers is a checkpoint of its own"
+        )
+    if arguments.exits:
+        yield from points.sub_models(model, arguments.exits)
+        return
     if arguments.heads:
         yield from removals.sub_models(model, arguments.heads)
         return

@@ -1,9 +1,10 @@
 """Time systems on the same utterances, one utterance at a time, in random order, in rounds, on every device.
 
 A system is a model with a search. With `heads`, a file of head_removals.py, it is also timed without each set of heads
-that the file has; with `layers`, a file of layer_search.py, also at the `depths`. Groups of searches are timed one
-after the other, with utterances and rounds of their own. In each the first system, the reference, is timed twice, the
-second time as the sub-model A/A: the two must not differ. What is not sound is measured once more.
+that the file has; with `layers`, a file of layer_search.py, also at the `depths`; with `exits`, a file of
+decode_exits.py, also left early at each of its points. Groups of searches are timed one after the other, with
+utterances and rounds of their own. In each the first system, the reference, is timed twice, the second time as the
+sub-model A/A: the two must not differ. What is not sound is measured once more.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from secateur.decoding.timing import (
     relative_time,
 )
 from secateur.decoding.tuning import applied
+from secateur.exits import points
 from secateur.heads import removals
 from secateur.layers.rtf import depth_name
 from secateur.models.load import language_model, load_model
@@ -139,11 +141,12 @@ class Systems:
         """The whole model, without a name, and its sub-models."""
         whole = self._loaded(folder).model
         found = {"": whole}
-        if file := entry.get("heads"):
-            key = (folder, file)
-            if key not in self._models:
-                self._models[key] = dict(removals.sub_models(whole, file))
-            found |= self._models[key]
+        for name, sub_models in (("heads", removals.sub_models), ("exits", points.sub_models)):
+            if file := entry.get(name):
+                key = (folder, file)
+                if key not in self._models:
+                    self._models[key] = dict(sub_models(whole, file))
+                found |= self._models[key]
         for depth in entry.get("depths", ()):
             key = (folder, entry["layers"], depth_name(depth))
             if key not in self._models:

@@ -283,15 +283,14 @@ def timing(paths: Paths, at: Any) -> Command:
     read: list[str] = []
     for one in members:
         search = config["searches"][one.search]
-        entry: dict[str, Any] = {
-            name: paths.of(file)[0] for name in ("heads", "layers") if (file := getattr(one, name))
-        }
+        parts = {name: paths.of(file)[0] for name in families.PART_FILES if (file := getattr(one, name))}
+        entry: dict[str, Any] = dict(parts)
         if one.depths:
             entry["depths"] = list(one.depths)
         if file := runs.tuned(config, one.run, one.search):
             entry["tuned"] = paths.of(file)[0]
             files.append(entry["tuned"])
-        files += [*paths.model(one.run.folder), *(entry[name] for name in ("heads", "layers") if name in entry)]
+        files += [*paths.model(one.run.folder), *parts.values()]
         modules += [model_module(paths, one.run.model), searches.module(search["type"])]
         read += searches.reads(search["type"])
         if search.get("lm"):

@@ -13,6 +13,7 @@ from referencing.jsonschema import DRAFT202012
 
 from secateur.core.errors import SecateurError
 from secateur.decoding import search as searches
+from secateur.exits import checks as exits
 from secateur.heads import checks as heads
 from secateur.layers import checks as layers
 from secateur.pruning import checks as prune
@@ -22,8 +23,8 @@ from secateur.study import folders, own, pruned_lms, written
 from secateur.study.checks import hint, unfit, unknown, unlike, untrained
 from secateur.study.schema import SCHEMA, filled
 
-SECTIONS = (folders, own, pruned_lms, prune, layers, heads, ssl)
-DECODED = ("dense", "prune", "layers", "regularise", "heads")
+SECTIONS = (folders, own, pruned_lms, prune, layers, exits, heads, ssl)
+DECODED = ("dense", "prune", "layers", "regularise", "exits", "heads")
 """Sections whose entries name searches."""
 BESIDE_PIECES = 2
 """Tokens of a list of byte-pair pieces that are neither pieces nor blank: `<unk>` and `<sos/eos>`."""

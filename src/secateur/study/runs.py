@@ -19,7 +19,7 @@ from secateur.speech.corpora import split_names
 
 DEV = "dev"
 """The split that systems are chosen on."""
-KINDS = ("secateur.pruning.study", "secateur.layers.study", "secateur.heads.study")
+KINDS = ("secateur.pruning.study", "secateur.layers.study", "secateur.exits.study", "secateur.heads.study")
 """Modules with a `KIND`: models that are made from dense ones."""
 
 
@@ -116,6 +116,7 @@ class Timed:
         search: name of the search.
         heads: file of sets of heads, without each of which it is timed; empty for none.
         layers: file that says which layers are kept at `depths`, the numbers of layers that it is timed with.
+        exits: file with the points at which it is left early, at each of which it is timed; empty for none.
     """
 
     run: ModelRun
@@ -123,6 +124,7 @@ class Timed:
     heads: str = ""
     layers: str = ""
     depths: tuple[int, ...] = ()
+    exits: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from secateur.study.runs import DENSE, ModelRun, Timed, kind_of, kinds
 
 SPLIT = "dev"
 """Where times are measured: the test sets are for error rates alone."""
+PART_FILES = ("heads", "layers", "exits")
+"""The files that say which parts of a model are timed, as `Timed` and the command call them."""
 QUICK, BEAM = "quick", "beam"
 """The groups of searches that are timed together."""
 
@@ -59,7 +61,8 @@ def families(config: Mapping[str, Any]) -> dict[Family, list[Timed]]:
 
 def _both(one: Timed, other: Timed) -> Timed:
     depths = tuple(dict.fromkeys((*one.depths, *other.depths)))
-    return replace(one, heads=one.heads or other.heads, layers=one.layers or other.layers, depths=depths)
+    files = {name: getattr(one, name) or getattr(other, name) for name in PART_FILES}
+    return replace(one, depths=depths, **files)
 
 
 def _reference_first(family: Family, members: Iterable[Timed]) -> list[Timed]:

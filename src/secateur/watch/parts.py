@@ -12,7 +12,7 @@ from secateur.reporting import table as table_specs
 from secateur.reporting.results import SIZES_FILE
 
 DENSE, PRUNE = "dense", "prune"
-SECTIONS = (DENSE, PRUNE, "layers", "regularise", "heads", "ssl")
+SECTIONS = (DENSE, PRUNE, "layers", "regularise", "exits", "heads", "ssl")
 """The sections of a configuration whose entries say what is run; other sections only define names."""
 SEARCHES, METHODS, PATHWAYS = "searches", "methods", "pathways"
 SEVERAL = {DENSE: (SEARCHES,), PRUNE: (METHODS, PATHWAYS)}
@@ -44,7 +44,7 @@ def parts(config: Mapping[str, Any]) -> list[Part]:
     """The parts of a study's report, in the order in which they come into it."""
     found: list[Part] = []
     for section in SECTIONS:
-        for index, entry in enumerate(config[section]):
+        for index, entry in enumerate(config.get(section, ())):
             name = f"{entry.get('model') or entry['name']}"
             if len({other["corpus"] for other in config[section]}) > 1:
                 name += f" on {entry['corpus']}"
@@ -74,7 +74,7 @@ def reduced(config: Mapping[str, Any], chosen: Collection[Part]) -> dict[str, An
     sections = {}
     for section in SECTIONS:
         entries = []
-        for index, entry in enumerate(config[section]):
+        for index, entry in enumerate(config.get(section, ())):
             mine = [part for part in chosen if (part.section, part.index) == (section, index)]
             if mine:
                 kept = {}

@@ -175,7 +175,7 @@ def test_a_model_that_nothing_trains_may_have_another_size_than_its_start():
     with pytest.raises(SecateurError, match=r"models\.hybrid\.encoder\.layers: 6; allowed with start: ctc: 4"):
         complete(merged(DEFAULT, small))
     dense = [{"corpus": "asterisk", "model": "ctc", "searches": ["greedy"]}]
-    empty = {key: [] for key in ("prune", "layers", "heads", "regularise", "ssl")}
+    empty = {key: [] for key in ("prune", "layers", "exits", "heads", "regularise", "ssl")}
     complete(merged(DEFAULT, small | empty | {"dense": dense, "decode": {"searches": ["greedy"]}}))
 
 
@@ -686,7 +686,23 @@ NEW = {"type": "ctc", "encoder": {"type": "transformer", "layers": 6, "dim": 32,
 def test_a_study_laid_over_another_trains_what_that_takes_from_a_folder():
     models = {"ctc": {"pretrained": None, "training": "acoustic", **NEW}, "hybrid": {"start": None}}
     assert "own" in complete(DEFAULT)["models"]["ctc"]
-    config = complete(merged(DEFAULT, {"models": models}))
+    with pytest.raises(SecateurError, match=r"exits\[0\]\.model: 'ctc' has no intermediate CTC"):
+        complete(merged(DEFAULT, {"models": models}))
+    config = complete(merged(DEFAULT, {"models": models, "exits": []}))
     assert "own" not in config["models"]["ctc"] and config["models"]["ctc"]["encoder"]["dim"] == 32
     with pytest.raises(SecateurError, match=r"models\.ctc"):
         complete(merged(DEFAULT, {"models": {"ctc": {"encoder": {"layers": 2}}}}))
+
+
+def test_exits_are_where_a_model_has_heads():
+    assert complete(DEFAULT)["exits"][0]["at"] == [2, 4]  # what the model of the zoo was trained with
+
+    def said(**entry):
+        with pytest.raises(SecateurError) as caught:
+            complete(merged(DEFAULT, {"exits": [{"model": "ctc"} | entry]}))
+        return str(caught.value)
+
+    assert "exits[0].at: 6; allowed: 1 to 5, those with a head: 2, 4" in said(at=[2, 6])
+    assert "exits[0].mean_layers: 1.5; allowed: 2, the first exit, to 6" in said(mean_layers=[1.5])
+    assert "exits[0].searches: 'beam' is of type beam; allowed: greedy CTC search" in said(searches=["beam"])
+    assert "exits[0].model: 'ctx' is not in models (did you mean 'ctc'?)" in said(model="ctx")

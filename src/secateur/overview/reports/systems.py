@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from secateur.exits import study as exits
 from secateur.heads import study as heads
 from secateur.layers import study as layers
 from secateur.overview.study import against_dense, all_decodings
@@ -19,6 +20,7 @@ def sub_models(config: Mapping[str, Any]) -> Iterator[str]:
     for orders in layers.orders(config).values():
         yield from orders
     yield from (heads.removals_file(run) for _, run in heads.runs(config))
+    yield from (exits.exits_file(run, search) for entry, run in exits.runs(config) for search in entry["searches"])
 
 
 def measured(config: Mapping[str, Any]) -> Iterator[str]:
