@@ -44,7 +44,7 @@ def parts(config: Mapping[str, Any]) -> list[Part]:
     """The parts of a study's report, in the order in which they come into it."""
     found: list[Part] = []
     for section in SECTIONS:
-        for index, entry in enumerate(config.get(section, ())):
+        for index, entry in enumerate(config[section]):
             name = f"{entry.get('model') or entry['name']}"
             if len({other["corpus"] for other in config[section]}) > 1:
                 name += f" on {entry['corpus']}"
@@ -74,7 +74,7 @@ def reduced(config: Mapping[str, Any], chosen: Collection[Part]) -> dict[str, An
     sections = {}
     for section in SECTIONS:
         entries = []
-        for index, entry in enumerate(config.get(section, ())):
+        for index, entry in enumerate(config[section]):
             mine = [part for part in chosen if (part.section, part.index) == (section, index)]
             if mine:
                 kept = {}

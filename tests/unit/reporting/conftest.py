@@ -31,6 +31,7 @@ CONFIG = {
     "prune": [],
     "layers": [],
     "regularise": [],
+    "exits": [],
     "heads": [],
     "ssl": [],
     "dense": [{"corpus": "talk_show", "model": "ctc", "scopes": ["all", "each"]}],
