@@ -20,7 +20,7 @@ from secateur.speech import alphabet, corpora
 from secateur.study import runs
 
 SECTIONS = ("models", "language_models")
-DECODED = ("dense", "prune", "layers", "heads")
+DECODED = ("dense", "prune", "layers", "regularise", "heads")
 """Sections whose entries name a model and the searches that it is decoded with."""
 AS_IT_IS = "as it is"
 """The training of a model that is not trained on: no steps. No entry of `training` can have this name."""
@@ -51,19 +51,26 @@ def expand(config: dict[str, Any]) -> None:
                     config["training"][AS_IT_IS] = UNTRAINED
     for section in DECODED:
         for entry in config[section]:
-            _choose_searches(config, entry)
+            _choose_searches(config, section, entry)
 
 
-def _choose_searches(config: Mapping[str, Any], entry: dict[str, Any]) -> None:
-    """Give an entry of a model from a folder the greedy searches for its type where none that it would have fits it."""
-    model, known = config["models"].get(entry["model"], {}), config["searches"]
-    if "own" not in model or entry["searches"]:  # one that a study names and that does not fit is a mistake
+def _choose_searches(config: Mapping[str, Any], section: str, entry: dict[str, Any]) -> None:
+    """Give an entry that names no searches the first greedy one that fits the type of its model.
+
+    Those of `dense` have the searches of `decode`, but where none of these fits a model from a folder.
+    """
+    if entry["searches"]:  # one that a study names and that does not fit is a mistake
         return
-    parts = types.parts(model["type"])
+    model, known, wanted = config["models"].get(entry["model"], {}), config["searches"], config["decode"]["searches"]
+    if section == "dense" and "own" not in model:
+        return
+    parts = types.parts(model["type"]) if model else ()
     fitting = [name for name, search in known.items() if registry.part(search["type"]) in parts]
-    wanted = config["decode"]["searches"]
-    if not set(wanted) & set(fitting) and set(wanted) <= known.keys():
-        entry["searches"] = [name for name in fitting if registry.is_greedy(known[name]["type"])]
+    greedy = [name for name in fitting if registry.is_greedy(known[name]["type"])]
+    if section != "dense":
+        entry["searches"] = greedy[:1] or wanted[:1]  # `problems` says what is wrong with the latter
+    elif not set(wanted) & set(fitting) and set(wanted) <= known.keys():
+        entry["searches"] = greedy[:1]
 
 
 def _entry(section: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,19 +2,13 @@
 
     python tests/reference/espnet/make.py tests/reference/espnet [KIND …] [--hear]
 
-(`--hear` only decodes again) needs this project's environment and, beside it (`pip install --no-deps --target EXTRA …`,
-with EXTRA at the end of PYTHONPATH), what `espnet2.tasks` imports: librosa torch_complex numba llvmlite scipy
-scikit-learn joblib threadpoolctl decorator lazy_loader msgpack pooch audioread jamo nltk jaconv cloudpickle
-espnet_tts_frontend ci_sdr inflect distance ctc_segmentation unidecode more_itertools einops opt_einsum pytorch_wpe
-hydra-core omegaconf antlr4-python3-runtime h5py fast_bss_eval. torchaudio and warprnnt_pytorch, which have no build
-beside CPU torch, and g2p_en, which downloads when it is imported, are stood in for: ESPnet imports them for classes
-that are not used here, but for the loss of the second, for which ours is put in.
+(`--hear` only decodes again) needs this project's environment. What ESPnet imports beside it, for classes that are not
+used here, is stood in for (`hear.py`); so is `warprnnt_pytorch`, which has no build beside CPU torch, by our loss.
 
 The models learn a handful of synthetic utterances (two or three English digits each) by heart; `expected.json` has what
 `espnet2.bin.asr_inference.Speech2Text` makes of them, one utterance at a time.
 """
 
-import importlib.machinery
 import json
 import os
 import shutil
@@ -28,6 +22,7 @@ import soundfile
 import soxr
 import torch
 import yaml
+from hear import heard, stand_in
 
 from secateur.models.rnnt_loss import rnnt_loss
 from secateur.speech.corpora.espeak import speak
@@ -47,35 +42,6 @@ TABLES = {
     "utt2spk": "{name} espeak\n",
     "wav.scp": "{name} tests/reference/espnet/speech/wav/{name}.flac\n",
 }
-SEARCHES = {
-    "greedy": {},
-    "beam": {"beam_size": 4, "ctc_weight": 0.3},
-    "beam-lm": {"beam_size": 4, "ctc_weight": 0.3, "lm_weight": 0.4, "penalty": 0.1},
-}
-
-
-class StandIn:
-    """Finds, and makes, empty modules instead of two that are imported and not used."""
-
-    names = ("torchaudio", "g2p_en")
-
-    def find_spec(self, name, path=None, target=None):
-        wanted = name.partition(".")[0] in self.names
-        return importlib.machinery.ModuleSpec(name, self, is_package=True) if wanted else None
-
-    def create_module(self, spec):
-        def anything(name):
-            if name.startswith("__"):
-                raise AttributeError(name)
-            return type(name, (), {})
-
-        module = types.ModuleType(spec.name)
-        module.__getattr__ = anything
-        module.__version__ = "0"
-        return module
-
-    def exec_module(self, module):
-        pass
 
 
 class OurLoss(torch.nn.Module):
@@ -89,8 +55,7 @@ class OurLoss(torch.nn.Module):
         return rnnt_loss(logits, targets, frames, labels, self.blank).mean()
 
 
-def stand_in() -> None:
-    sys.meta_path.insert(0, StandIn())
+def our_loss() -> None:
     module = types.ModuleType("warprnnt_pytorch")
     module.RNNTLoss = OurLoss
     sys.modules["warprnnt_pytorch"] = module
@@ -292,11 +257,8 @@ def make(kind: str, speech: dict[str, tuple[Path, str]], output: Path) -> None:
 
 def hear(folder: Path, speech: dict[str, tuple[Path, str]]) -> None:
     """Write what `Speech2Text` makes of a packed folder into it."""
-    meta, before = yaml.safe_load((folder / "meta.yaml").read_text()), Path.cwd()
-    os.chdir(folder)
-    expected = decode(folder.name, meta["files"], meta["yaml_files"], speech)
-    os.chdir(before)
-    (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+    waves = {name: path for name, (path, _) in speech.items()}
+    (folder / "expected.json").write_text(json.dumps(heard(folder, waves), indent=1) + "\n")
 
 
 def statistics(waves: list[torch.Tensor], kind: str) -> Path:
@@ -312,51 +274,9 @@ def statistics(waves: list[torch.Tensor], kind: str) -> Path:
     return file
 
 
-def decode(kind: str, files: dict, yamls: dict, speech: dict[str, tuple[Path, str]]) -> dict:
-    """Hypotheses and some numbers of ESPnet's own classes."""
-    from espnet2.bin.asr_inference import Speech2Text
-
-    transducer, found = "transducer" in kind, {}
-    for name, search in SEARCHES.items():
-        if name == "beam-lm" and "lm_file" not in files:
-            continue
-        search = dict(search)
-        if search and kind.endswith("-ctc"):
-            search["ctc_weight"] = 1.0  # there is no decoder to choose what CTC looks at
-        if transducer:
-            search = {"beam_size": 1 if name == "greedy" else 4}
-        if name == "beam-lm":
-            search |= {"lm_train_config": yamls["lm_train_config"], "lm_file": files["lm_file"]}
-        recognizer = Speech2Text(yamls["asr_train_config"], files["asr_model_file"], maxlenratio=0.0, **search)
-        found[name] = {}
-        for key, (path, _) in speech.items():
-            wave = torch.from_numpy(soundfile.read(path, dtype="float32")[0])
-            if name == "greedy" and not transducer:
-                model = recognizer.asr_model
-                with torch.no_grad():
-                    hidden, _ = model.encode(wave[None], torch.tensor([len(wave)]))
-                    hidden = hidden[0] if isinstance(hidden, tuple) else hidden
-                    best = torch.unique_consecutive(model.ctc.argmax(hidden)[0])
-                units = recognizer.converter.ids2tokens([int(index) for index in best if index != 0])
-                found[name][key] = recognizer.tokenizer.tokens2text(units)
-            else:
-                answer = recognizer(wave)
-                answer = answer[0] if isinstance(answer, tuple) else answer
-                found[name][key] = answer[0][0]
-    model = recognizer.asr_model
-    path, _ = next(iter(speech.values()))
-    wave = torch.from_numpy(soundfile.read(path, dtype="float32")[0])
-    with torch.no_grad():
-        feats, _ = model.frontend(wave[None], torch.tensor([len(wave)]))
-        hidden, _ = model.encode(wave[None], torch.tensor([len(wave)]))
-    hidden = hidden[0] if isinstance(hidden, tuple) else hidden
-    numbers = {"features": feats[0, :: max(1, feats.shape[1] // 5), ::10].tolist(), "frames": feats.shape[1],
-               "encoder": hidden[0, ::5, ::8].tolist()}  # fmt: skip
-    return {"hypotheses": found, "numbers": numbers}
-
-
 if __name__ == "__main__":
     stand_in()
+    our_loss()
     target = Path(sys.argv[1]).resolve()
     spoken = make_speech(target / "speech")
     for one in [kind for kind in sys.argv[2:] if kind in STEPS] or STEPS:

@@ -10,6 +10,7 @@ import tiny
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
+from snakemake.utils import update_config
 from tiny import CTC, LM, TOKENS, hybrid
 
 from secateur.core.errors import SecateurError
@@ -242,6 +243,22 @@ def test_a_hybrid_model_is_taken_over_with_its_decoder(tmp_path):
     beam = {"heads": [{"model": "mine", "searches": ["beam"]}], "decode": {"searches": ["greedy", "beam"]}}
     config = complete(study(saved(tmp_path / "model", hybrid(CTC)), **beam))
     assert config["models"]["mine"]["decoder"]["layers"] == 1
+
+
+def test_the_study_to_copy_takes_a_model_of_any_type():
+    root = Path(__file__).parents[3]
+    file = root / "workflow/studies/prune-mine.yaml"
+    given = yaml.safe_load((root / "config.yaml").read_text())
+    update_config(given, yaml.safe_load(file.read_text()))
+    for folder, search in {"fixtures/whisper": "generate", "reference/espnet/conformer-transducer": "espnet"}.items():
+        given["models"]["mine"] = {"pretrained": str(root / "tests" / folder)}
+        if search == "espnet":  # its own searches are not among those of config.yaml; layers are ordered by a CTC head
+            given["searches"] |= {search: {"type": "transducer_espnet", "beam": 1}}
+            given["layers"] = []
+        config = complete(given)
+        for section in ("dense", "prune", "layers", "heads"):
+            assert all(entry["searches"] == [search] for entry in config[section]), section
+        assert all(entry["latency"]["searches"] == [search] for entry in config["heads"])
 
 
 def test_the_study_to_copy_is_short():

@@ -277,11 +277,10 @@ def export(loaded: Any, source: Path, folder: Path) -> None:
     found = describe(source)
     file, weights = found.files[:2]
     config = read_yaml(file)
-    for kept in (source / META, *_beside(source, file, config)):
-        if kept.is_file():
-            target = folder / _relative(source, kept)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(kept, target)
+    for kept in {*_beside(source, file, config), *_packed(source)} - {file, weights}:
+        target = folder / _relative(source, kept)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(kept, target)
     text = yaml_no_alias_safe_dump(_shallower(config, loaded), indent=4, sort_keys=False)
     write_text(folder / _relative(source, file), text)
     theirs, ours = read_weights(weights), loaded.model.state_dict()
@@ -311,6 +310,17 @@ def _beside(source: Path, file: Path, config: Mapping[str, Any]) -> Iterator[Pat
     for key, name in named.items():
         if isinstance(name, str):
             yield find(source, file, name, key)
+
+
+def _packed(source: Path) -> Iterator[Path]:
+    """meta.yaml and the files that it names, of which a language model has some; nothing where there is none."""
+    if not (meta := source / META).is_file():
+        return
+    yield meta
+    found = read_yaml(meta)
+    for key in ("files", "yaml_files"):
+        for name, named in (found.get(key) or {}).items():
+            yield find(source, meta, named, f"{key}.{name}")
 
 
 def _relative(source: Path, file: Path) -> Path:
