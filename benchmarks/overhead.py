@@ -1,9 +1,9 @@
 """Where the core seconds of a study go: useful work by kind, starting up, and Snakemake with its shells.
 
 Clones the repository (what is committed) into a temporary folder and runs the study there from nothing. All core
-seconds are those of the launcher and of everything that it has started. A job's are in its run.json, and so are those
-that it took until it began to work: starting Python and importing torch. What no job has is Snakemake, its shells, and
-the live view. Core seconds, unlike the clock, hardly depend on what else the machine does.
+seconds are those of the launcher and of everything that it has started. A job's are in its progress file, beside its
+log, and so are those that it took until it began to work: starting Python and importing torch. What no job has is
+Snakemake, its shells, and the live view. Core seconds, unlike the clock, hardly depend on what else the machine does.
 
     python benchmarks/overhead.py --study smoke
     python benchmarks/overhead.py --study default    # an hour or two
@@ -43,8 +43,8 @@ def main() -> None:
         started, before = time.time(), children()
         subprocess.run(command, cwd=clone, check=True, capture_output=True)
         wall, total = time.time() - started, children() - before
-        results = clone / "results" / arguments.study
-        records = [json.loads(path.read_text()) for path in results.rglob("run.json")]
+        logs = clone / "logs" / arguments.study
+        records = [json.loads(path.read_text()) for path in logs.rglob("*.progress.json")]
     print(
         f"study {arguments.study}, {arguments.cores} cores: {len(records)} jobs with records, {wall:.0f} s by the clock"
     )

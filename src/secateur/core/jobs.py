@@ -75,7 +75,8 @@ def job(
         print(f"error: {error.filename}: {error.strerror}; mend its permissions, or its folder's", file=sys.stderr)
         sys.exit(1)
     finally:
-        progress.JOB.end(failed=not finished)
+        took = cpu_seconds() + cpu_seconds(resource.RUSAGE_CHILDREN)
+        progress.JOB.end(failed=not finished, cpu_seconds=took, start_cpu_seconds=before)
 
 
 def describe(name: str, arguments: argparse.Namespace, started: float) -> dict[str, Any]:
@@ -97,9 +98,9 @@ def describe(name: str, arguments: argparse.Namespace, started: float) -> dict[s
     }
 
 
-def cpu_seconds() -> float:
-    """Core seconds that this process has taken so far."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
+def cpu_seconds(whose: int = resource.RUSAGE_SELF) -> float:
+    """Core seconds that this process, or those that it has started and that have ended, took so far."""
+    usage = resource.getrusage(whose)
     return round(usage.ru_utime + usage.ru_stime, 3)
 
 

@@ -34,7 +34,8 @@ class Progress:
 
     Its file holds `started` and `updated` (seconds since the epoch); the number of `done` and `of` what is counted, a
     `unit`; `since`, when `first` of them had been done, from which the speed follows; what else `tell` is given (a
-    loss); the `part` that is at work `of_parts`; and in the end `ended` and, after an error, `failed`.
+    loss); the `part` that is at work `of_parts`; and in the end `ended`, `cpu_seconds`, of these `start_cpu_seconds`
+    before it began to work, and, after an error, `failed`.
     """
 
     def __init__(self, file: Path | None = None):
@@ -64,10 +65,10 @@ class Progress:
         if now - self._written >= SECONDS_BETWEEN_WRITES:
             self._write()
 
-    def end(self, failed: bool = False) -> None:
-        """Note that the job has ended."""
+    def end(self, failed: bool = False, **took: float) -> None:
+        """Note that the job has ended, and what it took, numbers by name."""
         if self.content:
-            self.content |= {"ended": time.time()} | ({"failed": True} if failed else {})
+            self.content |= {"ended": time.time(), **took} | ({"failed": True} if failed else {})
             self._write()
 
     def _write(self) -> None:

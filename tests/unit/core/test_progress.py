@@ -58,6 +58,14 @@ def test_a_job_finds_its_log_by_itself(tmp_path):
     assert sorted(file.name for file in tmp_path.glob("*.json")) == ["one.progress.json"]
 
 
+def test_a_command_notes_the_core_seconds_that_it_took(tmp_path):
+    command = [sys.executable, "-m", "secateur", "configuration", "--output", str(tmp_path / "keys.md")]
+    with open(tmp_path / "one.log", "w") as log:
+        subprocess.run(command, stderr=log, check=True)
+    found = json.loads((tmp_path / "one.progress.json").read_text())
+    assert 0 < found["start_cpu_seconds"] < found["cpu_seconds"] < 60
+
+
 def test_a_full_disk_ends_no_job(tmp_path):
     told = Progress(tmp_path / "nowhere" / "a.progress.json")
     told.begin("train")
