@@ -4,8 +4,8 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from secateur.layers.strategies import STRATEGIES, needs
-from secateur.layers.study import trained_name
+from secateur.layers.strategies import SIMILARITY, STRATEGIES, needs
+from secateur.layers.study import hear_alike, trained_name
 from secateur.models import types
 from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole, taken, trained, unknown, untrained
 from secateur.study.runs import DEV
@@ -78,6 +78,12 @@ def _of_layers(config: Mapping[str, Any]) -> Iterator[str]:
         if key in seen:
             yield f"{where}: a second entry for model {entry['model']!r}; allowed: one, and one for each `variant`"
         seen.append(key)
+        compare = [name for name in entry["strategies"] if SIMILARITY in needs(name)]
+        if compare and not hear_alike(model["type"]):
+            yield (
+                f"{where}.strategies: {compare[0]!r} compares layers frame by frame, and those of "
+                f"{entry['model']!r} hear different frames in encoder and decoder; leave it out"
+            )
         layers = model["encoder"]["layers"]
         for depth in entry["depths"]:
             if not 0 < depth < layers:

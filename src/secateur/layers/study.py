@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from secateur.models import types
 from secateur.study.runs import Decoding, Kind, ModelRun, Parents, Timed, languages, splits
 
 LATE = "late-"
@@ -132,7 +133,13 @@ def comparisons(config: Mapping[str, Any]) -> list[tuple[str, str, int]]:
         for entry in config["regularise"]
         for seed in config["seeds"]
     ]
+    found = [run for run in found if hear_alike(config["models"][run.model]["type"])]
     return list(dict.fromkeys((run.corpus, frame_rate(config, run), run.seed) for run in found))
+
+
+def hear_alike(kind: str) -> bool:
+    """Whether all layers of a type of model have the same frames; a decoder's, which are numbered on, have tokens."""
+    return types.GENERATE not in types.parts(kind)
 
 
 def similarity_folder(corpus: str, rate: str, seed: int) -> str:

@@ -9,9 +9,9 @@ CONFIG = {
     "seeds": [1, 2],
     "corpora": {"c": {"recipe": "espeak", "languages": ["en", "fr"]}},
     "models": {
-        "deep": {"training": "long", "input": "stack", "stack": 3},
-        "plain": {"training": "long", "input": "stack", "stack": 3},
-        "slow": {"training": "long", "input": "conv2d", "stack": 4},
+        "deep": {"type": "ctc", "training": "long", "input": "stack", "stack": 3},
+        "plain": {"type": "ctc", "training": "long", "input": "stack", "stack": 3},
+        "slow": {"type": "ctc", "training": "long", "input": "conv2d", "stack": 4},
     },
     "training": {"long": {"steps": 100}, "short": {"steps": 7}},
     "searches": {"greedy": {"type": "ctc_greedy"}, "lm": {"type": "beam", "lm": "x"}, "words": {"type": "lexicon"}},

@@ -14,6 +14,7 @@ from snakemake.utils import update_config
 from tiny import CTC, LM, TOKENS, hybrid
 
 from secateur.core.errors import SecateurError
+from secateur.layers import study as layers
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
 from secateur.study import commands, own, runs
@@ -259,6 +260,15 @@ def test_the_study_to_copy_takes_a_model_of_any_type():
         for section in ("dense", "prune", "layers", "heads"):
             assert all(entry["searches"] == [search] for entry in config[section]), section
         assert all(entry["latency"]["searches"] == [search] for entry in config["heads"])
+        assert not layers.comparisons(config), "layers that hear different frames are not compared"
+
+
+def test_layers_of_whisper_are_not_compared_frame_by_frame(tmp_path):
+    entry = {"model": "mine", "strategies": ["greedy", "svcca"], "depths": [2]}
+    searches = {"searches": {"greedy": {"type": "generate", "beam": 1}}}
+    given = study(Path(__file__).parents[2] / "fixtures/whisper", layers=[entry], **searches)
+    with pytest.raises(SecateurError, match=r"layers\[0\].strategies: 'svcca' compares layers frame by frame"):
+        complete(given)
 
 
 def test_the_study_to_copy_is_short():
