@@ -24,8 +24,6 @@ from secateur.study.checks import hint, unfit, unknown, unlike, untrained
 from secateur.study.schema import SCHEMA, filled
 
 SECTIONS = (folders, own, pruned_lms, prune, layers, exits, heads, ssl)
-DECODED = ("dense", "prune", "layers", "regularise", "exits", "heads")
-"""Sections whose entries name searches."""
 BESIDE_PIECES = 2
 """Tokens of a list of byte-pair pieces that are neither pieces nor blank: `<unk>` and `<sos/eos>`."""
 
@@ -58,7 +56,7 @@ def _leave_out_unbuilt(config: dict[str, Any]) -> None:
     unbuilt = [name for name, kind in types.items() if searches.unbuilt(kind)]
     lists = [
         entry
-        for entry in (config["decode"], *(entry for name in DECODED for entry in config[name]))
+        for entry in (config["decode"], *(entry for name in own.DECODED for entry in config[name]))
         if entry["searches"]
     ]
     if not unbuilt or any(set(entry["searches"]) <= set(unbuilt) for entry in lists):
@@ -186,7 +184,7 @@ def _of_conditions(config: Mapping[str, Any]) -> Iterator[str]:
 
 def used_searches(config: Mapping[str, Any]) -> list[str]:
     """Names of the searches that anything is decoded with, each once."""
-    entries = [entry for name in DECODED for entry in config[name]]
+    entries = [entry for name in own.DECODED for entry in config[name]]
     names = [*config["decode"]["searches"], *(name for entry in entries for name in entry["searches"] or [])]
     return list(dict.fromkeys(names))
 
