@@ -153,7 +153,7 @@ def word_error_rate(errors: Sequence[int], words: Sequence[int], seed: int = 0) 
 
 def percentage(parts: Sequence[int], wholes: Sequence[int], seed: int = 0) -> Interval:
     """100·Σ parts / Σ wholes over items, and its bootstrap interval (Bisani & Ney 2004): items are resampled."""
-    return interval_of(_mean_rate([(parts, wholes)], seed))
+    return interval_of(mean_rate([(parts, wholes)], seed))
 
 
 def average_error_rate(languages: Mapping[str, tuple[Sequence[int], Sequence[int]]], seed: int = 0) -> Interval:
@@ -161,7 +161,7 @@ def average_error_rate(languages: Mapping[str, tuple[Sequence[int], Sequence[int
 
     For the interval, the utterances are resampled within each language, since the set of languages is no sample.
     """
-    return interval_of(_mean_rate(list(languages.values()), seed))
+    return interval_of(mean_rate(list(languages.values()), seed))
 
 
 def paired_bootstrap(
@@ -188,11 +188,11 @@ def paired_average(
     `languages` maps a code to its utterances' (errors of A, errors of B, words), resampled within each language.
     """
     differences = [(np.subtract(errors_a, errors_b), words) for errors_a, errors_b, words in languages.values()]
-    found = _mean_rate(differences, seed)
+    found = mean_rate(differences, seed)
     return Comparison(interval_of(found), p_value=min(1.0, 2 * min(found.p_below(0), found.p_above(0))))
 
 
-def _mean_rate(groups: Sequence[tuple[Sequence[int], Sequence[int]]], seed: int) -> Resampled:
+def mean_rate(groups: Sequence[tuple[Sequence[int], Sequence[int]]], seed: int) -> Resampled:
     """The mean over groups of 100·Σ parts / Σ wholes of their (parts, wholes), resampled within each."""
     counts = [(np.asarray(parts, dtype=np.float64), np.asarray(wholes, dtype=np.float64)) for parts, wholes in groups]
 

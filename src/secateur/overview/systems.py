@@ -22,7 +22,7 @@ from secateur.reporting.systems import RATES, rated
 from secateur.reporting.times import SOUND, soundness
 from secateur.ssl import study as upstreams
 from secateur.ssl.known_tasks import spoken
-from secateur.ssl.study import FBANK, TEACHER
+from secateur.ssl.study import BASELINES, TEACHER
 from secateur.statistics.pareto import on_front
 
 FRONTS = {"front_bytes": "bytes", "front_macs": "macs_per_second", "front_time": "rtf"}
@@ -95,7 +95,7 @@ def _structured(results: Results) -> Iterator[dict[str, Any]]:
     """Self-supervised encoders by their task of recognising speech; what that task adds to them is not counted."""
     name, metric = spoken()
     for entry, run in upstreams.runs(results.config):
-        if run.model == FBANK:
+        if run.model in BASELINES:
             continue
         task = results.json(run.scores, "tasks")["tasks"].get(name, {"metrics": {}})
         source = upstreams.speed_file(entry["name"], run.seed, base=False)

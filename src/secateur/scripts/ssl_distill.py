@@ -12,7 +12,7 @@ from secateur.core.options import argument
 from secateur.models.upstream.encoder import Encoder
 from secateur.ssl import fitting
 from secateur.ssl.checkpoints import load_encoder
-from secateur.ssl.distillation import GATE_COLUMNS, Distillation, SparsityTarget
+from secateur.ssl.distillation import GATE_COLUMNS, Distillation, SparsityTarget, missed
 from secateur.ssl.students import make_student, save_student
 from secateur.training.options import TrainingOptions
 from secateur.training.task import Task
@@ -55,6 +55,8 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         fitting.again(task, record, waves, smaller, teacher.config, arguments.second, history, inputs)
         return smaller.student
 
-    save_student(arguments.output, record, model, target, polish if arguments.second else None)
+    student = save_student(arguments.output, record, model, target, polish if arguments.second else None)
+    smaller = Distillation(student.to(task.device), teacher, model.objective, None, model.train_extractor)
+    record["missed"] = missed(smaller, fitting.dev_batches(task, waves, teacher.config))
     if target:
         write_tsv(arguments.output / "gates.tsv", GATE_COLUMNS, target.log())

@@ -23,17 +23,22 @@ from secateur.ssl.tasks.upstream import Fbank
 from secateur.training import state
 from secateur.training.task import facts
 
-FBANK = "fbank"
+LOG_MEL = {"fbank": False, "fbank-cmvn": True}
+"""Log-mel features, and whether they are normalised per clip."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--upstream", required=True, help="folder of an encoder, or `fbank` for log-mel features")
+    parser.add_argument(
+        "--upstream", required=True, help="folder of an encoder, or `fbank` or `fbank-cmvn` for log-mel features"
+    )
+    parser.add_argument("--random", action="store_true", help="give the encoder random weights in place of its own")
     parser.add_argument("--tasks", type=json_argument, required=True, help="JSON: options of every task, by name")
     parser.add_argument("--data", type=Path, help="folder with {language}/{split} data directories")
     parser.add_argument("--languages", nargs="+", default=[], help="languages there")
     parser.add_argument("--splits", type=json_argument, default={}, help="JSON: folders of train, dev, test, if others")
     parser.add_argument("--memory", type=float, default=8.0, help="gigabytes of hidden states to keep")
     parser.add_argument("--rate", type=float, help="most frames a second that heads are given (the upstream's own)")
+    parser.add_argument("--heads", type=int, default=1, help="heads of each task, of as many seeds, whose mean counts")
     parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to compute")
     parser.add_argument("--output", type=Path, required=True, help="folder for scores.json")
@@ -41,14 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     device = devices.pick(arguments.device)
-    hidden = Hidden(upstream(arguments.upstream, device), device, int(arguments.memory * GIGABYTE), arguments.rate)
+    torch.manual_seed(arguments.seed)
+    encoder = upstream(arguments.upstream, device, arguments.random)
+    hidden = Hidden(encoder, device, int(arguments.memory * GIGABYTE), arguments.rate)
     needed = any(options["source"] == DIRECTORIES for options in arguments.tasks.values())
     corpus = prompts.read(arguments.data, arguments.languages, arguments.splits) if needed else {}
-    files = [] if arguments.upstream == FBANK else sorted(Path(arguments.upstream).glob("*.safetensors"))
+    files = [] if arguments.upstream in LOG_MEL else sorted(Path(arguments.upstream).glob("*.safetensors"))
     files += sorted(arguments.data.glob("*/*/text")) if needed else []
     folder = arguments.output / state.FOLDER
     fit = Fit(arguments.seed, device, folder, identity(facts(arguments), files))
-    scores = run_tasks(arguments.tasks, corpus, hidden, fit)
+    scores = run_tasks(arguments.tasks, corpus, hidden, fit, arguments.heads)
     write_json(arguments.output / "scores.json", {"upstream": arguments.upstream, "tasks": scores})
     record |= {
         "seed": arguments.seed,
@@ -58,10 +65,12 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     }
 
 
-def upstream(name: str, device: torch.device) -> torch.nn.Module:
-    """Log-mel features, or the encoder in the folder `name`."""
-    if name == FBANK:
-        return Fbank()
+def upstream(name: str, device: torch.device, random: bool = False) -> torch.nn.Module:
+    """Log-mel features, or the encoder in the folder `name`; with `random` one like it, with random weights."""
+    if name in LOG_MEL:
+        return Fbank(LOG_MEL[name])
+    from secateur.models.upstream.encoder import Encoder
     from secateur.ssl.checkpoints import load_upstream
 
-    return load_upstream(name, device)
+    found = load_upstream(name, device)
+    return Encoder(found.config).to(device).eval().requires_grad_(False) if random else found

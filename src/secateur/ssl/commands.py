@@ -88,12 +88,14 @@ def distill(paths: Paths, at: Any) -> Command:
 
 def superb(paths: Paths, at: Any) -> Command:
     """What an upstream scores in the tasks."""
-    entry, own = entry_of(paths, at), at.student != upstreams.FBANK
+    entry, own = entry_of(paths, at), at.student not in upstreams.ZEROS
     local = any(options["source"] == "directories" for options in entry["tasks"].values())
-    folder = _upstream(paths, entry, at.student, at.seed) if own else upstreams.FBANK
+    folder = _upstream(paths, entry, at.student, at.seed) if own else at.student
     options = {
         "upstream": folder,
+        "random": at.student == upstreams.RANDOM,
         "tasks": entry["tasks"],
+        "heads": entry["heads"],
         "seed": at.seed,
         "device": paths.config["device"],
         "rate": entry["rate"] or None,
@@ -139,7 +141,7 @@ def _encoder(folder: str) -> tuple[str, ...]:
 
 def _upstream(paths: Paths, entry: Entry, model: str, seed: str) -> str:
     """The checkpoint that tasks are scored on."""
-    if model == upstreams.TEACHER:
+    if model in (upstreams.TEACHER, upstreams.RANDOM):
         return upstreams.teacher_folder(entry, seed, paths.root)
     return f"{paths.root}/{upstreams.folder(entry['name'], model, seed)}"
 

@@ -8,7 +8,7 @@ share of parameters costs, rises until the gates give way. They take as many ste
 training overshoots; it needs a target that rises slowly, and a λ2 that is large from the start.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -50,12 +50,18 @@ class LayerPairs(nn.Module):
     def forward(self, student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], frames: torch.Tensor):
         """The loss, of hidden states as encoders give them; what stands behind `frames` (B,) does not count."""
         valid = valid_frames(frames, student[0].shape[1])
-        pairs = self.pair(student, teacher, valid)
         losses = [
-            _mean(functional.mse_loss(linear(student[pair]).float(), teacher[layer].float(), reduction="none"), valid)
-            for linear, layer, pair in zip(self.maps, self.layers, pairs, strict=True)
+            _mean(functional.mse_loss(predicted, teacher[layer].float(), reduction="none"), valid)
+            for layer, predicted in zip(self.layers, self.predicted(student, teacher, valid), strict=True)
         ]
         return torch.stack(losses).sum()
+
+    def predicted(
+        self, student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], valid: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """What the student makes of each of the teacher's layers, (B, T, D)."""
+        pairs = self.pair(student, teacher, valid)
+        return [linear(student[pair]).float() for linear, pair in zip(self.maps, pairs, strict=True)]
 
     @torch.no_grad()
     def pair(self, student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], valid: torch.Tensor) -> list[int]:
@@ -86,12 +92,18 @@ class PredictionHeads(nn.Module):
         """The loss; see `LayerPairs.forward`."""
         valid = valid_frames(frames, student[0].shape[1])
         total = 0.0
-        for head, layer in zip(self.heads, self.layers, strict=True):
-            predicted, wanted = head(student[-1]).float(), teacher[layer].float()
+        for predicted, layer in zip(self.predicted(student, teacher, valid), self.layers, strict=True):
+            wanted = teacher[layer].float()
             cosine = functional.cosine_similarity(predicted, wanted, dim=2)
             apart = (predicted - wanted).abs().mean(2)
             total = total + _mean(apart - functional.logsigmoid(cosine), valid)
         return total
+
+    def predicted(
+        self, student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], valid: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """What the student makes of each of the teacher's layers, (B, T, D)."""
+        return [head(student[-1]).float() for head in self.heads]
 
 
 class Distillation(nn.Module):
@@ -166,6 +178,32 @@ class Distillation(nn.Module):
         if self.channels is not None:
             loss = loss + lagrangian(self.channels.expected_sparsity(), self.channel_target, self.channel_lambdas)
         return loss, {"distance": distance.detach()}, frames.sum()
+
+
+@torch.no_grad()
+def missed(model: Distillation, batches: Iterable[Batch]) -> float:
+    """How much of the teacher's layers a student without gates misses: Σ squared distance / Σ variance over frames.
+
+    0 is a copy, 1 no better than the mean frame. Both sums are over the layers that it learned from, their dimensions,
+    and all frames of `batches`, which have the tensors that the model takes.
+    """
+    squared, count = 0.0, 0
+    sums: dict[int, torch.Tensor] = {}
+    device = model.student.masked_spec_embed.device
+    model.eval()
+    for batch in batches:
+        waveforms, lengths = (batch.tensors[name].to(device) for name in ("waveforms", "lengths"))
+        wanted, frames = model.teacher.to(device)(waveforms, lengths)
+        found, _ = model.student(waveforms, lengths)
+        valid = valid_frames(frames, wanted[0].shape[1])
+        count += int(valid.sum())
+        predictions = model.objective.predicted(found, wanted, valid)
+        for layer, predicted in zip(model.objective.layers, predictions, strict=True):
+            target = wanted[layer][valid].double()
+            squared += float((predicted[valid].double() - target).square().sum())
+            sums[layer] = sums.get(layer, 0.0) + torch.stack([target.sum(0), target.square().sum(0)])
+    variance = sum(float((squares - total.square() / count).sum()) for total, squares in sums.values())
+    return squared / variance
 
 
 class SparsityTarget(TrainingHook):

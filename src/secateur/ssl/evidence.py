@@ -13,7 +13,7 @@ from secateur.reporting.results import Results
 from secateur.ssl import study as upstreams
 from secateur.ssl.scales import SUPERB, Scale, by_task, scale_of, scored, superb_scale
 from secateur.ssl.score import FULL, superb_score
-from secateur.ssl.study import FBANK, TEACHER, UpstreamRun
+from secateur.ssl.study import TEACHER, ZEROS, UpstreamRun
 from secateur.ssl.tables import FINE, WHOLE_HEADS, blocks_of
 from secateur.statistics.estimates import Estimate, over_seeds
 from secateur.study.margins import margins
@@ -24,7 +24,7 @@ LEFT = 0.28
 """The share of its parameters that S4 leaves of WavLM Base."""
 ALIKE = 0.1
 """By how much sizes may differ to count as equal."""
-NO_TASK = "no task tells the teacher from log-mel features: there is no score"
+NO_TASK = "no task tells the teacher from log-mel features beyond chance: there is no score"
 
 
 def w2v2_on(name: str) -> float:
@@ -138,7 +138,8 @@ def score(results: Results, entry: Entry, model: str, seed: int) -> tuple[float,
 
 
 def _scale(results: Results, entry: Entry, seed: int) -> Scale:
-    return scale_of(entry["tasks"], *(_tasks(results, entry, end, seed) for end in (FBANK, TEACHER)))
+    zeros = [_tasks(results, entry, zero, seed) for zero in ZEROS]
+    return scale_of(entry["tasks"], zeros, _tasks(results, entry, TEACHER, seed))
 
 
 def _tasks(results: Results, entry: Entry, model: str, seed: int) -> Mapping[str, Any]:
@@ -159,7 +160,7 @@ def _scores(
         found.append(mine[0] - other[0])
         errors.append(float(np.hypot(mine[1], other[1])))
         scale = mine[2]
-        names = filter(None, (student, rival, FBANK, TEACHER))
+        names = filter(None, (student, rival, *ZEROS, TEACHER))
         read += [UpstreamRun(entry["name"], name, seed).scores for name in names]
     number: Estimate = over_seeds(found, errors)
     where = "SUPERB's scale" if scale.name == SUPERB else "the study's own scale"

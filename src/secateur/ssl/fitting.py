@@ -2,7 +2,7 @@
 
 import argparse
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from secateur.core.devices import autocast
 from secateur.core.errors import SecateurError
 from secateur.core.options import argument
 from secateur.models.upstream.config import EncoderConfig
+from secateur.speech.data import Batch
 from secateur.speech.features import SAMPLE_RATE
 from secateur.ssl.waves import Crops, WaveExamples
 from secateur.training.hooks import TrainingHook
@@ -124,6 +125,12 @@ def again(
     later = [{**row, "step": row["step"] + steps, "seconds": row["seconds"] + seconds} for row in rows]
     note(replace(task, options=replace(task.options, steps=steps + options.steps)), record, [*history, *later])
     record["second"] = {"steps": options.steps, "before": before, "after": after, "kept": after <= before}
+
+
+def dev_batches(task: Task, waves: Waves, config: EncoderConfig) -> Iterator[Batch]:
+    """What the dev loss of `task` is of."""
+    _, _, (examples, batches), _ = _material(task, waves, config, None)
+    return (examples.load(keys) for keys in batches)
 
 
 def _material(

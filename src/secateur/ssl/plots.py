@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 from secateur.reporting import drawing
 from secateur.reporting.drawing import MARKERS, NothingToShow, Tables
 from secateur.ssl.scales import SUPERB
-from secateur.ssl.study import FBANK
+from secateur.ssl.study import ZEROS
 from secateur.ssl.tables import SCORE, own
 
 
@@ -26,7 +26,7 @@ def superb(tables: Tables) -> Figure:
             size = sizes.get((upstream, row["model"], row["seed"]), 0.0) / 1e6
             marker = MARKERS[models.index(row["model"]) % len(MARKERS)]
             style = {"color": colours[row["model"]], "marker": marker, "markersize": 8, "linestyle": ""}
-            name = f"{row['model']} (no parameters)" if row["model"] == FBANK else row["model"]
+            name = f"{row['model']} (no parameters)" if row["model"] in ZEROS else row["model"]
             ax.plot([size], [float(row["value"])], label=name, **style)
         scale = "SUPERB score" if members[0]["metric"] == SUPERB else "Own score, not SUPERB's"
         ax.set(xlabel="Parameters (M)", ylabel=f"{scale} (Eq. 6)", xlim=(-0.02 * ax.get_xlim()[1], None))
@@ -41,18 +41,20 @@ def gates(tables: Tables) -> Figure:
     if not tables["gates"]:
         raise NothingToShow("the study prunes no encoder through gates")
     groups = drawing.grouped(tables["gates"], lambda row: (row["upstream"], row["model"], row["seed"]))
-    figure, axes = drawing.panels(3, columns=3, height=2.6)
+    figure, axes = drawing.panels(4, columns=2, height=2.4)
     names = list(dict.fromkeys(model for _, model, _ in groups))
     colours = dict(zip(names, drawing.palette(len(names)), strict=True))
     for (_, model, _), members in groups.items():
         steps = [int(row["step"]) for row in members]
-        for ax, column in zip(axes, ("z_mha", "z_ffn", "sparsity"), strict=True):
+        for ax, column in zip(axes, ("z_mha", "z_ffn", "sparsity", "polarisation"), strict=True):
             marker = "o" if len(steps) == 1 else ""  # a line of one point would not be seen
             style = {"color": colours[model], "label": model, "marker": marker}
             ax.plot(steps, [float(row[column]) for row in members], **style)
         axes[2].plot(steps, [float(row["target"]) for row in members], color=colours[model], linestyle=":")
     for ax, title in zip(
-        axes, ("Attention blocks, mean gate", "Feed-forward blocks", "Sparsity (dotted: target)"), strict=True
+        axes,
+        ("Attention blocks, mean gate", "Feed-forward blocks", "Sparsity (dotted: target)", "Gates that are 0 or 1"),
+        strict=True,
     ):
         ax.set(xlabel="Training step", ylim=(-0.02, 1.02))
         drawing.small_title(ax, title, 40)

@@ -2,16 +2,19 @@
 
 SUPERB's own scale has fixed ends: log-mel features (FBANK) and WavLM Large on its public leaderboard. It is for its ten
 tasks on its own data. Any other choice of tasks or data has a scale of its own, from log-mel features to the teacher,
-over the tasks that tell the two apart; scores of different scales cannot be compared.
+over the tasks that tell the two apart beyond chance; scores of different scales cannot be compared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from secateur.core.errors import SecateurError
 from secateur.reporting import published
-from secateur.ssl.score import Values, superb_score, telling
+from secateur.ssl.score import Values, superb_score
+from secateur.statistics.bootstrap import Resampled
 
 SUPERB, OWN = "SUPERB", "own"
 """The names of the scales."""
@@ -53,27 +56,55 @@ def superb_scale() -> Scale:
     return Scale(SUPERB, zero, reference, tuple(zero))
 
 
-def scale_of(options: Mapping[str, Mapping[str, Any]], zero: Mapping[str, Any], teacher: Mapping[str, Any]) -> Scale:
+def scale_of(
+    options: Mapping[str, Mapping[str, Any]], zeros: Sequence[Mapping[str, Any]], teacher: Mapping[str, Any]
+) -> Scale:
     """The scale of an entry's scores: SUPERB's where all its ten tasks are run on its data, else the entry's own.
 
     SUPERB recognises words on the best path, so a search among the words of the training text is not SUPERB's ASR.
+    The own scale's zero is, in every task, the better of log-mel features as they are and normalised per clip. It has
+    the tasks that are what they are called, in which the teacher is above it beyond chance (`beyond_chance`).
 
     Args:
         options: those of the entry's tasks, by name.
-        zero, teacher: what was measured of log-mel features and of the teacher (`tasks` of their `scores.json`).
-
-    The own scale has no tasks where none tells the teacher from log-mel features.
+        zeros, teacher: what was measured of log-mel features and of the teacher (`tasks` of their `scores.json`).
     """
     superb = superb_scale()
     chosen = [options.get(task, {}) for task in superb.tasks]
     if all(each.get("source") == "official" and not each.get("search") for each in chosen):
         return superb
-    higher = {
-        task: {name: value["higher_is_better"] for name, value in measured["metrics"].items() if value["scored"]}
-        for task, measured in zero.items()
-    }
+    zero = {task: better(task, zeros) for task in zeros[0]}
     ends = scored(zero), scored(teacher)
-    return Scale(OWN, *ends, tuple(telling(higher, *ends)))
+    told = [task for task in ends[0] if ends[0][task] and task in teacher and beyond_chance(teacher[task], zero[task])]
+    return Scale(OWN, *ends, tuple(told))
+
+
+def better(task: str, zeros: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What was measured in a task of the one of `zeros` that is better by its first metric."""
+
+    def quality(measured: Mapping[str, Any]) -> float:
+        metric = next(iter(measured["metrics"].values()))
+        return metric["value"] if metric["higher_is_better"] else -metric["value"]
+
+    return max((zero[task] for zero in zeros), key=quality)
+
+
+def beyond_chance(measured: Mapping[str, Any], zero: Mapping[str, Any]) -> bool:
+    """Whether an upstream is better than another in all scored metrics of a task, with intervals that exclude 0."""
+    differences = [
+        (difference(metric, zero["metrics"][name]), metric["higher_is_better"])
+        for name, metric in measured["metrics"].items()
+        if metric["scored"]
+    ]
+    return bool(differences) and all(found.low > 0 if higher else found.high < 0 for found, higher in differences)
+
+
+def difference(metric: Mapping[str, Any], other: Mapping[str, Any]) -> Resampled:
+    """A metric of one upstream minus that of another, on the same draws of test items. Raises SecateurError else."""
+    if metric["units"] != other["units"] or len(metric["draws"]) != len(other["draws"]):
+        raise SecateurError("two upstreams were tested on different items; run the tasks of both again")
+    draws = np.array(metric["draws"], dtype=np.float64) - np.array(other["draws"], dtype=np.float64)
+    return Resampled(metric["value"] - other["value"], draws, metric["units"])
 
 
 def scored(tasks: Mapping[str, Any]) -> dict[str, dict[str, float]]:

@@ -37,20 +37,3 @@ def task_score(task: str, values: Values, zero: Values, reference: Values) -> fl
             )
         parts.append(FULL * (value - low) / (high - low))
     return sum(parts) / len(parts)
-
-
-def telling(tasks: Mapping[str, Mapping[str, bool]], zero: Values, reference: Values) -> list[str]:
-    """The tasks in which `reference` is better than `zero`, in all metrics; the others cannot measure anything.
-
-    `tasks` says of every metric whether more is better.
-    """
-    return [
-        task
-        for task, metrics in tasks.items()
-        if task in zero
-        and task in reference
-        and all(
-            (reference[task][metric] > zero[task][metric]) == higher and reference[task][metric] != zero[task][metric]
-            for metric, higher in metrics.items()
-        )
-    ]

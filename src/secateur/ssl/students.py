@@ -15,10 +15,8 @@ from secateur.ssl.checkpoints import save_encoder
 from secateur.ssl.costs import costs_of
 from secateur.ssl.distillation import Distillation, LayerPairs, PredictionHeads, SparsityTarget
 from secateur.ssl.gated import EncoderGates, block_parameters, compact
+from secateur.ssl.limits import APART
 from secateur.ssl.magnitude import magnitude_gates
-
-APART = 0.01
-"""How far the expected sparsity may be from what is reached before a warning says so."""
 
 
 def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
@@ -74,7 +72,7 @@ def save_student(
     model: Distillation,
     target: SparsityTarget | None,
     polish: Callable[[Encoder], Encoder] | None = None,
-) -> None:
+) -> Encoder:
     """Save what is left of a trained student in the folder `output`, physically smaller, and note its sparsity.
 
     Of a student with gates, also `gates.safetensors`: the gates, as they were folded in, and their log α. The record
@@ -83,6 +81,8 @@ def save_student(
 
     Args:
         polish: what is done with the smaller student before it is saved.
+
+    Returns the student that was saved.
     """
     student = model.student
     if target is not None:
@@ -110,3 +110,4 @@ def save_student(
     save_encoder(output, student)
     record["sparsity"] = 1 - block_parameters(student) / block_parameters(model.teacher)
     record["parameters"] = sum(parameter.numel() for parameter in student.parameters())
+    return student

@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-TEACHER, FBANK = "teacher", "fbank"
-"""In the order of the columns of SUPERB-style tables (S4, table 1)."""
-RESERVED = (TEACHER, FBANK)
+TEACHER, FBANK, CMVN, RANDOM = "teacher", "fbank", "fbank-cmvn", "random"
+ZEROS = (FBANK, CMVN)
+"""Log-mel features as they are, and normalised per clip: what an encoder has to beat."""
+BASELINES = (*ZEROS, RANDOM)
+"""What nothing trained: log-mel features, and an encoder like the teacher with random weights."""
+RESERVED = (TEACHER, *BASELINES)
 HOP = (5, 2, 2, 2, 2, 2, 2)
 """Strides of the base models' feature extractor."""
 MEL, MEL_SHIFT = "mel", 160
@@ -26,7 +29,7 @@ class UpstreamRun:
 
     Attributes:
         name: of the entry of `ssl`.
-        model: `teacher`, `fbank`, the name of a student, or an iteration of pretraining.
+        model: `teacher`, one of BASELINES, the name of a student, or an iteration of pretraining.
     """
 
     name: str
@@ -83,9 +86,9 @@ def targets(number: int) -> str:
 
 
 def runs(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], UpstreamRun]]:
-    """Everything that tasks are scored on, with its entry: log-mel features, the teacher, the students."""
+    """Everything that tasks are scored on, with its entry: what nothing trained, the teacher, the students."""
     for entry in config["ssl"]:
-        for model in (FBANK, TEACHER, *(student["name"] for student in entry["students"])):
+        for model in (*BASELINES, TEACHER, *(student["name"] for student in entry["students"])):
             for seed in config["seeds"]:
                 yield entry, UpstreamRun(entry["name"], model, seed)
 

@@ -24,6 +24,7 @@ ALL_OF_A_SLICE = (
     "checks",
     "commands",
     "tables",
+    "reading",
     "plots",
     "plots_masks",
     "looks",

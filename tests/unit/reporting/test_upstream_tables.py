@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 from secateur.core.files import read_json, write_json, write_tsv
@@ -14,8 +15,9 @@ from secateur.reporting.results import Results
 from secateur.reporting.table import measured, read_tables
 from secateur.ssl import plots
 from secateur.ssl import study as upstreams
+from secateur.ssl.reading import structured_view, view
 from secateur.ssl.scales import superb_scale
-from secateur.ssl.tables import blocks, own, scores, view
+from secateur.ssl.tables import blocks, own, scores
 
 GATES = {"type": "gates", "training": "acoustic", "sparsity": 0.8, "kinds": ["mha", "ffn", "qk", "vo", "int"]}
 ENTRY = {
@@ -34,10 +36,16 @@ ENTRY = {
 # Word error rate, and accuracy, which the teacher does not improve, of each model.
 SCORES = {
     "fbank": (60.0, 50.0),
+    "fbank-cmvn": (64.0, 45.0),
+    "random": (66.0, 30.0),
     "teacher": (20.0, 50.0),
     "proposed": (30.0, 90.0),
     "without-ste": (40.0, 80.0),
     "distilled": (70.0, 70.0),
+}
+DECIDED = {
+    "proposed": {"expected_sparsity": 0.745, "reached": 0.8, "polarisation": 0.97, "missed": 0.31},
+    "without-ste": {"expected_sparsity": 0.793, "reached": 0.8, "polarisation": 0.5, "missed": 0.4},
 }
 CONFIG = {
     "model_type": "wavlm",
@@ -55,7 +63,9 @@ PRUNED = [
 
 def metric(value, higher):
     bounds = {"low": value - 5, "high": value + 5}
-    return {"value": value, **bounds, "higher_is_better": higher, "chance": 25.0 if higher else None, "scored": True}
+    shown = {"higher_is_better": higher, "chance": 25.0 if higher else None, "scored": True}
+    draws = (value + np.random.default_rng(round(value)).normal(0, 2.5, 1000)).tolist()
+    return {"value": value, **bounds, **shown, "units": [4000], "draws": draws}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +82,7 @@ def encoders(tmp_path_factory, write_study):
         write_json(root / f"upstreams/small/{model_name}/seed0/superb/scores.json", {"tasks": tasks})
     for part in ("iteration1", "proposed", "without-ste", "distilled"):
         folder = root / f"upstreams/small/{part}/seed0"
-        write_json(folder / "run.json", read_json(model / "run.json") | {"sparsity": 0.79})
+        write_json(folder / "run.json", read_json(model / "run.json") | {"sparsity": 0.79} | DECIDED.get(part, {}))
         (folder / "history.tsv").write_text((model / "history.tsv").read_text())
         write_json(folder / "config.json", CONFIG | ({"layers": PRUNED} if part == "proposed" else {}))
         rows = [
@@ -84,6 +94,7 @@ def encoders(tmp_path_factory, write_study):
                 "target": 0.8,
                 "lambda1": 0,
                 "lambda2": 1,
+                "polarisation": 0.9,
             }
             for step in (1, 2)
         ]
@@ -122,21 +133,39 @@ def test_the_score_is_of_the_tasks_in_which_the_teacher_beats_log_mel_features(e
     _, _, tables = encoders
     scores = {row["model"]: float(row["value"]) for row in rows_of(tables["superb"], task="score")}
     # (60 − m) / (60 − 20) · 1000; accuracy does not count.
-    expected = {"fbank": 0, "teacher": 1000, "proposed": 750, "without-ste": 500, "distilled": -250}
+    expected = {"fbank": 0, "fbank-cmvn": -100, "random": -150, "teacher": 1000}
+    expected |= {"proposed": 750, "without-ste": 500, "distilled": -250}
     assert scores == pytest.approx(expected)
     assert {row["notes"] for row in rows_of(tables["superb"], task="score")} == {"asr"}
     grid = view(tables)[0]
     assert "Own score" in grid.header and "which is not SUPERB's" in grid.caption
 
 
-def test_the_caption_says_where_the_teacher_may_be_no_better_than_log_mel_features(encoders):
+def test_the_caption_lists_what_the_score_leaves_out(encoders):
     _, _, tables = encoders
-    assert "may be chance" not in view(tables)[0].caption
-    wide = [
-        row | {"value_high": "60.0"} if row["model"] == "teacher" and row["task"] == "asr" else row
-        for row in tables["superb"]
-    ]
-    assert "In asr the interval of the teacher holds" in view(tables | {"superb": wide})[0].caption
+    assert "Not in the score, for the teacher is not better beyond chance: sid." in view(tables)[0].caption
+    confounded = [row | {"scored": "false"} if row["task"] == "sid" else row for row in tables["superb"]]
+    assert "Nor sid, which tell voices and languages together." in view(tables | {"superb": confounded})[0].caption
+
+
+def test_every_encoder_stands_beside_the_better_of_the_log_mel_features(encoders):
+    _, _, tables = encoders
+    grid = view(tables)[1]
+    assert grid.title.startswith("Above log-mel features")
+    rows = {(row["model"], row["task"]): row for row in tables["superb"] if row["task"] != "score"}
+    teacher = rows["teacher", "asr"]
+    assert float(teacher["over_zero"]) == -40.0
+    # Two independent spreads of 2.5 points.
+    assert float(teacher["over_zero_high"]) == pytest.approx(-40 + 1.96 * 2.5 * 2**0.5, abs=0.8)
+    assert float(rows["fbank-cmvn", "asr"]["over_zero"]) == 4.0 and float(rows["fbank", "sid"]["over_zero_low"]) == 0.0
+
+
+def test_gates_that_did_not_decide_are_named(encoders):
+    _, _, tables = encoders
+    grid = structured_view(tables)[0]
+    assert "a point apart (proposed 74.5 and 80.0 %): these gates did not decide" in grid.caption
+    for heading in ("Expected (%)", "Reached (%)", "Decided gates (%)", "Missed (%)"):
+        assert heading in grid.header
 
 
 def test_published_figures_stand_beside_encoders_as_large(encoders, tmp_path):
@@ -148,8 +177,9 @@ def test_published_figures_stand_beside_encoders_as_large(encoders, tmp_path):
     rows = list(scores(Results(config, tmp_path / "large")))
     published = {row["model"]: row["published"] for row in rows_of(rows, task="asr")}
     assert published == {
-        "fbank": None, "teacher": 6.21, "proposed": 10.61, "without-ste": None, "distilled": 13.24
-    }  # fmt: skip
+        **dict.fromkeys(("fbank", "fbank-cmvn", "random", "without-ste")),
+        **{"teacher": 6.21, "proposed": 10.61, "distilled": 13.24},
+    }
     beside = {row["model"]: row["published_ste"] for row in rows_of(rows, task="asr")}
     assert (beside["proposed"], beside["without-ste"], beside["teacher"]) == (10.29, 10.61, None)
     # SID is made of the corpus's own recordings, and the published score has another zero and another reference.
@@ -246,8 +276,8 @@ def test_the_tables_and_figures_are_on_the_page(encoders):
     for text in ("Self-supervised encoders", "With and without straight-through", "er: not run", "asr"):
         assert text in page
     (score,) = plots.superb(tables).axes
-    assert len(score.lines) == 5
-    assert len(plots.gates(tables).axes) == 3
+    assert len(score.lines) == 7
+    assert len(plots.gates(tables).axes) == 4
     assert len(plots.blocks(tables).axes) == 4
 
 

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from secateur.core.errors import SecateurError
 from secateur.models.upstream.encoder import Encoder
+from secateur.speech.data import Batch
 from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.distillation import (
     Distillation,
@@ -15,6 +16,7 @@ from secateur.ssl.distillation import (
     PredictionHeads,
     SparsityTarget,
     lagrangian,
+    missed,
     nearest_in_order,
 )
 from secateur.ssl.gated import FINE, KINDS, EncoderGates, compact, fold, open_gates, sparsity
@@ -276,3 +278,20 @@ def test_a_gated_step_is_a_plain_one_when_all_gates_are_open(teacher):
     assert grads[1].abs().max() > 0
     torch.testing.assert_close(*grads)
     assert open_gates(teacher.config)["mha"].tolist() == [1, 1, 1]
+
+
+def test_what_a_student_misses_is_distance_over_variance(teacher):
+    """A copy misses nothing; one that gives the mean frame misses all; over two batches of other lengths."""
+    model = Distillation(copy.deepcopy(teacher), teacher, LayerPairs([1, 3], teacher.config, teacher.config, True))
+    batches = [
+        Batch([""], [""], {"waveforms": torch.randn(1, length), "lengths": torch.tensor([length])})
+        for length in (4000, 6000)
+    ]
+    assert missed(model, batches) == pytest.approx(0, abs=1e-9)
+    states = [teacher(*batch.tensors.values())[0] for batch in batches]
+    means = {layer: torch.cat([state[layer][0] for state in states]).mean(0) for layer in (1, 3)}
+    with torch.no_grad():
+        for linear, layer in zip(model.objective.maps, (1, 3), strict=True):
+            linear.weight.zero_()
+            linear.bias.copy_(means[layer])
+    assert missed(model, batches) == pytest.approx(1, abs=1e-5)

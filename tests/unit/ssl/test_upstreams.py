@@ -28,7 +28,7 @@ CONFIG = {
 
 def test_log_mel_features_the_teacher_and_every_student_are_scored():
     runs = [(run.name, run.model, run.seed) for _, run in upstreams.runs(CONFIG)]
-    models = ("fbank", "teacher", "pruned", "short")
+    models = ("fbank", "fbank-cmvn", "random", "teacher", "pruned", "short")
     assert runs == [(name, model, seed) for name in ("small", "given") for model in models for seed in (1, 2)]
     assert UpstreamRun("small", "pruned", 2).scores == "upstreams/small/pruned/seed2/superb/scores.json"
 

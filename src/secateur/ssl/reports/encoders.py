@@ -48,7 +48,7 @@ TABLES = (
         columns="secateur.ssl.tables:SCORES_COLUMNS",
         rows="secateur.ssl.tables:scores",
         files=scores,
-        view="secateur.ssl.tables:view",
+        view="secateur.ssl.reading:view",
         order=10,
     ),
     Table(
@@ -59,7 +59,7 @@ TABLES = (
         columns="secateur.ssl.tables:STRUCTURED_COLUMNS",
         rows="secateur.ssl.tables:structured",
         files=speeds,
-        view="secateur.ssl.tables:structured_view",
+        view="secateur.ssl.reading:structured_view",
         order=20,
     ),
     Table(
@@ -93,7 +93,7 @@ FIGURES = (
             "Each point is an encoder with frozen weights: its score over the tasks (Eq. 6) against its parameters; "
             "the best are at the upper left. SUPERB's score has 0 for FBANK and 1000 for WavLM Large. A study's own "
             "score has 0 for log-mel features and 1000 for the teacher, and leaves out tasks in which the teacher is "
-            "no better. The uncertainty of each task is in the table."
+            "not better beyond chance. The uncertainty of each task is in the table."
         ),
         section="upstreams",
         draw="secateur.ssl.plots:superb",

@@ -30,9 +30,9 @@ from types import ModuleType
 from typing import Any
 
 from secateur.core.errors import SecateurError
-from secateur.decoding.scoring import Interval
 from secateur.ssl.known_tasks import TASKS
 from secateur.ssl.tasks.clips import Clip
+from secateur.statistics.bootstrap import Resampled
 
 SPLITS = ("train", "dev", "test")
 
@@ -55,6 +55,7 @@ class Task:
         title: for people.
         metrics: what it measures; of several that are scored, each counts its share of the task in the SUPERB score.
         pooled: whether its head takes means over time alone, so that no frames need be kept.
+        trained: whether it trains a head.
         missing: why data directories of transcribed speech, as of the default corpus, cannot carry it; "" if they can.
     """
 
@@ -62,6 +63,7 @@ class Task:
     title: str
     metrics: tuple[Metric, ...]
     pooled: bool = False
+    trained: bool = True
     missing: str = ""
 
 
@@ -97,6 +99,7 @@ class Data:
         chance: what each metric is without looking at the audio, in percent, by name; for tasks where that is defined.
         folds: for cross-validation (ER): other splits of the same items, which are run one by one and scored together.
         crops: by split, the seconds that a longer clip of it is cropped to, at a place drawn whenever it is used.
+        confounded: why what it measures is not what its title says; it is then shown, and no score counts it.
     """
 
     items: Mapping[str, Sequence[Item]]
@@ -105,6 +108,7 @@ class Data:
     chance: Mapping[str, float] = field(default_factory=dict)
     folds: Sequence[Mapping[str, Sequence[Item]]] = ()
     crops: Mapping[str, float] = field(default_factory=dict)
+    confounded: str = ""
 
     @property
     def clips(self) -> list[Clip]:
@@ -122,7 +126,7 @@ class Data:
 class Result:
     """What a task measured: each metric with its interval, and what explains it (layer weights, chosen thresholds)."""
 
-    metrics: Mapping[str, Interval]
+    metrics: Mapping[str, Resampled]
     details: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional
 
 from secateur.core.errors import SecateurError
-from secateur.decoding.scoring import score, word_error_rate
+from secateur.decoding.scoring import score
 from secateur.speech.corpora.librispeech import transcripts
 from secateur.speech.corpora.text import normalise
 from secateur.speech.tokens import BLANK, SOS_EOS, SPACE, UNKNOWN, Tokenizer
@@ -29,6 +29,7 @@ from secateur.ssl.tasks.clips import recording, whole
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.heads import RecurrentCTC
 from secateur.ssl.tasks.hidden import Hidden
+from secateur.ssl.tasks.metrics import rate
 from secateur.ssl.tasks.recognize import Symbols, Transcription, transcribe
 
 SHOWN = {"order": 40, "rate": "wer"}
@@ -128,12 +129,10 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
     scores = greedy
     if options["search"]:
         scores = score(references, search(heard, [item.target[0] for item in data.items["train"]], options["search"]))
-    metrics = {"wer": word_error_rate([each.errors for each in scores], [each.words for each in scores], fit.seed)}
+    metrics = {"wer": rate([each.errors for each in scores], [each.words for each in scores], fit.resampling)}
     if options["lm"]:
         with_lm = score(references, lm_search(heard, options))
-        metrics["lm_wer"] = word_error_rate(
-            [each.errors for each in with_lm], [each.words for each in with_lm], fit.seed
-        )
+        metrics["lm_wer"] = rate([each.errors for each in with_lm], [each.words for each in with_lm], fit.resampling)
     details = {
         "greedy_wer": 100 * sum(each.errors for each in greedy) / sum(each.words for each in greedy),
         "greedy_cer": 100 * sum(each.character_errors for each in greedy) / sum(each.characters for each in greedy),

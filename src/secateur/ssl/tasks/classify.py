@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from secateur.decoding.scoring import average_error_rate
+from secateur.decoding.scoring import mean_rate
 from secateur.ssl.tasks import Data, Item, Result, Task
 from secateur.ssl.tasks.fit import Examples, Fit
 from secateur.ssl.tasks.heads import Pooled
@@ -32,9 +32,9 @@ def run(task: Task, data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, 
         outcomes[name], head = _fold(name, items, data.crops, hidden, fit, options)
         shares.append(head.sum.shares())
     if data.folds:
-        value = average_error_rate({name: (right, [1] * len(right)) for name, right in outcomes.items()}, fit.seed)
+        value = mean_rate([(right, [1] * len(right)) for right in outcomes.values()], fit.resampling)
     else:
-        value = accuracy(outcomes[task.name], fit.seed)
+        value = accuracy(outcomes[task.name], fit.resampling)
     return Result({metric.name: value}, {"layer_shares": shares if data.folds else shares[0]})
 
 

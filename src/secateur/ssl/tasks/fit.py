@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,7 @@ class Fit:
 
     Attributes:
         seed: of every random choice.
+        resampling: seed of the intervals: the same for all heads and upstreams, so that they are of the same draws.
         device: where to train.
         state: folder in which heads that are being trained save themselves, one folder each.
         identity: what tells this run's heads from others.
@@ -145,6 +146,18 @@ class Fit:
     device: torch.device
     state: Path
     identity: str
+    resampling: int = 0
+
+    def again(self, number: int) -> "Fit":
+        """For heads of another seed, numbered from 0, the first as they are."""
+        if not number:
+            return self
+        return replace(
+            self,
+            seed=self.seed + number * 7919,
+            state=self.state / f"heads{number}",
+            identity=f"{self.identity} {number}",
+        )
 
     def __call__(
         self,

@@ -1,7 +1,7 @@
 """What SUPERB's tasks measure, in percent, with 95 % bootstrap intervals over test items.
 
 An interval holds the middle 95 % of the values of resampled test sets; trained heads and chosen thresholds stay as they
-are. Error rates, accuracies and diarization errors are ratios of sums over items (`scoring.percentage`).
+are. Error rates, accuracies and diarization errors are ratios of sums over items (`rate`).
 """
 
 from collections.abc import Sequence
@@ -9,22 +9,45 @@ from collections.abc import Sequence
 import numpy as np
 
 from secateur.core.errors import SecateurError
-from secateur.decoding.scoring import Interval, interval_of, percentage
-from secateur.statistics.bootstrap import multiplicities, resample
+from secateur.decoding.scoring import mean_rate
+from secateur.statistics.bootstrap import Resampled, multiplicities, resample
 
 MISS_COST, FALSE_ALARM_COST, PRIOR = 100.0, 1.0, 0.0008
 """Of QUESST 2014 (Anguera et al., "Query by Example Search on Speech at MediaEval 2014")."""
 FALSE_ALARM_WEIGHT = FALSE_ALARM_COST / MISS_COST * (1 / PRIOR - 1)
 
 
-def accuracy(correct: Sequence[bool], seed: int = 0) -> Interval:
+def rate(parts: Sequence[float], wholes: Sequence[int], seed: int = 0) -> Resampled:
+    """100·Σ parts / Σ wholes over items."""
+    return mean_rate([(parts, wholes)], seed)
+
+
+def accuracy(correct: Sequence[bool], seed: int = 0) -> Resampled:
     """Share of items that are right."""
-    return percentage([int(value) for value in correct], [1] * len(correct), seed)
+    return rate([int(value) for value in correct], [1] * len(correct), seed)
+
+
+def over_heads(found: Sequence[Resampled], seed: int) -> Resampled:
+    """What heads of several seeds measured on the same items: the mean, resampled over items and heads.
+
+    `found` must be of the same draws of items. In each draw as many heads are drawn, with replacement, as there are. A
+    bootstrap of k heads is too narrow, so the distance of a draw from the mean of all heads is stretched by
+    √(k / (k − 1)).
+    """
+    if len(found) == 1:
+        return found[0]
+    draws = np.stack([each.draws for each in found])
+    heads = len(found)
+    chosen = np.random.default_rng(seed).integers(0, heads, draws.shape)
+    mean = draws.mean(0)
+    drawn = np.take_along_axis(draws, chosen, 0).mean(0)
+    spread = mean + (heads / (heads - 1)) ** 0.5 * (drawn - mean)
+    return Resampled(float(np.mean([each.value for each in found])), spread, found[0].sizes)
 
 
 def equal_error_rate(
     scores: Sequence[float], match: Sequence[bool], first: Sequence[str], second: Sequence[str], seed: int = 0
-) -> Interval:
+) -> Resampled:
     """The rate at which as many matches are refused as mismatches accepted, over all thresholds on `scores`.
 
     Where the two rates cross between two thresholds, the point on the line that joins them counts (as on the convex
@@ -58,7 +81,7 @@ def equal_error_rate(
         return 100 * rates((counts[:, left] * counts[:, right]).astype(np.float64))
 
     value = 100 * rates(np.ones((1, len(ranked))))[0]
-    return interval_of(resample(value, resampled, [len(names)], seed, cells=len(ranked) // len(names) + 1))
+    return resample(value, resampled, [len(names)], seed, cells=len(ranked) // len(names) + 1)
 
 
 def _crossing(miss: np.ndarray, alarm: np.ndarray) -> np.ndarray:
@@ -75,7 +98,7 @@ def _crossing(miss: np.ndarray, alarm: np.ndarray) -> np.ndarray:
 
 def maximum_term_weighted_value(
     scores: np.ndarray, match: np.ndarray, judged: np.ndarray | None = None, seed: int = 0
-) -> Interval:
+) -> Resampled:
     """The term-weighted value at the best threshold, the same for all queries (NIST; as QUESST 2014 uses it).
 
     TWV(θ) = 1 − mean over queries of [P_miss(θ) + β·P_fa(θ)] with β = (C_fa / C_miss)·(1 / P_target − 1) = 12.49. It is
@@ -102,7 +125,7 @@ def maximum_term_weighted_value(
         return 100 * np.maximum(0.0, (multiplicities(draws) @ values / len(values)).max(axis=1))
 
     best = 100 * max(0.0, float(values.mean(0).max()))
-    return interval_of(resample(best, resampled, [len(values)], seed, cells=values.shape[1] // len(values) + 1))
+    return resample(best, resampled, [len(values)], seed, cells=values.shape[1] // len(values) + 1)
 
 
 def diarization_errors(reference: np.ndarray, hypothesis: np.ndarray) -> tuple[int, int]:

@@ -14,11 +14,12 @@ from typing import Any
 import editdistance
 
 from secateur.core.errors import SecateurError
-from secateur.decoding.scoring import score, word_error_rate
+from secateur.decoding.scoring import score
 from secateur.ssl.tasks import Data, Item, Metric, Result, Task, asr, prompts
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.heads import FrameCTC
 from secateur.ssl.tasks.hidden import Hidden
+from secateur.ssl.tasks.metrics import rate
 from secateur.ssl.tasks.phonemes import phonemes
 from secateur.ssl.tasks.recognize import Symbols, transcribe
 
@@ -106,5 +107,5 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
         {item.id: " ".join(item.target) for item in data.items["test"]},
         {key: " ".join(symbols) for key, symbols in heard.texts.items()},
     )
-    per = word_error_rate([each.errors for each in scores], [each.words for each in scores], fit.seed)
+    per = rate([each.errors for each in scores], [each.words for each in scores], fit.resampling)
     return Result({"per": per}, {"layer_shares": heard.head.sum.shares()})

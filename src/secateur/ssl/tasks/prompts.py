@@ -46,6 +46,14 @@ def joined(corpus: Corpus, split: str) -> list[Utterance]:
     return [utterance for splits in corpus.values() for utterance in splits[split]]
 
 
+def one_voice_each(corpus: Corpus) -> str:
+    """Why voices cannot be told from languages, and what they were recorded with, in this corpus; "" if they can."""
+    for splits in corpus.values():
+        if len({utterance.speaker for utterance in splits["train"]}) > 1:
+            return ""
+    return "voice and language: every language has one voice"
+
+
 def no_longer(utterances: Iterable[Utterance], seconds: float | None) -> list[Utterance]:
     """Those of at most `seconds`; all for None."""
     return [utterance for utterance in utterances if seconds is None or utterance.duration <= seconds]

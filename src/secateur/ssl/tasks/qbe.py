@@ -38,7 +38,7 @@ SCHEMA = {
     "max_seconds": {"$ref": "#/$defs/longest", "default": None},
 }
 
-TASK = Task("qbe", "query by example", (Metric("mtwv", higher=True),))
+TASK = Task("qbe", "query by example", (Metric("mtwv", higher=True),), trained=False)
 LANGUAGE = "nnenglish"
 SHORTEST = 5  # frames; s3prl gives shorter queries a score of nothing
 OCCURRENCE = re.compile(r"^LEXEME\s+(\S+)\s.*?(\S*_(?:dev|eval)_\d+)", re.MULTILINE)
@@ -131,9 +131,9 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
     """The test set searched with the layer that is best on dev."""
     layers, _ = hidden.shape(data.items["dev"][0].clip)
     dev = [search("dev", layer, data, hidden, fit) for layer in range(layers)]
-    values = [maximum_term_weighted_value(*found, seed=fit.seed).value for found in dev]
+    values = [maximum_term_weighted_value(*found, seed=fit.resampling).value for found in dev]
     layer = int(np.argmax(values))
-    value = maximum_term_weighted_value(*search("test", layer, data, hidden, fit), seed=fit.seed)
+    value = maximum_term_weighted_value(*search("test", layer, data, hidden, fit), seed=fit.resampling)
     return Result({"mtwv": value}, {"layer": layer, "dev_mtwv": values})
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,12 @@ from secateur.ssl.tasks import TASKS, Data, Result, Task, check, module, prompts
 from secateur.ssl.tasks.clips import total_seconds
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.hidden import Hidden
+from secateur.ssl.tasks.metrics import over_heads
 
 DIRECTORIES, OFFICIAL = "directories", "official"
+KEPT = 1000
+"""Values on resampled items that are kept of every metric: those of two upstreams are of the same draws, so that their
+differences make an interval of the difference."""
 
 
 def load(name: str, options: Mapping[str, Any], corpus: prompts.Corpus) -> Data:
@@ -34,9 +38,11 @@ def load(name: str, options: Mapping[str, Any], corpus: prompts.Corpus) -> Data:
 
 
 def run(
-    tasks: Mapping[str, Mapping[str, Any]], corpus: prompts.Corpus, hidden: Hidden, fit: Fit
+    tasks: Mapping[str, Mapping[str, Any]], corpus: prompts.Corpus, hidden: Hidden, fit: Fit, heads: int = 1
 ) -> dict[str, dict[str, Any]]:
     """Run `tasks` (options by name) in the order of `TASKS`; what each measured, ready for JSON.
+
+    Tasks that train a head train `heads` of them, with seeds of their own, and measure their mean.
 
     Clips are encoded first, those whose frames are wanted before those of which means are enough, so none is encoded
     twice. Training that was killed resumes if the same is run again; finished tasks only load their heads.
@@ -50,7 +56,9 @@ def run(
     for number, (name, each) in enumerate(data.items()):
         progress.JOB.part(number, len(data))
         started = time.monotonic()
-        result = module(name).run(each, hidden, fit, tasks[name])
+        many = range(heads if module(name).TASK.trained else 1)
+        results = [module(name).run(each, hidden, fit.again(number), tasks[name]) for number in many]
+        result = joined(results, fit.seed)
         seconds = time.monotonic() - started
         found[name] = described(module(name).TASK, each, result, seconds)
         for metric, value in result.metrics.items():
@@ -65,6 +73,16 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: TASKS.names().index(TASKS.named(name).name))
 
 
+def joined(results: Sequence[Result], seed: int) -> Result:
+    """What several heads measured, as one; the details are the first one's, with the values of all."""
+    first = results[0]
+    if len(results) == 1:
+        return first
+    metrics = {name: over_heads([each.metrics[name] for each in results], seed) for name in first.metrics}
+    values = {name: [each.metrics[name].value for each in results] for name in metrics}
+    return Result(metrics, {**first.details, "heads": values})
+
+
 def described(task: Task, data: Data, result: Result, seconds: float) -> dict[str, Any]:
     """A task's measurements, with what is needed to read them."""
     splits = [items for items in (data.items, *data.folds) if items]
@@ -76,13 +94,15 @@ def described(task: Task, data: Data, result: Result, seconds: float) -> dict[st
                 "low": result.metrics[metric.name].low,
                 "high": result.metrics[metric.name].high,
                 "higher_is_better": metric.higher,
-                "scored": metric.scored,
+                "scored": metric.scored and not data.confounded,
                 "chance": data.chance.get(metric.name),
+                "units": list(result.metrics[metric.name].sizes),
+                "draws": [round(float(draw), 4) for draw in result.metrics[metric.name].draws[:KEPT]],
             }
             for metric in task.metrics
             if metric.name in result.metrics
         },
-        "notes": data.notes,
+        "notes": "; ".join(filter(None, (data.confounded, data.notes))),
         "clips": {split: len(items) for split, items in splits[0].items()},
         "audio_seconds": {
             split: round(total_seconds(item.clip for item in items), 2) for split, items in splits[0].items()

@@ -24,14 +24,13 @@ import numpy as np
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.decoding.scoring import percentage
 from secateur.speech.datadir import Utterance, parse_segment, read_table
 from secateur.ssl.tasks import SPLITS, Data, Item, Metric, Result, Task, prompts
 from secateur.ssl.tasks.clips import RATE, Clip, heard, recording, whole
 from secateur.ssl.tasks.fit import Examples, Fit
 from secateur.ssl.tasks.heads import Diarization
 from secateur.ssl.tasks.hidden import Hidden
-from secateur.ssl.tasks.metrics import diarization_errors
+from secateur.ssl.tasks.metrics import diarization_errors, rate
 
 SHOWN = {"order": 100}
 SCHEMA = {
@@ -207,7 +206,7 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
     best = min(((threshold, median) for threshold in THRESHOLDS for median in MEDIANS), key=on_dev)
     wrong, total = zip(*errors("test", *best), strict=True)
     return Result(
-        {"der": percentage(wrong, total, fit.seed)},
+        {"der": rate(wrong, total, fit.resampling)},
         {"threshold": best[0], "median": best[1], "layer_shares": head.sum.shares()},
     )
 

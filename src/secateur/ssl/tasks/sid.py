@@ -64,6 +64,7 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
         items,
         notes=f"{len(voices)} voices known from training: {names}; {prompts.counts(items)}",
         chance={"acc": classify.majority(items)},
+        confounded=prompts.one_voice_each(chosen),
     )
 
 

@@ -108,6 +108,7 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
         f"{prompts.counts(splits)} clips, "
         f"{sum(trial.match for trial in trials)} of {len(trials)} trials match",
         chance={"eer": 50.0},
+        confounded=prompts.one_voice_each(chosen),
     )
 
 
@@ -173,6 +174,6 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
         [trial.match for trial in trials],
         [trial.first for trial in trials],
         [trial.second for trial in trials],
-        fit.seed,
+        fit.resampling,
     )
     return Result({"eer": eer}, {"layer_shares": head.sum.shares()})

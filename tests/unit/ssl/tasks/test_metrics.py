@@ -124,3 +124,17 @@ def test_diarization_errors_are_missed_false_and_confused_speech_under_the_best_
 def test_accuracy_is_a_percentage_with_an_interval():
     value = metrics.accuracy([True] * 30 + [False] * 10)
     assert value.value == 75.0 and 55 < value.low < 75 < value.high < 92
+
+
+def test_heads_and_items_are_in_one_interval():
+    """Heads spread by 3 points, and a mean over items by 4: the mean of 3 heads by √(9 / 3 + 16)."""
+    generator = np.random.default_rng(1)
+    spreads, truth = [], (9 / 3 + 16) ** 0.5
+    for _ in range(300):
+        items = generator.normal(0, 4, 2000)
+        heads = [bootstrap.Resampled(50 + shift, 50 + shift + items, [10**6]) for shift in generator.normal(0, 3, 3)]
+        found = metrics.over_heads(heads, 1)
+        assert found.value == pytest.approx(np.mean([head.value for head in heads]))
+        spreads.append(found.draws.var())
+    assert np.mean(spreads) ** 0.5 == pytest.approx(truth, rel=0.05)
+    assert metrics.over_heads(heads[:1], 1) is heads[0]

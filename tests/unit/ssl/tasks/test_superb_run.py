@@ -107,7 +107,7 @@ def test_the_script_writes_scores_of_log_mel_features(corpus, tmp_path):
     tasks = {"sid": options()["sid"]}
     tasks["sid"]["training"] = tasks["sid"]["training"] | {"learning_rate": 0.03}
     arguments = Namespace(upstream="fbank", tasks=tasks, data=corpus, languages=list(VOICE_OF), splits={}, memory=1.0,
-                          rate=50.0, seed=1, device="cpu", output=tmp_path)  # fmt: skip
+                          rate=50.0, seed=1, device="cpu", output=tmp_path, heads=2, random=False)  # fmt: skip
     record = {}
     script.run(arguments, record)
     scores = read_json(tmp_path / "scores.json")
@@ -115,4 +115,24 @@ def test_the_script_writes_scores_of_log_mel_features(corpus, tmp_path):
     assert sid["metrics"]["acc"]["value"] == 100.0 and sid["metrics"]["acc"]["chance"] == 25.0
     assert sid["metrics"]["acc"]["higher_is_better"] is True
     assert sid["clips"] == {"train": 48, "dev": 16, "test": 24}
+    assert len(sid["details"]["heads"]["acc"]) == 2 and len(sid["metrics"]["acc"]["draws"]) == 50
+    assert sid["metrics"]["acc"]["scored"] is False and sid["notes"].startswith("voice and language")
     assert record["seed"] == 1 and record["audio_seconds_encoded"] > 10
+
+
+def test_an_encoder_with_random_weights_is_like_the_one_in_the_folder(tmp_path):
+    from secateur.models.upstream.config import EncoderConfig
+    from secateur.models.upstream.encoder import Encoder
+    from secateur.ssl.checkpoints import save_encoder
+
+    script = importlib.import_module("secateur.scripts.superb_task")
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 8}
+    config = EncoderConfig(**sizes, num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2, front_end="mel")
+    torch.manual_seed(0)
+    save_encoder(tmp_path, Encoder(config))
+    own, again = (script.upstream(str(tmp_path), CPU) for _ in range(2))
+    torch.manual_seed(1)
+    random = script.upstream(str(tmp_path), CPU, random=True)
+    assert random.config == own.config and not any(each.requires_grad for each in random.parameters())
+    weights = [each.feature_projection.projection.weight for each in (own, again, random)]
+    assert torch.equal(weights[0], weights[1]) and not torch.isclose(weights[0], weights[2]).any()

@@ -24,3 +24,17 @@ def test_fbank_gives_log_mel_energies_with_two_deltas_whatever_the_batch():
     torch.testing.assert_close(alone[0][0, :, :80] * SCALES[0] + OFFSET, energies)
     torch.testing.assert_close(alone[0][0, :, 80:160] * SCALES[1], deltas(energies))
     torch.testing.assert_close(alone[0][0, :, 160:] * SCALES[2], deltas(deltas(energies)))
+
+
+def test_with_cmvn_every_dimension_of_a_clip_has_mean_0_and_deviation_1_whatever_the_batch():
+    samples = [torch.randn(count) * 0.1 for count in (4000, 9000)]
+    batch, lengths = torch.nn.utils.rnn.pad_sequence(samples, batch_first=True), torch.tensor([4000, 9000])
+    (plain,), frames = Fbank()(batch, lengths)
+    (found,), counts = Fbank(cmvn=True)(batch, lengths)
+    assert counts.tolist() == frames.tolist()
+    for row, count in enumerate(frames):
+        clip = found[row, :count]
+        torch.testing.assert_close(clip.mean(0), torch.zeros(240), rtol=0, atol=1e-4)
+        torch.testing.assert_close(clip.std(0, correction=0), torch.ones(240), rtol=0, atol=1e-4)
+        wanted = plain[row, :count] - plain[row, :count].mean(0)
+        torch.testing.assert_close(clip * plain[row, :count].std(0, correction=0), wanted, rtol=1e-3, atol=1e-3)
