@@ -18,6 +18,7 @@ include: "workflow/rules/decode.smk"
 include: "workflow/rules/layers.smk"
 include: "workflow/rules/exits.smk"
 include: "workflow/rules/heads.smk"
+include: "workflow/rules/compose.smk"
 include: "workflow/rules/ssl.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/watch.smk"
@@ -50,5 +51,6 @@ rule decodings:
                 *exits.decodings(config),
                 *heads.decodings(config),
                 *heads.combined_decodings(config),
+                *compose.bare_decodings(config),
             )
         ],

@@ -48,6 +48,8 @@ def _layers(model: str, strategies: list[str], depths: list[int], trained: list[
     return about | {"strategies": strategies, "depths": depths, "trained": trained}
 
 
+STEP = dict.fromkeys(("layers", "heads", "mask", "sparsity", "recover")) | {"schedule": "levels"}
+COMPOSED = "compose--layers-svcca-2--mask-lap-500"
 CONFIG: dict[str, Any] = {
     "study": "worlds",
     "corpora": {"talk": {"recipe": "espeak", "languages": LANGUAGES}},
@@ -107,6 +109,13 @@ CONFIG: dict[str, Any] = {
             ],
         }
     ],
+    "exits": [],
+    "compose": [
+        {
+            **{"corpus": "talk", "model": "ctc", "searches": ["greedy"], "importance": "gradient"},
+            "chains": [[STEP | {"layers": 2, "strategy": "svcca"}, STEP | {"mask": "lap", "sparsity": 0.5}]],
+        }
+    ],
     "conditions": {"noisy": {"type": "noise", "noise": "white", "snr": 10, "of": "test"}},
     "decode": {"splits": SPLITS, "searches": ["greedy"]},
     "seeds": SEEDS,
@@ -117,6 +126,7 @@ SETS = {
     ("gradient-layer-l2", "global"): "normalised",
     ("gradient", "by-layer"): "lowest",
 }
+COSTS = {"parameters": 9, "nonzero": 9, "macs_per_second": 9, "peak_memory": 9}
 DEPTH, BOTH = "depth-svcca-2", "depth-svcca-2--heads-global-500"
 
 
@@ -153,8 +163,10 @@ TRUE = World(
         **{"pathways-lth-s700": 0.29, "dynamic-lth-s500": 0.20, "dynamic-lth-s700": 0.25},
         **{"ctc 1,3": 0.30, "ctc 1,2": 0.50, "ctc 3": 0.50, "ctc 1": 0.80, "plain 1,3": 0.50},
         **{"ctc important": 0.35, "ctc normalised": 0.35, "ctc lowest": 0.55, DEPTH: 0.30, BOTH: 0.30},
+        COMPOSED: 0.25,
     },
-    seconds={"beam": 0.4, "beam-lm": 1.0, "important": 0.8, "normalised": 0.8, "lowest": 0.4, DEPTH: 0.7, BOTH: 0.5},
+    seconds={"beam": 0.4, "beam-lm": 1.0, "important": 0.8, "normalised": 0.8, "lowest": 0.4, DEPTH: 0.7, BOTH: 0.5}
+    | {COMPOSED: 0.45},
     depths=0.3,
     theta=300,
     peaks=(30.0, 20.0),
@@ -169,8 +181,10 @@ FALSE = World(
         **{"pathways-lth-s700": 0.36, "dynamic-lth-s500": 0.45, "dynamic-lth-s700": 0.40},
         **{"ctc 1,3": 0.50, "ctc 1,2": 0.30, "ctc 3": 0.80, "ctc 1": 0.50, "plain 1,3": 0.20},
         **{"ctc important": 0.35, "ctc normalised": 0.35, "ctc lowest": 0.20, DEPTH: 0.30, BOTH: 0.50},
+        COMPOSED: 0.90,
     },
-    seconds={"beam": 0.9, "beam-lm": 1.0, "important": 0.8, "normalised": 1.2, "lowest": 1.2, DEPTH: 0.5, BOTH: 0.7},
+    seconds={"beam": 0.9, "beam-lm": 1.0, "important": 0.8, "normalised": 1.2, "lowest": 1.2, DEPTH: 0.5, BOTH: 0.7}
+    | {COMPOSED: 0.95},
     depths=0.9,
     theta=900,
     peaks=(20.0, 30.0),
@@ -192,9 +206,14 @@ def build(root: Path, world: World) -> Path:
     spoken = "".join(f"u{number} s{number % SPEAKERS}\n" for number in range(UTTERANCES))
     for language, split in itertools.product(LANGUAGES, SPLITS):
         write_text(root / f"data/talk/{language}/{split}/utt2spk", spoken)
-    size = {"bytes": 1000, "mask_bytes": 40, "sparse_bytes": 300, "sparse_bytes_each": {"all": 300}}
+    size = {"bytes": 1000, "mask_bytes": 40, "sparse_bytes": 300, "sparse_bytes_each": {"all": 300}} | COSTS
     several = size | {"sparse_bytes": world.theta, "sparse_bytes_each": dict.fromkeys(LANGUAGES, 200)}
-    write_json(root / "sizes.json", {run.folder: several if run.scope == "all" else size for run in model_runs(CONFIG)})
+    parts = {"1,3": 900, "1,2": 900, "3": 200, "1": 200}
+    several["sub_models"] = {part: COSTS | {"bytes": stored} for part, stored in parts.items()}
+    sizes = {run.folder: several if run.scope == "all" else size for run in model_runs(CONFIG)}
+    sizes |= {folder: size | {"sparse_bytes": 250} for folder in sizes if COMPOSED in folder}
+    sizes |= {run.folder: size for run in heads.checkpoints(CONFIG)}
+    write_json(root / "sizes.json", sizes)
     for run in model_runs(CONFIG):
         if run.mask_changes:
             row = {"step": 5, "kept": 300, "removed": 9, "regrown": 9}
@@ -250,7 +269,7 @@ def _write_heads(root: Path, world: World) -> None:
             {"importance": importance, "policy": policy, "share": 0.5, "set": name}
             for (importance, policy), name in SETS.items()
         ]
-        sets = {name: {} for name in SETS.values()}
+        sets = {name: COSTS | {"bytes": 950} for name in SETS.values()}
         write_json(root / heads.removals_file(run), {"systems": systems, "sets": sets, "doubts": {}})
         write_json(root / heads.perplexity_file("talk", "chars", run.seed), {"parameters": 9})
 

@@ -19,11 +19,13 @@ SMOKE = "results/smoke"
 STUDY = "workflow/studies/smoke.yaml"
 LEXICONS = 3 if find_spec("flashlight") else 0
 """Decodings by lexicon search; none where Python is too new for it."""
-DECODINGS = 41 + LEXICONS
+DECODINGS = 44 + LEXICONS
 LAYERS = {"decode_depths": 3, "decode_exits": 1}
 """Jobs that decode sub-models: the hybrid model with two searches, the late one with one; the CTC model left early."""
 HEADS = {"decode_heads": 1}
 """Jobs that decode the hybrid model without sets of its heads."""
+COMPOSED = {"compose_layers": 1, "compose_heads": 1, "compose_mask": 1, "compose_recover": 1}
+"""Jobs that make compositions; all chains begin with the same one."""
 TIMING = {"timing": 3}
 """Jobs that time a family: the CTC model's, the hybrid one's with that of one layer, the transducer's."""
 LM_JOBS = {
@@ -95,6 +97,8 @@ def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
         ("longer", "0.0"), ("late-both", "0.0"), ("late-control", "0.0"), ("dense--recovered", "0.0"),
         ("heads-global-500--recovered", "0.0"),
         ("pathways-lap-s700", "0.7"), ("dynamic-lap-s500", "0.7"),
+        ("compose--layers-greedy-1--headless-global-500--mask-lap-500", "0.0"),
+        ("compose--layers-greedy-1--recover-retrain", "0.0"),
     }  # fmt: skip
     for row in rows:
         assert float(row["sparsity"]) == pytest.approx(float(row["sparsity_target"]), abs=1e-4)
@@ -112,7 +116,7 @@ def test_pruned_weights_are_zero_where_their_mask_says_so(clone):
         masks = [Mask.load(file) for file in sorted((folder / "masks").glob("*.safetensors"))]
         if masks:
             union(masks).check(load_tensors(folder / "model.safetensors"))
-            permille = int(folder.parent.name[1:])
+            permille = int(folder.parent.name[1:]) or int(folder.parents[1].name.rpartition("-")[2])  # of a composition
             assert {mask.kept for mask in masks} == {kept(masks[0].total, permille / 1000)}
     lap = clone / SMOKE / "models/espeak/ctc/all/lap"
     assert Mask.load(mask_file(lap / "s700/seed1")) <= Mask.load(mask_file(lap / "s500/seed1"))
@@ -177,9 +181,9 @@ def test_a_decoding_key_reruns_decoding_and_report(clone, edited):
 def test_the_learning_rate_reruns_training_and_what_depends_on_it(clone, edited):
     edited(STUDY, "acoustic: {", "acoustic: {learning_rate: 0.001, ")
     assert planned(clone) == {
-        "train": 6, "regularise": 2, "layer_search": 4, "layer_similarity": 1, "similarity": 2, **LAYERS,
-        "head_importance": 2, "head_times": 1, "head_removals": 1, **HEADS, "prune_heads": 2, "export_depth": 2,
-        "recover": 2, "tune_lms": 1, **TIMING,
+        "train": 6, "regularise": 2, "layer_search": 5, "layer_similarity": 1, "similarity": 2, **LAYERS,
+        "head_importance": 3, "head_times": 1, "head_removals": 1, **HEADS, "prune_heads": 2, "export_depth": 2,
+        "recover": 2, "tune_lms": 1, **TIMING, **COMPOSED,
         "prune": 9, "prune_adaptive": 5, "prune_control": 7, "sizes": 1, "masks": 1,
         "decode": DECODINGS, "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
@@ -230,7 +234,7 @@ def test_how_often_masks_adapt_reruns_only_adaptive_models(clone, edited):
 def test_an_edited_search_reruns_only_its_decodings(clone, edited):
     edited("src/secateur/decoding/search/ctc_greedy.py", "paths = model.ctc.argmax", "paths = +model.ctc.argmax")
     assert planned(clone) == {
-        "decode": 19, "decode_depths": 2, "decode_exits": 1, "timing": 2,
+        "decode": 22, "decode_depths": 2, "decode_exits": 1, "timing": 2,
         "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
@@ -325,6 +329,8 @@ training:
 dense: [{{corpus: mine, model: ctc}}]
 prune: []
 layers: []
+exits: []
+compose: []
 heads: []
 ssl: []
 decode: {{searches: [greedy]}}

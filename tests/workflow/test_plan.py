@@ -11,6 +11,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from secateur.compose import study as compose
 from secateur.core.errors import SecateurError
 from secateur.heads import study as heads
 from secateur.layers.study import LATE
@@ -88,8 +89,11 @@ def test_the_jobs_that_train_are_those_of_the_dag(plan, rules, name):
     assert rules[name].get("regularise", 0) == sum(kinds.pop(kind) for kind in late)
     recovered = [kind for kind in kinds if kind.endswith(heads.RECOVERED)]
     assert rules[name].get("recover", 0) == sum(kinds.pop(kind) for kind in recovered)
+    composed = [kind for kind in kinds if compose.KIND.owns(kind)]
+    steps = sum(count for rule, count in rules[name].items() if rule.startswith("compose_"))
+    assert steps == sum(kinds.pop(kind) for kind in composed)
     assert rules[name]["prune"] == kinds.total()
-    decodings = [*study.decodings(config), *heads.combined_decodings(config)]
+    decodings = [*study.decodings(config), *heads.combined_decodings(config), *compose.bare_decodings(config)]
     assert rules[name]["decode"] == len({one.folder for one in decodings})
     assert rules[name]["total"] == sum(count for rule, count in rules[name].items() if rule != "total")
 

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
+from secateur.compose import commands as compose_commands
+from secateur.compose import study as compose
 from secateur.core import gpus
 from secateur.core.errors import SecateurError
 from secateur.core.scheduler import one_timer

@@ -130,9 +130,9 @@ rule tune_lms:
         f"{MODEL}/heads/tuning.json",
     log:
         f"{LOGS}/{MODEL_TAIL}/heads/tuning.log",
+    priority: RESOURCES.first_seen
     conda:
         "../../envs/decode.yaml"
-    priority: RESOURCES.first_seen
     resources:
         gpu=GPU,
     params:

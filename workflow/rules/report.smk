@@ -1,5 +1,7 @@
 # From scores to tables, figures and the page.
-SIZES = commands.sizes(PATHS, list(heads.checkpoints(config)), layers.orders(config), lm_runs(config))
+SIZES = commands.sizes(
+    PATHS, [*heads.checkpoints(config), *compose.bare_runs(config)], layers.orders(config), lm_runs(config)
+)
 MASKS = commands.compared_masks(PATHS)
 
 # What decides which rows the tables have.

@@ -1,10 +1,12 @@
 """The jobs of head pruning: what heads are worth, which go, the models without them; and what language models cost."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from secateur.decoding import search as searches
 from secateur.heads import study as heads
 from secateur.heads.policies import POLICIES, TIMES, needs
+from secateur.layers import commands as layers
 from secateur.layers.commands import analysed, dev_options
 from secateur.study import commands, runs
 from secateur.study.command import Command
@@ -14,7 +16,7 @@ from secateur.study.paths import Paths, run_of
 def importance(paths: Paths, at: Any) -> Command:
     """How much a model needs each of its heads."""
     run = run_of(at)
-    entry = heads.entry_of(paths.config, run)
+    entry = heads.estimated(paths.config, run)
     options = {
         "model": paths.folder(run),
         "tokens": paths.tokens(run.corpus)[0],
@@ -66,41 +68,53 @@ def decode(paths: Paths, at: Any) -> Command:
 def prune(paths: Paths, at: Any) -> Command:
     """A model without a share of its heads, as a checkpoint of its own."""
     run = run_of(at)
-    before, (_, policy, permille) = heads.parent(run), heads.last_step(run)
+    _, policy, permille = heads.last_step(run)
+    importance = heads.entry_of(paths.config, run)["importances"][0]
+    return without_share(paths, heads.parent(run), importance, policy, permille / 1000)
+
+
+def without_share(paths: Paths, before: runs.ModelRun, importance: str, policy: str, share: float) -> Command:
+    """The model `before` without a share of its heads."""
     measured, importances = _times(paths, before, [policy]), paths.of(heads.importance_file(before))
     options = {
         "model": paths.folder(before),
         "importances": importances[0],
-        "importance": heads.entry_of(paths.config, run)["importances"][0],
+        "importance": importance,
         "policy": policy,
-        "share": permille / 1000,
+        "share": share,
         "times": next(iter(measured), None),
     }
     files = (*paths.model(before.folder), *importances, *measured)
-    return Command("prune_heads", options, files, (*_modules(paths, run), *_policies([policy])))
+    return Command("prune_heads", options, files, (*_modules(paths, before), *_policies([policy])))
 
 
 def export_depth(paths: Paths, at: Any) -> Command:
     """A model without some of its layers, as a checkpoint of its own."""
     run = run_of(at)
-    before, order = heads.parent(run), paths.of(heads.layer_order(run))[0]
-    options = {"model": paths.folder(before), "layers": order, "depth": heads.last_step(run)[2]}
-    return Command("export_depth", options, (*paths.model(before.folder), order), _modules(paths, run))
+    return layers.export_depth(paths, heads.parent(run), heads.layer_order(run), heads.last_step(run)[2])
 
 
 def recover(paths: Paths, at: Any) -> Command:
     """A smaller model, or for a control the whole one, trained on."""
+    run = run_of(at)
+    entry = heads.entry_of(paths.config, run)
+    return trained_on(paths, at, heads.parent(run), heads.rates(entry), entry["recovery"]["distil"])
+
+
+def trained_on(
+    paths: Paths, at: Any, before: runs.ModelRun, rates: Sequence[float] = (), distil: float = 0.0
+) -> Command:
+    """The model `before` trained on, at the best of some rates, and by what the whole model says with a weight."""
     run, config = run_of(at), paths.config
-    before, entry = heads.parent(run), heads.entry_of(paths.config, run)
     options = {
         "start": paths.folder(before),
         "training": config["training"][runs.training_of(config, run)],
-        "rates": heads.rates(entry) or None,
+        "rates": list(rates) or None,
         "before": runs.steps_before(config, run),
         **commands.training_options(paths, at),
     }
     files = (*paths.model(before.folder), *paths.training(at.corpus, at.scope))
-    if distil := entry["recovery"]["distil"]:
+    if distil:
         options |= {"teacher": paths.folder(run.whole), "distil": distil}
         files += paths.model(run.whole.folder)
     return Command("finetune", options, files, _modules(paths, run))

@@ -76,6 +76,13 @@ def entry_of(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
     return next(entry for entry in config["heads"] if (entry["corpus"], entry["model"]) == wanted)
 
 
+def estimated(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The entry of `heads`, else of `compose`, that says on what the importance of a model's heads is estimated."""
+    wanted = run.corpus, run.model
+    entries = (*config["heads"], *config.get("compose", ()))
+    return next(entry for entry in entries if (entry["corpus"], entry["model"]) == wanted)
+
+
 def systems(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The pairs of importance and policy of an entry: its first importance with all policies, others with the plain.
 

@@ -54,7 +54,7 @@ def search(paths: Paths, at: Any) -> Command:
         "model": paths.folder(run),
         "tokens": paths.tokens(run.corpus)[0],
         "strategy": at.strategy,
-        "objective": layers.entry_of(config, run.whole)["objective"],
+        "objective": layers.objective(config, run.whole),
         "batch_seconds": config["training"][runs.training_of(config, run.whole)]["batch_seconds"],
         "seed": run.seed,
         **dict(zip(("similarity", "similarity_curves"), known, strict=False)),
@@ -63,6 +63,14 @@ def search(paths: Paths, at: Any) -> Command:
     files = (*analysed(paths, run), *known)
     modules = (commands.model_module(paths, run.model), strategies.STRATEGIES.named(at.strategy).module)
     return Command("layer_search", options, files, modules)
+
+
+def export_depth(paths: Paths, before: runs.ModelRun, order: str, depth: int) -> Command:
+    """The model `before` with so many of its layers, by an order of removal, as a checkpoint of its own."""
+    file = paths.of(order)[0]
+    options = {"model": paths.folder(before), "layers": file, "depth": depth}
+    modules = (commands.model_module(paths, before.model),)
+    return Command("export_depth", options, (*paths.model(before.folder), file), modules)
 
 
 def orders(paths: Paths, run: runs.ModelRun) -> list[str]:

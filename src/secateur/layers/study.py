@@ -60,6 +60,11 @@ def entry_of(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
     return next(entry for entry, other in runs(config) if other.folder == run.folder)
 
 
+def objective(config: Mapping[str, Any], run: ModelRun) -> str:
+    """What a greedy search compares for a model: what its entry of `layers` says, the loss for one without."""
+    return next((entry["objective"] for entry, other in runs(config) if other.folder == run.folder), "loss")
+
+
 REGULARISED = "-regularised"
 """Ends the name of a model of fewer layers that is trained by itself with the regularisers of the whole one."""
 

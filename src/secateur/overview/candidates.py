@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from secateur.compose import study as compose
 from secateur.exits import study as exits
 from secateur.exits.study import ExitsDecoding
 from secateur.heads import study as heads
@@ -23,9 +24,9 @@ from secateur.reporting.results import EACH, Results, smallest
 from secateur.reporting.systems import System
 from secateur.study.runs import Decoding, ModelRun, languages, lm_folder, splits
 
-DENSE, MASKS, PATHWAYS, SHALLOWER, HEADLESS, BOTH, EARLY, STRUCTURED = KINDS = (
-    *("dense", "masks", "pathways", "fewer layers", "fewer heads", "fewer layers and heads", "early exit"),
-    "structured",
+DENSE, MASKS, PATHWAYS, SHALLOWER, HEADLESS, BOTH, COMPOSED, EARLY, STRUCTURED = KINDS = (
+    *("dense", "masks", "pathways", "fewer layers", "fewer heads", "fewer layers and heads", "composition"),
+    *("early exit", "structured"),
 )
 """What a system is: dense controls of any size, late regularisers and further training among them, are dense."""
 COSTS = ("parameters", "nonzero", "bytes", "macs_per_second", "peak_memory")
@@ -71,6 +72,7 @@ def candidates(results: Results) -> Iterator[Candidate]:
     yield from _shallower(results)
     yield from _headless(results)
     yield from _combined(results)
+    yield from _composed(results)
     yield from _left_early(results)
 
 
@@ -84,6 +86,8 @@ def from_dense(results: Results) -> Iterator[tuple[Candidate, ModelRun]]:
 
 def kind_of(run: ModelRun) -> str:
     """Which of `KINDS` a model is."""
+    if compose.KIND.owns(run.method):
+        return COMPOSED
     if parsed := methods.find(run.method):
         return DENSE if parsed.method.masks is None else PATHWAYS if parsed.method.from_masks else MASKS
     steps = run.method.split(THEN)
@@ -151,7 +155,13 @@ def _models(results: Results) -> Iterator[Candidate]:
     for found, parts in systems(results.config).items():
         groups.setdefault((found.run, found.search), {})[found.split] = System(parts)
     for (run, search), parts in groups.items():
-        yield Candidate(kind_of(run), name_of(run), run, search, parts)
+        name = composed_name(results.config, run) if kind_of(run) == COMPOSED else name_of(run)
+        yield Candidate(kind_of(run), name, run, search, parts)
+
+
+def composed_name(config: Mapping[str, Any], run: ModelRun) -> str:
+    """What tables call a composition."""
+    return f"{run.model}: {compose.said(config, run)}"
 
 
 def _shallower(results: Results) -> Iterator[Candidate]:
@@ -188,6 +198,14 @@ def _combined(results: Results) -> Iterator[Candidate]:
             for search in entry["searches"]:
                 parts = _by_split(results, smaller, Decoding, search)
                 yield Candidate(kind_of(smaller), name_of(smaller), smaller, search, parts)
+
+
+def _composed(results: Results) -> Iterator[Candidate]:
+    """Every composition that ends without training."""
+    for run in compose.bare_runs(results.config):
+        for search in compose.found(results.config, run)[0]["searches"]:
+            name = composed_name(results.config, run)
+            yield Candidate(COMPOSED, name, run, search, _by_split(results, run, Decoding, search))
 
 
 def _left_early(results: Results) -> Iterator[Candidate]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from secateur.compose import study as compose
 from secateur.exits import study as exits
 from secateur.heads import study as heads
 from secateur.layers import study as layers
@@ -44,6 +45,7 @@ def all_decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
     yield from decodings(config)
     yield from sub_model_decodings(config)
     yield from heads.combined_decodings(config)
+    yield from compose.bare_decodings(config)
 
 
 def sub_model_decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:

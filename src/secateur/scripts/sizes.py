@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from secateur.compose.study import bare_runs
 from secateur.core.files import write_json
 from secateur.core.jobs import json_argument
 from secateur.heads.study import checkpoints
@@ -36,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    root = arguments.root
-    folders = [run.folder for run in (*model_runs(arguments.study), *checkpoints(arguments.study))]
+    root, study = arguments.root, arguments.study
+    folders = [run.folder for run in (*model_runs(study), *checkpoints(study), *bare_runs(study))]
     results = {}
     for folder in tqdm(folders, desc="sizes", disable=None):
         loaded = load_model(root / folder)

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from secateur.compose import checks as compose
 from secateur.core.errors import SecateurError
 from secateur.decoding import search as searches
 from secateur.exits import checks as exits
@@ -23,7 +24,7 @@ from secateur.study import folders, own, pruned_lms, written
 from secateur.study.checks import hint, unfit, unknown, unlike, untrained
 from secateur.study.schema import SCHEMA, filled
 
-SECTIONS = (folders, own, pruned_lms, prune, layers, exits, heads, ssl)
+SECTIONS = (folders, own, pruned_lms, prune, layers, exits, heads, compose, ssl)
 BESIDE_PIECES = 2
 """Tokens of a list of byte-pair pieces that are neither pieces nor blank: `<unk>` and `<sos/eos>`."""
 

@@ -19,7 +19,7 @@ from secateur.speech.corpora import split_names
 
 DEV = "dev"
 """The split that systems are chosen on."""
-KINDS = ("secateur.pruning.study", "secateur.layers.study", "secateur.exits.study", "secateur.heads.study")
+KINDS = tuple(f"secateur.{name}.study" for name in ("pruning", "layers", "exits", "heads", "compose"))
 """Modules with a `KIND`: models that are made from dense ones."""
 
 

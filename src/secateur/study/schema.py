@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from secateur.compose import checks as compose
 from secateur.core import options
 from secateur.core.errors import SecateurError
 from secateur.core.plugins import Plugin, closed
@@ -90,7 +91,16 @@ def _by_type(plugins: Mapping[str, Plugin], **shared: Document) -> list[Document
 
 
 FILLS: dict[str, tuple[Callable[[Document], None], ...]] = {
-    SCHEMA.name: (prune.fill_schema, layers.fill_schema, heads.fill_schema, _models, _searches, _conditions, _options),
+    SCHEMA.name: (
+        prune.fill_schema,
+        layers.fill_schema,
+        heads.fill_schema,
+        compose.fill_schema,
+        _models,
+        _searches,
+        _conditions,
+        _options,
+    ),
     "corpora.schema.yaml": (_corpora,),
     "superb.schema.yaml": (ssl.fill_schema,),
 }

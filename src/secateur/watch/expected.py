@@ -26,12 +26,17 @@ WIDE = 10
 SECONDS = {
     "sizes": 15, "masks": 10, "layer_search": 40, "layer_similarity": 15, "similarity": 30, "timing": 120,
     "decode_depths": 40, "decode_exits": 40, "head_importance": 20, "head_removals": 1, "head_times": 60,
-    "decode_heads": 90, "prune_heads": 1, "export_depth": 1, "perplexity": 3, "tune_lms": 90, "ssl_targets": 40,
+    "decode_heads": 90, "prune_heads": 1, "export_depth": 1, 
+    "compose_heads": 1, "compose_layers": 1, "perplexity": 3, "tune_lms": 90, "ssl_targets": 40,
     "superb": 15, "ssl_speed": 30,
 }  # fmt: skip
 """Of a unit of work of a job by its rule, where it needs torch: of all of it, of a task of `superb`."""
 LIGHT_SECONDS = {"fetch": 10, "features": 10, "validate": 2, "tables": 10, "figures": 15, "report": 1}
 """The same of jobs that do without."""
+TRAINING_RULES = (
+    *("train", "import_model", "prune", "prune_adaptive", "prune_control", "regularise", "recover"),
+    *("compose_mask", "compose_recover"),
+)
 LIGHT_OTHERS = 2
 WITHOUT_TRAINING = 20
 
@@ -47,7 +52,7 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
         training, model = resources.training_of(at), config["language_models"][at.lm]
         seconds = LEAST_STEP + STEP * parameters(model) * training["batch_tokens"] / TOKENS_A_SECOND
         return Work(f"train {at.lm}", TRAINING, training["steps"], seconds)
-    if rule in ("train", "import_model", "prune", "prune_adaptive", "prune_control", "regularise", "recover"):
+    if rule in TRAINING_RULES:
         run = run_of(at) if hasattr(at, "method") else runs.ModelRun(at.corpus, at.model, at.scope, int(at.seed))
         batch = resources.training_of(at)["batch_seconds"]
         seconds = LEAST_STEP + STEP * parameters(config["models"][run.model]) * batch

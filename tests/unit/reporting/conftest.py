@@ -32,6 +32,7 @@ CONFIG = {
     "layers": [],
     "regularise": [],
     "exits": [],
+    "compose": [],
     "heads": [],
     "ssl": [],
     "dense": [{"corpus": "talk_show", "model": "ctc", "scopes": ["all", "each"]}],

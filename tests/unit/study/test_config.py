@@ -175,7 +175,7 @@ def test_a_model_that_nothing_trains_may_have_another_size_than_its_start():
     with pytest.raises(SecateurError, match=r"models\.hybrid\.encoder\.layers: 6; allowed with start: ctc: 4"):
         complete(merged(DEFAULT, small))
     dense = [{"corpus": "asterisk", "model": "ctc", "searches": ["greedy"]}]
-    empty = {key: [] for key in ("prune", "layers", "exits", "heads", "regularise", "ssl")}
+    empty = {key: [] for key in ("prune", "layers", "exits", "heads", "compose", "regularise", "ssl")}
     complete(merged(DEFAULT, small | empty | {"dense": dense, "decode": {"searches": ["greedy"]}}))
 
 
