@@ -37,15 +37,20 @@ def halved(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return rounded
 
 
-def write(folder: Path, loaded: Loaded, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write `tensors`, those of the model or their `halved`, and the model's description into `folder`.
-
-    Raises SecateurError when the file would be larger than `LARGEST`, and then writes nothing.
-    """
+def check_size(folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise SecateurError when weights would make a file of more than `LARGEST` bytes."""
     size = sum(value.numel() * value.element_size() for value in tensors.values())
     if size > LARGEST:
         raise SecateurError(
             f"{folder}: the weights take {size / 1e6:.1f} MB; allowed: {LARGEST / 1e6:g} MB; train a smaller model"
         )
+
+
+def write(folder: Path, loaded: Loaded, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write `tensors`, those of the model or their `halved`, and the model's description into `folder`.
+
+    Raises SecateurError when the file would be larger than `LARGEST`, and then writes nothing.
+    """
+    check_size(folder, tensors)
     save_model(folder, loaded.model, loaded.config, loaded.tokens)
     save_tensors(folder / "model.safetensors", tensors)

@@ -10,12 +10,27 @@ from secateur.core.files import read_json, read_tsv
 from secateur.decoding.scoring import Interval, average_error_rate
 from secateur.models import types
 from secateur.models.load import Loaded
+from secateur.models.upstream.encoder import Encoder
 
 LIMITS = """\
 - Dev and test data come from the same recordings as the training data. Other voices, other rooms, noise and free speech
   were not tried; expect far more errors there.
 - One seed. The intervals are over the utterances of a test set and say nothing about another seed.
 - It is a real, trained, small model to begin pruning with, and no product."""
+
+ENCODER_LIMITS = """\
+- It has heard a handful of professional voices, one a language, of one make of recordings, and little of each.
+- Test data come from the same recordings as the training data. One seed.
+- It is a small encoder to begin pruning with, and no product."""
+USE = """\
+```python
+from secateur.ssl.checkpoints import load_upstream
+
+upstream = load_upstream("pretrained/{name}")
+hidden, frames = upstream(waveforms, lengths)  # samples (B, S), their numbers (B,); a tensor (B, T, D) a layer
+```
+
+`secateur ssl-export-onnx --encoder pretrained/{name} --output {name}.onnx` makes one file of it."""
 
 RATES = (("errors", "words"), ("character_errors", "characters"))
 SHARING = "Give the credits above wherever you pass the weights on, and pass them on under the licences of the data."
@@ -54,6 +69,61 @@ def card(
     for title, paragraphs in sections.items():
         text += [f"## {title}", *paragraphs]
     return "\n\n".join(text) + "\n"
+
+
+def encoder_card(
+    encoder: Encoder, folder: Path, trained: Mapping[str, Any], sources: Mapping[str, Path], scores: Mapping[str, Path]
+) -> str:
+    """The card of a self-supervised encoder, in Markdown.
+
+    Args:
+        folder: of the pretrained encoder, with its `history.tsv`; its entry in the study names it.
+        trained, sources: as `card` has them.
+        scores: by name, the `scores.json` of this encoder and of what it is set beside; those that are there.
+    """
+    name = folder.parts[folder.parts.index("upstreams") + 1]
+    parameters = sum(parameter.numel() for parameter in encoder.parameters())
+    head = trained["arguments"]["head"]
+    sections = {
+        "Use": [USE.format(name=name)],
+        "Model": [f"```yaml\n{yaml.safe_dump(trained['arguments']['encoder'], sort_keys=False)}```"],
+        "Tasks": _tasks({model: file for model, file in scores.items() if file.is_file()}),
+        "Training": [
+            f"The last of {folder.parts[-2].removeprefix('iteration')} iterations of masked prediction:",
+            *_training(folder, trained | {"arguments": trained["arguments"] | {"start": None}}),
+            f"```yaml\n{yaml.safe_dump(head)}```",
+        ],
+        "Data and licences": [*_data(sources), SHARING],
+        "Limits": [ENCODER_LIMITS],
+        "Made by": _made_by(folder, trained, "ssl-export-pretrained --encoder"),
+    }
+    text = [
+        f"# {name}",
+        f"A self-supervised encoder of {parameters / 1e6:.2f} million parameters, pretrained on speech in "
+        f"{', '.join(sources)} without transcripts. It reads waveforms at 16 kHz and gives 50 frames a second.",
+    ]
+    for title, paragraphs in sections.items():
+        text += [f"## {title}", *paragraphs]
+    return "\n\n".join(text) + "\n"
+
+
+def _tasks(scores: Mapping[str, Path]) -> list[str]:
+    """A table of what the tasks measured."""
+    found = {model: read_json(file)["tasks"] for model, file in scores.items()}
+    if not found:
+        return ["It was not scored by itself."]
+    names = list(
+        dict.fromkeys((task, metric) for tasks in found.values() for task in tasks for metric in tasks[task]["metrics"])
+    )
+    rows = [
+        (model, *(_percent(Interval(**{key: tasks[task]["metrics"][metric][key] for key in ("value", "low", "high")}))
+                  for task, metric in names))
+        for model, tasks in found.items()
+    ]  # fmt: skip
+    heading = ("Frozen encoder", *(f"{task} {metric}" for task, metric in names))
+    notes = "\n".join(f"- {task}: {measured['notes']}" for task, measured in next(iter(found.values())).items())
+    about = "Test data, in percent with 95 % intervals; fbank: log-mel features, fbank-cmvn: normalised per clip."
+    return [about, _table(heading, rows), notes]
 
 
 def _error_rates(folder: Path, export: Mapping[str, Any]) -> list[str]:
@@ -123,12 +193,12 @@ def _data(sources: Mapping[str, Path]) -> list[str]:
     return [_table(head, rows)]
 
 
-def _made_by(folder: Path, trained: Mapping[str, Any]) -> list[str]:
+def _made_by(folder: Path, trained: Mapping[str, Any], command: str = "export-pretrained --model") -> list[str]:
     study = folder.parts[folder.parts.index("results") + 1]
     versions = ", ".join(f"{package} {version}" for package, version in trained["versions"].items())
     return [
         f"`make results STUDY={study}` at revision {trained['git']}, then\n"
-        f"`secateur export-pretrained --model {folder}`. {versions}. `run.json` has every argument."
+        f"`secateur {command} {folder}`. {versions}. `run.json` has every argument."
     ]
 
 

@@ -38,7 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--splits", type=json_argument, default={}, help="JSON: folders of train, dev, test, if others")
     parser.add_argument("--memory", type=float, default=8.0, help="gigabytes of hidden states to keep")
     parser.add_argument("--rate", type=float, help="most frames a second that heads are given (the upstream's own)")
-    parser.add_argument("--heads", type=int, default=1, help="heads of each task, of as many seeds, whose mean counts")
     parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to compute")
     parser.add_argument("--output", type=Path, required=True, help="folder for scores.json")
@@ -55,7 +54,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     files += sorted(arguments.data.glob("*/*/text")) if needed else []
     folder = arguments.output / state.FOLDER
     fit = Fit(arguments.seed, device, folder, identity(facts(arguments), files))
-    scores = run_tasks(arguments.tasks, corpus, hidden, fit, arguments.heads)
+    scores = run_tasks(arguments.tasks, corpus, hidden, fit)
     write_json(arguments.output / "scores.json", {"upstream": arguments.upstream, "tasks": scores})
     record |= {
         "seed": arguments.seed,

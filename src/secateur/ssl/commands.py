@@ -95,7 +95,6 @@ def superb(paths: Paths, at: Any) -> Command:
         "upstream": folder,
         "random": at.student == upstreams.RANDOM,
         "tasks": entry["tasks"],
-        "heads": entry["heads"],
         "seed": at.seed,
         "device": paths.config["device"],
         "rate": entry["rate"] or None,

@@ -1,6 +1,7 @@
 """The scripts around encoders, on a tiny model and made-up speech: targets, pretraining, distillation, resuming."""
 
 import importlib.util
+import json
 from argparse import Namespace
 from dataclasses import replace
 
@@ -9,8 +10,11 @@ import torch
 from safetensors.torch import load_file
 
 from secateur.core.errors import SecateurError
-from secateur.core.files import read_json, read_tsv
+from secateur.core.files import read_json, read_tsv, write_json
+from secateur.core.jobs import plain
+from secateur.models import zoo as zoo_module
 from secateur.models.upstream.encoder import Encoder
+from secateur.speech.datadir import read_data_dir, write_data_dir
 from secateur.ssl import fitting
 from secateur.ssl.checkpoints import load_upstream, save_encoder
 from secateur.ssl.clusters import read_targets
@@ -244,3 +248,50 @@ def test_crops_that_no_batch_can_hold_are_refused(speech, tiny):
         with pytest.raises(SecateurError, match="a crop must hold a frame and fit into a batch"):
             arguments = Namespace(**common(speech, "x", crop_seconds=seconds))
             fitting.fit(Task.of(arguments), {}, fitting.Waves.of(arguments), model, tiny)
+
+
+def test_an_encoder_becomes_an_entry_of_the_zoo_with_a_card(speech, tiny, monkeypatch):
+    """It loads as it was trained; the card says what it is, how it scores, and whose speech it heard."""
+    mel = replace(tiny, front_end="mel", mel_bins=20)
+    data = speech / "results" / "zoo" / "data" / "voices" / "en"
+    data.mkdir(parents=True)
+    write_json(data / "source.json", {"name": "Noise", "description": "Made up", "licence": "CC0", "credits": "nobody"})
+    write_json(data / "run.json", {"utterances": {"train": 9, "dev": 6}})
+    for split in ("train", "dev"):
+        write_data_dir(data / split, read_data_dir(speech / split))
+    found = {"train": [data / "train"], "dev": [data / "dev"]}
+    run("ssl_targets", **found, encoder=None, layer=None, hop=320, clusters=5, frames=150, seed=1, device="cpu",
+        output=speech / "targets")  # fmt: skip
+    entry = speech / "results" / "zoo" / "upstreams" / "tiny"
+    output = entry / "iteration2" / "seed1"
+    encoder = {key: value for key, value in mel.to_dict().items() if key != "layers"}
+    arguments = common(speech, output) | found | {"encoder": encoder, "head": HEAD, "targets": speech / "targets"}
+    record = run("ssl_pretrain", start=None, **arguments)
+    written = {
+        "arguments": json.loads(json.dumps(plain(arguments), default=str)),
+        "threads": 1,
+        "processor": "a processor",
+        "git": "abc123",
+        "versions": {},
+    }
+    facts = {key: value for key, value in record.items() if isinstance(value, str | int | float)}
+    write_json(output / "run.json", facts | written)
+    metrics = {"acc": {"value": 61.0, "low": 55.0, "high": 67.0}}
+    write_json(entry / "teacher/seed1/superb/scores.json", {"tasks": {"ks": {"metrics": metrics, "notes": "9 test"}}})
+    zoo = speech / "pretrained" / "tiny"
+    run("ssl_export_pretrained", encoder=output, output=zoo)
+    loaded = load_upstream(zoo)
+    assert loaded.config == mel and same(loaded.state_dict(), load_upstream(output).state_dict())
+    assert read_json(zoo / "run.json")["export"]["encoder"] == str(output)
+    card = (zoo / "README.md").read_text()
+    for fact in (
+        "# tiny", "front_end: mel", "| teacher | 61.0 (55.0–67.0) |", "- ks: 9 test", "8 steps", "clusters: 5",
+        "The last of 2 iterations", "| en | Noise |", "nobody", 'load_upstream("pretrained/tiny")',
+    ):  # fmt: skip
+        assert fact in card, fact
+    monkeypatch.setattr(zoo_module, "LARGEST", 100)
+    with pytest.raises(SecateurError, match="train a smaller model"):
+        run("ssl_export_pretrained", encoder=output, output=speech / "other")
+    assert not (speech / "other").exists()
+    with pytest.raises(SecateurError, match="expected a folder below results/STUDY/upstreams"):
+        run("ssl_export_pretrained", encoder=speech / "encoder", output=zoo)

@@ -55,7 +55,6 @@ class Task:
         title: for people.
         metrics: what it measures; of several that are scored, each counts its share of the task in the SUPERB score.
         pooled: whether its head takes means over time alone, so that no frames need be kept.
-        trained: whether it trains a head.
         missing: why data directories of transcribed speech, as of the default corpus, cannot carry it; "" if they can.
     """
 
@@ -63,7 +62,6 @@ class Task:
     title: str
     metrics: tuple[Metric, ...]
     pooled: bool = False
-    trained: bool = True
     missing: str = ""
 
 

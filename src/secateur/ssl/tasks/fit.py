@@ -20,7 +20,7 @@ HUNDREDTHS = 100  # of a second: the unit of a clip's length in a batch plan
 DEV_CLIPS = 32
 AT = "\t"
 """Parts an item's id from the use that a crop is drawn for."""
-NOT_OF_TRAINING = ("batch", "clips", "select")
+NOT_OF_TRAINING = ("heads", "batch", "clips", "select")
 """Options of `training` that `secateur.training` has not."""
 
 
@@ -171,6 +171,7 @@ class Fit:
 
         `training` has attributes of `TrainingOptions`, and
 
+            heads   is for who calls this
             batch   most clips in a batch of a head that pools, else most seconds of audio, padding included
             clips   if it is given, so many clips of similar length are a batch instead
             select  what is called the dev loss, and chooses the checkpoint: `loss`, or the task's own measure, `metric`

@@ -38,7 +38,7 @@ SCHEMA = {
     "max_seconds": {"$ref": "#/$defs/longest", "default": None},
 }
 
-TASK = Task("qbe", "query by example", (Metric("mtwv", higher=True),), trained=False)
+TASK = Task("qbe", "query by example", (Metric("mtwv", higher=True),))
 LANGUAGE = "nnenglish"
 SHORTEST = 5  # frames; s3prl gives shorter queries a score of nothing
 OCCURRENCE = re.compile(r"^LEXEME\s+(\S+)\s.*?(\S*_(?:dev|eval)_\d+)", re.MULTILINE)

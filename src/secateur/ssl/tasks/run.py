@@ -38,11 +38,11 @@ def load(name: str, options: Mapping[str, Any], corpus: prompts.Corpus) -> Data:
 
 
 def run(
-    tasks: Mapping[str, Mapping[str, Any]], corpus: prompts.Corpus, hidden: Hidden, fit: Fit, heads: int = 1
+    tasks: Mapping[str, Mapping[str, Any]], corpus: prompts.Corpus, hidden: Hidden, fit: Fit
 ) -> dict[str, dict[str, Any]]:
     """Run `tasks` (options by name) in the order of `TASKS`; what each measured, ready for JSON.
 
-    Tasks that train a head train `heads` of them, with seeds of their own, and measure their mean.
+    A task trains as many heads as its `training` says (`heads`), with seeds of their own, and measures their mean.
 
     Clips are encoded first, those whose frames are wanted before those of which means are enough, so none is encoded
     twice. Training that was killed resumes if the same is run again; finished tasks only load their heads.
@@ -56,8 +56,8 @@ def run(
     for number, (name, each) in enumerate(data.items()):
         progress.JOB.part(number, len(data))
         started = time.monotonic()
-        many = range(heads if module(name).TASK.trained else 1)
-        results = [module(name).run(each, hidden, fit.again(number), tasks[name]) for number in many]
+        heads = tasks[name].get("training", {}).get("heads", 1)
+        results = [module(name).run(each, hidden, fit.again(number), tasks[name]) for number in range(heads)]
         result = joined(results, fit.seed)
         seconds = time.monotonic() - started
         found[name] = described(module(name).TASK, each, result, seconds)

@@ -105,9 +105,9 @@ def test_killed_and_resumed_gives_the_same_scores(read, tmp_path, monkeypatch):
 def test_the_script_writes_scores_of_log_mel_features(corpus, tmp_path):
     script = importlib.import_module("secateur.scripts.superb_task")
     tasks = {"sid": options()["sid"]}
-    tasks["sid"]["training"] = tasks["sid"]["training"] | {"learning_rate": 0.03}
+    tasks["sid"]["training"] = tasks["sid"]["training"] | {"learning_rate": 0.03, "heads": 2}
     arguments = Namespace(upstream="fbank", tasks=tasks, data=corpus, languages=list(VOICE_OF), splits={}, memory=1.0,
-                          rate=50.0, seed=1, device="cpu", output=tmp_path, heads=2, random=False)  # fmt: skip
+                          rate=50.0, seed=1, device="cpu", output=tmp_path, random=False)  # fmt: skip
     record = {}
     script.run(arguments, record)
     scores = read_json(tmp_path / "scores.json")
