@@ -216,7 +216,7 @@ def test_the_study_has_the_jobs_of_every_toy(after):
     assert count("layer_search", "--strategy toy-strategy") == 2
     assert count("head_removals", "gradient/toy-policy") == 1
     assert count("prune_heads", "--policy toy-policy") == 2 and count("export_depth", "depth-toy-strategy-1/") == 2
-    assert count("superb", '"toy_task": {') == 4
+    assert count("superb", '"toy_task": {') == 6
     assert count("decode", '"word": "beep"') == 1
     decoding = next(text for text in after.values() if '"toy_search"' in text and "secateur decode" in text)
     assert "--tokens" in decoding and "--train-text" not in decoding
