@@ -19,6 +19,7 @@ include: "workflow/rules/layers.smk"
 include: "workflow/rules/exits.smk"
 include: "workflow/rules/heads.smk"
 include: "workflow/rules/compose.smk"
+include: "workflow/rules/exported.smk"
 include: "workflow/rules/ssl.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/watch.smk"
@@ -49,6 +50,7 @@ rule decodings:
                 *study.decodings(config),
                 *layers.decodings(config),
                 *exits.decodings(config),
+                *exported.decodings(config),
                 *heads.decodings(config),
                 *heads.combined_decodings(config),
                 *compose.bare_decodings(config),

@@ -70,4 +70,5 @@ def _write(root, config, family: Family, members: Sequence[Timed], seconds, dura
 def _parts(root: Path, one: Timed) -> list[str]:
     sets = list(read_json(root / one.heads)["sets"]) if one.heads else []
     points = list(read_json(root / one.exits)["points"]) if one.exits else []
-    return ["", *sets, *points, *map(depth_name, one.depths)]
+    formats = list(read_json(root / one.onnx)["systems"]) if one.onnx else []
+    return ["", *sets, *points, *formats, *map(depth_name, one.depths)]

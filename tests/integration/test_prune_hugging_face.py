@@ -7,11 +7,10 @@ import pytest
 import yaml
 from clones import Clone
 from letters import write_kaldi
+from tiny import run_script
 from trained_hugging_face import WHISPER, transcripts_ctc, transcripts_whisper
 
-from secateur.models import formats
-from secateur.models.load import load_model
-
+MODELS = "results/mine/models/mine/mine"
 pytestmark = pytest.mark.slow
 
 
@@ -51,14 +50,21 @@ def rows(clone: Clone, table: str) -> list[dict[str, str]]:
         return list(csv.DictReader(stream, delimiter="\t"))
 
 
+def transcripts(name: str, folder: Path) -> list[str]:
+    """What transformers hears on test."""
+    return (transcripts_whisper if name == WHISPER else transcripts_ctc)(folder)
+
+
+def heard(clone: Clone, name: str, run: str) -> list[str]:
+    """What the study's model in a folder below `MODELS` heard on test."""
+    search = "generate" if name == WHISPER else "greedy"
+    with open(clone.folder / MODELS / run / f"decode/{search}/hypotheses.tsv", encoding="utf-8") as stream:
+        return [row["hypothesis"] for row in csv.DictReader(stream, delimiter="\t") if row["split"] == "test"]
+
+
 def test_the_dense_row_is_what_transformers_writes_and_pruned_rows_follow(clone):
     clone, name = clone
-    search = "generate" if name == WHISPER else "greedy"
-    file = clone.folder / f"results/mine/models/mine/mine/all/dense/s000/seed1/decode/{search}/hypotheses.tsv"
-    with open(file, encoding="utf-8") as stream:
-        found = [row["hypothesis"] for row in csv.DictReader(stream, delimiter="\t") if row["split"] == "test"]
-    transcripts = transcripts_whisper if name == WHISPER else transcripts_ctc
-    assert found == transcripts(clone.folder / f"tests/fixtures/{name}")
+    assert heard(clone, name, "all/dense/s000/seed1") == transcripts(name, clone.folder / f"tests/fixtures/{name}")
     wer = {row["method"]: float(row["wer"]) for row in rows(clone, "wer") if row["split"] == "test"}
     assert {"dense", "one-shot", "lap", "lth-adaptive"} <= wer.keys() and wer["dense"] < 90
     assert {row["depth"] for row in rows(clone, "layers")} >= {"2"}
@@ -66,10 +72,11 @@ def test_the_dense_row_is_what_transformers_writes_and_pruned_rows_follow(clone)
     assert (clone.folder / "results/mine/report/index.html").is_file()
 
 
-def test_a_pruned_model_goes_back_to_transformers(clone, tmp_path):
+def test_a_pruned_model_goes_back_to_transformers_which_hears_the_same(clone, tmp_path):
     clone, name = clone
-    source = clone.folder / f"tests/fixtures/{name}"
-    model = load_model(clone.folder / "results/mine/models/mine/mine/all/lap/s800/seed1")
-    formats.exporter(source)(model, source, tmp_path / "back")
-    transcripts = transcripts_whisper if name == WHISPER else transcripts_ctc
-    assert any(transcripts(tmp_path / "back"))
+    pruned, source = "en/lth-adaptive/s500/seed1", clone.folder / f"tests/fixtures/{name}"
+    options = {"model": clone.folder / MODELS / pruned, "source": source, "language": "en", "output": tmp_path / "back"}
+    run_script("export_original", *(word for key, value in options.items() for word in (f"--{key}", value)))
+    found = transcripts(name, tmp_path / "back")
+    assert found == heard(clone, name, pruned) and len(set(found)) > 3
+    assert found != heard(clone, name, "all/dense/s000/seed1"), "pruning changed something"

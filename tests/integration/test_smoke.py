@@ -20,8 +20,9 @@ STUDY = "workflow/studies/smoke.yaml"
 LEXICONS = 3 if find_spec("flashlight") else 0
 """Decodings by lexicon search; none where Python is too new for it."""
 DECODINGS = 44 + LEXICONS
-LAYERS = {"decode_depths": 3, "decode_exits": 1}
-"""Jobs that decode sub-models: the hybrid model with two searches, the late one with one; the CTC model left early."""
+LAYERS = {"decode_depths": 3, "decode_exits": 1, "decode_onnx": 1}
+"""Jobs that decode sub-models: the hybrid model with two searches, the late one with one; the CTC model left early, and
+exported."""
 HEADS = {"decode_heads": 1}
 """Jobs that decode the hybrid model without sets of its heads."""
 COMPOSED = {"compose_layers": 1, "compose_heads": 1, "compose_mask": 1, "compose_recover": 1}
@@ -29,8 +30,8 @@ COMPOSED = {"compose_layers": 1, "compose_heads": 1, "compose_mask": 1, "compose
 TIMING = {"timing": 3}
 """Jobs that time a family: the CTC model's, the hybrid one's with that of one layer, the transducer's."""
 LM_JOBS = {
-    "train_lm": 1, "prune_lm": 1, "perplexity": 2, "tune_lms": 1, "decode": 13, "decode_depths": 1, **HEADS, **TIMING,
-    "sizes": 1,
+    "train_lm": 1, "prune_lm": 1, "perplexity": 2, "tune_lms": 1, "decode": 13, "decode_depths": 1, "decode_onnx": 1,
+    **HEADS, **TIMING, "sizes": 1,
     "tables": 1, "figures": 1, "report": 1,
 }  # fmt: skip
 MODEL = f"{SMOKE}/models/espeak/ctc/all/dense/s000/seed1"
@@ -173,7 +174,7 @@ def test_a_decoding_key_reruns_decoding_and_report(clone, edited):
     # how long attention takes.
     edited(STUDY, "  beam: {beam: 2}", "  beam: {beam: 3}")
     assert planned(clone) == {
-        "decode": 13, "decode_depths": 1, "timing": 2, "tune_lms": 1,
+        "decode": 13, "decode_depths": 1, "decode_onnx": 1, "timing": 2, "tune_lms": 1,
         "head_times": 1, "head_removals": 1, **HEADS, "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 

@@ -13,6 +13,8 @@ from secateur.core.scheduler import one_timer
 from secateur.decoding.search import SEARCHES
 from secateur.exits import commands as exits_commands
 from secateur.exits import study as exits
+from secateur.exported import commands as exported_commands
+from secateur.exported import study as exported
 from secateur.heads import commands as heads_commands
 from secateur.heads import study as heads
 from secateur.heads.policies import POLICIES

@@ -9,7 +9,7 @@ largest batch) is decoded once more than needed, untimed, so that what only a fi
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,10 @@ class Recognizer:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     lm: torch.nn.Module | None = None
     sentences: Sequence[str] = ()
+
+    def running(self, model: torch.nn.Module) -> "Recognizer":
+        """The same with another model, which may bring a language model of its own along."""
+        return replace(self, model=model, lm=getattr(model, "lm", self.lm))
 
 
 class Features(Mapping[str, np.ndarray]):

@@ -11,6 +11,8 @@ from typing import Any
 from secateur.compose import study as compose
 from secateur.exits import study as exits
 from secateur.exits.study import ExitsDecoding
+from secateur.exported import study as exported
+from secateur.exported.study import ExportedDecoding
 from secateur.heads import study as heads
 from secateur.heads.study import DEPTH, HEADS, THEN, HeadsDecoding
 from secateur.layers import study as layers
@@ -24,9 +26,9 @@ from secateur.reporting.results import EACH, Results, smallest
 from secateur.reporting.systems import System
 from secateur.study.runs import Decoding, ModelRun, languages, lm_folder, splits
 
-DENSE, MASKS, PATHWAYS, SHALLOWER, HEADLESS, BOTH, COMPOSED, EARLY, STRUCTURED = KINDS = (
+DENSE, MASKS, PATHWAYS, SHALLOWER, HEADLESS, BOTH, COMPOSED, EARLY, EXPORTED, STRUCTURED = KINDS = (
     *("dense", "masks", "pathways", "fewer layers", "fewer heads", "fewer layers and heads", "composition"),
-    *("early exit", "structured"),
+    *("early exit", "exported", "structured"),
 )
 """What a system is: dense controls of any size, late regularisers and further training among them, are dense."""
 COSTS = ("parameters", "nonzero", "bytes", "macs_per_second", "peak_memory")
@@ -44,7 +46,8 @@ class Candidate:
         run: the model; with scope `each` those of all languages together; of a sub-model the whole one.
         search: name of the search.
         systems: its decodings, by split.
-        sub_model: the layers that are kept, the set of heads that is removed, or when it is left; empty for a model.
+        sub_model: the layers that are kept, the set of heads that is removed, when it is left, or its format;
+            empty for a model.
     """
 
     kind: str
@@ -74,6 +77,7 @@ def candidates(results: Results) -> Iterator[Candidate]:
     yield from _combined(results)
     yield from _composed(results)
     yield from _left_early(results)
+    yield from _exported(results)
 
 
 def from_dense(results: Results) -> Iterator[tuple[Candidate, ModelRun]]:
@@ -124,6 +128,8 @@ def costs(results: Results, candidate: Candidate) -> dict[str, Any]:
     if lm := results.lm_of(candidate.search):
         run = candidate.run
         stored = results.cost(lm_folder(run.corpus, lm, run.seed), *STORED)
+        if candidate.kind == EXPORTED:
+            stored = {**stored, "bytes": _system(results, candidate)["lm_bytes"]}
         found |= {column: found[column] + stored[column] for column in STORED}
     return found | {"format": parts[0]["format"], "models": len(parts)}
 
@@ -136,11 +142,20 @@ def _costs_of_parts(results: Results, candidate: Candidate) -> Sequence[Mapping[
         found = results.json(exits.exits_file(run, candidate.search), "points")["points"][candidate.sub_model]
         macs = {"macs_per_second": found["dev"]["macs_per_second"]}
         return [_smallest_file(results.size(run, *COSTS)) | macs]
+    if candidate.kind == EXPORTED:  # the same arithmetic; memory is what ONNX Runtime takes, which is not measured
+        facts = {"bytes": _system(results, candidate)["model_bytes"], "peak_memory": None}
+        return [{**_smallest_file(results.size(run, *COSTS)), **facts, "format": candidate.sub_model}]
     if candidate.kind == SHALLOWER:
         cost = results.size(run, "sub_models")["sub_models"][candidate.sub_model]
     else:
         cost = results.json(heads.removals_file(run), "sets")["sets"][candidate.sub_model]
     return [dict(cost) | {"nonzero": cost.get("nonzero", cost["parameters"]), "format": "dense"}]
+
+
+def _system(results: Results, candidate: Candidate) -> Mapping[str, Any]:
+    """What `onnx.json` says of an exported model."""
+    file = exported.systems_file(candidate.run, candidate.search)
+    return results.json(file, "systems")["systems"][candidate.sub_model]
 
 
 def _smallest_file(size: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,6 +230,15 @@ def _left_early(results: Results) -> Iterator[Candidate]:
             for point in results.json(exits.exits_file(run, search), "points")["points"]:
                 parts = _by_split(results, run, ExitsDecoding, search, point)
                 yield Candidate(EARLY, f"{name_of(run)}, left at {point}", run, search, parts, point)
+
+
+def _exported(results: Results) -> Iterator[Candidate]:
+    """Every format of every model that is exported."""
+    for entry, run in exported.runs(results.config):
+        for search in entry["searches"]:
+            for name in entry["formats"]:
+                parts = _by_split(results, run, ExportedDecoding, search, name)
+                yield Candidate(EXPORTED, f"{name_of(run)}, {name}", run, search, parts, name)
 
 
 def _by_split(results: Results, run: ModelRun, decoding: Any, search: str, part: str = "") -> dict[str, System]:

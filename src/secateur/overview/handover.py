@@ -6,13 +6,16 @@ from pathlib import Path
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
+from secateur.exits import study as exits
+from secateur.exported import FILE, FOLDER
+from secateur.exported import study as exported
 from secateur.heads.removals import without
 from secateur.heads.study import removals_file
 from secateur.layers.export import export
 from secateur.models.checkpoint import save_model
 from secateur.models.load import load_model, smaller
 from secateur.models.surgery.heads import Head
-from secateur.overview.candidates import SHALLOWER, SPARSE, STRUCTURED
+from secateur.overview.candidates import EARLY, EXPORTED, SHALLOWER, SPARSE, STRUCTURED
 from secateur.pruning.engines.mask import masks_of
 from secateur.pruning.sparse import export_sparse
 from secateur.study.runs import ModelRun, lm_folder
@@ -37,7 +40,7 @@ def hand_over(root: Path, row: Mapping[str, str], output: Path) -> None:
             raise SecateurError(f"{root / folder}: no such folder; run the study again")
         _hand_over_model(root, folder, row, output / languages[place] if len(folders) > 1 else output)
     lm = root / lm_folder(row["corpus"], row["lm"], int(row["seed"]))
-    if row["kind"] != STRUCTURED and lm.is_dir():
+    if row["kind"] not in (STRUCTURED, EXPORTED) and lm.is_dir():
         _copy(lm, output / "lm")
     write_json(output / "system.json", dict(row))
 
@@ -50,12 +53,28 @@ def _hand_over_model(root: Path, folder: str, row: Mapping[str, str], output: Pa
             _copy(root / folder, output)
     elif row["kind"] == SHALLOWER:
         export(root / folder, map(int, part.split(",")), output)
+    elif row["kind"] == EXPORTED:  # token list and configuration beside it, and the language model if it has one
+        _copy_exported(root / folder, row, output)
+    elif row["kind"] == EARLY:  # all layers, and when to leave
+        _copy(root / folder, output)
+        shutil.copyfile(root / folder / f"exits/{row['search']}/{exits.FILE}", output / exits.FILE)
     else:
         run = ModelRun(row["corpus"], row["model"], row["scope"], int(row["seed"]), row["method"])
         removed = read_json(root / removals_file(run))["sets"][part]["removed"]
         loaded = load_model(root / folder)
         model = without(loaded.model, [Head(*head) for head in removed])
         save_model(output, model, smaller(loaded.config, model), loaded.tokens)
+
+
+def _copy_exported(folder: Path, row: Mapping[str, str], output: Path) -> None:
+    """`model.onnx`, `lm.onnx` if the search has a language model, and `model.json`."""
+    written = (folder / exported.folder(row["search"])) / FILE
+    found = read_json(written)["systems"][row["sub_model"]]
+    output.mkdir(parents=True, exist_ok=True)
+    for part in ("model", "lm"):
+        if part in found:
+            shutil.copyfile(written.parent / FOLDER / found[part], output / f"{part}.onnx")
+    shutil.copyfile(folder / "model.json", output / "model.json")
 
 
 def _copy(folder: Path, output: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from secateur.compose import study as compose
 from secateur.exits import study as exits
+from secateur.exported import study as exported
 from secateur.heads import study as heads
 from secateur.layers import study as layers
 from secateur.ssl import study as upstreams
@@ -52,6 +53,7 @@ def sub_model_decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
     """Those of several sub-models at once, which have no checkpoint of their own."""
     yield from layers.decodings(config)
     yield from exits.decodings(config)
+    yield from exported.decodings(config)
     yield from heads.decodings(config)
 
 

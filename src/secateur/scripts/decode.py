@@ -11,7 +11,7 @@ import argparse
 import copy
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from secateur.decoding.recognize import Recognizer, batch_size, check, decode, r
 from secateur.decoding.search import TOKENS, named, reads
 from secateur.decoding.tuning import applied
 from secateur.exits import points
+from secateur.exported import systems
 from secateur.heads import removals
 from secateur.layers.rtf import depth_within
 from secateur.models.checkpoint import weights_file
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rtf-search", help="name of the search there (its first)")
     parser.add_argument("--heads", type=Path, help="JSON file of head_removals.py: decode the model without its sets")
     parser.add_argument("--exits", type=Path, help="JSON file of exits.py: decode the model left as its points say")
+    parser.add_argument("--onnx", type=Path, help="JSON file of decode_onnx.py: decode the ONNX files beside it")
     parser.add_argument("--train-text", type=Path, nargs="*", default=[], help="Kaldi text files, for lexicon search")
     parser.add_argument("--tokens", type=Path, help="tokens.txt, for lexicon search over word pieces")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to decode")
@@ -91,7 +93,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         rows, seconds = rows + found, seconds + took
         lengths = read_table(one.features / "utt2num_frames")
         frames += sum(int(lengths[name]) for name in {row["utterance"] for row in found})
-    pruned = any(given is not None for given in (arguments.layers, arguments.heads, arguments.exits))
+    pruned = any(given is not None for given in parts_of(arguments))
     given = {SPLIT: arguments.splits, LANGUAGE: arguments.languages, SUB_MODEL: pruned}
     keys = [key for key, value in given.items() if value]
     columns = COLUMNS if arguments.exits is None else (*COLUMNS, LEFT_AT)
@@ -148,7 +150,7 @@ def whole_identity(arguments: argparse.Namespace, conditions: dict[str, Any]) ->
     folders = [arguments.model, *filter(None, [arguments.lm])]
     files = [file for folder in folders for file in (folder / "model.json", weights_file(folder))]
     files += sorted((arguments.model / "masks").glob("*"))
-    given = [arguments.mask, *(arguments.layers or ()), arguments.rtf, arguments.heads, arguments.exits]
+    given = [arguments.mask, *(arguments.layers or ()), arguments.rtf, arguments.heads, arguments.exits, arguments.onnx]
     given += arguments.train_text
     options = [arguments.keep, arguments.search, arguments.depths, arguments.rtf_budget, arguments.rtf_search]
     return identity([*options, conditions], [*files, *filter(None, [*given, arguments.tokens])])
@@ -163,7 +165,7 @@ def decoded(arguments: argparse.Namespace, recognizer: Recognizer, found: DataSe
     written = named(arguments.search["type"]).written or (lambda text, _: text)
     model = masked(arguments, recognizer, found.language)
     for name, smaller in sub_models(arguments, model, str(recognizer.device)):
-        results = decode(replace(recognizer, model=smaller), features, arguments.search)
+        results = decode(recognizer.running(smaller), features, arguments.search)
         axes = {SPLIT: found.split, LANGUAGE: found.language, SUB_MODEL: name}
         rows += [
             {
@@ -192,20 +194,28 @@ def masked(arguments: argparse.Namespace, recognizer: Recognizer, language: str)
     return model
 
 
+def parts_of(arguments: argparse.Namespace) -> tuple[Any, ...]:
+    """The files that say which parts of a model to decode."""
+    return arguments.layers, arguments.heads, arguments.exits, arguments.onnx
+
+
 def sub_models(
     arguments: argparse.Namespace, model: torch.nn.Module, device: str
 ) -> Iterator[tuple[str, torch.nn.Module]]:
     """The models to decode, each once, by the name of their layers or heads; the whole model alone has none."""
-    if sum(given is not None for given in (arguments.layers, arguments.heads, arguments.exits)) > 1:
+    if sum(given is not None for given in parts_of(arguments)) > 1:
         raise SecateurError(
-            "give one of --layers, --heads and --exits; a model without heads and layers is a checkpoint of its own"
+            "give one of --layers, --heads, --exits and --onnx; a model without heads and layers is a checkpoint of "
+            "its own"
         )
-    if arguments.exits:
-        yield from points.sub_models(model, arguments.exits)
-        return
-    if arguments.heads:
-        yield from removals.sub_models(model, arguments.heads)
-        return
+    for file, found in (
+        (arguments.exits, points.sub_models),
+        (arguments.heads, removals.sub_models),
+        (arguments.onnx, systems.sub_models),
+    ):
+        if file:
+            yield from found(model, file)
+            return
     if arguments.layers is None:
         if arguments.depths or arguments.rtf_budget:
             raise SecateurError("--depths and --rtf-budget need --layers, the files that say which layers to keep")

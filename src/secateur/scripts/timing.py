@@ -2,7 +2,8 @@
 
 A system is a model with a search. With `heads`, a file of head_removals.py, it is also timed without each set of heads
 that the file has; with `layers`, a file of layer_search.py, also at the `depths`; with `exits`, a file of
-decode_exits.py, also left early at each of its points. Groups of searches are timed one after the other, with
+decode_exits.py, also left early at each of its points; with `onnx`, a file of decode_onnx.py, also in its formats, by
+ONNX Runtime. Groups of searches are timed one after the other, with
 utterances and rounds of their own. In each the first system, the reference, is timed twice, the second time as the
 sub-model A/A: the two must not differ. What is not sound is measured once more.
 """
@@ -36,6 +37,7 @@ from secateur.decoding.timing import (
 )
 from secateur.decoding.tuning import applied
 from secateur.exits import points
+from secateur.exported import systems as exported
 from secateur.heads import removals
 from secateur.layers.rtf import depth_name
 from secateur.models.load import language_model, load_model
@@ -130,7 +132,8 @@ class Systems:
                     lm = self._lm(entry["lm"], loaded.tokens) if entry.get("lm") else None
                     for part, model in self._parts(found["model"], entry).items():
                         tokenizer = self._tokenizer(loaded.tokens)
-                        yield (system, search, part), Recognizer(model, tokenizer, self.device, lm, self._sentences)
+                        whole = Recognizer(model, tokenizer, self.device, lm, self._sentences)
+                        yield (system, search, part), whole.running(model)
 
     def _loaded(self, folder: str) -> Any:
         if (folder,) not in self._models:
@@ -141,7 +144,11 @@ class Systems:
         """The whole model, without a name, and its sub-models."""
         whole = self._loaded(folder).model
         found = {"": whole}
-        for name, sub_models in (("heads", removals.sub_models), ("exits", points.sub_models)):
+        for name, sub_models in (
+            ("heads", removals.sub_models),
+            ("exits", points.sub_models),
+            ("onnx", exported.sub_models),
+        ):
             if file := entry.get(name):
                 key = (folder, file)
                 if key not in self._models:
@@ -190,4 +197,4 @@ def summary(measured: Measurement, reference: Name, name: Name, rows: list[dict[
 
 def depth_of(model: torch.nn.Module) -> int:
     """The number of encoder layers."""
-    return len(layer_numbers(model))
+    return getattr(model, "depth", None) or len(layer_numbers(model))

@@ -15,6 +15,7 @@ from secateur.compose import checks as compose
 from secateur.core.errors import SecateurError
 from secateur.decoding import search as searches
 from secateur.exits import checks as exits
+from secateur.exported import checks as exported
 from secateur.heads import checks as heads
 from secateur.layers import checks as layers
 from secateur.pruning import checks as prune
@@ -24,7 +25,7 @@ from secateur.study import folders, own, pruned_lms, written
 from secateur.study.checks import hint, unfit, unknown, unlike, untrained
 from secateur.study.schema import SCHEMA, filled
 
-SECTIONS = (folders, own, pruned_lms, prune, layers, exits, heads, compose, ssl)
+SECTIONS = (folders, own, pruned_lms, prune, layers, exits, heads, compose, exported, ssl)
 BESIDE_PIECES = 2
 """Tokens of a list of byte-pair pieces that are neither pieces nor blank: `<unk>` and `<sos/eos>`."""
 

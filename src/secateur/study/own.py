@@ -20,7 +20,7 @@ from secateur.speech import alphabet, corpora
 from secateur.study import runs
 
 SECTIONS = ("models", "language_models")
-DECODED = ("dense", "prune", "layers", "regularise", "exits", "heads", "compose")
+DECODED = ("dense", "prune", "layers", "regularise", "exits", "heads", "compose", "export")
 """Sections whose entries name a model and the searches that it is decoded with."""
 AS_IT_IS = "as it is"
 """The training of a model that is not trained on: no steps. No entry of `training` can have this name."""

@@ -19,7 +19,7 @@ from secateur.speech.corpora import split_names
 
 DEV = "dev"
 """The split that systems are chosen on."""
-KINDS = tuple(f"secateur.{name}.study" for name in ("pruning", "layers", "exits", "heads", "compose"))
+KINDS = tuple(f"secateur.{name}.study" for name in ("pruning", "layers", "exits", "heads", "compose", "exported"))
 """Modules with a `KIND`: models that are made from dense ones."""
 
 
@@ -117,6 +117,7 @@ class Timed:
         heads: file of sets of heads, without each of which it is timed; empty for none.
         layers: file that says which layers are kept at `depths`, the numbers of layers that it is timed with.
         exits: file with the points at which it is left early, at each of which it is timed; empty for none.
+        onnx: file with the formats that it is exported in, in each of which it is timed; empty for none.
     """
 
     run: ModelRun
@@ -125,6 +126,7 @@ class Timed:
     layers: str = ""
     depths: tuple[int, ...] = ()
     exits: str = ""
+    onnx: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from secateur.study.runs import DENSE, ModelRun, Timed, kind_of, kinds
 
 SPLIT = "dev"
 """Where times are measured: the test sets are for error rates alone."""
-PART_FILES = ("heads", "layers", "exits")
+PART_FILES = ("heads", "layers", "exits", "onnx")
 """The files that say which parts of a model are timed, as `Timed` and the command call them."""
 QUICK, BEAM = "quick", "beam"
 """The groups of searches that are timed together."""

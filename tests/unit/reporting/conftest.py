@@ -33,6 +33,7 @@ CONFIG = {
     "regularise": [],
     "exits": [],
     "compose": [],
+    "export": [],
     "heads": [],
     "ssl": [],
     "dense": [{"corpus": "talk_show", "model": "ctc", "scopes": ["all", "each"]}],
@@ -119,7 +120,8 @@ def build(root: Path, config: dict, synthetic: bool = True) -> Path:
             lm_run = root / lm_folder(decoding.run.corpus, name, seed)
             if not lm_run.exists():
                 training(lm_run, seed, steps=50)
-    if not any(config.get(section) for section in ("heads", "layers", "exits")):  # their tests have times of their own
+    parts = ("heads", "layers", "exits", "export")
+    if not any(config.get(section) for section in parts):  # their tests have times of their own
         write_times(root, config, seconds, DURATIONS)
     return root
 

@@ -169,13 +169,33 @@ def test_a_mistake_is_one_line_with_path_value_and_what_is_allowed(change, messa
     assert len(str(caught.value).splitlines()) == 1, str(caught.value)
 
 
+def test_what_is_exported_has_a_ctc_head_and_is_made_by_the_study():
+    def said(**entry):
+        with pytest.raises(SecateurError) as caught:
+            complete(merged(DEFAULT, {"export": [{"model": "ctc"} | entry]}))
+        return str(caught.value)
+
+    assert [entry["formats"] for entry in complete(DEFAULT)["export"]] == [["onnx", "int8"]]
+    assert "export[0].methods: the study makes no 'movement' of 'ctc'" in said(methods=["dense", "movement"])
+    assert "export[0].searches: 'beam' runs the decoder of 'hybrid', which is not exported" in said(
+        model="hybrid", searches=["beam"]
+    )
+    assert "export[0].formats[0]: 'int4'" in said(formats=["int4"])
+    stream = {"rnnt": {"type": "rnnt", "encoder": NEW["encoder"] | {"type": "emformer"}, "training": "acoustic"}}
+    given = {"models": stream, "dense": [{"corpus": "asterisk", "model": "rnnt"}], "export": [{"model": "rnnt"}]}
+    with pytest.raises(
+        SecateurError, match=r"export\[0\].model: 'rnnt' is of type rnnt with an encoder of type emformer"
+    ):
+        complete(merged(DEFAULT, given))
+
+
 def test_a_model_that_nothing_trains_may_have_another_size_than_its_start():
     """A study laid over this one replaces the model that it uses, and not the others."""
     small = {"models": {"ctc": {**DEFAULT["models"]["ctc-small"], "pretrained": None}}}
     with pytest.raises(SecateurError, match=r"models\.hybrid\.encoder\.layers: 6; allowed with start: ctc: 4"):
         complete(merged(DEFAULT, small))
     dense = [{"corpus": "asterisk", "model": "ctc", "searches": ["greedy"]}]
-    empty = {key: [] for key in ("prune", "layers", "exits", "heads", "compose", "regularise", "ssl")}
+    empty = {key: [] for key in ("prune", "layers", "exits", "heads", "compose", "export", "regularise", "ssl")}
     complete(merged(DEFAULT, small | empty | {"dense": dense, "decode": {"searches": ["greedy"]}}))
 
 

@@ -20,12 +20,16 @@ class _First(torch.nn.Module):
 def first_input(encoder: torch.nn.Module, encode: Callable[[], Any]) -> tuple[Any, torch.Tensor]:
     """What the first layer of an encoder is given while `encode` runs it: the state, and the mask (B, 1, T') of its
     frames."""
-    first, layers, heads = _First(), encoder.encoders, encoder.interctc_layer_idx
-    encoder.encoders, encoder.interctc_layer_idx = torch.nn.ModuleList([first]), []
+    first, layers, heads = _First(), encoder.encoders, getattr(encoder, "interctc_layer_idx", None)
+    encoder.encoders = torch.nn.ModuleList([first])
+    if heads:
+        encoder.interctc_layer_idx = []
     try:
         encode()
     finally:
-        encoder.encoders, encoder.interctc_layer_idx = layers, heads
+        encoder.encoders = layers
+        if heads:
+            encoder.interctc_layer_idx = heads
     return first.state, first.mask
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from secateur.exits import study as exits
+from secateur.exported import study as exported
 from secateur.heads import study as heads
 from secateur.layers import study as layers
 from secateur.overview.study import against_dense, all_decodings
@@ -21,6 +22,8 @@ def sub_models(config: Mapping[str, Any]) -> Iterator[str]:
         yield from orders
     yield from (heads.removals_file(run) for _, run in heads.runs(config))
     yield from (exits.exits_file(run, search) for entry, run in exits.runs(config) for search in entry["searches"])
+    for entry, run in exported.runs(config):
+        yield from (exported.systems_file(run, search) for search in entry["searches"])
 
 
 def measured(config: Mapping[str, Any]) -> Iterator[str]:

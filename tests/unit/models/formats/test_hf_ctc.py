@@ -26,6 +26,7 @@ from secateur.models.formats.hf_ctc import vocabulary
 from secateur.models.load import load_model
 from secateur.models.surgery.heads import check_compaction, heads, made_up_batch, remove_heads
 from secateur.models.surgery.layers import keep_layers
+from secateur.models.surgery.stepwise import first_input, frames, run_layer
 from secateur.speech.front_ends.waves import framed
 from secateur.speech.tokens import Tokenizer
 
@@ -62,6 +63,23 @@ def random_folder(folder, name, large, **changes):
     (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": "[PAD]", "unk_token": {"content": "[UNK]"}}))
     (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True, "sampling_rate": RATE}))
     return model
+
+
+@pytest.mark.parametrize("name", CTC)
+@torch.no_grad()
+def test_layers_run_one_at_a_time_as_they_do_together(name):
+    """As the search for layers runs them."""
+    model = trained(name).model
+    batch = made_up_batch(model)
+    given = batch["speech"], batch["speech_lengths"]
+    state, mask = first_input(model.encoder, lambda: model.encode(*given))
+    lengths = mask.squeeze(1).sum(1)
+    for layer in model.encoder.encoders:
+        state = run_layer(model.encoder, layer, state, mask, lengths)
+    expected, frames_of = model.encode(*given)
+    assert lengths.tolist() == frames_of.tolist()
+    for one, other, length in zip(model.encoder.after_norm(frames(state)), expected, frames_of, strict=True):
+        torch.testing.assert_close(one[:length], other[:length])
 
 
 @pytest.mark.parametrize(("name", "large"), FORMS)

@@ -1,0 +1,43 @@
+"""The section `export`: models as ONNX files."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from secateur.decoding import search as registry
+from secateur.exported.study import runs
+from secateur.models import types
+from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole
+
+
+def expand(config: dict[str, Any]) -> None:
+    """Put an entry for each corpus in the place of one for all. Raises SecateurError for a model that is not there."""
+    known_models(config, "export", "model")
+    config["export"] = [
+        entry | {"corpus": corpus} for entry in config["export"] for corpus in corpora_of(config, entry)
+    ]
+
+
+def problems(config: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong in this section."""
+    seen = []
+    for index, entry in enumerate(config["export"]):
+        where, model = f"export[{index}]", config["models"][entry["model"]]
+        if types.CTC not in types.parts(model["type"]) or model["encoder"]["type"] == "emformer":
+            yield (
+                f"{where}.model: {entry['model']!r} is of type {model['type']} with an encoder of type "
+                f"{model['encoder']['type']}; allowed: models with a CTC head that hear all of the speech at once"
+            )
+            continue
+        yield from begins(config, where, entry)
+        yield from not_of_the_whole(config, f"{where}.searches", entry, entry["searches"])
+        if (entry["corpus"], entry["model"]) in seen:
+            yield f"{where}: a second entry for model {entry['model']!r}; allowed: one, with more methods"
+        seen.append((entry["corpus"], entry["model"]))
+        for search in entry["searches"]:
+            known = config["searches"].get(search)
+            if known and model.get("decoder") and registry.runs(known["type"], "decoder"):
+                yield f"{where}.searches: {search!r} runs the decoder of {entry['model']!r}, which is not exported"
+        made = {run.method for other, run in runs(config) if other == entry}
+        for method in entry["methods"]:
+            if method not in made:
+                yield f"{where}.methods: the study makes no {method!r} of {entry['model']!r} for all languages together"

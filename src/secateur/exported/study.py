@@ -1,0 +1,81 @@
+"""What a study runs of exported models, and where it goes. No heavy imports.
+
+One job writes the ONNX files of a model and decodes them all, into `{model}/onnx/{search}`; `onnx.json` there says what
+was written. The formats are its sub-models.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from secateur.exported import FILE
+from secateur.heads.study import checkpoints
+from secateur.study.runs import Decoding, Kind, ModelRun, Timed, languages, model_runs, splits
+
+
+@dataclass(frozen=True)
+class ExportedDecoding(Decoding):
+    """One model in every format, decoded on one split of one language with one search."""
+
+    @property
+    def folder(self) -> str:
+        return f"{self.run.folder}/{folder(self.search)}"
+
+
+def runs(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], ModelRun]]:
+    """Every model that is exported, with its entry of `export`."""
+    if not (entries := config.get("export")):
+        return
+    known = dict.fromkeys([*model_runs(config), *checkpoints(config)])
+    for entry in entries:
+        for run in known:
+            wanted = (run.corpus, run.model, run.scope) == (entry["corpus"], entry["model"], "all")
+            if wanted and run.method in entry["methods"]:
+                yield entry, run
+
+
+def folder(search: str) -> str:
+    """Where the files and hypotheses of a model are, below its own folder."""
+    return f"onnx/{search}"
+
+
+def entry_of(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+    """The entry of `export` that is about a model."""
+    return next(entry for entry, other in runs(config) if other.folder == run.folder)
+
+
+def systems_file(run: ModelRun, search: str) -> str:
+    """What was written."""
+    return f"{run.folder}/{folder(search)}/{FILE}"
+
+
+def decodings(config: Mapping[str, Any]) -> Iterator[ExportedDecoding]:
+    """Every decoding of exported models."""
+    for entry, run in runs(config):
+        for split in splits(config, run.corpus):
+            for language in languages(config, run.corpus, run.scope):
+                for search in entry["searches"]:
+                    yield ExportedDecoding(run, split, language, search)
+
+
+def timed(config: Mapping[str, Any]) -> Iterator[Timed]:
+    """All formats of a model, on the first seed."""
+    for entry, run in runs(config):
+        if run.seed == config["seeds"][0]:
+            for search in entry["searches"]:
+                yield Timed(run, search, onnx=systems_file(run, search))
+
+
+def _none(config: Mapping[str, Any], run: ModelRun) -> Any:
+    raise AssertionError("an exported model is no model of its own")
+
+
+KIND = Kind(
+    owns=lambda method: False,
+    runs=lambda config: iter(()),
+    parents=_none,
+    training=_none,
+    searches=_none,
+    shape=lambda config: {},
+    timed=timed,
+)
