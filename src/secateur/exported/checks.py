@@ -3,18 +3,31 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from secateur.core.errors import SecateurError
 from secateur.decoding import search as registry
 from secateur.exported.study import runs
 from secateur.models import types
-from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole
+from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole, searches_of_the_whole
 
 
 def expand(config: dict[str, Any]) -> None:
-    """Put an entry for each corpus in the place of one for all. Raises SecateurError for a model that is not there."""
+    """Put an entry for each corpus in the place of one for all, without the searches that one of them lacks.
+
+    Raises SecateurError for a model that is not there.
+    """
     known_models(config, "export", "model")
     config["export"] = [
-        entry | {"corpus": corpus} for entry in config["export"] for corpus in corpora_of(config, entry)
+        _spelled_out(config, entry, corpus) for entry in config["export"] for corpus in corpora_of(config, entry)
     ]
+
+
+def _spelled_out(config: Mapping[str, Any], entry: Mapping[str, Any], corpus: str) -> dict[str, Any]:
+    spelled = {**entry, "corpus": corpus}
+    if not entry["corpus"]:
+        decoded = searches_of_the_whole(config, spelled)
+        left = [name for name in entry["searches"] if name in decoded or name not in config["searches"]]
+        spelled["searches"] = left or entry["searches"]
+    return spelled
 
 
 def problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -37,7 +50,13 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
             known = config["searches"].get(search)
             if known and model.get("decoder") and registry.runs(known["type"], "decoder"):
                 yield f"{where}.searches: {search!r} runs the decoder of {entry['model']!r}, which is not exported"
-        made = {run.method for other, run in runs(config) if other == entry}
-        for method in entry["methods"]:
-            if method not in made:
-                yield f"{where}.methods: the study makes no {method!r} of {entry['model']!r} for all languages together"
+        for method in sorted({*entry["methods"]} - _made(config, entry)):
+            yield f"{where}.methods: the study makes no {method!r} of {entry['model']!r} for all languages together"
+
+
+def _made(config: Mapping[str, Any], entry: Mapping[str, Any]) -> set[str]:
+    """Those of the methods of an entry that make a model; all if what makes models is wrong, which is said there."""
+    try:
+        return {run.method for other, run in runs(config) if other is entry}
+    except (KeyError, StopIteration, SecateurError):
+        return {*entry["methods"]}

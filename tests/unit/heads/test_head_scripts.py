@@ -226,7 +226,7 @@ def test_all_sets_are_decoded_in_one_process_as_each_would_be_alone(corpus, tmp_
         assert [row["hypothesis"] for row in rows if row["sub_model"] == f"gradient global {share:g}"] == alone
     run("score", "--hypotheses", tmp_path / "all" / "hypotheses.tsv", "--output", tmp_path / "all")
     assert set(read_json(tmp_path / "all" / "score.json")) == {"gradient global 0.4", "gradient global 0.8"}
-    with pytest.raises(SecateurError, match="give one of --layers, --heads and --exits"):
+    with pytest.raises(SecateurError, match="give one of --layers, --heads, --exits and --onnx"):
         run("decode", "--model", corpus / "model", *data, *search, "--heads", file, "--layers", file, "--output", file)
 
 
