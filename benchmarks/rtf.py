@@ -8,9 +8,10 @@ a pruned one, whose depth is not said.
 All depths take turns; a real-time factor is seconds of computation per second of audio, that of a device and depth the
 median over --repeats. Of a CPU it is taken with one thread and one utterance at a time, of a GPU with one utterance and
 with a batch. Only ratios mean anything on a shared machine. Beside it stands where the time goes: the front end, which
-is the same at every depth, the encoder's layers, and the search.
+is the same at every depth, the encoder's layers, and the search. --channels removes shares of the channels of the front
+end's two convolutions, too, as `secateur prune-channels` does.
 
-    python benchmarks/rtf.py --depths 24 12 8 6
+    python benchmarks/rtf.py --depths 24 12 8 6 --channels 0 0.5
 """
 
 import argparse
@@ -24,7 +25,9 @@ import torch
 
 from secateur.decoding.recognize import Features, Recognizer, Stopwatch, prepare
 from secateur.decoding.timing import PARTS, latency, measure
+from secateur.heads.channels import importance, removed_at
 from secateur.models.build import build_model
+from secateur.models.surgery.channels import remove_channels
 from secateur.models.surgery.layers import keep_layers
 from secateur.speech.tokens import Tokenizer
 
@@ -52,6 +55,7 @@ CONFIG: dict[str, Any] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--depths", type=int, nargs="+", default=[24, 12, 8, 6], help="(default: 24 12 8 6)")
+    parser.add_argument("--channels", type=float, nargs="+", default=[0.0], help="shares removed (default: 0)")
     parser.add_argument("--utterances", type=int, default=6, help="of 3 to 12 seconds (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=32, help="utterances in a GPU's batch (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="times that each is run (default: %(default)s)")
@@ -79,23 +83,27 @@ def report(device: torch.device, batch: int, utterances: int, arguments: argpars
     features = Features(made_up(utterances))
     audio = sum(features.lengths.values()) / 100
     search = {"type": "ctc_greedy", "batch": batch, "batch_frames": 10**9}
-    recognizers = {depth: recognizer(depth, device) for depth in arguments.depths}
-    systems = {depth: timed(found, search, features) for depth, found in recognizers.items()}
-    found = measure(systems, arguments.depths[0], {"all": audio}, arguments.repeats)
-    factors = {depth: latency(found.rows[depth])["rtf"] for depth in arguments.depths}
+    sizes = [(depth, share) for share in arguments.channels for depth in arguments.depths]
+    recognizers = {size: recognizer(*size, device) for size in sizes}
+    systems = {size: timed(found, search, features) for size, found in recognizers.items()}
+    found = measure(systems, sizes[0], {"all": audio}, arguments.repeats)
+    factors = {size: latency(found.rows[size])["rtf"] for size in sizes}
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {arguments.threads} thread(s)"
     print(f"\n{name}, batch {batch}, {utterances} utterances, {audio:.0f} s of audio")
-    print(f"{'depth':>6}{'RTF':>10}{'ratio':>14}{'parameters':>14}{'front end':>12}{'layers':>10}{'search':>10}")
-    for depth, factor in factors.items():
-        parameters = sum(parameter.numel() for parameter in recognizers[depth].model.parameters())
-        shares = where(recognizers[depth], search, features, arguments.repeats)
+    widths = {"depth": 6, "channels": 10, "RTF": 10, "ratio": 14, "parameters": 14}
+    widths |= {"front end": 12, "layers": 10, "search": 10}
+    print("".join(f"{title:>{width}}" for title, width in widths.items()))
+    for (depth, share), factor in factors.items():
+        one = recognizers[depth, share]
+        parameters = sum(parameter.numel() for parameter in one.model.parameters())
+        shares = where(one, search, features, arguments.repeats)
         print(
-            f"{depth:6}{factor:10.5f}{factor / factors[arguments.depths[0]]:14.3f}{parameters / 1e6:12.2f} M"
+            f"{depth:6}{f'-{share:.0%}':>10}{factor:10.5f}{factor / factors[sizes[0]]:14.3f}{parameters / 1e6:12.2f} M"
             f"{100 * shares[0]:10.0f} %{100 * shares[1]:8.0f} %{100 * shares[2]:8.0f} %"
         )
     ratio, low, high = found.same
-    print(f"depth {arguments.depths[0]} timed twice: ratio {ratio:.3f}, interval {low:.3f} to {high:.3f}")
+    print(f"depth {sizes[0][0]} timed twice: ratio {ratio:.3f}, interval {low:.3f} to {high:.3f}")
     if found.doubt:
         print(f"not to be relied on: {found.doubt}")
 
@@ -135,11 +143,13 @@ def timed(recognizer: Recognizer, search: dict[str, Any], features: Features) ->
     return seconds
 
 
-def recognizer(depth: int, device: torch.device) -> Recognizer:
-    """The model with layers spread evenly over it; which ones does not matter for the time."""
+def recognizer(depth: int, share: float, device: torch.device) -> Recognizer:
+    """The model with layers spread evenly over it, and less front end; which ones go does not matter for the time."""
     torch.manual_seed(0)
     layers = [round((position + 1) * LAYERS / depth) for position in range(depth)]
-    model = keep_layers(build_model(CONFIG, TOKENS), layers).to(device).eval()
+    model = keep_layers(build_model(CONFIG, TOKENS), layers)
+    remove_channels(model, removed_at(importance(model, "random", [], seed=0), share))
+    model.to(device).eval()
     return Recognizer(model, Tokenizer(TOKENS), device)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from secateur.core.errors import SecateurError
+from secateur.core.jobs import threads
 
 _held: dict[int, int] = {}  # GPU of this process → descriptor of its lock, which the process keeps until it ends
 
@@ -33,6 +34,16 @@ def pick(requested: str = "auto") -> torch.device:
         f"device: {len(names)} GPU(s) visible, and other jobs use all of them; wait for one to end, start Snakemake "
         f"with --resources gpu={len(names)}, or set `device: cpu`"
     )
+
+
+def use_threads() -> int:
+    """Let torch compute with as many CPU threads as this process was given, and say how many these are.
+
+    Snakemake sets MKL_NUM_THREADS to all that a job claims, and torch listens to that before OMP_NUM_THREADS. A job
+    that claims every core so that nothing runs beside it would compute with all of them.
+    """
+    torch.set_num_threads(threads())
+    return torch.get_num_threads()
 
 
 def _gpus() -> list[str]:

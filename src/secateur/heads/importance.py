@@ -23,8 +23,9 @@ and further
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -43,6 +44,8 @@ STABLE = ("gradient", "gradient-layer-l2", "gradient-layer-max")
 """The importances whose orders are estimated again on resampled utterances; that of min–max is the plain one."""
 
 Values = dict[Head, float]
+Key = TypeVar("Key")
+"""What gates of one place in a model are known by."""
 
 
 def gradients(model: torch.nn.Module, batches: Iterable[Batch], removed: Iterable[Head] = ()) -> Values:
@@ -62,37 +65,54 @@ def derivatives(
 
     Raises SecateurError when the loss of a batch is not finite, and when there is no utterance.
     """
-    removed, device = set(removed), next(model.parameters()).device
-    found = {key: attention for key, attention in attentions(model).items() if attention.heads}
-    rows: dict[tuple[str, int], list[torch.Tensor]] = {key: [] for key in found}
-    count = 0
+    removed = set(removed)
+    found = {
+        key: [Head(*key, number) for number in attention.heads]
+        for key, attention in attentions(model).items()
+        if attention.heads
+    }
+    gates = {key: [float(head not in removed) for head in present] for key, present in found.items()}
+    slopes = gate_slopes(model, batches, gates, gated)
+    return {head: column for key, present in found.items() for head, column in zip(present, slopes[key].T, strict=True)}
+
+
+def gate_slopes(
+    model: torch.nn.Module,
+    batches: Iterable[Batch],
+    gates: Mapping[Key, Sequence[float]],
+    gated: Callable[[torch.nn.Module, Mapping[Key, torch.Tensor]], AbstractContextManager[None]],
+) -> dict[Key, np.ndarray]:
+    """|∂L/∂ξ| of every gate of a model for every utterance, (N, n) for n gates of one key.
+
+    Args:
+        batches: as for `derivatives`.
+        gates: the gates' values, by what `gated` knows them by.
+        gated: puts gates, one row (B, n) for every utterance of a batch, into the model within a block.
+
+    Raises SecateurError when the loss of a batch is not finite, and when there is no utterance.
+    """
+    device = next(model.parameters()).device
+    rows: dict[Key, list[torch.Tensor]] = {key: [] for key in gates}
     for batch in batches:
         size = len(batch.utterances)
-        gates = {
-            key: torch.tensor([[float(Head(*key, number) not in removed) for number in attention.heads]] * size)
-            .to(device)
-            .requires_grad_()
-            for key, attention in found.items()
+        ones = {
+            key: torch.tensor([list(values)] * size, device=device).requires_grad_() for key, values in gates.items()
         }
-        with gated(model, gates):
+        with gated(model, ones):
             loss, _, weight = model(**{name: tensor.to(device) for name, tensor in batch.tensors.items()})
         if not math.isfinite(loss.item()):
             raise SecateurError(
                 f"the loss is {loss.item()} on utterances {', '.join(batch.utterances[:20])}; look at these"
             )
         # The loss is a mean over utterances, each of which depends on its own gates only.
-        slopes = torch.autograd.grad(loss * weight, list(gates.values()), allow_unused=True)
-        for key, slope in zip(gates, slopes, strict=True):
+        slopes = torch.autograd.grad(loss * weight, list(ones.values()), allow_unused=True)
+        for key, slope in zip(ones, slopes, strict=True):
             # None: the loss does not depend on this block.
-            rows[key].append(torch.zeros_like(gates[key]) if slope is None else slope.abs().double().cpu())
-        count += size
-    if not count:
-        raise SecateurError("no utterance to estimate the importance of heads on; give at least one")
-    return {
-        Head(*key, number): column.detach().double().cpu().numpy()
-        for key, attention in found.items()
-        for number, column in zip(attention.heads, torch.cat(rows[key]).T, strict=True)
-    }
+            found = torch.zeros_like(ones[key]) if slope is None else slope
+            rows[key].append(found.detach().abs().double().cpu())
+    if not any(rows.values()):
+        raise SecateurError("no utterance to estimate importance on; give at least one")
+    return {key: torch.cat(values).numpy() for key, values in rows.items()}
 
 
 def stable(found: Mapping[Head, np.ndarray], shares: Sequence[float], seed: int = 0) -> dict[str, Any]:

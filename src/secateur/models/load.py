@@ -10,6 +10,7 @@ import torch
 from secateur.core.errors import SecateurError
 from secateur.models.build import build_model
 from secateur.models.checkpoint import read_checkpoint
+from secateur.models.surgery.channels import keep_channels, kept_channels
 from secateur.models.surgery.heads import keep_heads, kept_heads
 from secateur.models.surgery.layers import keep_layers, layer_numbers
 
@@ -24,27 +25,33 @@ class Loaded:
 
 
 def smaller(config: Mapping[str, Any], model: torch.nn.Module) -> dict[str, Any]:
-    """The configuration of a model that lost layers or heads, as its checkpoint holds it: what `rebuild` reads.
+    """The configuration of a model that lost layers, heads or channels, as its checkpoint holds it, for `rebuild`.
 
-    `encoder.kept` lists the encoder layers that it has, `kept_heads` the heads of those. All else is as in `config`,
+    `encoder.kept` lists the encoder layers that it has, `kept_heads` the heads of those, `kept_channels` the channels
+    of the convolutions before them. All else is as in `config`,
     that of the whole model or of one that it was made from. Language models, whose layers have no key of their own,
     have these in `kept_layers`.
     """
     if "encoder" not in config:
         return {**config, "kept_layers": layer_numbers(model), "kept_heads": kept_heads(model)}
     encoder = {**config["encoder"], "kept": layer_numbers(model)}
-    return {**config, "encoder": encoder, "kept_heads": kept_heads(model)}
+    channels = kept_channels(model)
+    kept = {"kept_channels": channels} if channels else {}
+    return {**config, "encoder": encoder, "kept_heads": kept_heads(model), **kept}
 
 
 def whole(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration of the whole model that a smaller one was made from; of a whole model its own."""
     encoder = {key: value for key, value in config["encoder"].items() if key != "kept"}
-    return {key: value for key, value in config.items() if key != "kept_heads"} | {"encoder": encoder}
+    kept = ("kept_heads", "kept_channels")
+    return {key: value for key, value in config.items() if key not in kept} | {"encoder": encoder}
 
 
 def rebuild(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Module:
     """Build a model, freshly initialised, at the size of its checkpoint; of a smaller one see `smaller`."""
     model = build_model(config, tokens)
+    if channels := config.get("kept_channels"):
+        keep_channels(model, channels)
     if heads := config.get("kept_heads"):  # before layers: heads of a layer that went later are still listed
         keep_heads(model, heads)
     if kept := config.get("kept_layers") or config.get("encoder", {}).get("kept"):

@@ -9,8 +9,8 @@ from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
 from secateur.heads.importance import derivatives, importances, stable, write_importances
-from secateur.models.load import load_model
-from secateur.speech.data import BatchPlan, SpeechExamples
+from secateur.models.load import Loaded, load_model
+from secateur.speech.data import Batch, BatchPlan, SpeechExamples
 from secateur.speech.datadir import sample
 from secateur.speech.tokens import Tokenizer
 from secateur.statistics.stability import RESAMPLES
@@ -18,15 +18,8 @@ from secateur.training.acoustic import FRAMES_PER_SECOND
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, required=True, help="folder of the model")
-    parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt of the model")
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories, of all languages")
-    parser.add_argument("--features", type=Path, nargs="+", required=True, help="folder of the features of each")
-    parser.add_argument("--utterances", type=int, default=100, help="utterances of every language, drawn at random")
-    parser.add_argument("--batch-seconds", type=float, default=20.0, help="seconds of speech in a batch")
+    add_material(parser)
     parser.add_argument("--again", type=int, help="also estimate again after every removal of so many heads")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the utterances and of the control `random`")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to compute")
     parser.add_argument("--stability", type=Path, help="stability.json to write: how orders change with the utterances")
     parser.add_argument(
         "--shares", type=float, nargs="+", default=[0.5], help="of heads that go first, for --stability"
@@ -34,9 +27,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="importance.tsv to write")
 
 
+def add_material(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that estimates an importance: the model, and on what."""
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt of the model")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories, of all languages")
+    parser.add_argument("--features", type=Path, nargs="+", required=True, help="folder of the features of each")
+    parser.add_argument("--utterances", type=int, default=100, help="utterances of every language, drawn at random")
+    parser.add_argument("--batch-seconds", type=float, default=20.0, help="seconds of speech in a batch")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the utterances and of the control `random`")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to compute")
+
+
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    device = devices.pick(arguments.device)
-    loaded, tokenizer = load_model(arguments.model, device), Tokenizer.load(arguments.tokens)
+    loaded, batches, counts = material(arguments)
+    slopes = derivatives(loaded.model, batches)
+    found = importances(loaded.model, batches, arguments.seed, arguments.again, slopes)
+    write_importances(arguments.output, found)
+    if arguments.stability:
+        facts = {"utterances": counts, "shares": arguments.shares, "resamples": RESAMPLES}
+        write_json(arguments.stability, facts | {"importances": stable(slopes, arguments.shares, arguments.seed)})
+    record |= {"seed": arguments.seed, "device": str(next(loaded.model.parameters()).device), "utterances": counts}
+
+
+def material(arguments: argparse.Namespace) -> tuple[Loaded, list[Batch], dict[str, int]]:
+    """The model on its device, batches of the utterances that were drawn, and how many of each language there are.
+
+    Raises SecateurError for another model's token list, and if data and features differ in number.
+    """
+    loaded = load_model(arguments.model, devices.pick(arguments.device))
+    tokenizer = Tokenizer.load(arguments.tokens)
     if tokenizer.tokens != loaded.tokens:
         raise SecateurError(
             f"{arguments.tokens}: not the token list of {arguments.model}; give the one it was trained on"
@@ -49,12 +69,5 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     chosen = sample(examples.languages, arguments.utterances, arguments.seed)
     lengths = {utterance: examples.lengths[utterance] for utterance in chosen}
     plan = BatchPlan(lengths, int(arguments.batch_seconds * FRAMES_PER_SECOND), seed=0).epoch(0)
-    batches = [examples.load(utterances) for utterances in plan]
-    slopes = derivatives(loaded.model, batches)
-    found = importances(loaded.model, batches, arguments.seed, arguments.again, slopes)
-    write_importances(arguments.output, found)
     counts = Counter(examples.languages[utterance] for utterance in chosen)
-    if arguments.stability:
-        facts = {"utterances": dict(sorted(counts.items())), "shares": arguments.shares, "resamples": RESAMPLES}
-        write_json(arguments.stability, facts | {"importances": stable(slopes, arguments.shares, arguments.seed)})
-    record |= {"seed": arguments.seed, "device": str(device), "utterances": dict(sorted(counts.items()))}
+    return loaded, [examples.load(utterances) for utterances in plan], dict(sorted(counts.items()))

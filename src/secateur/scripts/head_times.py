@@ -7,7 +7,6 @@ from typing import Any
 
 from secateur.core import devices
 from secateur.core.files import write_json
-from secateur.core.jobs import threads
 from secateur.decoding.recognize import read_features
 from secateur.heads.times import attention_times
 from secateur.models.load import load_model
@@ -40,7 +39,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         "beam": arguments.beam,
         "repeats": arguments.repeats,
         "device": str(device),
-        "threads": threads(),
+        "threads": devices.use_threads(),
     }
     seconds, soundness = attention_times(
         config,

@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         if left > 0 and len(samples) >= shortest:
             waves[name] = torch.from_numpy(samples)
             left -= len(samples) / SAMPLE_RATE
+    threads = devices.use_threads()
     measured = extraction(encoders, waves, arguments.runs, device)
     audio = sum(map(len, waves.values())) / SAMPLE_RATE
     facts = {name: facts_of(encoder) for name, encoder in encoders.items()}
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         for name, found in measured.rows.items()
     ]
     place = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    about = {"device": place, "threads": torch.get_num_threads(), "audio_seconds": audio, "utterances": len(waves)}
+    about = {"device": place, "threads": threads, "audio_seconds": audio, "utterances": len(waves)}
     about |= {"random_weights": arguments.base, **measured.conditions}
     write_json(arguments.output, about | {"models": rows})
     record |= {"device": str(device), "doubt": measured.doubt}

@@ -20,7 +20,7 @@ import torch
 from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_tsv
-from secateur.core.jobs import json_argument, threads
+from secateur.core.jobs import json_argument
 from secateur.decoding.recognize import Recognizer, read_sample, timed
 from secateur.decoding.timing import (
     AGAIN,
@@ -78,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    threads = devices.use_threads()
     available = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     rows: list[dict[str, Any]] = []
     utterances: list[dict[str, Any]] = []
@@ -96,7 +97,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             reference = next(iter(found))
             measured = measure(found, reference, durations, facts["rounds"], arguments.seed)
             about = {"device": device, "group": group}
-            conditions = {"rounds": facts["rounds"], "utterances": len(durations), "threads": threads()}
+            conditions = {"rounds": facts["rounds"], "utterances": len(durations), "threads": threads}
             depths = {name: depth_of(recognizer.model) for name, recognizer in recognizers.items()}
             for name, times in named(measured, reference):
                 axes = about | dict(zip(AXES[2:], name, strict=True))

@@ -19,3 +19,11 @@ def test_the_processor_time_of_a_job_that_was_killed_and_went_on_is_not_known(tm
     assert record(tmp_path, seconds=0.0)["cpu_seconds"] > 0
     went_on = record(tmp_path, seconds=1000.0)
     assert (went_on["seconds"], went_on["cpu_seconds"]) == (1000.0, None)
+
+
+def test_a_job_that_claims_all_cores_computes_with_the_threads_that_it_was_given():
+    """Snakemake sets MKL_NUM_THREADS to the cores that a job claims; torch listens to that first."""
+    code = "from secateur.core import devices; print(devices.use_threads())"
+    variables = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "2"}
+    told = subprocess.run([sys.executable, "-c", code], env=os.environ | variables, capture_output=True, text=True)
+    assert told.stdout.strip() == "1", told.stderr
