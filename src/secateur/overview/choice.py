@@ -4,7 +4,7 @@ The system with the fewest errors is chosen among those within the limits. That 
 data of the best of many systems on the same test data would be too low.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -41,12 +41,14 @@ class Choice:
         others: the others within the limits, the best first.
         without: by limit, the best system if this one limit did not hold.
         nearest: by limit, the lowest value among the systems that are within all other limits.
+        lowest: by limit, the lowest value of all systems.
     """
 
     best: Option | None
     others: Sequence[Option]
     without: Mapping[str, Option | None]
     nearest: Mapping[str, float | None]
+    lowest: Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,13 @@ def choices(rows: Sequence[Row], limits: Mapping[str, float], on: str = "dev") -
 
     fits = ordered(limits)
     without = {name: next(iter(ordered(but(name))), None) for name in limits}
-    nearest = {
-        name: min(
-            (value for option in ordered(but(name)) if (value := value_of(option, name, on)) is not None), default=None
-        )
-        for name in limits
-    }
-    return Choice(next(iter(fits), None), fits[1:], without, nearest)
+
+    def least(name: str, among: Iterable[Option]) -> float | None:
+        return min((value for one in among if (value := value_of(one, name, on)) is not None), default=None)
+
+    nearest = {name: least(name, ordered(but(name))) for name in limits}
+    lowest = {name: least(name, known) for name in limits}
+    return Choice(next(iter(fits), None), fits[1:], without, nearest, lowest)
 
 
 def value_of(option: Option, limit: str, on: str) -> float | None:

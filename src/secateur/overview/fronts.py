@@ -6,7 +6,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from secateur.overview.candidates import KINDS, STRUCTURED
+from secateur.overview.candidates import KINDS
 from secateur.reporting import drawing
 from secateur.reporting.drawing import NothingToShow, Tables
 from secateur.reporting.grid import Row, combined, measure
@@ -15,6 +15,8 @@ from secateur.reporting.views import grouped, main_split
 
 MOST_PANELS = 4
 PANEL = ("corpus", "languages", "search")
+TEST = "test"
+"""The split of encoders' tasks, whatever those of the corpora are."""
 
 
 def size(tables: Tables) -> Figure:
@@ -35,11 +37,7 @@ def time(tables: Tables) -> Figure:
 def _drawn(tables: Tables, column: str, scale: float, label: str, front: str) -> Figure:
     """One panel for each corpus, set of languages and search that decoded several systems; the fullest first."""
     split = main_split(tables)
-    rows = [
-        row
-        for row in tables["systems"]
-        if row["split"] == split and row["kind"] != STRUCTURED and row["languages"] and row[column] and row["wer"]
-    ]
+    rows = [row for row in tables["systems"] if row["split"] in (split, TEST) and row[column] and row["wer"]]
     groups = {key: members for key, members in grouped(rows, *PANEL).items() if len(_names(members)) > 1}
     panels = dict(sorted(groups.items(), key=lambda item: -len(item[1]))[:MOST_PANELS])
     if not panels:

@@ -1,7 +1,7 @@
 """Which systems are no worse than the dense model: each against it, on dev to choose by and on test to show.
 
-The dense model is the one with the fewest errors on dev, by the search that most systems are decoded with; of the
-others, those count that serve the same languages by the same search.
+The dense model is the one that most systems were made from, by the search that most are decoded with; of the others,
+those count that serve the same languages by the same search.
 """
 
 from collections import Counter
@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from secateur.overview.candidates import DENSE, KINDS, Candidate, candidates
-from secateur.overview.study import DEV
+from secateur.overview.candidates import KINDS, Candidate, candidates
+from secateur.overview.study import dense_of
 from secateur.reporting import compared, views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
@@ -23,7 +23,8 @@ AXES = ("corpus", "search", "reference", "kind", "system", "split")
 COLUMNS = (*AXES, *compared.COLUMNS, "margin", "verdict", "source")
 """A is the system, B the dense model."""
 NOTE = (
-    "Each system against {reference}, by the same search: points more than its word error rate, with a 95 % interval. "
+    "Each system against {reference}, from which most were made, by the same search: points more than its word error "
+    "rate, with a 95 % interval. "
     "No worse: the interval lies below the margin of {margin} (claims.margin); each system is tested by itself. "
     "Those that are no worse on dev are what the cards at the top choose from."
 )
@@ -42,7 +43,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
     for corpus, members in groups.items():
         every = splits(results.config, corpus)
         found = _alike(members)
-        name = _reference(results, found, every)
+        name = _reference(found)
         if not name:
             continue
         dense = found.pop(name)
@@ -68,17 +69,16 @@ def _alike(members: Sequence[Candidate]) -> dict[str, Sides]:
     return found
 
 
-def _reference(results: Results, found: Mapping[str, Sides], every: Sequence[str]) -> str:
-    """The dense model with the fewest errors on dev; the first one where dev was not decoded."""
-    dense = {name: sides for name, sides in found.items() if _dense(next(iter(sides.values())))}
-    if DEV not in every or len(dense) < 2:
-        return next(iter(dense), "")
-    first = next(iter(dense.values()))
-    return min(dense, key=lambda name: _compared(results, dense[name], first, DEV).mine.value)
+def _reference(found: Mapping[str, Sides]) -> str:
+    """The dense model that most systems were made from; the first of several."""
+    runs = {name: next(iter(sides.values())).run for name, sides in found.items()}
+    sources = Counter(dense_of(run).model for run in runs.values())
+    dense = [name for name, run in runs.items() if run.method == "dense" and not _part(found[name])]
+    return max(dense, key=lambda name: sources[runs[name].model], default="")
 
 
-def _dense(candidate: Candidate) -> bool:
-    return candidate.kind == DENSE and candidate.run.method == "dense"
+def _part(sides: Sides) -> str:
+    return next(iter(sides.values())).sub_model
 
 
 def _compared(results: Results, mine: Sides, other: Sides, split: str) -> compared.Compared:

@@ -148,10 +148,13 @@ def view(tables: views.Tables) -> list[Grid]:
 
 def timed_twice(rows: Iterable[Row]) -> list[Row]:
     """One row an A/A test behind the times of rows: the second time of its reference over the first, as `same`."""
-    tests = {tuple(row[column] for column in SOUND): row for row in rows if row.get(SAME[0])}
+    tests: dict[tuple[str, ...], Row] = {}
+    for row in rows:
+        if row.get(SAME[0]):
+            tests.setdefault((row["model"], *(row[column] for column in SOUND)), row)
     axes = ("corpus", "search", "split", "timed", "source", *SOUND)
     return [
-        {"kind": AGAIN, "system": "the reference, timed twice", "format": "", **{axis: row[axis] for axis in axes}}
+        {"kind": AGAIN, "system": f"{row['model']}, timed twice", "format": "", **{axis: row[axis] for axis in axes}}
         for row in tests.values()
     ]
 

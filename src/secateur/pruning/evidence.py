@@ -116,7 +116,10 @@ def pairs(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
 
 
 def best(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
-    """One method against all of some others: `a`, `others`, of which at least one is there; `better` or `worse`."""
+    """One method against all of some others: `a`, `others`, of which at least one is there; `better` or `worse`.
+
+    Any of them refutes it; without the published next best, `nearest`, none bears it out.
+    """
     sign = claim.options.get("sign", 1)
     for arena in arenas(results, claim.options["languages"]):
         a = arena.method(claim.options["a"])
@@ -129,6 +132,10 @@ def best(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         parts = [_sided(found[other], other, sign) for other in ordered]
         files = " ".join(one.files for one in found.values())
         doubt = arena.doubt(a, *found)
+        nearest = arena.method(claim.options["nearest"])
+        if nearest not in found:
+            leads = all(sign * one.absolute.value < 0 for one in found.values())
+            doubt = doubt or (f"the study has no {nearest}, the nearest rival published" if leads else "")
         said = f"{a} with {', '.join(ordered)}: {arena.name}; the number is of the first"
         yield evidence.finding(said, found[ordered[0]], parts, doubt, files)
 

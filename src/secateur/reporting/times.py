@@ -14,6 +14,8 @@ TIMES = (*PARTS, *ENDS, "p95_s")
 """Columns of `timing.tsv` that hold a system's seconds."""
 SOUND = (*SAME, "doubt")
 """Columns of tables with seconds: the reference's second time as a multiple of its first, and what is doubtful."""
+LEAST_FOR_P95 = 20
+"""Utterances below which the 95th percentile is no more than the slowest of them."""
 NUMBERS = (*TIMES, *RATIO, *SAME)
 
 
@@ -29,7 +31,8 @@ class FamilyTimes:
 
     @cached_property
     def _systems(self) -> dict[tuple[str, str, str, str], Row]:
-        rows = self.results.tsv(self.family.file, "device", "group", "system", "search", "sub_model", *TIMES, *RATIO)
+        axes = ("device", "group", "system", "search", "sub_model")
+        rows = self.results.tsv(self.family.file, *axes, "utterances", *TIMES, *RATIO)
         return {(row["device"], row["system"], row["search"], row["sub_model"]): row for row in rows}
 
     @cached_property
@@ -108,4 +111,6 @@ def soundness(rows: Iterable[Row]) -> str:
 def _numbers(row: Row | None) -> dict[str, Any]:
     if row is None:
         return {}
-    return {**row, **{name: float(row[name]) if row.get(name) else None for name in NUMBERS}}
+    found = {**row, **{name: float(row[name]) if row.get(name) else None for name in NUMBERS}}
+    few = int(row["utterances"]) < LEAST_FOR_P95
+    return found | ({"p95_s": None} if few else {})

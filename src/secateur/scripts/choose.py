@@ -105,9 +105,9 @@ def doubted(found: Choice, limits: Mapping[str, float]) -> Iterator[str]:
 
 def cost_of(found: Choice, limit: str, on: str) -> str:
     """What dropping one limit would give."""
-    other, nearest = found.without[limit], found.nearest[limit]
+    other, nearest, lowest = found.without[limit], found.nearest[limit], found.lowest[limit]
     if other is None:
-        return "no system either"
+        return f"no system either; the lowest of all: {figure(lowest, None) if lowest is not None else '–'}"
     if found.best is None:
         return f"{described(other)}; the lowest that there is: {figure(nearest, None) if nearest is not None else '–'}"
     if other == found.best:

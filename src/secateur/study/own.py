@@ -85,6 +85,7 @@ def _entry(section: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "features": dict(found.features),
         "frame_shift_ms": 1000 / found.model.get("frames_per_second", 100),
         "tokens": len(found.tokens),
+        "steps": found.steps,
         "token_list": hashlib.sha256("\n".join(found.tokens).encode()).hexdigest(),
         "pieces": "" if found.pieces is None else "tokenizer.json" if found.pieces.suffix == ".json" else "bpe.model",
         "alphabet": alphabet.alphabet(found.tokens),

@@ -234,10 +234,15 @@ def steps_of_job(config: Mapping[str, Any], run: ModelRun) -> int:
 
 
 def steps_before(config: Mapping[str, Any], run: ModelRun) -> int:
-    """Optimiser steps that lead to what a model is made from, along one chain from random weights on."""
+    """Optimiser steps that lead to what a model is made from, along one chain from random weights on.
+
+    Of a model from a folder they are those that its record has.
+    """
     made_from = parents(config, run)
     before = made_from.parent if made_from else start(config, run)
-    return steps_before(config, before) + steps(config, before) if before else 0
+    if before:
+        return steps_before(config, before) + steps(config, before)
+    return 0 if made_from else config["models"].get(run.model, {}).get("own", {}).get("steps", 0)
 
 
 def ancestors(config: Mapping[str, Any], run: ModelRun) -> dict[str, ModelRun]:

@@ -1,6 +1,9 @@
 """The record of a job."""
 
 import json
+import os
+import subprocess
+import sys
 
 from secateur.core.jobs import job
 

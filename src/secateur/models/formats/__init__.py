@@ -46,6 +46,7 @@ class Description:
         pieces: the SentencePiece model that spells text in `tokens`; None for characters.
         rate: of the speech that the model was trained on, in Hz.
         notes: what a user should know and need not mend.
+        steps: training steps behind it, as far as a record beside it says; else 0.
     """
 
     model: Mapping[str, Any]
@@ -55,6 +56,7 @@ class Description:
     pieces: Path | None = None
     rate: int = RATE
     notes: Sequence[str] = field(default_factory=tuple)
+    steps: int = 0
 
 
 def describe(folder: str | Path, key: str = MODELS) -> Description:

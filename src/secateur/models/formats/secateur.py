@@ -11,6 +11,7 @@ from secateur.models.formats import Description
 
 SHOWN = {"called": "one of this project", "files": "model.json, model.safetensors", "order": 10}
 DESCRIPTION, WEIGHTS, SPARSE, PIECES = "model.json", "model.safetensors", "sparse.safetensors", "bpe.model"
+RECORD = "run.json"
 
 
 def recognise(folder: Path) -> bool:
@@ -42,7 +43,17 @@ def describe(folder: Path) -> Description:
     pieces = _pieces(folder, tokens)
     features = {"front_end": "fbank", "mel_bins": config["features"]} if "features" in config else {}
     features = config.get("front_end") or features
-    return Description(config, tokens, features, [file, weights, *([pieces] if pieces else [])], pieces, notes=notes)
+    files = [file, weights, *([pieces] if pieces else [])]
+    return Description(config, tokens, features, files, pieces, notes=notes, steps=_steps(folder))
+
+
+def _steps(folder: Path) -> int:
+    """The training steps of the record beside a model, and those before it that it names."""
+    record = read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
+    if not isinstance(record, dict):
+        raise SecateurError(f"{folder / RECORD}: not the record of a training; copy it again, or leave it out")
+    arguments = record.get("arguments") or {}
+    return int(record.get("steps") or 0) + int(arguments.get("before") or 0)
 
 
 def load(folder: Path) -> Any:
@@ -77,7 +88,7 @@ def _pieces(folder: Path, tokens: list[str]) -> Path | None:
     if "<space>" in tokens or not any("▁" in token for token in tokens):
         return None
     places = [folder / PIECES]
-    if (folder / "run.json").is_file():
+    if (folder / RECORD).is_file():
         trained = read_json(folder / "run.json").get("arguments", {}).get("tokens")
         places += [Path(trained).with_name(PIECES)] if trained else []
     for place in places:

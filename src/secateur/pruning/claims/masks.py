@@ -87,6 +87,7 @@ CLAIMS = (
         "`dynamic` pathways from LTH at 50 % and from another start",
         a="dynamic-lth-s500",
         others=(*LTH_STARTS, *LAP_STARTS),
+        nearest="dynamic-lth-target",
         languages="any",
     ),
     _pair(
@@ -107,6 +108,7 @@ CLAIMS = (
         "`lap` and another method in one entry of `prune`",
         a="lap",
         others=("imp", "lth", "imp-adaptive", "lth-adaptive", "pathways-imp-target", "pathways-lth-target"),
+        nearest="imp",
         languages="each",
         sign=-1,
     ),
