@@ -35,7 +35,9 @@ OTHER_MEANINGS = {
         *("scripts/layer_search.py", "scripts/similarity.py", "layers/plots.py", "layers/search.py"),
         "layers/reports/layers.py",
     ),
-    "random": ("heads/importance.py", "ssl/tasks/prompts.py"),  # an importance; how crops are placed
+    "random": (  # an importance; how crops are placed; an encoder that nothing trained
+        *("heads/importance.py", "heads/channels.py", "ssl/tasks/prompts.py", "ssl/study.py", "ssl/commands.py"),
+    ),
     "generate": ("models/types.py", "models/whisper.py"),  # a part of models
     "global": (
         "pruning/engines/",
@@ -49,6 +51,7 @@ OTHER_MEANINGS = {
         "decoding/onnx.py",
         "decoding/search/beam.py",
         "models/types.py",
+        "exits/encoder.py",
     ),  # a part of models
     # Formats of folders say which type a model in one is of.
     **dict.fromkeys(("espnet_asr", "espnet_transducer"), ("models/formats/espnet.py",)),

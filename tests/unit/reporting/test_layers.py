@@ -23,7 +23,14 @@ from secateur.reporting.table import measured, read_tables
 from secateur.statistics.estimates import TestSet, difference, error_rate, relative_change
 from secateur.study.runs import Decoding
 
-MODEL = {"encoder": {"layers": 3}, "training": "acoustic", "input": "stack", "stack": 3, "stochastic_depth": 0.1}
+MODEL = {
+    "type": "ctc",
+    "encoder": {"layers": 3},
+    "training": "acoustic",
+    "input": "stack",
+    "stack": 3,
+    "stochastic_depth": 0.1,
+}
 INNER = {"layers": [2], "weight": 0.5}
 STUDY = {
     "seeds": [0],
