@@ -12,8 +12,9 @@ from secateur.core.files import read_json, write_json, write_text
 from secateur.models import zoo
 from secateur.reporting.model_card import encoder_card
 from secateur.ssl.checkpoints import load_encoder, save_encoder
+from secateur.ssl.study import CMVN, FBANK, RANDOM, TEACHER
 
-SCORED = ("teacher", "fbank", "fbank-cmvn", "random")
+SCORED = (TEACHER, FBANK, CMVN, RANDOM)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
