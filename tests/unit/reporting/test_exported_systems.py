@@ -4,7 +4,9 @@ import pytest
 from timings import write_times
 
 from secateur.core.files import read_json, write_json
+from secateur.exported import FOLDER
 from secateur.exported import study as exported
+from secateur.overview.handover import hand_over
 from secateur.reporting.drawing import write_figures
 from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
@@ -75,3 +77,17 @@ def test_the_tables_read_what_they_say_and_show_it(systems, files_read):
     write_figures(root / "tables", root / "figures")
     write_report(config, root / "tables", root / "figures", root / "report/index.html", root)
     assert "ctc, int8" in (root / "report/index.html").read_text()
+
+
+def test_what_is_chosen_is_handed_over_as_it_is_shipped(systems, tmp_path):
+    config, root, rows = systems
+    ((_, run),) = exported.runs(config)
+    files = (root / exported.systems_file(run, "beam_lm")).parent / FOLDER
+    files.mkdir()
+    for system in WRITTEN["systems"].values():
+        for part in ("model", "lm"):
+            (files / system[part]).write_text(system[part])
+    write_json(root / run.folder / "model.json", {"tokens": ["<blank>"]})
+    hand_over(root, next(row for row in rows if row["format"] == "int8"), tmp_path)
+    assert (tmp_path / "model.onnx").read_text() == "int8.onnx" and (tmp_path / "lm.onnx").read_text() == "int8-lm.onnx"
+    assert {file.name for file in tmp_path.iterdir()} == {"model.onnx", "lm.onnx", "model.json", "system.json"}
