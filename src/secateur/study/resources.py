@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
+from secateur.decoding import search as searches
 from secateur.ssl import commands as ssl
 from secateur.ssl import study as upstreams
 from secateur.study import runs
@@ -55,8 +56,14 @@ class JobResources:
         return self._to_come[MODEL_TAIL.format(**({"method": "dense", "level": "s000"} | dict(at.items())))]
 
     def first_seen(self, at: Any) -> int:
-        """The priority of a decoding: dense models come first, since the first page of the report waits for them."""
-        return FIRST if at.method == "dense" else 0
+        """The priority of a decoding: dense models come first, since the first page of the report waits for them.
+
+        Greedy searches of others take seconds, and each adds a system to the page: they come as soon as they can.
+        """
+        if at.method == "dense":
+            return FIRST
+        greedy = hasattr(at, "search") and searches.is_greedy(self.paths.config["searches"][at.search]["type"])
+        return FIRST - 1 if greedy else 0
 
     @property
     def training(self) -> dict[str, Callable[[Any], Any]]:

@@ -19,15 +19,17 @@ LEAST_STEP = 0.02
 """Seconds of a step beside that, however small the model."""
 TOKENS_A_SECOND = 15  # of speech
 UTTERED = 4.0
-"""Seconds to decode one language's split for each hypothesis that is kept, with a model of `PARAMETERS`."""
+"""Seconds to decode one language's split, with a model of `PARAMETERS`."""
+EXTENDED = 12.0
+"""The same for each hypothesis that a beam search keeps."""
 PARAMETERS = 2e6
 WIDE = 10
 """A beam above this is only ever used by a compiled search, which takes as long as a greedy one."""
 SECONDS = {
-    "sizes": 15, "masks": 10, "layer_search": 40, "layer_similarity": 15, "similarity": 30, "timing": 120,
+    "sizes": 15, "masks": 10, "layer_search": 40, "layer_similarity": 15, "similarity": 30, "timing": 60,
     "decode_depths": 40, "decode_exits": 40, "decode_onnx": 40, "head_importance": 20, "head_removals": 1,
-    "head_times": 60, "decode_heads": 90, "prune_heads": 1, "export_depth": 1, "compose_heads": 1, "compose_layers": 1,
-    "perplexity": 3, "tune_lms": 90, "ssl_targets": 40, "superb": 15, "ssl_speed": 30,
+    "head_times": 60, "decode_heads": 200, "prune_heads": 1, "export_depth": 1, "compose_heads": 1, "compose_layers": 1,
+    "perplexity": 3, "tune_lms": 300, "ssl_targets": 40, "superb": 7, "ssl_speed": 30,
 }  # fmt: skip
 """Of a unit of work of a job by its rule, where it needs torch: of all of it, of a task of `superb`."""
 LIGHT_SECONDS = {"fetch": 10, "features": 10, "validate": 2, "tables": 10, "figures": 15, "report": 1}
@@ -62,14 +64,22 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
         sets = len(runs.languages(config, at.corpus, at.scope)) * len(runs.splits(config, at.corpus))
         search, size = config["searches"][at.search], parameters(config["models"][at.model])
         beam = search.get("beam", 1)
-        seconds = UTTERED * (beam if beam <= WIDE else 1) * max(0.1, size / PARAMETERS)
-        return Work(f"decode {at.model} {at.search}", DECODING, sets, seconds)
+        seconds = EXTENDED * beam if 1 < beam <= WIDE else UTTERED
+        seconds *= max(0.1, size / PARAMETERS)
+        return Work(f"decode {at.model} {at.search}", DECODING, sets, seconds, _like(config, rule, at))
     amount = len(upstreams.entry_of(config, at.upstream)["tasks"]) if rule == "superb" else 1
     axes = [str(getattr(at, axis)) for axis in ("model", "search", "strategy", "number") if hasattr(at, axis)]
     key = " ".join([rule, *axes])
     if rule in SECONDS:
-        return Work(key, DECODING if rule.startswith("decode") else OTHER, amount, SECONDS[rule])
+        kind = DECODING if rule.startswith("decode") else OTHER
+        return Work(key, kind, amount, SECONDS[rule], _like(config, rule, at))
     return Work(key, LIGHT, amount, LIGHT_SECONDS.get(rule, LIGHT_OTHERS))
+
+
+def _like(config: Mapping[str, Any], rule: str, at: Any) -> str:
+    """What is off by the same factor: the jobs of a rule, with beam searches apart, which are off by another."""
+    beam = config["searches"][at.search].get("beam", 1) if hasattr(at, "search") else 1
+    return f"{rule} beam" if 1 < beam <= WIDE else rule
 
 
 def parameters(model: Mapping[str, Any]) -> float:

@@ -20,6 +20,8 @@ from secateur.watch.work import LIGHT, Work
 WAITING, RUNNING, DONE, FAILED, BLOCKED = "waiting", "running", "done", "failed", "blocked"
 TRUSTED = 10.0
 """Seconds of measured work that weigh as much as what was expected before."""
+MOST = 60.0
+"""Seconds of evidence that the jobs of one rule are, for jobs of which nothing is known."""
 FINISHED = 30.0
 """Seconds that a job which is done weighs beside its own: of its like it tells most, however short it was."""
 SHORTEST = 1.0
@@ -139,10 +141,12 @@ class Speeds:
             known = self.measured.get(work.key, (0.0, 0.0, 0.0))
             trust = seconds + (FINISHED if state.status == DONE else 0.0)
             self.measured[work.key] = known[0] + amount, known[1] + seconds, known[2] + trust
-            ratios.setdefault(work.kind, []).append((math.log(seconds / amount / work.seconds), seconds))
+            ratios.setdefault(work.like or work.kind, []).append((math.log(seconds / amount / work.seconds), seconds))
         prior = [(math.log(machine), TRUSTED)]
-        self.general = _mean(prior + [ratio for found in ratios.values() for ratio in found])
-        self.kinds = {kind: _mean([(self.general, TRUSTED), *found]) for kind, found in ratios.items()}
+        # Each counts for so much at most: one rule that takes far longer than expected must not speak for all.
+        groups = [(_mean(found), min(MOST, sum(weight for _, weight in found))) for found in ratios.values()]
+        self.general = _mean(prior + groups)
+        self.alike = {name: _mean([(self.general, TRUSTED), *found]) for name, found in ratios.items()}
 
     def start(self, work: Work) -> float:
         """Seconds until a job begins to compute."""
@@ -151,7 +155,7 @@ class Speeds:
     def unit(self, job: PlannedJob) -> float:
         """Seconds that a unit of a job's work takes."""
         work = job.work
-        logarithm = math.log(work.seconds) + self.kinds.get(work.kind, self.general)
+        logarithm = math.log(work.seconds) + self.alike.get(work.like or work.kind, self.general)
         amount, seconds, trust = self.measured.get(work.key, (0.0, 0.0, 0.0))
         if not amount:
             return math.exp(logarithm)

@@ -14,7 +14,7 @@ from secateur.watch.forecast import DONE, RUNNING, Forecast
 from secateur.watch.plan import Plan
 
 LOG = "so-far.log"
-SHARE = 20
+SHARE = 5
 """The page is made again no sooner than this many times as long as it took."""
 NICE = 19
 

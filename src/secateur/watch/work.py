@@ -20,12 +20,14 @@ class Work:
         kind: one of these.
         amount: of units: training steps, languages, tasks, or 1.
         seconds: those that a unit takes on a core of the machine that the constants here are of.
+        like: work of another key that is off its `seconds` by about the same factor; by default all of its kind.
     """
 
     key: str
     kind: str
     amount: float
     seconds: float
+    like: str = ""
 
     @property
     def start(self) -> float:

@@ -13,8 +13,8 @@ from secateur.watch.work import STARTS, TRAINING, Work
 NOW = 1e9
 
 
-def job(number, seconds=1.0, after=(), threads=1, priority=0, amount=10, key="a", kind=TRAINING):
-    work = Work(key, kind, amount, seconds)
+def job(number, seconds=1.0, after=(), threads=1, priority=0, amount=10, key="a", kind=TRAINING, like=""):
+    work = Work(key, kind, amount, seconds, like)
     return PlannedJob(
         number, "train", f"train {number}", f"logs/{number}.log", after, threads, priority, work, (f"out{number}",)
     )
@@ -63,6 +63,18 @@ def test_a_job_that_runs_is_known_by_its_own_speed():
     # Weighed against the 0.1 s that were expected: 60 s of evidence for 3 s, 10 s for 0.1 s times the same factor.
     assert 40 * 1.5 < found.left[1] + 10 < 40 * 3.0 + 0.1
     assert found.share == pytest.approx(1 - found.left[1] / (20 + 100 / 40 * (found.left[1] + 10)), rel=0.01)
+
+
+def test_what_one_rule_took_says_little_of_another():
+    """The first rule took ten times what was expected of it: so will its other job, and not that of another rule."""
+    jobs = [job(1, like="a"), job(2, key="b", like="a"), job(3, key="c", like="c")]
+    jobs += [job(number, key="d", like="d") for number in range(4, 8)]
+    start = STARTS[TRAINING]
+    long = state(jobs[0], DONE, started=NOW - 100 - start, ended=NOW)
+    right = [state(one, DONE, started=NOW - 10 - start, ended=NOW) for one in jobs[3:]]
+    left = forecast(plan(jobs, slots=1), states(long, *map(state, jobs[1:3]), *right), NOW)
+    alike, other = left.left[2], left.left[3] - left.left[2]
+    assert alike == pytest.approx(100, rel=0.1) and other < 50
 
 
 def test_parts_of_a_decoding_count_alike():
