@@ -1,8 +1,7 @@
 """Encoders with their CTC head as ONNX files, for runtimes without Python, checked against torch.
 
 Inputs: `speech` (B, T, F), features before normalisation, padded with anything, and `speech_lengths` (B,), int64.
-Outputs: `log_probs` (B, T', V), natural logarithms over the token list, and `log_probs_lengths` (B,). B and T are free,
-up to the `LONGEST` encoder frames for which the positions are stored.
+Outputs: `log_probs` (B, T', V), natural logarithms over the token list, and `log_probs_lengths` (B,). B and T are free.
 """
 
 import logging
@@ -15,6 +14,7 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import written_aside
+from secateur.decoding.onnx_positions import computed_positions
 from secateur.decoding.recognize import encode
 from secateur.models.emformer import Emformer
 from secateur.models.size import noise
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import onnxruntime
 
 OPSET = 17
-LONGEST = 5000
 TOLERANCE = 1e-3  # nats
 INPUTS, OUTPUTS = ("speech", "speech_lengths"), ("log_probs", "log_probs_lengths")
 SHAPES = ((1, 100), (3, 257), (2, 64))  # utterances and frames that are checked; the first is traced
@@ -111,8 +110,8 @@ def export_checked(
     Returns the largest difference. Raises SecateurError when it is above the tolerance, and then writes nothing.
     """
     with written_aside(path) as aside:
-        with warnings.catch_warnings():
-            # Of tracing: what it takes for constant are checks and the store of positions.
+        with warnings.catch_warnings(), computed_positions(module):
+            # Of tracing: what it takes for constant are checks.
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 module,

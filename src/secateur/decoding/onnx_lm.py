@@ -16,6 +16,7 @@ from espnet2.lm.transformer_lm import TransformerLM
 from secateur.core.errors import SecateurError
 from secateur.core.files import written_aside
 from secateur.decoding.onnx import OPSET, TOLERANCE, session
+from secateur.decoding.onnx_positions import computed_positions
 
 INPUTS, OUTPUTS = ("prefixes", "states"), ("log_probs", "next_states")
 CHECKED = (3, 9)
@@ -70,8 +71,8 @@ def export_lm(lm: torch.nn.Module, path: str | Path) -> float:
     names = {"prefixes": {0: "batch", 1: "tokens"}, "states": {1: "batch", 2: "tokens_before"}}
     names |= {"log_probs": {0: "batch"}, "next_states": {1: "batch", 2: "tokens"}}
     with written_aside(path) as aside:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of tracing: what it takes for constant are checks and stored positions
+        with warnings.catch_warnings(), computed_positions(lm):
+            warnings.simplefilter("ignore")  # of tracing: what it takes for constant are checks
             torch.onnx.export(
                 _Step(lm).eval(),
                 example,

@@ -15,6 +15,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
 from secateur.decoding.onnx import export_onnx, quantise, session
 from secateur.decoding.onnx_lm import OnnxLM, export_lm
+from secateur.decoding.onnx_positions import COMPUTED, computed_positions
 from secateur.decoding.recognize import Recognizer, decode
 from secateur.exported.systems import sub_models, write
 from secateur.heads.smaller_lm import without_layers
@@ -71,6 +72,18 @@ def test_a_language_model_scores_prefixes_as_torch_does(smaller, tmp_path):
     assert scores.std() > 0.1
 
 
+@pytest.mark.parametrize("kind", COMPUTED)
+def test_positions_are_computed_as_they_were_stored(kind):
+    one = kind(16, 0.1).eval()
+    for frames in (1, 2, 333, 2000):
+        given = torch.randn(2, frames, 16)
+        expected = one(given)
+        with computed_positions(one):
+            found = one(given)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
+    assert "forward" not in one.__dict__
+
+
 def test_a_recurrent_language_model_is_refused(tmp_path):
     espnet = {"type": "espnet_lm", "espnet": {"lm": "seq_rnn", "lm_conf": {"unit": 8, "nlayers": 1}}}
     with pytest.raises(SecateurError, match="this one is recurrent"):
@@ -96,6 +109,8 @@ def test_int8_rounds_each_column_of_a_matrix_by_a_scale_of_its_own(tmp_path):
     parameters = sum(whole[name.removesuffix("_quantized")].size for name in matrices)
     saved = (tmp_path / "plain.onnx").stat().st_size - (tmp_path / "int8.onnx").stat().st_size
     assert 2.8 * parameters < saved < 3 * parameters, "three of four bytes go; scales and nodes come"
+    size = sum(4 * parameter.numel() for parameter in built.parameters())
+    assert (tmp_path / "plain.onnx").stat().st_size < 1.1 * size, "no store of positions"
 
 
 @pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
