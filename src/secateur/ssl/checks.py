@@ -158,6 +158,9 @@ def _students(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -
         yield from untrained(config, below, student)
         if student["second"] and student["second"] not in config["training"]:
             yield unknown(f"{below}.second", student["second"], "training", config["training"])
+        recipe = config["training"].get(student["training"], {})
+        if student.get("target") == "latency" and recipe.get("processes", 1) * recipe.get("nodes", 1) > 1:
+            yield f"{below}.target: latency, which every process would measure anew; allowed with one process"
         if student["distil"] != sorted(student["distil"]):
             yield f"{below}.distil: {student['distil']}; allowed: layers in ascending order"
         if teacher:

@@ -631,6 +631,18 @@ SSL_MISTAKES = {
     "type of student": ({"students": [STUDENT | {"type": "gate"}]}, "type 'gate' is unknown (did you mean 'gates'?)"),
     "no sparsity": ({"students": [STUDENT | {"sparsity": 0}]}, "ssl[0].students[0].sparsity: 0; allowed: > 0"),
     "all sparse": ({"students": [STUDENT | {"sparsity": 1}]}, "ssl[0].students[0].sparsity: 1; allowed: < 1"),
+    "no second training": (
+        {"students": [STUDENT | {"second": "distill"}]},
+        "ssl[0].students[0].second: 'distill' is not in training (did you mean 'distil'?)",
+    ),
+    "convolutions of log-mel energies": (
+        wavlm(front_end="mel", conv_kernel=[10] * 7),
+        "ssl[0].encoder.conv_kernel: of convolutions; allowed with `front_end: waves`",
+    ),
+    "channels of log-mel energies": (
+        wavlm(front_end="mel") | {"students": [STUDENT | {"conv_sparsity": 0.5}]},
+        "ssl[0].students[0].conv_sparsity: 0.5 of a teacher without convolutions; allowed: 0",
+    ),
     "same name": ({"students": [STUDENT, STUDENT]}, "ssl[0].students[1].name: 'pruned' is taken"),
     "reserved name": (
         {"students": [STUDENT | {"name": "teacher"}]},
@@ -726,3 +738,12 @@ def test_exits_are_where_a_model_has_heads():
     assert "exits[0].mean_layers: 1.5; allowed: 2, the first exit, to 6" in said(mean_layers=[1.5])
     assert "exits[0].searches: 'beam' is of type beam; allowed: greedy CTC search" in said(searches=["beam"])
     assert "exits[0].model: 'ctx' is not in models (did you mean 'ctc'?)" in said(model="ctx")
+
+
+def test_time_is_measured_by_one_process():
+    many = {
+        "training": {"distil": {"processes": 2}},
+        "ssl": [UPSTREAM | {"students": [STUDENT | {"target": "latency"}]}],
+    }
+    with pytest.raises(SecateurError, match=r"students\[0\]\.target: latency, which every process would measure anew"):
+        complete(merged(DEFAULT, many))
