@@ -278,14 +278,17 @@ def _write_encoders(root: Path, world: World) -> None:
     shape = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 2, "intermediate_size": 16}
     left, nothing = {"heads": [0], "qk": [4], "vo": [4], "ffn": 8}, {"heads": None, "qk": [], "vo": [], "ffn": None}
     for seed in SEEDS:
-        for name, wer in {"fbank": 60.0, "teacher": 20.0, **world.errors}.items():
+        zeros = dict.fromkeys(upstreams.BASELINES, 60.0)
+        for name, wer in {**zeros, "teacher": 20.0, **world.errors}.items():
             value = {"value": wer, "low": wer - 0.5, "high": wer + 0.5, "higher_is_better": False, "chance": None}
-            value |= {"scored": True}
+            noise = np.random.default_rng(zlib.crc32(f"{name} {seed}".encode())).normal(0, 0.25, 1000)
+            value |= {"scored": True, "units": [UTTERANCES], "draws": (wer + noise).tolist()}
             tasks = {"asr": {"metrics": {"wer": value}, "notes": ""}}
             write_json(root / UpstreamRun("small", name, seed).scores, {"tasks": tasks})
         for part in ("iteration1", *world.errors):
             pruned = {"layers": [left, nothing] if world.kept == 1 else [nothing, left]} if part == "proposed" else {}
             write_json(root / UpstreamRun("small", part, seed).folder / "config.json", shape | pruned)
+            write_json(root / UpstreamRun("small", part, seed).folder / "run.json", {"steps": 1})
         times = dict.fromkeys(world.errors, 1.5) | {"teacher": 4.0}
         times |= dict(zip(("proposed", "without-ste"), world.encoding, strict=True))
         models = [

@@ -1,5 +1,6 @@
 """What the documents claim, and what this study found: a verdict for every claim."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -77,9 +78,11 @@ def described(part: Part) -> str:
     digits = 2 if part.unit == "times" else 1
     ends = "no interval" if low is None or high is None else f"{figure(low, digits)} to {figure(high, digits)}"
     interval = "" if low == high else f" ({ends})"
-    bounds = [f"above {part.above:g}"] if part.above > float("-inf") else []
-    bounds += [f"below {part.below:g}"] if part.below < float("inf") else []
-    return f"{part.about} {figure(value, digits)} {part.unit}{interval}, claimed {' and '.join(bounds)}"
+    bounds = {"above": part.above, "below": part.below}
+    said = {name: f"{bound:.{digits}f}" if part.unit == "times" else f"{bound:g}" for name, bound in bounds.items()}
+    known = [name for name, bound in bounds.items() if math.isfinite(bound)]
+    claimed = " to ".join(said.values()) if len(known) == 2 else f"{known[0]} {said[known[0]]}"
+    return f"{part.about} {figure(value, digits)} {part.unit}{interval}, claimed {claimed.replace('-', '−')}"
 
 
 def view(tables: views.Tables) -> list[Grid]:

@@ -23,4 +23,5 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     states = read_states(found, directory)
     if not found.alive:
         print("The run has ended; this is how far it came.")
+        now = max((state.told.get("updated", found.started) for state in states.values()), default=now)
     print("\n".join(lines.block(found, forecast(found, states, now), now)))

@@ -155,6 +155,10 @@ MISTAKES = {
         {"models": {"hybrid": {"stack": 4}}},
         "models.hybrid.stack: 4; allowed with start: ctc: 3, as that has",
     ),
+    "a key that moved": (
+        {"heads": [{"model": "ctc", "latency": {"repeats": 3}}]},
+        "heads[0].latency.repeats: an earlier release's key; expected timing.rounds",
+    ),
     "no decay": ({"training": {"acoustic": {"decay": 0}}}, "training.acoustic.decay: 0; allowed: > 0"),
     "speeds without 1": ({"features": {"speeds": [0.9]}}, "features.speeds: [0.9]"),
     "missing": ({"models": {"new": {"type": "ctc", "training": "acoustic"}}}, "models.new.encoder: missing"),
