@@ -5,10 +5,11 @@ Outputs: `log_probs` (B, T', V), natural logarithms over the token list, and `lo
 """
 
 import logging
+import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import onnxruntime
 
 OPSET = 17
+FLOAT32, INT8 = KINDS = ("float32", "int8")
+"""What matrices of weights are stored in."""
 TOLERANCE = 1e-3  # nats
 INPUTS, OUTPUTS = ("speech", "speech_lengths"), ("log_probs", "log_probs_lengths")
 SHAPES = ((1, 100), (3, 257), (2, 64))  # utterances and frames that are checked; the first is traced
@@ -51,6 +54,19 @@ def quantise(source: Path, path: str | Path) -> None:
             )
     finally:
         root.setLevel(level)
+
+
+def write_as(kind: str, write: Callable[[Path], float], path: Path) -> dict[str, Any]:
+    """Have `write` write a file in float32, which it checks, and keep it in one of `KINDS`.
+
+    Returns for a record what `write` gives, the `difference` in float32, and the `bytes` of the file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        plain = path if kind == FLOAT32 else Path(folder) / "plain.onnx"
+        difference = write(plain)
+        if plain != path:
+            quantise(plain, path)
+    return {"difference": difference, "bytes": path.stat().st_size}
 
 
 def session(path: str | Path) -> "onnxruntime.InferenceSession":

@@ -5,12 +5,12 @@ onnxruntime's own quantiser; what that costs in errors, a study shows (`export` 
 """
 
 import argparse
-import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from secateur.core.errors import SecateurError
-from secateur.decoding.onnx import export_onnx, quantise
+from secateur.decoding.onnx import FLOAT32, KINDS, export_onnx, write_as
 from secateur.decoding.onnx_lm import export_lm
 from secateur.models.load import Loaded, load_model
 from secateur.pruning.engines.mask import Mask, mask_for
@@ -18,7 +18,7 @@ from secateur.pruning.engines.mask import Mask, mask_for
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model, whole or smaller")
-    parser.add_argument("--format", choices=("float32", "int8"), default="float32", help="of matrices of weights")
+    parser.add_argument("--format", choices=KINDS, default=FLOAT32, help="of matrices of weights")
     parser.add_argument("--language", help="whose mask, of a model with one for each language")
     parser.add_argument("--output", type=Path, required=True, help="file to write, e.g. model.onnx")
 
@@ -27,14 +27,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     loaded = load_model(arguments.model, language=arguments.language)
     if mask := mask_for(arguments.model, arguments.language):
         Mask.load(mask).apply_(loaded.model)
-    if arguments.format == "float32":
-        record["difference"] = export(loaded, arguments.output)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            plain = Path(folder) / "model.onnx"
-            record["difference"] = export(loaded, plain)
-            quantise(plain, arguments.output)
-    record["bytes"] = arguments.output.stat().st_size
+    record |= write_as(arguments.format, partial(export, loaded), arguments.output)
 
 
 def export(loaded: Loaded, path: Path) -> float:

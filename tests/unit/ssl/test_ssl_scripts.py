@@ -159,8 +159,10 @@ def test_two_iterations_of_pretraining_and_a_pruned_student_of_their_encoder(spe
     waveforms, lengths = torch.randn(2, 5000), torch.tensor([5000, 2500])
     assert len(load_upstream(speech / "layers")(waveforms, lengths)[0]) == 2
 
-    run("ssl_export_onnx", encoder=speech / "gated", output=speech / "pruned.onnx")
+    run("ssl_export_onnx", encoder=speech / "gated", format="float32", output=speech / "pruned.onnx")
     assert (speech / "pruned.onnx").stat().st_size > 4 * left
+    record = run("ssl_export_onnx", encoder=speech / "gated", format="int8", output=speech / "int8.onnx")
+    assert record["bytes"] == (speech / "int8.onnx").stat().st_size != (speech / "pruned.onnx").stat().st_size
 
 
 @pytest.mark.parametrize("rate", [1e-3, 30.0])
