@@ -174,7 +174,7 @@ def test_a_decoding_key_reruns_decoding_and_report(clone, edited):
     # how long attention takes.
     edited(STUDY, "  beam: {beam: 2}", "  beam: {beam: 3}")
     assert planned(clone) == {
-        "decode": 13, "decode_depths": 1, "decode_onnx": 1, "timing": 2, "tune_lms": 1,
+        "decode": 13, "decode_depths": 1, "timing": 2, "tune_lms": 1,
         "head_times": 1, "head_removals": 1, **HEADS, "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
