@@ -60,6 +60,8 @@ def at_depth(model: Mapping[str, Any], depth: int, regularised: bool) -> dict[st
     if intermediate := model.get("intermediate_ctc"):
         places = {round(layer * depth / layers) for layer in intermediate["layers"]} if regularised else set()
         intermediate["layers"] = sorted(place for place in places if 0 < place < depth)
+        if not intermediate["layers"]:
+            intermediate.pop("condition", None)
     return model
 
 
@@ -123,11 +125,21 @@ def _of_regularise(config: Mapping[str, Any]) -> Iterator[str]:
         dense = [other for other in config["dense"] if other["corpus"] == entry["corpus"]]
         if entry["scratch"] and not any(trained(other, entry["scratch"]) for other in dense):
             yield f"{where}.scratch: {entry['scratch']!r} is not in `dense` with scope `all`; train it"
+        if (config["models"][entry["model"]].get("intermediate_ctc") or {}).get("condition"):
+            yield (
+                f"{where}.model: {entry['model']!r} is self-conditioned, so its inner heads cannot come and go; "
+                "allowed: a model without intermediate_ctc.condition"
+            )
         names = [variant["name"] for variant in entry["variants"]]
         for number, variant in enumerate(entry["variants"]):
             below = f"{where}.variants[{number}]"
             yield from taken(below, names, number)
             yield from untrained(config, below, variant)
+            if variant["intermediate_ctc"].get("condition"):
+                yield (
+                    f"{below}.intermediate_ctc.condition: true; allowed: false, as that needs weights which the model "
+                    "was trained without"
+                )
             for layer in variant["intermediate_ctc"]["layers"]:
                 if layer >= layers:
                     yield f"{below}.intermediate_ctc.layers: {layer}; allowed: 1 to {layers - 1}"

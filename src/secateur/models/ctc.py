@@ -4,7 +4,9 @@ Configuration (SCHEMA has the defaults):
     features: number of mel bins F.
     input: `stack` (concatenate `stack` frames, a linear layer: cheap) or `conv2d` (subsampling by 4).
     encoder: {type: transformer | conformer, layers, dim, heads, ffn, dropout, attention_dropout, kernel}.
-    intermediate_ctc: {layers, weight}: Lee & Watanabe 2021; loss = (1−w)·L_ctc + w·mean_k L_ctc^(k).
+    intermediate_ctc: {layers, weight, condition}: Lee & Watanabe 2021; loss = (1−w)·L_ctc + w·mean_k L_ctc^(k). With
+        `condition`, what layer k hands on is its output plus its head's posteriors, mapped linearly: self-conditioned
+        CTC (Nozaki & Komatsu 2021).
     stochastic_depth: p_max; layer l of N is skipped with probability p_max·l/N in training (Lee, Kang & Watanabe 2021).
     flat_depth: whether all layers are skipped with p_max, as in LayerDrop (Fan, Grave & Joulin 2020); what is kept is
         scaled as for stochastic depth. Only of models that got it late.
@@ -180,6 +182,7 @@ def build_encoder(config: dict[str, Any], width: int) -> TransformerEncoder | Co
         attention_dropout_rate=options["attention_dropout"],
         input_layer="linear" if config["input"] == "stack" else "conv2d",
         interctc_layer_idx=list(config["intermediate_ctc"]["layers"]),
+        interctc_use_conditioning=config["intermediate_ctc"].get("condition", False),
         use_flash_attn=False,
     )
     if options["type"] == "conformer":

@@ -103,7 +103,10 @@ def _of_models(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where}.encoder.kernel: {encoder['kernel']} is even; a Conformer's kernel is odd"
         if encoder["type"] == "emformer" and model["input"] != "stack":
             yield f"{where}.input: {model['input']!r}; allowed with an emformer: stack"
-        for layer in model.get("intermediate_ctc", {"layers": []})["layers"]:
+        heads = model.get("intermediate_ctc", {"layers": []})
+        if heads.get("condition") and not heads["layers"]:
+            yield f"{where}.intermediate_ctc.condition: true; allowed without layers, which would be heard: false"
+        for layer in heads["layers"]:
             if layer >= encoder["layers"]:
                 yield (
                     f"{where}.intermediate_ctc.layers: {layer} is not below the encoder's last layer; "

@@ -751,3 +751,20 @@ def test_time_is_measured_by_one_process():
     }
     with pytest.raises(SecateurError, match=r"students\[0\]\.target: latency, which every process would measure anew"):
         complete(merged(DEFAULT, many))
+
+
+def test_self_conditioning_needs_heads_and_stays():
+    def said(**sections):
+        with pytest.raises(SecateurError) as caught:
+            complete(merged(DEFAULT, sections))
+        return str(caught.value)
+
+    inner = {"layers": [], "condition": True}
+    text = "models.ctc-small.intermediate_ctc.condition: true; allowed without layers, which would be heard: false"
+    assert text in said(models={"ctc-small": {"intermediate_ctc": inner}})
+    late = {"name": "late", "training": "late", "intermediate_ctc": {"layers": [2], "condition": True}}
+    text = "regularise[0].variants[0].intermediate_ctc.condition: true; allowed: false, as that needs weights"
+    assert text in said(regularise=[{"model": "plain", "variants": [late]}])
+    model = {"plain": {"intermediate_ctc": {"layers": [2], "condition": True}}}
+    text = "regularise[0].model: 'plain' is self-conditioned, so its inner heads cannot come and go"
+    assert text in said(models=model)

@@ -52,8 +52,8 @@ def keep_layers(model: torch.nn.Module, layers: Iterable[int]) -> torch.nn.Modul
     """Remove all other encoder layers from `model`, in place, and return it.
 
     The sub-model computes exactly what the whole model does when the other layers hand on their input. A kept layer
-    keeps its rate of stochastic depth. Intermediate CTC stays at the kept layers that it was at; at the one that is now
-    the last, it is the loss itself.
+    keeps its rate of stochastic depth. Intermediate CTC stays at the kept layers that it was at, and what it says is
+    heard above as before (self-conditioned CTC); at the one that is now the last, it is the loss itself.
 
     Args:
         layers: numbers of the layers to keep, in any order.
