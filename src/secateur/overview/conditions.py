@@ -24,7 +24,7 @@ from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import Counted, System, counts
 from secateur.statistics.estimates import Estimate, TestSet, difference, error_rate
-from secateur.study.runs import Decoding
+from secateur.study.runs import Decoding, asked
 from secateur.study.runs import splits as splits_of
 
 COSTS = ("cost", "cost_clean", "extra", "extra_low", "extra_high", "detectable")
@@ -101,16 +101,15 @@ def claimed(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
     for arena in arenas(results, EACH):
         search, method = arena.entry["searches"][0], next(iter(arena.entry["methods"]), "")
         for name, entry in conditions.items() if method else ():
-            splits, known = (name, entry["of"]), splits_of(results.config, arena.entry["corpus"])
-            if not set(splits) <= set(known) or not (arena.systems(method) and arena.systems(DENSE)):
+            splits, known = (name, entry["of"]), splits_of(results.config, arena.entry["corpus"], narrow=True)
+            heard = [code for code in arena.codes if asked(results.config, name, code, search)]
+            there = heard and set(splits) <= set(known)
+            if not there or not (arena.systems(method) and arena.systems(DENSE)):
                 yield Missing(f"the study does not decode {method} and the dense model on {' and '.join(splits)}")
                 continue
             sides = [
                 [
-                    [
-                        System({code: Decoding(run, split, code, search) for code, run in each.items()})
-                        for split in splits
-                    ]
+                    [System({code: Decoding(each[code], split, code, search) for code in heard}) for split in splits]
                     for each in arena.runs(one)
                 ]
                 for one in (method, DENSE)

@@ -68,7 +68,8 @@ def families(results: Results, found: Iterable[Decoding]) -> Iterator[list[Decod
             groups.setdefault((family, decoding.split, decoding.search), []).append(decoding)
     for (family, _, _), members in groups.items():
         everyone = languages(results.config, family.corpus, "all")
-        if family.scope != EACH or (len(everyone) > 1 and {member.language for member in members} == set(everyone)):
+        wanted = everyone if family.scope == EACH else languages(results.config, family.corpus, family.scope)
+        if len(wanted) > 1 and {member.language for member in members} == set(wanted):
             yield members
 
 

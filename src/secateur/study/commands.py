@@ -47,7 +47,7 @@ def condition(paths: Paths, at: Any) -> Command:
     options = {
         "data": f"{folder}/{entry['of']}",
         "name": at.split,
-        "condition": entry,
+        "condition": {key: value for key, value in entry.items() if key not in conditions.NARROW},
         "output": f"{folder}/{at.split}",
     }
     module = conditions.CONDITIONS.named(entry["type"]).module
@@ -224,14 +224,15 @@ SCORING = "secateur.scripts.score"
 
 
 def decode(paths: Paths, at: Any, **options: Any) -> Command:
-    """One model on all splits and languages with one search; `options` say which sub-models of it."""
+    """One model on all splits and languages with one search; `options` say which sub-models of it, if any."""
     config, run = paths.config, run_of(at)
     search = config["searches"][at.search]
     modules = [model_module(paths, at.model), searches.module(search["type"])]
     sets = [
         (split, language)
-        for split in runs.splits(config, at.corpus)
+        for split in runs.splits(config, at.corpus, narrow=not options)
         for language in paths.languages(at.corpus, at.scope)
+        if runs.asked(config, split, language, at.search)
     ]
     files = [*paths.model(run.folder), *masks(paths, run)]
     for split, language in sets:

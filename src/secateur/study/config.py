@@ -183,6 +183,13 @@ def _of_conditions(config: Mapping[str, Any]) -> Iterator[str]:
     for name, entry in config["conditions"].items():
         if name in splits:
             yield f"conditions.{name}: the name of a split of a corpus; allowed: another name"
+        for search in entry["searches"] or []:
+            if search not in config["searches"]:
+                yield unknown(f"conditions.{name}.searches", search, "searches", config["searches"])
+        spoken = dict.fromkeys(code for corpus in config["corpora"].values() for code in corpus["languages"])
+        for language in entry["languages"] or []:
+            if language not in spoken:
+                yield unknown(f"conditions.{name}.languages", language, "the languages of any corpus", spoken)
         if entry["of"] not in splits:
             yield unknown(f"conditions.{name}.of", entry["of"], "the splits of any corpus", splits)
 

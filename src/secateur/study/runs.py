@@ -292,17 +292,29 @@ def shape(config: Mapping[str, Any]) -> dict[str, Any]:
 def decodings(config: Mapping[str, Any]) -> Iterator[Decoding]:
     """Every decoding that the study's tables have a row for."""
     for run in model_runs(config):
-        for split in splits(config, run.corpus):
+        for split in splits(config, run.corpus, narrow=True):
             for language in languages(config, run.corpus, run.scope):
                 for search in searches(config, run):
-                    yield Decoding(run, split, language, search)
+                    if asked(config, split, language, search):
+                        yield Decoding(run, split, language, search)
 
 
-def splits(config: Mapping[str, Any], corpus: str) -> list[str]:
-    """The splits to decode that a corpus has, and those that are made of them."""
+def splits(config: Mapping[str, Any], corpus: str, narrow: bool = False) -> list[str]:
+    """The splits to decode that a corpus has, and those that are made of them.
+
+    Args:
+        narrow: whether also those that are asked for in some languages or by some searches alone, see `asked`: models
+            with checkpoints of their own are decoded on these, sub-models are not.
+    """
     known = split_names(config["corpora"][corpus])
-    known += [name for split in known for name in conditions.names(config, split)]
+    known += [name for split in known for name in conditions.names(config, split, narrow)]
     return [split for split in config["decode"]["splits"] if split in known]
+
+
+def asked(config: Mapping[str, Any], split: str, language: str, search: str) -> bool:
+    """Whether a split is to be decoded in a language by a search: all are, but for narrow conditions."""
+    entry = config.get("conditions", {}).get(split, {})
+    return language in (entry.get("languages") or [language]) and search in (entry.get("searches") or [search])
 
 
 def reported_splits(config: Mapping[str, Any], corpus: str) -> list[str]:

@@ -5,10 +5,11 @@ import copy
 import pytest
 
 from secateur.core.files import read_json, write_json
-from secateur.overview.conditions import Four, extra, rows
+from secateur.overview.conditions import Four, claimed, extra, rows
+from secateur.overview.decodings import wer
 from secateur.reporting.results import Results
 from secateur.reporting.systems import Counted
-from secateur.study.runs import decodings, model_runs
+from secateur.study.runs import decodings, model_runs, splits
 
 LAP = {"sparsity": 0.7, "mask_bytes": 100, "sparse_bytes": 3000, "sparse_bytes_each": {"all": 3000}}
 
@@ -76,3 +77,21 @@ def test_what_a_system_loses_everywhere_is_no_extra():
 def test_other_utterances_are_refused():
     with pytest.raises(Exception, match="not about the utterances"):
         Four(counted((3, 2)), counted((2, 1), ("a", "c")), counted((2, 1)), counted((1, 0)))
+
+
+def test_a_narrow_condition_is_for_its_languages_and_searches_alone(study):
+    config, root = study
+    noisy = config["conditions"]["noisy"] | {"languages": ["en"], "searches": ["greedy"]}
+    config |= {"conditions": {"noisy": noisy}}
+    config["decode"] |= {"searches": ["greedy", "beam"]}
+    heard = {(one.language, one.search) for one in decodings(config) if one.split == "noisy"}
+    assert heard == {("en", "greedy")}
+    assert splits(config, "talk_show") == ["test"] and splits(config, "talk_show", narrow=True) == ["test", "noisy"]
+    (row,) = [row for row in rows(Results(config, root)) if row["method"] == "lap" and row["search"] == "greedy"]
+    # In English alone: 1 and 3 errors of the dense model, 2 and 6 of the pruned one, in ten words.
+    assert (row["utterances"], row["cost_clean"], row["cost"]) == (2, pytest.approx(10.0), pytest.approx(30.0))
+    config["decode"] |= {"searches": ["greedy"]}
+    wers = {row["language"] for row in wer(Results(config, root)) if row["split"] == "noisy"}
+    assert wers == {"en"}  # no mean of one language
+    (found,) = claimed(Results(config, root), None)
+    assert found.utterances == 2 and found.absolute == pytest.approx(20.0)

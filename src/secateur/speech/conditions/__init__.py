@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 CONDITIONS = Plugins("condition", __name__, Path(__file__).parent, hyphens=True, mark="SCHEMA")
-COMMON = ("type", "of")
-"""Keys of every entry of `conditions`."""
+NARROW = ("languages", "searches")
+COMMON = ("type", "of", *NARROW)
+"""Keys of every entry of `conditions`; those that say where alone it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,10 @@ class Given:
     count: int
 
 
-def names(config: Mapping[str, Any], split: str) -> list[str]:
-    """The conditions of a study that are made of a split."""
-    return [name for name, entry in config.get("conditions", {}).items() if entry["of"] == split]
+def names(config: Mapping[str, Any], split: str, narrow: bool = True) -> list[str]:
+    """The conditions of a study that are made of a split; `narrow`: also those for some languages or searches alone."""
+    found = {name: entry for name, entry in config.get("conditions", {}).items() if entry["of"] == split}
+    return [name for name, entry in found.items() if narrow or not any(entry.get(key) for key in NARROW)]
 
 
 def options_of(entry: Mapping[str, Any]) -> dict[str, Any]:
