@@ -325,6 +325,8 @@ class Emformer(AbsEncoder):
 
 def _before(sequence: torch.Tensor, size: int, step: int) -> torch.Tensor:
     """The `size` elements before each of N segments of `step` elements: (B, size + N·step, D) → (B, N, size, D)."""
+    if torch.jit.is_tracing():  # of one segment, for ONNX, which cannot unfold what was joined
+        return sequence[:, None, :size]
     return sequence.unfold(1, size, step)[:, :-1].transpose(2, 3)
 
 
