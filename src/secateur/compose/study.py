@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from secateur.core.errors import SecateurError
 from secateur.pruning import methods
 from secateur.study.runs import Decoding, Kind, ModelRun, Parents, Timed, languages, splits
 
@@ -27,8 +28,11 @@ Entry = Mapping[str, Any]
 
 
 def kind_of(step: Step) -> str:
-    """Which of `STEPS` a step is."""
-    return next(kind for kind in STEPS if step[kind] is not None)
+    """Which of `STEPS` a step is. Raises SecateurError for one that is none, or a mask without its sparsity."""
+    kind = next((kind for kind in STEPS if step[kind] is not None), "")
+    if not kind or (kind == MASK and step["sparsity"] is None):
+        raise SecateurError(f"compose: {kind or 'nothing'} in a step lacks what says how much goes; complete it")
+    return kind
 
 
 def step_name(step: Step) -> str:

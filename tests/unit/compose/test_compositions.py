@@ -73,7 +73,8 @@ def test_each_step_begins_with_the_model_before_it():
         assert command.options[key] == start and f"{start}/model.safetensors" in command.inputs
         before = method
     assert command.options["ranked"] == start and command.options["sparsity"] == 0.5
-    assert command.options["before"] == 50 and command.options["training"]["steps"] == 300
+    assert command.options["before"] == config["models"]["ctc"]["own"]["steps"] + 50
+    assert command.options["training"]["steps"] == 300
 
 
 @pytest.mark.parametrize(
