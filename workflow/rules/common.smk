@@ -62,11 +62,6 @@ GPU = 1 if config["device"] == "cuda" or (config["device"] == "auto" and gpus.vi
 RESOURCES = JobResources(PATHS, GPU, workflow.resource_settings.cores if workflow.is_main_process else None)
 
 
-def only(names):
-    """A pattern of these names alone; of none, one that fits nothing."""
-    return "|".join(sorted(names)) or "(?!)"
-
-
 wildcard_constraints:
     corpus="[a-z0-9-]+",
     model="[a-z0-9-]+",

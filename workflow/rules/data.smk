@@ -74,7 +74,7 @@ rule tokens:
     log:
         f"{LOGS}/tokens/{{corpus}}.log",
     wildcard_constraints:
-        corpus=only(set(config["corpora"]) - {name for names in SPELLED.values() for name in names}),
+        corpus=one_of(set(config["corpora"]) - {name for names in SPELLED.values() for name in names}),
     priority: FIRST
     conda:
         "../../envs/train.yaml"
@@ -92,7 +92,7 @@ if "" in SPELLED:
             tokens=f"{ROOT}/tokens/{{corpus}}/tokens.txt",
             pieces=[],
         wildcard_constraints:
-            corpus=only(SPELLED[""]),
+            corpus=one_of(SPELLED[""]),
 
 
 if "bpe.model" in SPELLED:
@@ -102,7 +102,7 @@ if "bpe.model" in SPELLED:
             tokens=f"{ROOT}/tokens/{{corpus}}/tokens.txt",
             pieces=f"{ROOT}/tokens/{{corpus}}/bpe.model",
         wildcard_constraints:
-            corpus=only(SPELLED["bpe.model"]),
+            corpus=one_of(SPELLED["bpe.model"]),
 
 
 if "tokenizer.json" in SPELLED:
@@ -112,7 +112,7 @@ if "tokenizer.json" in SPELLED:
             tokens=f"{ROOT}/tokens/{{corpus}}/tokens.txt",
             pieces=f"{ROOT}/tokens/{{corpus}}/tokenizer.json",
         wildcard_constraints:
-            corpus=only(SPELLED["tokenizer.json"]),
+            corpus=one_of(SPELLED["tokenizer.json"]),
 
 
 rule validate:
