@@ -38,7 +38,7 @@ def folder(tmp_path):
 
 def decode(folder, search, model="model", **more):
     given = {"lm": None, "train_text": [], "mask": None, "languages": None, "splits": None} | WHOLE
-    given |= {"tokens": None, "keep": None, "tuned": None, "tuned_as": None} | more
+    given |= {"tokens": None, "keep": None, "tuned": None, "tuned_as": None, "exits": None, "onnx": None} | more
     sets = {"data": [folder / "data"], "features": [folder / "features"]} | given
     arguments = Namespace(model=folder / model, search=search, device="cpu", output=folder / "out", **sets)
     record = {}
