@@ -13,8 +13,8 @@ When the last head of a block goes, all of the block goes, with the bias of its 
 residual path alone is left. A model that is only masked does the same to the residual path.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -226,22 +226,24 @@ def made_up_batch(model: torch.nn.Module, lengths: Iterable[int] = (211, 97), se
 @torch.no_grad()
 def check_compaction(
     whole: torch.nn.Module,
-    removed: Iterable[Head],
+    removed: Iterable[Any],
     compacted: torch.nn.Module,
     tensors: Mapping[str, torch.Tensor],
     tolerance: float = 1e-4,
+    masking: Callable[[torch.nn.Module, Iterable[Any]], AbstractContextManager[None]] = masked,
 ) -> float:
-    """Check that `compacted` computes what `whole` does with the heads `removed` masked, on one batch.
+    """Check that `compacted` computes what `whole` does with the heads, or other parts, `removed` masked, on one batch.
 
     Compared are the encoder's output, the attention decoder's for the given text, and the loss.
 
     Args:
         tensors: the models' arguments (`secateur.speech.data.Batch`).
         tolerance: the largest difference allowed, as a share of the largest value.
+        masking: what masks such parts within a block.
 
     Returns the largest difference, likewise. Raises SecateurError when it is above `tolerance`, or not a number.
     """
-    with masked(whole, removed):
+    with masking(whole, removed):
         expected = _outputs(whole, tensors)
     worst = 0.0
     for name, output in _outputs(compacted, tensors).items():
@@ -249,7 +251,7 @@ def check_compaction(
         if not difference <= tolerance:
             raise SecateurError(
                 f"the {name} of the compacted model is off the masked one's by {difference:.2e} of the largest value, "
-                f"more than {tolerance:.0e}: its heads were not removed exactly; please report this"
+                f"more than {tolerance:.0e}: they were not removed exactly; please report this"
             )
         worst = max(worst, difference)
     return worst
