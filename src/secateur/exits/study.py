@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from secateur.study.runs import Decoding, Kind, ModelRun, Timed, languages, splits
+from secateur.study.parts_of_models import decoded, first_seeds, no_models
+from secateur.study.runs import Decoding, ModelRun, Timed
 
 FILE = "exits.json"
 
@@ -41,31 +42,13 @@ def exits_file(run: ModelRun, search: str) -> str:
 
 def decodings(config: Mapping[str, Any]) -> Iterator[ExitsDecoding]:
     """Every decoding of models that are left early."""
-    for entry, run in runs(config):
-        for split in splits(config, run.corpus):
-            for language in languages(config, run.corpus, run.scope):
-                for search in entry["searches"]:
-                    yield ExitsDecoding(run, split, language, search)
+    return decoded(config, runs(config), ExitsDecoding)
 
 
 def timed(config: Mapping[str, Any]) -> Iterator[Timed]:
     """All points of a model, on the first seed."""
-    for entry, run in runs(config):
-        if run.seed == config["seeds"][0]:
-            for search in entry["searches"]:
-                yield Timed(run, search, exits=exits_file(run, search))
+    for run, search in first_seeds(config, runs(config)):
+        yield Timed(run, search, exits=exits_file(run, search))
 
 
-def _none(config: Mapping[str, Any], run: ModelRun) -> Any:
-    raise AssertionError("early exit makes no model of its own")
-
-
-KIND = Kind(
-    owns=lambda method: False,
-    runs=lambda config: iter(()),
-    parents=_none,
-    training=_none,
-    searches=_none,
-    shape=lambda config: {},
-    timed=timed,
-)
+KIND = no_models(timed)

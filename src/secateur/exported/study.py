@@ -10,7 +10,8 @@ from typing import Any
 
 from secateur.exported import FILE
 from secateur.heads.study import checkpoints
-from secateur.study.runs import Decoding, Kind, ModelRun, Timed, languages, model_runs, splits
+from secateur.study.parts_of_models import decoded, first_seeds, no_models
+from secateur.study.runs import Decoding, ModelRun, Timed, model_runs
 
 
 @dataclass(frozen=True)
@@ -51,31 +52,13 @@ def systems_file(run: ModelRun, search: str) -> str:
 
 def decodings(config: Mapping[str, Any]) -> Iterator[ExportedDecoding]:
     """Every decoding of exported models."""
-    for entry, run in runs(config):
-        for split in splits(config, run.corpus):
-            for language in languages(config, run.corpus, run.scope):
-                for search in entry["searches"]:
-                    yield ExportedDecoding(run, split, language, search)
+    return decoded(config, runs(config), ExportedDecoding)
 
 
 def timed(config: Mapping[str, Any]) -> Iterator[Timed]:
     """All formats of a model, on the first seed."""
-    for entry, run in runs(config):
-        if run.seed == config["seeds"][0]:
-            for search in entry["searches"]:
-                yield Timed(run, search, onnx=systems_file(run, search))
+    for run, search in first_seeds(config, runs(config)):
+        yield Timed(run, search, onnx=systems_file(run, search))
 
 
-def _none(config: Mapping[str, Any], run: ModelRun) -> Any:
-    raise AssertionError("an exported model is no model of its own")
-
-
-KIND = Kind(
-    owns=lambda method: False,
-    runs=lambda config: iter(()),
-    parents=_none,
-    training=_none,
-    searches=_none,
-    shape=lambda config: {},
-    timed=timed,
-)
+KIND = no_models(timed)

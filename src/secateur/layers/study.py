@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from secateur.models import types
-from secateur.study.runs import Decoding, Kind, ModelRun, Parents, Timed, languages, splits
+from secateur.study.parts_of_models import decoded
+from secateur.study.runs import Decoding, Kind, ModelRun, Parents, Timed
 
 LATE = "late-"
 """Begins the method of a dense model that is trained on with regularisers it did not have before."""
@@ -111,11 +112,7 @@ def _trained_models(config: Mapping[str, Any]) -> dict[tuple[str, str], str]:
 
 def decodings(config: Mapping[str, Any]) -> Iterator[DepthDecoding]:
     """Every decoding of sub-models."""
-    for entry, run in runs(config):
-        for split in splits(config, run.corpus):
-            for language in languages(config, run.corpus, run.scope):
-                for search in entry["searches"]:
-                    yield DepthDecoding(run, split, language, search)
+    return decoded(config, runs(config), DepthDecoding)
 
 
 def compared(config: Mapping[str, Any], corpus: str, rate: str, seed: int) -> dict[str, ModelRun]:
