@@ -19,14 +19,14 @@ SMOKE = "results/smoke"
 STUDY = "workflow/studies/smoke.yaml"
 LEXICONS = 3 if find_spec("flashlight") else 0
 """Decodings by lexicon search; none where Python is too new for it."""
-DECODINGS = 44 + LEXICONS
+DECODINGS = 45 + LEXICONS
 LAYERS = {"decode_depths": 3, "decode_exits": 1, "decode_onnx": 1}
 """Jobs that decode sub-models: the hybrid model with two searches, the late one with one; the CTC model left early, and
 exported."""
 HEADS = {"decode_heads": 1}
 """Jobs that decode the hybrid model without sets of its heads."""
-COMPOSED = {"compose_layers": 1, "compose_heads": 1, "compose_mask": 1, "compose_recover": 1}
-"""Jobs that make compositions; all chains begin with the same one."""
+COMPOSED = {"compose_layers": 1, "compose_heads": 2, "compose_mask": 1, "compose_recover": 1}
+"""Jobs that make compositions: all chains of the CTC model begin with the same one, the transducer has another."""
 TIMING = {"timing": 3}
 """Jobs that time a family: the CTC model's, the hybrid one's with that of one layer, the transducer's."""
 LM_JOBS = {
@@ -104,7 +104,7 @@ def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
     for row in rows:
         assert float(row["sparsity"]) == pytest.approx(float(row["sparsity_target"]), abs=1e-4)
     pruning = ("schedule", "adaptations", "storage", "masks", "matrices", "budget")
-    heads = ("heads", "importance", "lm", "combined")
+    heads = ("heads", "importance", "lm", "combined", "streaming")
     encoders = ("superb", "structured", "gates", "blocks")
     whole = ("claims", "systems", "regressions", "comparisons", "head_comparisons", "layer_comparisons")
     for table in ("corpora", "latency", "size", "table1", "table2", "table3", *whole, *pruning, *heads, *encoders):
@@ -183,8 +183,8 @@ def test_the_learning_rate_reruns_training_and_what_depends_on_it(clone, edited)
     edited(STUDY, "acoustic: {", "acoustic: {learning_rate: 0.001, ")
     assert planned(clone) == {
         "train": 6, "regularise": 2, "layer_search": 5, "layer_similarity": 1, "similarity": 2, **LAYERS,
-        "head_importance": 3, "head_times": 1, "head_removals": 1, **HEADS, "prune_heads": 2, "export_depth": 2,
-        "recover": 2, "tune_lms": 1, **TIMING, **COMPOSED,
+        "head_importance": 4, "head_times": 1, "head_removals": 1, **HEADS, "prune_heads": 2, "export_depth": 2,
+        "recover": 2, "tune_lms": 1, **TIMING, **COMPOSED, "stream_delays": 1,
         "prune": 9, "prune_adaptive": 5, "prune_control": 7, "sizes": 1, "masks": 1,
         "decode": DECODINGS, "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip

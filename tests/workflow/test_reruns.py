@@ -19,6 +19,7 @@ SURGERY = {  # all that reads checkpoints, which may lack heads; no training fro
     *("similarity", "layer_similarity", "layer_search", "export_depth"),
     *("head_importance", "head_removals", "head_times", "prune_heads", "tune_lms", "prune_lm"),
     *("decode_exits", "decode_onnx", "compose_layers", "compose_heads", "compose_mask", "compose_recover"),
+    "stream_delays",
 }
 
 

@@ -30,6 +30,7 @@ from secateur.reporting import table as table_specs
 from secateur.ssl import commands as ssl_commands
 from secateur.ssl import study as upstreams
 from secateur.ssl.known_tasks import TASKS
+from secateur.streaming import commands as streaming_commands
 from secateur.study import commands, own
 from secateur.study import config as configuration
 from secateur.study import runs as study

@@ -21,11 +21,12 @@ from secateur.layers import checks as layers
 from secateur.pruning import checks as prune
 from secateur.speech import corpora
 from secateur.ssl import checks as ssl
+from secateur.streaming import checks as streaming
 from secateur.study import folders, own, pruned_lms, written
 from secateur.study.checks import hint, unfit, unknown, unlike, untrained
 from secateur.study.schema import SCHEMA, filled
 
-SECTIONS = (folders, own, pruned_lms, prune, layers, exits, heads, compose, exported, ssl)
+SECTIONS = (folders, own, pruned_lms, prune, layers, exits, heads, compose, exported, streaming, ssl)
 BESIDE_PIECES = 2
 """Tokens of a list of byte-pair pieces that are neither pieces nor blank: `<unk>` and `<sos/eos>`."""
 

@@ -12,7 +12,7 @@ from secateur.reporting import table as table_specs
 from secateur.reporting.results import SIZES_FILE
 
 DENSE, PRUNE = "dense", "prune"
-SECTIONS = (DENSE, PRUNE, "layers", "regularise", "exits", "heads", "compose", "export", "ssl")
+SECTIONS = (DENSE, PRUNE, "layers", "regularise", "exits", "heads", "compose", "export", "streaming", "ssl")
 """The sections of a configuration whose entries say what is run; other sections only define names."""
 SEARCHES, METHODS, PATHWAYS = "searches", "methods", "pathways"
 SEVERAL = {DENSE: (SEARCHES,), PRUNE: (METHODS, PATHWAYS)}

@@ -38,7 +38,7 @@ ALL_OF_A_SLICE = (
     "verdicts",
 )
 """Modules of a slice that know of configurations and reports; all its other modules are algorithms."""
-SLICES = ("pruning", "layers", "exits", "heads", "compose", "exported", "ssl")
+SLICES = ("pruning", "layers", "exits", "heads", "compose", "exported", "streaming", "ssl")
 
 
 def imports(file: Path) -> Iterator[Path]:

@@ -96,7 +96,7 @@ def test_a_wav_file_is_transcribed_piece_by_piece(tmp_path, capsys):
     assert found["text"] == runtime.text(labels) and labels
     printed = capsys.readouterr().out
     assert f"end    {found['text']}" in printed and "bytes kept between pieces" in printed
-    assert found["first_label_s"] > 0 and found["audio_s"] == pytest.approx(1.5, abs=0.001)
+    assert found["first_s"] > 0 and found["audio_s"] == pytest.approx(1.5, abs=0.001)
 
 
 def test_features_of_pieces_are_those_of_the_whole():

@@ -34,6 +34,7 @@ CONFIG = {
     "exits": [],
     "compose": [],
     "export": [],
+    "streaming": [],
     "heads": [],
     "ssl": [],
     "dense": [{"corpus": "talk_show", "model": "ctc", "scopes": ["all", "each"]}],

@@ -193,6 +193,25 @@ def test_what_is_exported_has_a_ctc_head_and_is_made_by_the_study():
         complete(merged(DEFAULT, given))
 
 
+def test_what_streams_is_a_transducer_with_an_emformer_and_is_made_by_the_study():
+    stream = {"rnnt": {"type": "rnnt", "encoder": NEW["encoder"] | {"type": "emformer"}, "training": "acoustic"}}
+    dense = [{"corpus": "asterisk", "model": "rnnt", "searches": ["stream"]}]
+    searches = {"stream": {"type": "transducer_greedy", "streaming": True}}
+    given = {"models": stream, "dense": [*DEFAULT["dense"], *dense], "searches": searches}
+
+    def said(*entries):
+        with pytest.raises(SecateurError) as caught:
+            complete(merged(DEFAULT, given | {"streaming": list(entries)}))
+        return str(caught.value)
+
+    (entry,) = complete(merged(DEFAULT, given | {"streaming": [{"model": "rnnt"}]}))["streaming"]
+    assert (entry["corpus"], entry["methods"], entry["milliseconds"]) == ("asterisk", None, 100)
+    assert "streaming[0].model: 'ctc' is of type ctc with an encoder of type conformer" in said({"model": "ctc"})
+    assert "streaming[0].methods: the study makes no 'imp' of 'rnnt'" in said({"model": "rnnt", "methods": ["imp"]})
+    assert "streaming[1]: a second entry for model 'rnnt'" in said({"model": "rnnt"}, {"model": "rnnt"})
+    assert "streaming[0].model: 'rnn' is not in models (did you mean 'rnnt'?)" in said({"model": "rnn"})
+
+
 def test_a_model_that_nothing_trains_may_have_another_size_than_its_start():
     """A study laid over this one replaces the model that it uses, and not the others."""
     small = {"models": {"ctc": {**DEFAULT["models"]["ctc-small"], "pretrained": None}}}

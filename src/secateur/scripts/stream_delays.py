@@ -1,0 +1,88 @@
+"""Measure what streaming transducers let their listeners wait for, in turns, on the same utterances.
+
+Every model is written as ONNX files and transcribes each utterance in pieces, as it would arrive. The first model is
+the one that others are compared with; it is timed twice, the second time as A/A. systems.tsv in --output has a row for
+each, utterances.tsv one for each utterance of each.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from secateur.core.errors import SecateurError
+from secateur.core.files import write_tsv
+from secateur.decoding.delays import speech_bounds
+from secateur.decoding.streaming import StreamingTransducer
+from secateur.decoding.streaming_export import export_stream
+from secateur.decoding.timing import AGAIN, measure
+from secateur.models.load import load_model
+from secateur.pruning.engines.mask import Mask, mask_for
+from secateur.speech.datadir import Utterance, read_data_dir, sample
+from secateur.speech.features import SAMPLE_RATE
+from secateur.speech.made import samples_of
+from secateur.streaming.listening import Listener
+from secateur.streaming.summary import COLUMNS, UTTERANCE_COLUMNS, summary, times
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--models", nargs="+", required=True, help="folders of the models, the whole one first")
+    parser.add_argument("--names", nargs="+", help="what to call them (their folders)")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories, of all languages")
+    parser.add_argument("--milliseconds", type=int, default=100, help="length of a piece")
+    parser.add_argument("--utterances", type=int, default=20, help="of all languages together")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds; the median over them counts")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the utterances and their order")
+    parser.add_argument("--output", type=Path, required=True, help="folder for systems.tsv and utterances.tsv")
+
+
+def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    names = arguments.names or arguments.models
+    if len(set(names)) != len(arguments.models):
+        raise SecateurError(f"--names: {names} for {len(arguments.models)} models; give each a name of its own")
+    chosen = sample_of(arguments.data, arguments.utterances, arguments.seed)
+    waves = {name: samples_of(utterance) for name, utterance in chosen.items()}
+    bounds = {name: speech_bounds(samples, SAMPLE_RATE) for name, samples in waves.items()}
+    durations = {name: len(samples) / SAMPLE_RATE for name, samples in waves.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        listeners = {
+            name: Listener(exported(model, Path(folder) / str(place)), waves, arguments.milliseconds)
+            for place, (name, model) in enumerate(zip(names, arguments.models, strict=True))
+        }
+        measured = measure(listeners, names[0], durations, arguments.rounds, arguments.seed)
+    about = {key: getattr(arguments, key) for key in ("rounds", "milliseconds")}
+    utterances: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    for system, listener in listeners.items():
+        mine = [
+            {"system": system, "utterance": name, "duration_s": durations[name], "text": heard.text}
+            | dict(zip(("speech_begins", "speech_ends"), bounds[name], strict=True))
+            | heard.facts(arguments.rounds, *bounds[name], arguments.milliseconds)
+            for name, heard in sorted(listener.heard.items())
+        ]
+        utterances += mine
+        found = summary(mine, utterances[: len(mine)], {name: one.text for name, one in chosen.items()})
+        latency = {"latency": listener.model.about["algorithmic_latency"]}
+        rows.append({"system": system} | about | latency | found | times(measured, system, names[0]))
+    rows.append({"system": AGAIN} | about | times(measured, AGAIN, names[0]))
+    write_tsv(arguments.output / "systems.tsv", COLUMNS, rows)
+    write_tsv(arguments.output / "utterances.tsv", UTTERANCE_COLUMNS, utterances)
+    record |= {"seed": arguments.seed, "systems": len(listeners), "doubt": measured.doubt}
+
+
+def sample_of(data: Sequence[Path], count: int, seed: int) -> dict[str, Utterance]:
+    """`count` utterances of all languages together, by name."""
+    known = {utterance.id: utterance for folder in data for utterance in read_data_dir(folder)}
+    names = sample({name: utterance.language for name, utterance in known.items()}, -(-count // len(data)), seed)
+    return {name: known[name] for name in names}
+
+
+def exported(model: str, folder: Path) -> StreamingTransducer:
+    """A model in ONNX Runtime. Raises SecateurError for one that does not stream."""
+    loaded = load_model(model)
+    if mask := mask_for(Path(model), None):
+        Mask.load(mask).apply_(loaded.model)
+    folder.mkdir()
+    export_stream(loaded.model, loaded.config["features"], loaded.tokens, folder)
+    return StreamingTransducer(folder)
