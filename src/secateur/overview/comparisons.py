@@ -211,25 +211,23 @@ def _published(a: System, b: System, shared: list[str]) -> float | None:
 
 
 def view(tables: views.Tables) -> list[Grid]:
-    """Per corpus and question one line a pair: A and B by name, and a difference and its p-value a language."""
-    grids = []
+    """Per corpus one line a pair and language, A and B by name."""
+    grids, shown = [], ("question", "a", "b", "language")
     for corpus, found in views.by_corpus(tables["comparisons"]).items():
         lines = [{**row, "a": _name(row, "a"), "b": _name(row, "b")} for row in found]
 
         def cells(row: Row) -> list[tuple[str, Cell]]:
-            language = row["language"]
-            shown = [
-                (language, measure(row, "difference", 1, interval=True)),
-                (f"p, {language}", measure(row, "p_value", 4)),
-                (f"detectable, {language}", measure(row, "detectable", 1)),
-                (f"relative (%), {language}", measure(row, "relative", 1, interval=True)),
-                (f"CER, {language}", measure(row, "cer_difference", 1, interval=True)),
+            return [
+                ("difference", measure(row, "difference", 1, interval=True)),
+                ("p", measure(row, "p_value", 4)),
+                ("detectable", measure(row, "detectable", 1)),
+                ("relative (%)", measure(row, "relative", 1, interval=True)),
+                *([("published (%)", measure(row, "published", 1))] if row["published"] else []),
+                ("CER", measure(row, "cer_difference", 1, interval=True)),
             ]
-            published_too = row["published"] and language == AVERAGE
-            return shown + ([("published (%)", measure(row, "published", 1))] if published_too else [])
 
         title = f"Is the difference real? {views.named(tables, corpus)}"
-        grid = pivot(title, lines, ("question", "a", "b", "seeds", "split"), cells, keep=("question", "a", "b"))
+        grid = pivot(title, lines, (*shown, "seeds", "split"), cells, keep=shown)
         beside = PUBLISHED if any(row["published"] for row in found) else ""
         caption = " ".join(filter(None, (rate(tables, corpus)(NOTE), compared.note(found), beside)))
         grids.append(replace(grid, caption=caption))

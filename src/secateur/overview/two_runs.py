@@ -19,9 +19,19 @@ from secateur.statistics.estimates import TestSet, difference, error_rate
 
 COLUMNS = (
     *("corpus", "model", "scope", "method", "level", "split", "search", "sub_model", "language", "seeds"),
-    *("utterances", "left_out", "wer_a", "wer_b", "difference", "difference_low", "difference_high", "p_value"),
+    *(
+        "utterances",
+        "left_out",
+        "differing",
+        "wer_a",
+        "wer_b",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "p_value",
+    ),
 )
-"""The difference is B minus A, in percentage points."""
+"""The difference is B minus A, in percentage points; `differing` utterances have other errors in B, in any seed."""
 AVERAGE = "avg"
 CONFIGURATION, CODE, VERSIONS, HARDWARE = "configuration", "code", "versions", "hardware"
 PLACES = ("output", "run_json", "keep")
@@ -122,6 +132,7 @@ def _compared(
     mine, other = (np.array([[errors[key][0] for key in keys] for errors in side]) for side in sides)
     found = difference(other, mine, test)
     values = {
+        "differing": int((mine != other).any(axis=0).sum()),
         "wer_a": error_rate(mine, test).value,
         "wer_b": error_rate(other, test).value,
         "difference": found.value,

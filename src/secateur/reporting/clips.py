@@ -10,12 +10,15 @@ from secateur.core.errors import SecateurError
 from secateur.reporting.grid import Clip
 
 RATE = 16000  # Hz
+COMPRESSION = 0.9  # of 1; about 24 kbit a second, at which speech is still clear
+LARGEST = 4_000_000  # characters of all clips, so that the page stays below 10 MB
 
 
 def embedded(root: Path, wanted: Iterable[Clip]) -> Mapping[Clip, str]:
     """By clip, a `data:` address that a browser plays. `root` is the study's folder.
 
-    A recording that is there no more is told in the log and left out: the report of a long run must not fail for it.
+    Clips that would make the page too large are left out, the last ones first, and the log says how many. A recording
+    that is there no more is told in the log and left out: the report of a long run must not fail for it.
     """
     import soundfile
 
@@ -23,6 +26,7 @@ def embedded(root: Path, wanted: Iterable[Clip]) -> Mapping[Clip, str]:
     from secateur.speech.datadir import read_data_dir
 
     found: dict[Clip, str] = {}
+    room, without = LARGEST, 0
     by_folder: dict[str, list[Clip]] = {}
     for clip in dict.fromkeys(wanted):
         by_folder.setdefault(clip.folder, []).append(clip)
@@ -36,6 +40,14 @@ def embedded(root: Path, wanted: Iterable[Clip]) -> Mapping[Clip, str]:
                 logging.warning("%s of %s is left out of the page: %s", clip.utterance, folder, error)
                 continue
             file = BytesIO()
-            soundfile.write(file, samples, RATE, format="MP3")
-            found[clip] = f"data:audio/mpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+            soundfile.write(file, samples, RATE, format="MP3", bitrate_mode="CONSTANT", compression_level=COMPRESSION)
+            sound = f"data:audio/mpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+            if len(sound) > room:
+                without += 1
+                continue
+            found[clip], room = sound, room - len(sound)
+    if without:
+        logging.warning(
+            "%d clips are left out of the page, which they would make too large; lower report.audio", without
+        )
     return found

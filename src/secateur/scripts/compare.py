@@ -52,12 +52,14 @@ def said(a: Study, b: Study, found: Sequence[Mapping[str, Any]]) -> Iterator[str
     lines = [
         (
             name_of(row), row["split"], row["search"], row["language"], f"{row['wer_a']:.1f}", f"{row['wer_b']:.1f}",
-            interval(row), "" if row["p_value"] is None else f"{row['p_value']:.3f}", row["utterances"],
+            interval(row), p_value(row), row["utterances"],
             row["left_out"] or "",
         )
         for row in found
     ]  # fmt: skip
     yield tabulate(lines, heading, "github", disable_numparse=True)
+    alike = sum(not row["differing"] for row in found)
+    yield f"\n{alike} of {len(found)} rows are equal: the same errors in every utterance."
     for side, systems in zip("AB", missing(a, b), strict=True):
         if systems:
             names = ", ".join(dict.fromkeys(name_of(vars(system)) for system in systems))
@@ -77,9 +79,16 @@ def name_of(system: Mapping[str, Any] | System) -> str:
 
 
 def interval(row: Mapping[str, Any]) -> str:
+    """The difference with its interval. Equal runs have none: there is nothing left to chance."""
+    if not row["differing"]:
+        return "equal"
     ends = row["difference_low"], row["difference_high"]
     shown = "" if None in ends else f" [{ends[0]:+.1f}, {ends[1]:+.1f}]"
     return f"{row['difference']:+.1f}{shown}"
+
+
+def p_value(row: Mapping[str, Any]) -> str:
+    return f"{row['p_value']:.3f}" if row["differing"] and row["p_value"] is not None else ""
 
 
 def described(change: Change) -> str:

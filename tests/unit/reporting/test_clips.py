@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from secateur.overview import regressions
+from secateur.reporting import clips
 from secateur.reporting.clips import RATE, embedded
 from secateur.reporting.grid import Cell, Clip, Grid
 from secateur.reporting.page import TEMPLATE
@@ -56,6 +57,17 @@ def test_as_many_of_each_table_as_the_key_says(study):
         found = _clips({"report": {"audio": most}}, study, grids)
         assert [clip.utterance for clip in found] == names
     assert _clips({}, study, grids) == {}
+
+
+def test_the_page_stays_small_enough_to_open(study, monkeypatch, caplog):
+    wanted = [Clip(FOLDER, "low"), Clip(FOLDER, "high")]
+    sizes = [len(sound) for sound in embedded(study, wanted).values()]
+    assert all(size < 4 / 3 * 5000 for size in sizes)  # a second each, below 40 kbit a second
+    for room, kept, said in ((sum(sizes), 2, ""), (sum(sizes) - 1, 1, "1 clips are left out"), (9, 0, "2 clips")):
+        caplog.clear()
+        monkeypatch.setattr(clips, "LARGEST", room)
+        assert len(embedded(study, wanted)) == kept
+        assert said in caplog.text and bool(said) == bool(caplog.text)
 
 
 def test_the_page_plays_what_it_holds():

@@ -174,12 +174,12 @@ def test_other_utterances_are_not_compared(study, config):
         list(comparisons.rows(Results(config, study)))
 
 
-def test_one_line_a_pair_for_reading(finished, config, study):
+def test_one_line_a_pair_and_language_for_reading(finished, config, study):
     text = (finished / "tables" / "comparisons.md").read_text()
     assert "### Is the difference real? corpus talk_show (SYNTHETIC SPEECH)" in text
-    systems = r"\| LM +\| ctc, multilingual, beam_lm +\| ctc, multilingual, beam +\|"
+    systems = r"\| LM +\| ctc, multilingual, beam_lm +\| ctc, multilingual, beam +\| en +\|"
     assert re.search(systems + r" +-10\.0 \[-\d+\.\d, \d+\.\d\] \| +0\.\d{4} \|", text)
-    assert re.search(r"\| Question +\| A +\| B +\| +en \| +p, en \| +detectable, en \|", text)
+    assert re.search(r"\| Question +\| A +\| B +\| Language +\| +difference \| +p \| +detectable \|", text)
     assert "One seed" not in text and "these speakers" in text
     assert "One seed: the intervals are over utterances" in _markdown(config | {"seeds": [0]}, study)
 
@@ -188,7 +188,7 @@ def test_both_sides_are_named_where_all_pairs_share_one(finished):
     rows = [row for row in read_tsv(finished / "tables" / "comparisons.tsv") if row["question"] == "LM"]
     others = {name: read_tsv(finished / "tables" / f"{name}.tsv") for name in ("corpora", "runs")}
     (grid,) = comparisons.view(others | {"comparisons": rows[:3]})
-    assert list(grid.header[:3]) == ["Question", "A", "B"] and len(grid.rows) == 1
+    assert list(grid.header[:4]) == ["Question", "A", "B", "Language"] and len(grid.rows) == 3
 
 
 def _markdown(config, study):

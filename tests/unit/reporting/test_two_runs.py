@@ -35,7 +35,7 @@ def wanted(found, **axes):
 def test_equal_runs_differ_in_nothing(studies):
     a, b = map(Study.read, studies)
     found = list(rows(a, b))
-    assert found and all(row["difference"] == 0 and row["left_out"] == 0 for row in found)
+    assert found and all(row["difference"] == row["differing"] == row["left_out"] == 0 for row in found)
     assert changes(a, b) == [] and missing(a, b) == ([], [])
     assert {row["language"] for row in found if row["scope"] == "all"} == {"en", "fr", "avg"}
     assert {row["language"] for row in found if row["scope"] == "en"} == {"en"}
@@ -48,7 +48,7 @@ def test_differences_by_hand(studies):
     # en, greedy: 1 + 2 + seed errors in the first utterance, one in the second.
     assert (row["wer_a"], row["wer_b"]) == (pytest.approx(45), pytest.approx(40))
     assert row["difference"] == pytest.approx(-5) and row["seeds"] == 2 and row["utterances"] == 2
-    assert row["difference_low"] < -5 < row["difference_high"]
+    assert row["difference_low"] < -5 < row["difference_high"] and row["differing"] == 1
     (mean,) = wanted(rows(*map(Study.read, studies)), scope="all", search="greedy", language="avg")
     assert mean["difference"] == pytest.approx(-5) and mean["utterances"] == 4
 
@@ -90,7 +90,11 @@ def test_the_command_prints_all_of_it(studies, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "| talk_show ctc all dense s000 | test    | greedy   | en " in said and "-5.0 [" in said
     assert "Only in A: talk_show ctc all dense s000" in said and "nothing that their records tell" in said
-    assert len(read_tsv(tmp_path / "c.tsv")) == sum(line.startswith("| talk_show") for line in said.splitlines())
+    written = read_tsv(tmp_path / "c.tsv")
+    alike = [row for row in written if row["differing"] == "0"]
+    assert f"\n{len(alike)} of {len(written)} rows are equal" in said and 0 < len(alike) < len(written)
+    assert said.count("| equal ") == len(alike)
+    assert len(written) == sum(line.startswith("| talk_show") for line in said.splitlines())
     with pytest.raises(SecateurError, match=r"no study 'tyni' in .*studies: other, tiny"):
         run_script("compare", "tyni", "tiny", "--results", studies[0].parent)
     (tmp_path / "empty").mkdir()
