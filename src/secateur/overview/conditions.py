@@ -3,7 +3,7 @@
 Pruned models are made and chosen on clean speech. Where speech is hard, they may lose more than it showed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.rates import rate
 from secateur.reporting.results import Results
 from secateur.reporting.systems import Counted, System, counts
-from secateur.statistics.estimates import Estimate, TestSet, difference, error_rate
+from secateur.statistics.estimates import Estimate, TestSet, difference, error_rate, over_seeds
 from secateur.study.runs import Decoding, asked
 from secateur.study.runs import splits as splits_of
 
@@ -36,17 +36,22 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Four:
-    """A system and the dense model, under a condition and on what it is made of: on the same utterances, in order."""
+    """A system and the dense model, under a condition and on what it is made of: on the same utterances, in order.
+
+    `paired`: whether those of the condition are those without it; of another corpus they are not.
+    """
 
     mine: Counted
     mine_clean: Counted
     dense: Counted
     dense_clean: Counted
+    paired: bool = True
 
     def __post_init__(self) -> None:
-        for other in (self.mine_clean, self.dense, self.dense_clean):
-            if (other.names, other.words) != (self.mine.names, self.mine.words):
-                raise SecateurError(f"{other.files} is not about the utterances of {self.mine.files}; decode again")
+        pairs = [(self.mine, self.dense), (self.mine_clean, self.dense_clean)]
+        for one, other in [*pairs, *([(self.mine, self.mine_clean)] if self.paired else [])]:
+            if (other.names, other.words) != (one.names, one.words):
+                raise SecateurError(f"{other.files} is not about the utterances of {one.files}; decode again")
 
     @property
     def files(self) -> str:
@@ -55,25 +60,47 @@ class Four:
 
     @property
     def test(self) -> TestSet:
-        return TestSet(self.mine.words, self.mine.languages, self.mine.speakers)
+        return _test(self.mine)
+
+    @property
+    def clean(self) -> TestSet:
+        """The utterances without the condition."""
+        return _test(self.mine_clean)
 
 
-def four(results: Results, mine: Sequence[System], dense: Sequence[System]) -> Four:
-    """`mine` and `dense` under the condition, first, and without it, in the languages of `mine`."""
-    return Four(*(counts(results, system, mine[0].decodings) for system in (*mine, *dense)))
+def _test(found: Counted) -> TestSet:
+    return TestSet(found.words, found.languages, found.speakers)
+
+
+def four(results: Results, entry: Mapping[str, Any], mine: Sequence[System], dense: Sequence[System]) -> Four:
+    """`mine` and `dense` under a condition, first, and without it, in the languages of `mine`."""
+    found = (counts(results, system, mine[0].decodings) for system in (*mine, *dense))
+    return Four(*found, paired="corpus" not in entry)
 
 
 def extra(found: Sequence[Four]) -> Estimate:
-    """How many points more pruning costs under a condition than without it, by seed, paired by utterance.
+    """How many points more pruning costs under a condition than without it, by seed.
 
     That is (mine − dense) under the condition minus (mine − dense) without it. Errors are counts over the same words,
-    so it is also the difference of the sums over the diagonals, which is how it is computed.
+    so it is also the difference of the sums over the diagonals, which is how it is computed, paired by utterance. On
+    other utterances each cost is paired by itself, and their variances over utterances add up.
     """
+    if not found[0].paired:
+        costs = [_costs(one) for one in found]
+        more = [float(hard.value - easy.value) for hard, easy in costs]
+        items = [float(np.hypot(hard.se, easy.se)) for hard, easy in costs]
+        return over_seeds(more, items, sum(cost.utterances for cost in costs[0]))
     sums = [
         (np.add(one.mine.errors, one.dense_clean.errors), np.add(one.dense.errors, one.mine_clean.errors))
         for one in found
     ]
     return difference(*(np.stack(side) for side in zip(*sums, strict=True)), found[0].test)
+
+
+def _costs(one: Four) -> tuple[Estimate, Estimate]:
+    """What pruning costs under a condition, and without it, of one seed."""
+    hard = difference(np.array(one.mine.errors), np.array(one.dense.errors), one.test)
+    return hard, difference(np.array(one.mine_clean.errors), np.array(one.dense_clean.errors), one.clean)
 
 
 def rows(results: Results) -> Iterator[dict[str, Any]]:
@@ -88,7 +115,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
             mine = [candidate.systems[split] for split in splits]
             if not mine[0].decodings.keys() <= dense[0].decodings.keys():
                 continue
-            found = four(results, mine, dense)
+            found = four(results, entry, mine, dense)
             place = {"condition": name, "of": entry["of"], "against": name_of(run)}
             yield axes_of(results, candidate) | place | _numbers(found)
 
@@ -114,9 +141,9 @@ def claimed(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
                 ]
                 for one in (method, DENSE)
             ]
-            found = [four(results, mine, dense) for mine, dense in zip(*sides, strict=True)]
-            more, test = extra(found), found[0].test
-            over = covered(len(found), test.these_speakers)
+            found = [four(results, entry, mine, dense) for mine, dense in zip(*sides, strict=True)]
+            more, tests = extra(found), (found[0].test, found[0].clean)
+            over = covered(len(found), any(test.these_speakers for test in tests))
             files = " ".join(dict.fromkeys(" ".join(one.files for one in found).split()))
             said = f"{method} under {name} with {method} on {entry['of']}, each beside the dense model: {arena.name}"
             number, several = Part(evidence.ERRORS, more, above=0.0), (more.seeds, more.utterances)
@@ -126,7 +153,7 @@ def claimed(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
 def _numbers(found: Four) -> dict[str, Any]:
     parts = {"wer": found.mine, "wer_clean": found.mine_clean, "dense_wer": found.dense}
     parts |= {"dense_wer_clean": found.dense_clean}
-    values = {name: error_rate(np.array(part.errors), found.test).value for name, part in parts.items()}
+    values = {name: error_rate(np.array(part.errors), _test(part)).value for name, part in parts.items()}
     values |= {"cost": values["wer"] - values["dense_wer"]}
     values |= {"cost_clean": values["wer_clean"] - values["dense_wer_clean"]}
     more = extra([found])
@@ -141,8 +168,9 @@ def _numbers(found: Four) -> dict[str, Any]:
 NOTE = (
     "Cost: errors per 100 words, of the system minus those of the dense model that it was made from, under the "
     "condition and on the speech that it is made of (clean). Extra: the one minus the other; above 0 pruning costs "
-    "more under the condition. In brackets its 95 % interval, paired, over utterances, or speakers where there are "
-    "ten; detectable: the smallest true extra that this test set shows with a probability of 80 %."
+    "more under the condition. In brackets its 95 % interval, paired but on another corpus, over utterances, or "
+    "speakers where there are ten; detectable: the smallest true extra that this test set shows with a probability of "
+    "80 %."
 )
 
 

@@ -1,4 +1,4 @@
-"""Make a test set under a condition from another one: noise, a room, a telephone, another speed or loudness."""
+"""Make a test set under a condition from another one: noise, a room, a telephone, another speed, loudness, corpus."""
 
 import argparse
 from pathlib import Path
@@ -14,9 +14,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--condition", type=json_argument, required=True, help="its entry of the configuration, with all its keys"
     )
+    parser.add_argument("--alphabet", type=json_argument, help="JSON: case and apostrophe of the texts")
     parser.add_argument("--output", type=Path, required=True, help="data directory to write, recording included")
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    made = make(arguments.data, arguments.output, arguments.name, arguments.condition)
+    made = make(arguments.data, arguments.output, arguments.name, arguments.condition, arguments.alphabet)
     record["utterances"] = len(made)

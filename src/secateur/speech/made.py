@@ -12,6 +12,7 @@ import numpy as np
 from secateur.core.errors import SecateurError
 from secateur.core.files import written_aside
 from secateur.speech import audio
+from secateur.speech.alphabet import written
 from secateur.speech.conditions import CONDITIONS, Given, options_of
 from secateur.speech.datadir import Utterance, read_data_dir, write_data_dir
 from secateur.speech.features import SAMPLE_RATE
@@ -24,11 +25,17 @@ MILLISECOND = RATE // 1000
 FILE = "recording.flac"
 
 
-def make(source: str | Path, output: str | Path, name: str, entry: Mapping[str, Any]) -> list[Utterance]:
+def make(
+    source: str | Path,
+    output: str | Path,
+    name: str,
+    entry: Mapping[str, Any],
+    alphabet: Mapping[str, str] | None = None,
+) -> list[Utterance]:
     """Write `output`, a data directory and its recording, from the data directory `source`, and give its utterances.
 
     `name` is that of the condition, and `entry` its entry of the configuration. The same utterance under the same
-    name is changed in the same way, in every corpus and run.
+    name is changed in the same way, in every corpus and run. Texts are written in an `alphabet`, if one is given.
 
     Raises SecateurError for an utterance that cannot be read or changed.
     """
@@ -43,9 +50,8 @@ def make(source: str | Path, output: str | Path, name: str, entry: Mapping[str, 
             length = math.ceil(len(samples) / MILLISECOND)
             file.write(np.pad(samples, (0, length * MILLISECOND - len(samples))))
             bounds = {"start": place / 1000, "end": (place + length) / 1000, "duration": length / 1000}
-            made.append(
-                Utterance(one.id, str(recording), one.text, one.speaker, one.language, recording=name, **bounds)
-            )
+            text = written(one.text, alphabet) if alphabet else one.text
+            made.append(Utterance(one.id, str(recording), text, one.speaker, one.language, recording=name, **bounds))
             place += length
     write_data_dir(output, made)
     return made

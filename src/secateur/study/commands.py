@@ -43,15 +43,17 @@ def prepare(paths: Paths, at: Any) -> Command:
 def condition(paths: Paths, at: Any) -> Command:
     """A test set under a condition, made from another split."""
     entry = paths.config["conditions"][at.split]
-    folder = f"{paths.root}/data/{at.corpus}/{at.language}"
+    corpus, split = conditions.source(entry, at.corpus)
     options = {
-        "data": f"{folder}/{entry['of']}",
+        "data": f"{paths.root}/data/{corpus}/{at.language}/{split}",
         "name": at.split,
         "condition": {key: value for key, value in entry.items() if key not in conditions.NARROW},
-        "output": f"{folder}/{at.split}",
+        "output": f"{paths.root}/data/{at.corpus}/{at.language}/{at.split}",
     }
+    if corpus != at.corpus and (material := own.material_of(paths.config, at.corpus)):
+        options["alphabet"] = material["alphabet"]
     module = conditions.CONDITIONS.named(entry["type"]).module
-    return Command("make_condition", options, paths.data(at.corpus, at.language, entry["of"]), (module,))
+    return Command("make_condition", options, paths.data(corpus, at.language, split), (module,))
 
 
 def _recipe(entry: Any) -> tuple[str]:

@@ -193,6 +193,24 @@ def _of_conditions(config: Mapping[str, Any]) -> Iterator[str]:
                 yield unknown(f"conditions.{name}.languages", language, "the languages of any corpus", spoken)
         if entry["of"] not in splits:
             yield unknown(f"conditions.{name}.of", entry["of"], "the splits of any corpus", splits)
+        if "corpus" in entry:
+            yield from _of_another_corpus(config, name, entry)
+
+
+def _of_another_corpus(config: Mapping[str, Any], name: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with a condition that is another corpus: it has its split, and the languages that are heard."""
+    where, other = f"conditions.{name}", entry["corpus"]
+    if other not in config["corpora"]:
+        yield unknown(f"{where}.corpus", other, "corpora", config["corpora"])
+        return
+    if entry["split"] not in (known := corpora.split_names(config["corpora"][other])):
+        yield unknown(f"{where}.split", entry["split"], f"the splits of {other!r}", known)
+    spoken = config["corpora"][other]["languages"]
+    for corpus in dict.fromkeys(dense["corpus"] for dense in config["dense"] if dense["corpus"] in config["corpora"]):
+        heard = entry["languages"] or config["corpora"][corpus]["languages"]
+        lacking = [code for code in config["corpora"][corpus]["languages"] if code in heard and code not in spoken]
+        if name in config["decode"]["splits"] and corpus != other and lacking:
+            yield f"{where}.languages: {other!r} lacks {', '.join(lacking)} of {corpus!r}; name those that both have"
 
 
 def used_searches(config: Mapping[str, Any]) -> list[str]:

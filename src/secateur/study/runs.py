@@ -307,7 +307,8 @@ def splits(config: Mapping[str, Any], corpus: str, narrow: bool = False) -> list
             with checkpoints of their own are decoded on these, sub-models are not.
     """
     known = split_names(config["corpora"][corpus])
-    known += [name for split in known for name in conditions.names(config, split, narrow)]
+    made = [name for split in known for name in conditions.names(config, split, narrow)]
+    known += [name for name in made if config["conditions"][name].get("corpus") != corpus]  # it is the test set itself
     return [split for split in config["decode"]["splits"] if split in known]
 
 

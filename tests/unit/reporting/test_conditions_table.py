@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 
 from secateur.core.files import read_json, write_json
@@ -95,3 +96,49 @@ def test_a_narrow_condition_is_for_its_languages_and_searches_alone(study):
     assert wers == {"en"}  # no mean of one language
     (found,) = claimed(Results(config, root), None)
     assert found.utterances == 2 and found.absolute == pytest.approx(20.0)
+
+
+def on_another_corpus(mine, dense, mine_clean=(2, 1), dense_clean=(1, 0)):
+    """Four words an utterance elsewhere, five here; other utterances, three of them."""
+    names, none = ["x", "y", "z"], [0] * 3
+    hard = [Counted(names, ["en"] * 3, names, list(found), [4] * 3, none, [20] * 3, "far") for found in (mine, dense)]
+    return Four(hard[0], counted(mine_clean), hard[1], counted(dense_clean), paired=False)
+
+
+def test_on_another_corpus_each_cost_is_paired_by_itself():
+    """3 more errors in 12 words there, 2 more in 10 here: 25 − 20 points; the variances of both costs add up."""
+    found = on_another_corpus((3, 1, 2), (1, 1, 1))
+    here, there = np.array([1, 1]), np.array([2, 0, 1])
+    variances = [
+        n / (n - 1) * np.sum((100 * (more - more.sum() / n) / words) ** 2)
+        for more, words, n in ((here, 10, 2), (there, 12, 3))
+    ]
+    variances[0] = (100 / 10) ** 2  # no utterance differs: one error more or less is still to be expected
+    more = extra([found])
+    assert more.value == pytest.approx(5.0) and more.utterances == 5
+    assert more.se == pytest.approx(np.sqrt(sum(variances)))
+    assert more.low < 5 < more.high
+    with pytest.raises(Exception, match="not about the utterances"):
+        Four(found.mine, found.mine_clean, found.dense, found.dense_clean)
+
+
+def test_seeds_of_another_corpus_are_averaged_and_spread():
+    found = [on_another_corpus((3, 1, 2), (1, 1, 1)), on_another_corpus((3, 2, 2), (1, 0, 1))]
+    more = extra(found)
+    assert more.value == pytest.approx((25 + 500 / 12) / 2 - 20) and more.seeds == 2
+    assert more.se > np.std([5, 500 / 12 - 20], ddof=1) / np.sqrt(2)
+
+
+def test_another_corpus_is_decoded_beside_the_test_set(study, write_heard):
+    """3 of 5 and 2 errors more there by the pruned model, in ten words each of two languages, and 1 here."""
+    config, root = study
+    config |= {
+        "corpora": config["corpora"] | {"far": {"recipe": "espeak", "languages": ["en", "fr"]}},
+        "conditions": {"noisy": {"type": "corpus", "corpus": "far", "split": "test", "of": "test"}},
+    }
+    assert splits(config, "talk_show") == ["test", "noisy"] and splits(config, "far") == ["test"]
+    (row,) = [row for row in rows(Results(config, root)) if row["method"] == "lap"]
+    assert (row["condition"], row["cost_clean"], row["cost"]) == ("noisy", pytest.approx(10.0), pytest.approx(30.0))
+    assert row["extra"] == pytest.approx(20.0)
+    (found,) = claimed(Results(config, root), None)
+    assert found.absolute == pytest.approx(20.0)

@@ -7,6 +7,7 @@ import soundfile
 from secateur.core.errors import SecateurError
 from secateur.speech import made
 from secateur.speech.conditions import CONDITIONS, Given, names, options_of
+from secateur.speech.conditions import source as where
 from secateur.speech.conditions.noise import gain, pink
 from secateur.speech.conditions.reverberation import impulse_response
 from secateur.speech.datadir import Utterance, read_data_dir, write_data_dir
@@ -54,6 +55,18 @@ def test_the_utterances_are_the_same_and_their_recording_is_one_file(source):
         # Segments are of whole milliseconds, so at most 15 samples of silence follow; 16 bits are kept.
         assert 0 <= len(samples[one.id]) - len(clean) < 16
         np.testing.assert_allclose(samples[one.id][: len(clean)], clean / 2, atol=2**-14)
+
+
+def test_another_corpus_stays_as_it_is_in_the_alphabet_of_the_model(source):
+    condition = {"type": "corpus", "corpus": "other", "split": "test"}
+    wanted = {"case": "upper", "apostrophe": "'"}
+    make(source, source.with_name("ood"), "ood", {"of": "test"} | condition, wanted)
+    for one, before in zip(read_data_dir(source.with_name("ood")), read_data_dir(source), strict=True):
+        assert (one.id, one.text) == (before.id, before.text.upper())
+        clean = made.samples_of(before)
+        np.testing.assert_allclose(made.samples_of(one)[: len(clean)], clean, atol=2**-14)
+    assert where({"of": "dev"}, "mine") == ("mine", "dev")
+    assert where({"of": "dev"} | condition, "mine") == ("other", "test")
 
 
 @pytest.mark.parametrize("noise", ["white", "pink", "babble"])

@@ -1,5 +1,6 @@
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -8,7 +9,9 @@ from secateur.core.errors import SecateurError
 from secateur.decoding import search as registry
 from secateur.models.build import build_model
 from secateur.pruning.levels import spelled_out
+from secateur.study import commands, runs
 from secateur.study.config import complete
+from secateur.study.paths import Paths
 from secateur.study.runs import decodings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -191,6 +194,32 @@ def test_what_is_exported_has_a_ctc_head_and_is_made_by_the_study():
         SecateurError, match=r"export\[0\].model: 'rnnt' is of type rnnt with an encoder of type emformer"
     ):
         complete(merged(DEFAULT, given))
+
+
+def test_another_corpus_as_a_condition_has_the_split_and_the_languages_that_are_heard():
+    def given(**options):
+        entry = {"type": "corpus", "corpus": "voices"} | options
+        return merged(DEFAULT, {"conditions": {"far": entry}, "decode": {"splits": ["test", "dev", "far"]}})
+
+    def said(**options):
+        with pytest.raises(SecateurError) as caught:
+            complete(given(**options))
+        return str(caught.value)
+
+    config = complete(given())
+    assert config["conditions"]["far"]["split"] == "test" and runs.splits(config, "asterisk")[-1] == "far"
+    assert "conditions.far.corpus: 'voice' is not in corpora (did you mean 'voices'?)" in said(corpus="voice")
+    assert "conditions.far.split: 'tests' is not in the splits of 'voices' (did you mean 'test'?)" in said(
+        split="tests"
+    )
+    few = {"corpora": {"voices": {"languages": ["en", "it"]}}, "ssl": []}
+    with pytest.raises(SecateurError, match=r"conditions\.far\.languages: 'voices' lacks fr of 'asterisk'"):
+        complete(merged(given(), few))
+    complete(merged(given(languages=["en"]), few))
+    command = commands.condition(Paths(config), SimpleNamespace(corpus="asterisk", language="fr", split="far"))
+    assert command.options["data"] == "results/default/data/voices/fr/test"
+    assert command.options["output"] == "results/default/data/asterisk/fr/far"
+    assert command.options["alphabet"] == {"case": "lower", "apostrophe": "'"}
 
 
 def test_what_streams_is_a_transducer_with_an_emformer_and_is_made_by_the_study():
