@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
@@ -36,21 +37,12 @@ def fingerprint(script: str | Path, extra_modules: tuple[str, ...] = ()) -> str:
     Nor do those called SHOWN, but for those that `extra_modules` names, e.g. `"secateur.pruning.methods.imp:SHOWN"`,
     without their modules.
     """
-    files = {Path(script).resolve()}
-    packages: set[str] = set()
+    given = {Path(script).resolve()}
     shown = {module.partition(":")[0] for module in extra_modules if module.endswith(f":{SHOWN}")}
     for module in extra_modules:
         if ":" not in module:
-            files.update(_module_files(module))
-    waiting = list(files)
-    while waiting:
-        _, modules, foreign, _ = _parsed(waiting.pop())
-        packages |= foreign
-        for module in modules:
-            for file in _module_files(module):
-                if file not in files:
-                    files.add(file)
-                    waiting.append(file)
+            given.update(_module_files(module))
+    files, packages = closure(given)
     digest = hashlib.sha256()
     for file in sorted(files):
         name = file.relative_to(PACKAGE_ROOT) if file.is_relative_to(PACKAGE_ROOT) else file.name
@@ -60,6 +52,21 @@ def fingerprint(script: str | Path, extra_modules: tuple[str, ...] = ()) -> str:
     for package in sorted(packages):
         digest.update(f"{package} {_version(package)}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def closure(given: Iterable[Path]) -> tuple[set[Path], set[str]]:
+    """The files of this package that some files import, themselves included, and the other packages that all import."""
+    files, packages = set(given), set[str]()
+    waiting = list(files)
+    while waiting:
+        _, modules, foreign, _ = _parsed(waiting.pop())
+        packages |= foreign
+        for module in modules:
+            for file in _module_files(module):
+                if file not in files:
+                    files.add(file)
+                    waiting.append(file)
+    return files, packages
 
 
 @cache

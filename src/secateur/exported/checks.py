@@ -1,6 +1,7 @@
 """The section `export`: models as ONNX files."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from secateur.core.errors import SecateurError
@@ -32,6 +33,9 @@ def _spelled_out(config: Mapping[str, Any], entry: Mapping[str, Any], corpus: st
 
 def problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong in this section."""
+    for name, file in config["timing"]["targets"].items():
+        if not Path(file).is_file():
+            yield f"timing.targets.{name}: {file} is no file; run `run.py` of a bundle there, and copy its times.tsv"
     seen = []
     for index, entry in enumerate(config["export"]):
         where, model = f"export[{index}]", config["models"][entry["model"]]

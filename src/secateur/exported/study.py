@@ -4,6 +4,7 @@ One job writes the ONNX files of a model and decodes them all, into `{model}/onn
 was written. The formats are its sub-models.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,12 @@ def runs(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], ModelRu
             wanted = (run.corpus, run.model, run.scope) == (entry["corpus"], entry["model"], "all")
             if wanted and run.method in entry["methods"]:
                 yield entry, run
+
+
+def targets(config: Mapping[str, Any]) -> dict[str, str]:
+    """By name of a device, the file that a bundle wrote there, relative to the study's folder."""
+    named = config.get("timing", {}).get("targets", {})
+    return {name: os.path.relpath(file, f"results/{config['study']}") for name, file in named.items()}
 
 
 def folder(search: str) -> str:
