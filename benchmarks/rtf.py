@@ -25,7 +25,7 @@ import torch
 
 from secateur.decoding.recognize import Features, Recognizer, Stopwatch, prepare
 from secateur.decoding.timing import PARTS, latency, measure
-from secateur.heads.channels import importance, removed_at
+from secateur.heads.parts import CHANNELS, importance, removed_at
 from secateur.models.build import build_model
 from secateur.models.surgery.channels import remove_channels
 from secateur.models.surgery.layers import keep_layers
@@ -148,7 +148,7 @@ def recognizer(depth: int, share: float, device: torch.device) -> Recognizer:
     torch.manual_seed(0)
     layers = [round((position + 1) * LAYERS / depth) for position in range(depth)]
     model = keep_layers(build_model(CONFIG, TOKENS), layers)
-    remove_channels(model, removed_at(importance(model, "random", [], seed=0), share))
+    remove_channels(model, removed_at(importance(model, CHANNELS, "random", [], seed=0), CHANNELS, share))
     model.to(device).eval()
     return Recognizer(model, Tokenizer(TOKENS), device)
 

@@ -134,10 +134,12 @@ def from_encoder(
     ours = {"ctc.ctc_lo.weight": head["weight"][known].masked_fill(added[:, None], 0.0)}
     ours["ctc.ctc_lo.bias"] = head["bias"][known].masked_fill(added, never)
     inner = {name: value for name, value in state.items() if not name.startswith("lm_head.")}
-    for name, value in from_hugging_face(inner, upstream).items():
-        if name != MASKED:
-            ours[_renamed(name, _names(upstream))] = value
-    return ours
+    return ours | from_upstream(from_hugging_face(inner, upstream), upstream)
+
+
+def from_upstream(state: Mapping[str, torch.Tensor], upstream: EncoderConfig) -> dict[str, torch.Tensor]:
+    """The weights of an `Encoder` under the names that they have here."""
+    return {_renamed(name, _names(upstream)): value for name, value in state.items() if name != MASKED}
 
 
 def to_encoder(

@@ -11,8 +11,16 @@ from secateur.core.errors import SecateurError
 from secateur.models.build import build_model
 from secateur.models.checkpoint import read_checkpoint
 from secateur.models.surgery.channels import keep_channels, kept_channels
-from secateur.models.surgery.heads import keep_heads, kept_heads
+from secateur.models.surgery.heads import has_all_heads, keep_heads, kept_heads
 from secateur.models.surgery.layers import keep_layers, layer_numbers
+from secateur.models.surgery.units import keep_units, kept_units
+
+PARTS = {
+    "kept_channels": (keep_channels, kept_channels),
+    "kept_heads": (keep_heads, kept_heads),
+    "kept_units": (keep_units, kept_units),
+}
+"""Parts that the configuration of a smaller model lists: what removes all others, and what says which there are."""
 
 
 @dataclass(frozen=True)
@@ -24,36 +32,40 @@ class Loaded:
     tokens: list[str]
 
 
-def smaller(config: Mapping[str, Any], model: torch.nn.Module) -> dict[str, Any]:
-    """The configuration of a model that lost layers, heads or channels, as its checkpoint holds it, for `rebuild`.
+def has_library_form(loaded: Loaded) -> bool:
+    """Whether all layers have the heads, widths and units that libraries build them with: weights and whole layers
+    alone may be gone."""
+    upstream = loaded.config.get("upstream") or {}
+    parts = (loaded.config.get(key) for key in ("shapes", "kept_channels", "kept_units"))
+    return not any(parts) and not upstream.get("layers") and has_all_heads(loaded.model)
 
-    `encoder.kept` lists the encoder layers that it has, `kept_heads` the heads of those, `kept_channels` the channels
-    of the convolutions before them. All else is as in `config`,
-    that of the whole model or of one that it was made from. Language models, whose layers have no key of their own,
-    have these in `kept_layers`.
+
+def smaller(config: Mapping[str, Any], model: torch.nn.Module) -> dict[str, Any]:
+    """The configuration of a model that lost layers or parts of them, as its checkpoint holds it, for `rebuild`.
+
+    `encoder.kept` lists the encoder layers that it has, `kept_heads` the heads of those, `kept_units` the units of
+    their feed-forward networks, `kept_channels` the channels of the convolutions before them. All else is as in
+    `config`, that of the whole model or of one that it was made from. Language models, whose layers have no key of
+    their own, have these in `kept_layers`.
     """
+    kept = {key: found for key, (_, kept_of) in PARTS.items() if (found := kept_of(model))}
     if "encoder" not in config:
-        return {**config, "kept_layers": layer_numbers(model), "kept_heads": kept_heads(model)}
-    encoder = {**config["encoder"], "kept": layer_numbers(model)}
-    channels = kept_channels(model)
-    kept = {"kept_channels": channels} if channels else {}
-    return {**config, "encoder": encoder, "kept_heads": kept_heads(model), **kept}
+        return {**config, "kept_layers": layer_numbers(model), **kept}
+    return {**config, "encoder": {**config["encoder"], "kept": layer_numbers(model)}, **kept}
 
 
 def whole(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration of the whole model that a smaller one was made from; of a whole model its own."""
     encoder = {key: value for key, value in config["encoder"].items() if key != "kept"}
-    kept = ("kept_heads", "kept_channels")
-    return {key: value for key, value in config.items() if key not in kept} | {"encoder": encoder}
+    return {key: value for key, value in config.items() if key not in PARTS} | {"encoder": encoder}
 
 
 def rebuild(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Module:
     """Build a model, freshly initialised, at the size of its checkpoint; of a smaller one see `smaller`."""
     model = build_model(config, tokens)
-    if channels := config.get("kept_channels"):
-        keep_channels(model, channels)
-    if heads := config.get("kept_heads"):  # before layers: heads of a layer that went later are still listed
-        keep_heads(model, heads)
+    for key, (keep, _) in PARTS.items():  # before layers: parts of a layer that went later may still be listed
+        if kept := config.get(key):
+            keep(model, kept)
     if kept := config.get("kept_layers") or config.get("encoder", {}).get("kept"):
         keep_layers(model, kept)
     return model

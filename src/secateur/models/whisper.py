@@ -5,21 +5,25 @@ heads of the three kinds of attention. The loss is the cross entropy of the text
 an utterance and averaged over utterances.
 
 Configuration: `whisper`, the folder's `config.json`; `generation`, its `generation_config.json`; `mel`, the options of
-its feature extractor; and `encoder` and `decoder`, what of it the pipeline asks of all models.
+its feature extractor; `encoder` and `decoder`, what of it the pipeline asks of all models; and, where gates have pruned
+the encoder, `shapes`, those of its layers (`secateur.models.upstream.config.LayerShape`).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
+from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperAttention
 
-from secateur.core.errors import SecateurError
 from secateur.core.waves import STEP
 from secateur.models.no_block import NoBlock
+from secateur.models.surgery.compaction import remove_block
+from secateur.models.upstream import encoder as upstream
+from secateur.models.upstream.config import EncoderConfig, LayerShape
 from secateur.models.upstream.waves import made_up, unframed
+from secateur.models.upstream.window import RATE, WindowMel
 
 SHOWN = {"called": "Whisper model"}
 SCHEMA: dict[str, Any] = {}
@@ -27,7 +31,6 @@ PARTS = ("generate",)
 ONLY_FROM_FOLDERS = True
 FIXED = True
 
-RATE = 16000
 PADDING = -1
 TRANSCRIBE = "transcribe"
 
@@ -96,30 +99,24 @@ class NoAttention(NoBlock):
         return super().forward(hidden_states), None
 
 
-class Frontend(torch.nn.Module):
-    """Samples in frames (B, T, WIDTH) to log-mel energies (B, M, F) of the whole window, by transformers."""
+class RaggedAttention(upstream.Attention):
+    """Self-attention of the encoder whose heads have widths of their own, called as transformers calls it."""
 
-    def __init__(self, mel: Mapping[str, Any]):
-        super().__init__()
-        self.extractor = WhisperFeatureExtractor(**mel)
+    def forward(self, hidden_states: torch.Tensor, **_: Any) -> tuple[torch.Tensor, None]:
+        return super().forward(hidden_states, None, None), None
 
-    @property
-    def seconds(self) -> float:
-        """The length of the window."""
-        return self.extractor.n_samples / RATE
+    def nothing(self) -> "NoAttention":
+        """What stands in its place when all its heads are gone."""
+        return NoAttention(None)
+
+
+class Frontend(WindowMel):
+    """Samples in frames (B, T, WIDTH) to log-mel energies (B, M, F) of the whole window."""
 
     def forward(self, speech: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-mel energies, and how many of their frames (B,) are of the utterance."""
         samples, counts = unframed(speech, lengths)
-        longest = int(counts.max()) / RATE
-        if longest > self.seconds:
-            raise SecateurError(
-                f"an utterance lasts {longest:.1f} s, and Whisper hears {self.seconds:g} s; cut it into shorter ones, "
-                "or leave it out"
-            )
-        waves = [wave[:count].cpu().numpy() for wave, count in zip(samples, counts.tolist(), strict=True)]
-        options = {"sampling_rate": RATE, "return_tensors": "pt", "device": str(speech.device)}
-        found = self.extractor(waves, **options).input_features.to(speech.device)
+        found = super().forward([wave[:count] for wave, count in zip(samples, counts.tolist(), strict=True)])
         return found, torch.div(counts - 1, self.extractor.hop_length, rounding_mode="floor") + 1
 
     def made_up(self, lengths: Sequence[int], generator: torch.Generator) -> torch.Tensor:
@@ -145,6 +142,8 @@ class Whisper(torch.nn.Module):
         for module in net.modules():
             if type(module) is WhisperAttention:
                 module.__class__ = Attention
+        if shapes := config.get("shapes"):
+            reshape(net.model.encoder, config["whisper"], [LayerShape.of(shape) for shape in shapes])
         self.frontend = Frontend(config["mel"])
         self.encoder, self.decoder = net.model.encoder, net.model.decoder
         self.__dict__["net"] = net  # its parameters are those of encoder and decoder, and have their names
@@ -205,6 +204,23 @@ class Whisper(torch.nn.Module):
             options |= {"language": list(languages), "task": TRANSCRIBE}
         found = self.net.generate(encoder_outputs=BaseModelOutput(last_hidden_state=encoder_out), **options)
         return found.tolist()
+
+
+def reshape(encoder: torch.nn.Module, whisper: Mapping[str, Any], shapes: Sequence[LayerShape]) -> None:
+    """Give the layers of transformers' encoder, in place, the shapes that gates have left of them; weights are new."""
+    config = EncoderConfig.from_dict(whisper, "whisper")
+    for layer, shape in zip(encoder.layers, shapes, strict=True):
+        if shape.heads is None:
+            remove_block(layer, "self_attn", "self_attn_layer_norm")
+            layer.self_attn = NoAttention(None)
+        else:
+            layer.self_attn = RaggedAttention(config, shape)
+        if shape.ffn is None:
+            remove_block(layer, "fc2", "final_layer_norm")
+            layer.fc1 = torch.nn.Identity()
+        else:
+            layer.fc1 = torch.nn.Linear(config.hidden_size, shape.ffn)
+            layer.fc2 = torch.nn.Linear(shape.ffn, config.hidden_size)
 
 
 def build(config: dict[str, Any], tokens: list[str]) -> Whisper:

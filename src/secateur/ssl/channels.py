@@ -17,7 +17,7 @@ from torch import nn
 
 from secateur.core.errors import SecateurError
 from secateur.models.surgery.compaction import keep_inputs, keep_slices
-from secateur.models.upstream.config import GROUP, MEL, EncoderConfig
+from secateur.models.upstream.config import GROUP, MEL, WHISPER, EncoderConfig
 from secateur.models.upstream.convolutions import Front
 from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.gates import deterministic, mean, open_probability, sample
@@ -32,9 +32,9 @@ class ChannelGates(nn.Module):
 
     def __init__(self, config: EncoderConfig, straight_through: bool, log_alpha: float, rate: float):
         super().__init__()
-        if config.front_end == MEL:
+        if config.front_end == MEL or config.model_type == WHISPER:
             raise SecateurError(
-                "conv_sparsity: the encoder reads log-mel energies, there are no convolutions; set it to 0"
+                "conv_sparsity: the encoder reads log-mel energies, there are no convolutions of samples; set it to 0"
             )
         self.config, self.straight_through = config, straight_through
         self.log_alpha = nn.Parameter(torch.full((sum(config.conv_dim),), log_alpha))

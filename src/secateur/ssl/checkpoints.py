@@ -1,4 +1,4 @@
-"""Checkpoints of self-supervised encoders: our own, and local Hugging Face folders, whose weights convert exactly.
+"""Checkpoints of encoders: our own, and local Hugging Face folders (Whisper's, too), whose weights convert exactly.
 
 A checkpoint is a folder with `config.json` and `model.safetensors`. In our own, `config.json` also has the shape of
 every layer (`layers`) and a `format`. Nothing is downloaded and nothing pickled is read.
@@ -18,6 +18,8 @@ from secateur.models.upstream.names import from_hugging_face
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
+WINDOW = {"hop_length": 160, "n_fft": 400}
+"""What `preprocessor_config.json` may say of Whisper's log-mel energies."""
 
 
 def save_encoder(folder: str | Path, encoder: Encoder) -> None:
@@ -43,6 +45,8 @@ def load_encoder(folder: str | Path, device: str | torch.device = "cpu") -> Enco
         )
     if "format" not in values and (found := preprocessor(folder)):
         values["do_normalize"] = bool(found.get("do_normalize", False))
+        if other := [f"{key} {found[key]}" for key, value in WINDOW.items() if found.get(key, value) != value]:
+            raise SecateurError(f"{folder}: log-mel energies with {other[0]}; only {WINDOW} is supported")
     config = EncoderConfig.from_dict(values, source)
     state = _weights(folder, foreign="format" not in values)
     if "format" not in values:

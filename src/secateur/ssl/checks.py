@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from secateur.core.plugins import closed
+from secateur.models.formats import RATE
+from secateur.models.upstream.config import TYPES, WHISPER, WINDOW_SHIFT, of_whisper
 from secateur.speech import corpora
 from secateur.ssl import study as upstreams
 from secateur.ssl.known_tasks import TASKS, missing, official_files
@@ -24,7 +26,8 @@ BASE = {
     "feat_extract_norm": "group",
 }
 """WavLM base's, where a configuration does not say."""
-MODEL_TYPES = ("wavlm", "hubert", "wav2vec2", "data2vec-audio")
+MODEL_TYPES = (*TYPES, WHISPER)
+"""Of teachers that a folder gives."""
 MAGNITUDE = ("qk", "vo", "int")
 """What magnitude pruning removes."""
 
@@ -133,7 +136,7 @@ def _described(folder: str) -> dict[str, Any] | None:
     found = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(found, dict):
         raise ValueError("it holds no object")
-    return found
+    return dict(of_whisper(found))
 
 
 def _sizes(entry: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -150,6 +153,10 @@ def _sizes(entry: Mapping[str, Any]) -> dict[str, Any] | None:
 def _students(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> Iterator[str]:
     names = [student["name"] for student in entry["students"]]
     teacher = _sizes(entry)
+    if teacher and teacher["model_type"] == WHISPER:
+        window = teacher["num_conv_pos_embeddings"] * WINDOW_SHIFT / RATE
+        if entry["crop_seconds"] > window:
+            yield f"{where}.crop_seconds: {entry['crop_seconds']:g}; allowed: up to {window:g}, Whisper's window"
     for number, student in enumerate(entry["students"]):
         below = f"{where}.students[{number}]"
         yield from taken(below, names, number)
@@ -181,6 +188,8 @@ def _fits(where: str, student: Mapping[str, Any], teacher: Mapping[str, Any]) ->
         return
     if upstreams.gated(student) and student["conv_sparsity"] and teacher.get("front_end") == upstreams.MEL:
         yield f"{where}.conv_sparsity: {student['conv_sparsity']:g} of a teacher without convolutions; allowed: 0"
+    elif upstreams.gated(student) and student["conv_sparsity"] and teacher["model_type"] == WHISPER:
+        yield f"{where}.conv_sparsity: {student['conv_sparsity']:g} of Whisper, whose convolutions stay; allowed: 0"
     elif upstreams.gated(student) and student["conv_sparsity"] > (most := greatest_front_sparsity(teacher)):
         yield (
             f"{where}.conv_sparsity: {student['conv_sparsity']:g}; allowed: up to {int(most * 1000) / 1000:g}, with "
@@ -202,9 +211,9 @@ def greatest_sparsity(encoder: Mapping[str, Any], kinds: Collection[str]) -> flo
     Counts as `secateur.ssl.gated.remaining` does. `encoder`: a configuration, with its sizes.
     """
     width, heads, units = (encoder[key] for key in ("hidden_size", "num_attention_heads", "intermediate_size"))
-    wavlm = encoder["model_type"] == "wavlm"
+    wavlm, whisper = (encoder["model_type"] == kind for kind in ("wavlm", WHISPER))
     rest = width + (8 * (width // heads + 1) if wavlm else 0)  # output bias, gate of the position bias
-    queries, values, constants = 2 * (width + 1) * width, (2 * width + 1) * width, heads * wavlm
+    queries, values, constants = (2 * (width + 1) - whisper) * width, (2 * width + 1) * width, heads * wavlm
     attention, feed_forward = queries + values + constants + rest, (2 * width + 1) * units + width
     left = attention + feed_forward
     if "mha" in kinds:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.models.upstream.config import EncoderConfig, LayerShape
+from secateur.models.upstream.config import WHISPER, EncoderConfig, LayerShape
 from secateur.models.upstream.encoder import GATE, Attention, Encoder, FeedForward
 from secateur.speech.features import SAMPLE_RATE
 
@@ -58,8 +58,9 @@ def costs_of(target: str, encoder: Encoder) -> Costs:
 def parameters(config: EncoderConfig) -> Costs:
     """Parameters, with biases and WavLM's gate of the position bias."""
     size, wavlm = config.hidden_size, config.model_type == "wavlm"
+    biases = 1 + (config.model_type != WHISPER)  # of queries and keys; Whisper's keys have none
     block = size + wavlm * 2 * GATE * (config.head_dim + 1)
-    return Costs(block, wavlm, 2 * (size + 1), 2 * size + 1, size, 2 * size + 1)
+    return Costs(block, wavlm, 2 * size + biases, 2 * size + 1, size, 2 * size + 1)
 
 
 def multiply_adds(config: EncoderConfig) -> Costs:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import torch
 
+from secateur.core.errors import SecateurError
 from secateur.decoding.onnx import export_checked
+from secateur.models.upstream.config import WHISPER
 from secateur.models.upstream.encoder import Encoder
 
 TOLERANCE = 1e-3  # of hidden states, which a norm has brought to a variance of about 1
@@ -30,8 +32,11 @@ def export_encoder(encoder: Encoder, path: str | Path) -> float:
     """Write an encoder, dense or pruned, in evaluation mode on the CPU, to `path`, and check the file.
 
     Returns the largest difference between hidden states of ONNX Runtime and torch, over utterances of several lengths,
-    in batches and alone. Raises SecateurError when it is above `TOLERANCE`, and then writes nothing.
+    in batches and alone. Raises SecateurError when it is above `TOLERANCE`, and then writes nothing; and for Whisper's
+    encoder, whose log-mel energies no file can hold.
     """
+    if encoder.config.model_type == WHISPER:
+        raise SecateurError("Whisper's encoder has no ONNX export: its log-mel energies are made by transformers")
     batches = []
     for utterances, samples in SHAPES:
         generator = torch.Generator().manual_seed(samples)

@@ -36,7 +36,7 @@ OTHER_MEANINGS = {
         "layers/reports/layers.py",
     ),
     "random": (  # an importance; how crops are placed; an encoder that nothing trained
-        *("heads/importance.py", "heads/channels.py", "ssl/tasks/prompts.py", "ssl/study.py", "ssl/commands.py"),
+        *("heads/importance.py", "heads/parts.py", "ssl/tasks/prompts.py", "ssl/study.py", "ssl/commands.py"),
     ),
     "generate": ("models/types.py", "models/whisper.py"),  # a part of models
     "global": (
@@ -57,7 +57,7 @@ OTHER_MEANINGS = {
     **dict.fromkeys(("espnet_asr", "espnet_transducer"), ("models/formats/espnet.py",)),
     "espnet_lm": ("models/formats/espnet_lm.py",),
     "hf_ctc": ("models/formats/hf_ctc.py",),
-    "whisper": ("models/formats/whisper.py",),
+    "whisper": ("models/formats/whisper.py", "models/upstream/config.py"),
 }
 """Names that stand for something else as well, and where."""
 

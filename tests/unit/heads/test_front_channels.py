@@ -1,6 +1,7 @@
 """Channels of the convolutions that a model hears through: their importance, their order, and exact removal."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from tiny import CTC, run_script, write_corpus
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json
-from secateur.heads.channels import IMPORTANCES, importance, removed_at
+from secateur.heads import parts
+from secateur.heads.parts import CHANNELS, IMPORTANCES
 from secateur.models.checkpoint import save_model
 from secateur.models.load import load_model, rebuild, smaller, whole
 from secateur.models.size import size
@@ -27,6 +29,8 @@ from secateur.models.surgery.layers import keep_layers
 
 CONV = TRANSFORMER | {"input": "conv2d"}
 STACK = TRANSFORMER | {"input": "stack", "stack": 3}
+importance = partial(parts.importance, kind=CHANNELS)
+removed_at = partial(parts.removed_at, kind=CHANNELS)
 GONE = [Channel(1, 2), Channel(1, 24), Channel(2, 1), Channel(2, 7), Channel(2, 8)]
 
 
@@ -83,7 +87,7 @@ def test_the_cost_falls_with_the_channels():
 def test_importance_is_the_slope_by_finite_differences():
     """By the value of a gate: the mean over utterances of the absolute slope of each utterance's own loss."""
     model = make_model(CONV)
-    found = importance(model, "gradient", [make_batch()], seed=1)
+    found = importance(model, name="gradient", batches=[make_batch()], seed=1)
     assert list(found) == channels(model) and len(set(found.values())) > 20
     step = 2e-3
     for channel in (Channel(1, 3), Channel(2, 5)):
@@ -102,21 +106,20 @@ def test_importance_is_the_slope_by_finite_differences():
 
 def test_of_every_convolution_the_same_share_goes_least_important_first():
     values = {Channel(1, 1): 3.0, Channel(1, 2): 1.0, Channel(1, 3): 2.0, Channel(2, 1): 0.1, Channel(2, 2): 0.1}
-    assert removed_at(values, 0.5) == [Channel(1, 2), Channel(1, 3), Channel(2, 1)]
-    assert removed_at(values, 0.0) == []
-    assert removed_at(values, 1.0) == [Channel(1, 2), Channel(1, 3), Channel(2, 1)], "one stays"
+    assert removed_at(values, share=0.5) == [Channel(1, 2), Channel(1, 3), Channel(2, 1)]
+    assert removed_at(values, share=0.0) == []
+    assert removed_at(values, share=1.0) == [Channel(1, 2), Channel(1, 3), Channel(2, 1)], "one stays"
     with pytest.raises(SecateurError, match="of the channels cannot be removed"):
-        removed_at(values, 1.5)
+        removed_at(values, share=1.5)
 
 
 def test_the_controls_are_those_of_heads():
     model = make_model(CONV)
-    found = importance(model, "magnitude", [], 1)
+    found = importance(model, name="magnitude", batches=[], seed=1)
     kernel = convolutions(model)[2].weight[4].detach()
     assert found[Channel(2, 5)] == pytest.approx(float(kernel.abs().mean()))
-    assert (
-        importance(model, "random", [], 1) == importance(model, "random", [], 1) != importance(model, "random", [], 2)
-    )
+    first, again, other = (importance(model, name="random", batches=[], seed=seed) for seed in (1, 1, 2))
+    assert first == again != other
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_the_controls_are_those_of_heads():
         (lambda model: remove_channels(model, [Channel(1, 25)]), "the model has no channel 25 of convolution 1"),
         (lambda model: keep_channels(model, {"2": []}), "no channel of convolution 2 would be left"),
         (lambda model: keep_channels(model, {"3": [1]}), "the model has no convolution 3"),
-        (lambda model: importance(model, "size", [], 1), "importance 'size' of channels is unknown"),
+        (lambda model: importance(model, name="size", batches=[], seed=1), "importance 'size' of channels is unknown"),
         (lambda model: channels(make_model(STACK)), "channels are of models with input: conv2d"),
     ],
 )

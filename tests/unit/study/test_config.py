@@ -732,7 +732,10 @@ def test_a_mistake_about_self_supervised_encoders_is_one_line(change, message):
     ("described", "student", "message"),
     [
         ('{"model_type": "wavlm", "num_hidden_layers": 3}', {}, "ssl[0].students[0].distil: 4; allowed: 1 to 3"),
-        ('{"model_type": "whisper"}', {}, "has a model of type 'whisper'; allowed: wavlm, hubert, wav2vec2"),
+        ('{"model_type": "bark"}', {}, "has a model of type 'bark'; allowed: wavlm, hubert, wav2vec2"),
+        ('{"model_type": "whisper"}', {"conv_sparsity": 0.5}, "conv_sparsity: 0.5 of Whisper, whose convolutions stay"),
+        ('{"model_type": "whisper", "encoder_layers": 3}', {}, "ssl[0].students[0].distil: 4; allowed: 1 to 3"),
+        ('{"model_type": "whisper", "max_source_positions": 500}', {}, "ssl[0].crop_seconds: 15.6; allowed: up to 10"),
         ("{", {}, "config.json is not JSON"),
         ("[]", {}, "config.json is not JSON: it holds no object"),
         ('{"model_type": "wavlm", "layers": [1]}', {}, "ssl[0].students[0].type: 'gates' of a teacher that is pruned"),

@@ -9,9 +9,11 @@ are of one section of the configuration, SECTION = "models" or "language_models"
     load(folder) -> Loaded                 the model, rebuilt strictly, in evaluation mode on the CPU
     export(loaded, source, folder)         may be missing: write `loaded`, which came from the folder `source`, as a
                                            folder that the library which `source` is of loads
+    with_encoder(encoder, source) -> Loaded    may be missing: the model in the folder `source` with another encoder,
+                                           its own that the section `ssl` pruned (`secateur.models.upstream.encoder`)
 
 The workflow calls `recognise` and `describe` while it parses, so the top of the file imports neither torch nor numpy:
-`load` and `export` import what they need. `describe` and `load` raise SecateurError, one line that names the file, for
+the other functions import what they need. `describe` and `load` raise SecateurError, one line that names the file, for
 what cannot be used. `secateur.models.formats.weights` reads files of weights for all of them.
 
 `Description.model` is a complete entry of `models` without `training`, of a type in `secateur.models`, and what the
@@ -89,6 +91,17 @@ def load(folder: str | Path, key: str = MODELS) -> Any:
 def exporter(folder: str | Path) -> Callable[..., None] | None:
     """What writes a model back in the format of a folder; None where the format has no such function."""
     return getattr(format_of(folder).load(), "export", None)
+
+
+def joiner(folder: str | Path) -> Callable[..., Any]:
+    """What puts a pruned encoder back into the model of a folder. Raises SecateurError where the format cannot."""
+    found = format_of(folder)
+    if join := getattr(found.load(), "with_encoder", None):
+        return join
+    raise SecateurError(
+        f"{folder}: {found.get('SHOWN')['called']}, and encoders alone are of Hugging Face's; name the folder that the "
+        "encoder's teacher came from"
+    )
 
 
 def format_of(folder: str | Path, key: str = MODELS) -> Plugin:

@@ -267,13 +267,9 @@ def export(loaded: Any, source: Path, folder: Path) -> None:
     from espnet2.utils.yaml_no_alias_safe_dump import yaml_no_alias_safe_dump
 
     from secateur.core.files import write_text, written_aside
-    from secateur.models.formats.weights import read_weights
-    from secateur.models.surgery.heads import has_all_heads
+    from secateur.models.formats.weights import check_form, read_weights
 
-    if not has_all_heads(loaded.model):
-        raise SecateurError(
-            "ESPnet's layers have the same number of heads each; a model without some is no ESPnet model"
-        )
+    check_form(loaded, folder)
     found = describe(source)
     file, weights = found.files[:2]
     config = read_yaml(file)

@@ -6,6 +6,7 @@ again on export. transformers is not needed.
 """
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ ARCHITECTURES = {
 TOKENIZERS = ("Wav2Vec2CTCTokenizer", "Wav2Vec2Tokenizer")
 SPECIAL = {"pad_token": "<pad>", "unk_token": "<unk>", "eos_token": "</s>", "word_delimiter_token": "|"}
 """Keys of a tokenizer's configuration, with the tokens that transformers takes by default."""
+FEATURES = {"front_end": "waves"}
 NEVER = -1e4
 """The logit of an output that the folder's model has not."""
 
@@ -56,7 +58,7 @@ def describe(folder: Path) -> Description:
     if not (folder / hub.WEIGHTS[0]).is_file():
         files += hub.present(folder, hub.WEIGHTS[1])
     rate = (found or {}).get("sampling_rate", 16000)
-    return Description(entry(upstream), tokens, {"front_end": "waves"}, files, rate=rate, notes=notes)
+    return Description(entry(upstream), tokens, FEATURES, files, rate=rate, notes=notes)
 
 
 def entry(upstream: EncoderConfig) -> dict[str, Any]:
@@ -72,8 +74,8 @@ def entry(upstream: EncoderConfig) -> dict[str, Any]:
     }
     sizes = {key: list(value) if isinstance(value, tuple) else value for key, value in upstream.to_dict().items()}
     # The convolutions make as many frames as stacking would.
-    input_layer = {"input": "stack", "stack": max(1, upstream.hop // STEP)}
-    return {"type": "hf_ctc", "features": WIDTH, **input_layer, "encoder": encoder, "upstream": sizes}
+    heard = {"features": WIDTH, "front_end": FEATURES, "input": "stack", "stack": max(1, upstream.hop // STEP)}
+    return {"type": "hf_ctc", **heard, "encoder": encoder, "upstream": sizes}
 
 
 def load(folder: Path) -> Any:
@@ -93,12 +95,12 @@ def export(loaded: Any, source: Path, folder: Path) -> None:
 
     Raises SecateurError for a model that lost heads, of which transformers has no class.
     """
-    from secateur.models.formats.weights import check_heads
+    from secateur.models.formats.weights import check_form
     from secateur.models.hf_ctc import to_encoder
     from secateur.models.surgery.layers import layer_numbers
     from secateur.models.tensors import save_foreign
 
-    check_heads(loaded.model, folder)
+    check_form(loaded, folder)
     values = hub.config_of(source)
     _, rows = vocabulary(source, values)
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,6 +108,16 @@ def export(loaded: Any, source: Path, folder: Path) -> None:
     write_json(folder / hub.CONFIG, values | {"num_hidden_layers": len(layer_numbers(loaded.model))})
     for file in hub.present(source, *hub.TOKENIZER, *hub.PREPROCESSORS):
         shutil.copyfile(file, folder / file.name)
+
+
+def with_encoder(encoder: Any, source: Path) -> Any:
+    """The model in the folder `source` with another encoder: its own, pruned, out of a section `ssl`."""
+    from secateur.models.formats.weights import rebuilt
+    from secateur.models.hf_ctc import from_upstream
+
+    head = {name: value for name, value in load(source).model.state_dict().items() if name.startswith("ctc.")}
+    tensors = head | from_upstream(encoder.state_dict(), encoder.config)
+    return rebuilt(replace(describe(source), model=entry(encoder.config)), tensors, source)
 
 
 def vocabulary(folder: Path, config: dict[str, Any]) -> tuple[list[str], list[int | None]]:

@@ -10,7 +10,8 @@ from secateur.models import types
 from secateur.models.formats import Description
 
 SHOWN = {"called": "one of this project", "files": "model.json, model.safetensors", "order": 10}
-DESCRIPTION, WEIGHTS, SPARSE, PIECES = "model.json", "model.safetensors", "sparse.safetensors", "bpe.model"
+DESCRIPTION, WEIGHTS, SPARSE = "model.json", "model.safetensors", "sparse.safetensors"
+PIECES, WHISPERS = "bpe.model", "tokenizer.json"
 RECORD = "run.json"
 
 
@@ -40,7 +41,7 @@ def describe(folder: Path) -> Description:
             f"{folder} --language LANGUAGE --output FOLDER`, and name that folder"
         )
     weights = _weights(folder)
-    pieces = _pieces(folder, tokens)
+    pieces = _pieces(folder, config["type"], tokens)
     features = {"front_end": "fbank", "mel_bins": config["features"]} if "features" in config else {}
     features = config.get("front_end") or features
     files = [file, weights, *([pieces] if pieces else [])]
@@ -83,18 +84,19 @@ def _weights(folder: Path) -> Path:
     raise SecateurError(f"{folder}: has {DESCRIPTION}, but no {WEIGHTS}; copy it there")
 
 
-def _pieces(folder: Path, tokens: list[str]) -> Path | None:
+def _pieces(folder: Path, kind: str, tokens: list[str]) -> Path | None:
     """What spells text in word pieces: beside the model, or with the token list that it was trained on."""
-    if "<space>" in tokens or not any("▁" in token for token in tokens):
+    name = WHISPERS if types.GENERATE in types.parts(kind) else PIECES
+    if name == PIECES and ("<space>" in tokens or not any("▁" in token for token in tokens)):
         return None
-    places = [folder / PIECES]
+    places = [folder / name]
     if (folder / RECORD).is_file():
         trained = read_json(folder / "run.json").get("arguments", {}).get("tokens")
-        places += [Path(trained).with_name(PIECES)] if trained else []
+        places += [Path(trained).with_name(name)] if trained else []
     for place in places:
         if place.is_file():
             return place
     raise SecateurError(
-        f"{folder}: writes word pieces, and {PIECES}, which makes them of text, is not there; copy it from "
+        f"{folder}: writes word pieces, and {name}, which makes them of text, is not there; copy it from "
         "results/STUDY/tokens/CORPUS/ of its study into the folder"
     )

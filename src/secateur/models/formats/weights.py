@@ -12,8 +12,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.foreign import pointer
 from secateur.models.build import build_model
 from secateur.models.formats import Description
-from secateur.models.load import Loaded
-from secateur.models.surgery.heads import has_all_heads
+from secateur.models.load import Loaded, has_library_form
 from secateur.models.tensors import load_tensors
 
 PREFIXES = ("module.", "_orig_mod.")
@@ -94,12 +93,12 @@ def rebuilt(description: Description, tensors: Mapping[str, torch.Tensor], file:
     return Loaded(model.eval(), dict(description.model), list(description.tokens))
 
 
-def check_heads(model: torch.nn.Module, folder: Path) -> None:
-    """Raise SecateurError for a model that lost heads, of which transformers has no class."""
-    if not has_all_heads(model):
+def check_form(loaded: Loaded, folder: Path) -> None:
+    """Raise SecateurError for a model that lost heads or other parts of layers, of which its library has no class."""
+    if not has_library_form(loaded):
         raise SecateurError(
-            f"{folder}: the model lost attention heads, and transformers has no class for what is left; its own folder "
-            "loads with secateur.models.load.load_model"
+            f"{folder}: the model lost attention heads, or other parts of layers, and its library has no class for "
+            "what is left; its own folder loads with secateur.models.load.load_model"
         )
 
 

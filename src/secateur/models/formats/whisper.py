@@ -4,6 +4,7 @@ The token list is the folder's vocabulary as it is; `tokenizer.json` spells text
 """
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ GENERATION, SPELLING = "generation_config.json", "tokenizer.json"
 OTHERS = ("normalizer.json", "merges.txt")
 MEL = {"feature_size": 80, "sampling_rate": 16000, "hop_length": 160, "chunk_length": 30, "n_fft": 400}
 """Options of the feature extractor that count, with transformers' defaults."""
+FEATURES = {"front_end": "waves"}
 START, NO_TIMESTAMPS, TASK = "<|startoftranscript|>", "<|notimestamps|>", "<|transcribe|>"
 
 
@@ -56,8 +58,7 @@ def describe(folder: Path) -> Description:
     if not (folder / hub.WEIGHTS[0]).is_file():
         files += hub.present(folder, hub.WEIGHTS[1])
     model = entry(values, read_json(folder / GENERATION), mel, 4 if multilingual else 2)
-    features = {"front_end": "waves"}
-    return Description(model, tokens, features, files, folder / SPELLING, mel["sampling_rate"], notes)
+    return Description(model, tokens, FEATURES, files, folder / SPELLING, mel["sampling_rate"], notes)
 
 
 def entry(values: dict[str, Any], generation: dict[str, Any], mel: dict[str, Any], prompt: int) -> dict[str, Any]:
@@ -79,7 +80,8 @@ def entry(values: dict[str, Any], generation: dict[str, Any], mel: dict[str, Any
     }
     parts = {"whisper": values, "generation": generation, "mel": mel, "prompt": prompt}
     heard = f"window:{mel['chunk_length']}"
-    return {"type": "whisper", "features": WIDTH, "input": heard, "encoder": encoder, "decoder": decoder, **parts}
+    parts |= {"features": WIDTH, "front_end": FEATURES, "input": heard}
+    return {"type": "whisper", "encoder": encoder, "decoder": decoder, **parts}
 
 
 def vocabulary(folder: Path, size: int) -> list[str]:
@@ -113,11 +115,11 @@ def export(loaded: Any, source: Path, folder: Path) -> None:
 
     Raises SecateurError for a model that lost heads, of which transformers has no class.
     """
-    from secateur.models.formats.weights import check_heads
+    from secateur.models.formats.weights import check_form
     from secateur.models.tensors import save_foreign
     from secateur.models.whisper import to_hugging_face
 
-    check_heads(loaded.model, folder)
+    check_form(loaded, folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_foreign(folder / hub.WEIGHTS[0], to_hugging_face(loaded.model.state_dict()))
     encoder, decoder = map(len, loaded.model.layer_stacks)
@@ -128,3 +130,19 @@ def export(loaded: Any, source: Path, folder: Path) -> None:
     write_json(folder / GENERATION, generation)
     for file in hub.present(source, SPELLING, *OTHERS, *hub.TOKENIZER, *hub.PREPROCESSORS):
         shutil.copyfile(file, folder / file.name)
+
+
+def with_encoder(encoder: Any, source: Path) -> Any:
+    """The model in the folder `source` with another encoder: its own, pruned, out of a section `ssl`."""
+    from dataclasses import asdict
+
+    from secateur.models.formats.weights import rebuilt
+    from secateur.models.upstream.names import to_whisper
+
+    found = describe(source)
+    values = found.model["whisper"] | {"encoder_layers": len(encoder.config.shapes)}
+    model = entry(values, found.model["generation"], found.model["mel"], found.model["prompt"])
+    if encoder.config.layers is not None:
+        model["shapes"] = [asdict(shape) for shape in encoder.config.layers]
+    decoder = {name: value for name, value in load(source).model.state_dict().items() if name.startswith("decoder.")}
+    return rebuilt(replace(found, model=model), decoder | to_whisper(encoder.state_dict()), source)

@@ -23,6 +23,11 @@ class Channel(NamedTuple):
     convolution: int
     channel: int
 
+    @property
+    def group(self) -> int:
+        """What the channel is a part of."""
+        return self.convolution
+
     def __str__(self) -> str:
         return f"channel {self.channel} of convolution {self.convolution}"
 
@@ -41,6 +46,12 @@ def convolutions(model: torch.nn.Module) -> dict[int, torch.nn.Conv2d]:
 def channels(model: torch.nn.Module) -> list[Channel]:
     """The channels of a model, in order. Raises SecateurError if it has none that can be removed."""
     return [Channel(place, number) for place, (conv, _) in enumerate(_front(model), 1) for number in _numbers(conv)]
+
+
+def magnitudes(model: torch.nn.Module) -> dict[int, list[float]]:
+    """The mean of |w| of each channel's kernels, in the order of `channels`."""
+    kernels = {place: conv.weight.detach().double() for place, conv in convolutions(model).items()}
+    return {place: weight.abs().flatten(1).mean(1).tolist() for place, weight in kernels.items()}
 
 
 def kept_channels(model: torch.nn.Module) -> dict[str, list[int]]:

@@ -175,17 +175,24 @@ def gated(model: torch.nn.Module, gates: Mapping[tuple[str, int], torch.Tensor])
             attention = found[key].module
 
             def scale(module, arguments, gate=gate, attention=attention):
-                hidden = arguments[0]  # (B, …, h·d_k)
-                split = hidden.unflatten(-1, (attention.h, attention.d_k))
-                middle = (1,) * (split.ndim - 3)
-                factor = gate if gate.ndim == 1 else gate.view(len(gate), *middle, attention.h)
-                return ((split * factor.to(hidden.dtype)[..., None]).flatten(-2),)
+                hidden = arguments[0]  # (B, …, Σ widths)
+                widths = torch.tensor(_widths(attention)[1], device=gate.device)
+                factor = gate.to(hidden.dtype).repeat_interleave(widths, dim=-1)
+                if gate.ndim > 1:
+                    factor = factor.view(len(gate), *(1,) * (hidden.ndim - 2), -1)
+                return (hidden * factor,)
 
             hooks.callback(attention.linear_out.register_forward_pre_hook(scale).remove)
             if not gate.any():
                 drop = attention.register_forward_hook(lambda _, __, output: _nothing(output))
                 hooks.callback(drop.remove)
         yield
+
+
+def _widths(attention: Any) -> tuple[list[int], list[int]]:
+    """The widths of each head's queries and keys, and of its values."""
+    same = [attention.d_k] * attention.h
+    return getattr(attention, "qk", same), getattr(attention, "vo", same)
 
 
 def _nothing(output: Any) -> Any:
@@ -293,19 +300,25 @@ def _keep(attention: Attention, numbers: list[int]) -> None:
         return
     module: Any = attention.module
     positions = torch.tensor([attention.heads.index(number) for number in numbers])
-    rows = (positions[:, None] * module.d_k + torch.arange(module.d_k)).flatten()
-    for linear in (module.linear_q, module.linear_k, module.linear_v):
-        keep_outputs(linear, rows)
-    keep_inputs(module.linear_out, rows)
+    widths = _widths(module)
+    queries, values = (_rows(each, positions) for each in widths)
+    for linear, rows in ((module.linear_q, queries), (module.linear_k, queries), (module.linear_v, values)):
+        keep_outputs(linear, rows, or_none=True)
+    keep_inputs(module.linear_out, values, or_none=True)
     if hasattr(module, "linear_pos"):  # relative positions of the Conformer (Dai et al. 2019)
-        keep_outputs(module.linear_pos, rows)
+        keep_outputs(module.linear_pos, queries)
     for name in ("pos_bias_u", "pos_bias_v", "distance_bias"):
         if getattr(module, name, None) is not None:
             keep_slices(module, name, positions, 0)
     if hasattr(module, "set_heads"):  # an upstream encoder's, which counts from 0
         if module.gated:
             keep_slices(module, "gru_rel_pos_const", positions, 1)
-        widths = [module.d_k] * len(numbers)
-        module.set_heads([number - 1 for number in numbers], widths, widths)
+        module.set_heads([n - 1 for n in numbers], *([each[place] for place in positions] for each in widths))
     else:
         module.h, module.head_numbers = len(numbers), numbers
+
+
+def _rows(widths: list[int], positions: torch.Tensor) -> torch.Tensor:
+    """The rows that the heads at these positions have, of all heads' with these widths."""
+    owner = torch.arange(len(widths)).repeat_interleave(torch.tensor(widths))
+    return torch.nonzero(torch.isin(owner, positions))[:, 0]

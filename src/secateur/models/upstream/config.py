@@ -9,12 +9,28 @@ from secateur.core.errors import SecateurError
 
 DATA2VEC = "data2vec-audio"
 TYPES = ("wavlm", "hubert", "wav2vec2", DATA2VEC)
+WHISPER = "whisper"
+"""The encoder of a Whisper model, which a folder gives, and nothing here pretrains."""
 WAVES, MEL = "waves", "mel"
 """Front ends: convolutions of samples, or log-mel energies."""
 MEL_WINDOW, MEL_SHIFT = 400, 160
 """Samples of a frame of log-mel energies, and from one to the next."""
 GROUP, LAYER = "group", "layer"
 """Norms of the feature extractor: of the first convolution over time, or of every one over its channels."""
+
+WINDOW_SHIFT = 320
+"""Samples from one frame of Whisper's encoder to the next."""
+
+WHISPERS = {
+    "d_model": 384,
+    "encoder_layers": 4,
+    "encoder_attention_heads": 6,
+    "encoder_ffn_dim": 1536,
+    "max_source_positions": 1500,
+    "num_mel_bins": 80,
+    "activation_function": "gelu",
+} | dict.fromkeys(("dropout", "activation_dropout", "attention_dropout"), 0.0)
+"""Transformers' defaults of what a Whisper's configuration says of its encoder."""
 
 # What the model has one form of: keys of a Hugging Face configuration with the value that is built, if they are there.
 FIXED = {
@@ -42,6 +58,12 @@ class LayerShape:
     vo: tuple[int, ...]
     ffn: int | None
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "LayerShape":
+        """A shape as JSON has it."""
+        heads = values["heads"]
+        return cls(None if heads is None else tuple(heads), tuple(values["qk"]), tuple(values["vo"]), values["ffn"])
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -52,12 +74,12 @@ class EncoderConfig:
         feat_extract_norm: norm of the feature extractor, `group` (base models) or `layer` (large ones, data2vec).
         do_stable_layer_norm: norms before the blocks, as large models have them, and not after.
         num_conv_pos_embeddings: taps of the position convolution; in data2vec the number of convolutions, each of
-            `conv_pos_kernel_size` taps.
+            `conv_pos_kernel_size` taps; in Whisper the frames of the window that it hears, whose positions are a table.
         do_normalize: bring every waveform to mean 0 and variance 1 first (in a Hugging Face folder a key of
             `preprocessor_config.json`).
         front_end: one of WAVES, MEL (`secateur.models.upstream.mel`). With MEL, `conv_dim`, `conv_stride` and
             `conv_kernel` have the one value that such frames amount to, whatever they are given as.
-        mel_bins, mel_stack: of MEL: energies in 10 ms, and how many of these are one frame.
+        mel_bins, mel_stack: of MEL: energies in 10 ms, and how many of these are one frame; of Whisper `mel_bins`.
         layers: the shape of every layer; None: all dense.
     """
 
@@ -92,8 +114,12 @@ class EncoderConfig:
         if self.front_end == MEL:
             window = MEL_WINDOW + (self.mel_stack - 1) * MEL_SHIFT
             sizes = (self.mel_bins * self.mel_stack, MEL_SHIFT * self.mel_stack, window)
-            for name, size in zip(("conv_dim", "conv_stride", "conv_kernel"), sizes, strict=True):
-                object.__setattr__(self, name, (size,))
+        elif self.model_type == WHISPER:
+            sizes = (self.hidden_size, WINDOW_SHIFT, 1)
+        else:
+            return
+        for name, size in zip(("conv_dim", "conv_stride", "conv_kernel"), sizes, strict=True):
+            object.__setattr__(self, name, (size,))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str) -> "EncoderConfig":
@@ -101,8 +127,10 @@ class EncoderConfig:
 
         Raises SecateurError for a type of model or a variant that `Encoder` does not build.
         """
-        if values.get("model_type") not in TYPES:
-            raise SecateurError(f"{source}: model_type {values.get('model_type')!r}; choose one of {', '.join(TYPES)}")
+        if values.get("model_type") not in (*TYPES, WHISPER):
+            known = ", ".join((*TYPES, WHISPER))
+            raise SecateurError(f"{source}: model_type {values.get('model_type')!r}; choose one of {known}")
+        values = of_whisper(values)
         for key, wanted in FIXED.items():
             if values.get(key, wanted) != wanted:
                 raise SecateurError(
@@ -125,15 +153,7 @@ class EncoderConfig:
             if isinstance(value, list) and name != "layers":
                 known[name] = tuple(value)
         if known.get("layers") is not None:
-            known["layers"] = tuple(
-                LayerShape(
-                    None if shape["heads"] is None else tuple(shape["heads"]),
-                    tuple(shape["qk"]),
-                    tuple(shape["vo"]),
-                    shape["ffn"],
-                )
-                for shape in known["layers"]
-            )
+            known["layers"] = tuple(map(LayerShape.of, known["layers"]))
         config = cls(**known)
         if config.hidden_size % config.num_attention_heads:
             raise SecateurError(
@@ -182,3 +202,25 @@ class EncoderConfig:
         for kernel, stride in zip(self.conv_kernel, self.conv_stride, strict=True):
             samples = (samples - kernel) // stride + 1
         return samples
+
+
+def of_whisper(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A configuration of Hugging Face's, that of a Whisper model under the names of `EncoderConfig`, others as is."""
+    if values.get("model_type") != WHISPER or "hidden_size" in values:
+        return values
+    values = WHISPERS | dict(values)
+    return {
+        "model_type": WHISPER,
+        "hidden_size": values["d_model"],
+        "num_hidden_layers": values["encoder_layers"],
+        "num_attention_heads": values["encoder_attention_heads"],
+        "intermediate_size": values["encoder_ffn_dim"],
+        "hidden_dropout": values["dropout"],
+        "activation_dropout": values["activation_dropout"],
+        "attention_dropout": values["attention_dropout"],
+        "hidden_act": values["activation_function"],
+        "do_stable_layer_norm": True,
+        "num_conv_pos_embeddings": values["max_source_positions"],
+        "num_conv_pos_embedding_groups": 1,
+        "mel_bins": values["num_mel_bins"],
+    }

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from secateur.models.dropout import Dropout
-from secateur.models.upstream.config import GROUP, MEL, EncoderConfig
+from secateur.models.upstream.config import DATA2VEC, GROUP, MEL, WHISPER, EncoderConfig
 
 
 def valid_frames(frames: torch.Tensor, most: int) -> torch.Tensor:
@@ -192,3 +192,12 @@ class StackedPositions(nn.Module):
                 if padded is not None:
                     hidden = hidden.masked_fill(padded[..., None], 0.0)
         return hidden
+
+
+def positions(config: EncoderConfig) -> nn.Module:
+    """What adds positions to hidden states."""
+    if config.model_type == WHISPER:
+        from secateur.models.upstream.window import WindowPositions
+
+        return WindowPositions(config)
+    return (StackedPositions if config.model_type == DATA2VEC else PositionalConvolution)(config)

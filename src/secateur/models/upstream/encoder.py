@@ -1,9 +1,10 @@
-"""Self-supervised speech encoders, dense or pruned: WavLM, HuBERT, wav2vec 2.0 and data2vec, base and large.
+"""Speech encoders, dense or pruned: WavLM, HuBERT, wav2vec 2.0 and data2vec, base and large, and that of Whisper.
 
 One model for all: a convolutional feature extractor (or log-mel energies: `front_end`), a projection, a convolutional
 position embedding, and Transformer layers; WavLM adds a gated relative position bias to the attention (Baevski et al.
 2020 and 2022, Hsu et al. 2021, Chen et al. 2022). Base models normalise after each block, large ones before
-(`do_stable_layer_norm`), with one more norm on the last layer's output, which is then the last hidden state.
+(`do_stable_layer_norm`), with one more norm on the last layer's output, which is then the last hidden state. Whisper's
+encoder is such a large one behind a front end of its own (`secateur.models.upstream.window`).
 Dimensions: (B, S) samples at 16 kHz, (B, T, D) frames.
 
 A layer may have any number of heads (none included), each with its own width of queries and keys and its own width of
@@ -27,13 +28,12 @@ from torch.nn import functional
 from secateur.core.errors import SecateurError
 from secateur.models.dropout import Dropout
 from secateur.models.no_block import NoBlock
-from secateur.models.upstream.config import DATA2VEC, MEL, EncoderConfig, LayerShape
+from secateur.models.upstream.config import MEL, WHISPER, EncoderConfig, LayerShape
 from secateur.models.upstream.convolutions import (
     FeatureExtractor,
     FeatureProjection,
     Front,
-    PositionalConvolution,
-    StackedPositions,
+    positions,
     valid_frames,
 )
 from secateur.models.upstream.mel import LogMel
@@ -84,7 +84,8 @@ class Attention(nn.Module):
         self.all_heads, self.head_dim = config.num_attention_heads, config.head_dim
         self.dropout = config.attention_dropout
         size, qk, vo = config.hidden_size, sum(shape.qk), sum(shape.vo)
-        self.q_proj, self.k_proj, self.v_proj = nn.Linear(size, qk), nn.Linear(size, qk), nn.Linear(size, vo)
+        self.q_proj, self.v_proj = nn.Linear(size, qk), nn.Linear(size, vo)
+        self.k_proj = nn.Linear(size, qk, bias=config.model_type != WHISPER)
         self.out_proj = nn.Linear(vo, size)
         self.gated = config.model_type == "wavlm"
         if self.gated:
@@ -237,7 +238,8 @@ class Transformer(nn.Module):
 
     def __init__(self, config: EncoderConfig, layer: type[EncoderLayer] = EncoderLayer):
         super().__init__()
-        self.pos_conv_embed = (StackedPositions if config.model_type == DATA2VEC else PositionalConvolution)(config)
+        self.windowed = config.model_type == WHISPER
+        self.pos_conv_embed = positions(config)
         self.normalize_before = config.do_stable_layer_norm
         self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout)
@@ -246,7 +248,7 @@ class Transformer(nn.Module):
 
     def forward(self, hidden: torch.Tensor, frames: torch.Tensor | None) -> list[torch.Tensor]:
         """(B, T, D) with `frames` (B,) valid ones (None: all) → L + 1 tensors (B, T, D)."""
-        padded = None if frames is None else ~valid_frames(frames, hidden.shape[1])
+        padded = None if frames is None or self.windowed else ~valid_frames(frames, hidden.shape[1])
         hidden, positions = self.begin(hidden, padded)
         states = [hidden]
         for layer in self.layers:
@@ -270,18 +272,21 @@ class Frames(nn.Module):
     def __init__(self, config: EncoderConfig):
         super().__init__()
         self.config = config
-        self.feature_extractor = (LogMel if config.front_end == MEL else FeatureExtractor)(config)
+        self.feature_extractor = _extractor(config)
 
     def features(
         self, waveforms: torch.Tensor, lengths: torch.Tensor, front: Front | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Output (B, T, C) of the feature extractor, and the numbers of frames (B,); `front`: its channels' gates."""
+        """Output (B, T, C) of the feature extractor, and the numbers of frames (B,), of Whisper's encoder those of the
+        window; `front`: its channels' gates."""
         frames = self.config.frames(lengths)
         if is_eager() and int(frames.min()) < 1:
             raise SecateurError(
                 f"an utterance of {int(lengths.min())} samples is shorter than one frame of the encoder, "
                 f"{self.config.receptive_field} samples; exclude it"
             )
+        if self.config.model_type == WHISPER:
+            frames = torch.full_like(frames, self.config.num_conv_pos_embeddings)
         if self.config.do_normalize:
             waveforms = _standardize(waveforms, lengths)
         inputs = (waveforms, _unless_full(lengths, waveforms.shape[1]))
@@ -298,7 +303,7 @@ class Encoder(Frames):
         super().__init__(config)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Initializing zero-element tensors")  # of blocks without units
-            self.feature_projection = FeatureProjection(config)
+            self.feature_projection = nn.Identity() if config.model_type == WHISPER else FeatureProjection(config)
             self.masked_spec_embed = nn.Parameter(torch.rand(config.hidden_size))
             self.encoder = Transformer(config)
 
@@ -306,10 +311,15 @@ class Encoder(Frames):
         """Hidden states of waveforms (B, S) of `lengths` (B,) samples at 16 kHz, zero padded.
 
         Returns L + 1 tensors (B, T, D), the input of the first layer and every layer's output, and the numbers of
-        frames (B,). Raises SecateurError for an utterance that is shorter than one frame.
+        frames (B,). Raises SecateurError for an utterance that is shorter than one frame, or longer than Whisper's
+        window.
         """
         features, frames = self.features(waveforms, lengths)
-        return self.contextualize(features, frames), frames
+        hidden = self.contextualize(features, frames)
+        if self.config.model_type == WHISPER:  # the silence behind the utterances is left out
+            frames = self.config.frames(lengths)
+            hidden = [state[:, : int(frames.max())] for state in hidden]
+        return hidden, frames
 
     def contextualize(
         self,
@@ -335,6 +345,15 @@ class Encoder(Frames):
             hidden = torch.where(masked[..., None], self.masked_spec_embed.to(hidden.dtype), hidden)
         inputs = (hidden, _unless_full(frames, hidden.shape[1]))
         return torch.func.functional_call(self.encoder, dict(weights), inputs) if weights else self.encoder(*inputs)
+
+
+def _extractor(config: EncoderConfig) -> nn.Module:
+    """What makes frames of samples."""
+    if config.model_type == WHISPER:  # transformers' part of it takes seconds to import
+        from secateur.models.upstream.window import WindowExtractor
+
+        return WindowExtractor(config)
+    return (LogMel if config.front_end == MEL else FeatureExtractor)(config)
 
 
 def _unless_full(lengths: torch.Tensor, most: int) -> torch.Tensor | None:

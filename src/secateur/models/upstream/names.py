@@ -1,11 +1,11 @@
 """The names of an encoder's weights in Hugging Face's checkpoints, and ours."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 
-from secateur.models.upstream.config import DATA2VEC, EncoderConfig
+from secateur.models.upstream.config import DATA2VEC, WHISPER, EncoderConfig
 
 # Our name of a parameter whose name in Hugging Face's checkpoints, old or new, ends in the key.
 RENAMED = {
@@ -20,8 +20,18 @@ THEIRS = {ours: theirs for theirs, ours in reversed(RENAMED.items())}
 """Their newest name for each of ours."""
 MASKED = "masked_spec_embed"
 """What stands in masked frames: of models with a CTC head, only transformers' own training uses it."""
-PREFIXES = {DATA2VEC: "data2vec_audio"}
+PREFIXES = {DATA2VEC: "data2vec_audio", WHISPER: "model"}
 """What the names of an encoder's parameters begin with in models that have heads, if not with its type."""
+
+WHISPERS = {
+    "encoder.conv": "feature_extractor.conv",
+    "encoder.embed_positions.": "encoder.pos_conv_embed.",
+    ".self_attn.": ".attention.",
+    ".self_attn_layer_norm.": ".layer_norm.",
+    ".fc1.": ".feed_forward.intermediate_dense.",
+    ".fc2.": ".feed_forward.output_dense.",
+}
+"""Parts of names of Whisper's encoder, and ours."""
 
 
 def prefix(config: EncoderConfig) -> str:
@@ -38,9 +48,24 @@ def from_hugging_face(state: Mapping[str, torch.Tensor], config: EncoderConfig) 
     start = prefix(config)
     if any(name.startswith(start) for name in state):
         state = {name[len(start) :]: value for name, value in state.items() if name.startswith(start)}
-    converted = {_renamed(name, RENAMED): value for name, value in state.items()}
+    if config.model_type == WHISPER:
+        encoder = {name: value for name, value in state.items() if name.startswith("encoder.")}
+        converted = {_replaced(name, WHISPERS.items()): value for name, value in encoder.items()}
+    else:
+        converted = {_renamed(name, RENAMED): value for name, value in state.items()}
     converted.setdefault(MASKED, torch.zeros(config.hidden_size))
     return converted
+
+
+def to_whisper(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights of Whisper's encoder under the names that they have in a Whisper model, without `prefix`."""
+    back = [(ours, theirs) for theirs, ours in WHISPERS.items()]
+    last = "encoder.layer_norm."  # has the name there that norms of layers have here
+    return {
+        name if name.startswith(last) else _replaced(name, back): value
+        for name, value in state.items()
+        if name != MASKED
+    }
 
 
 def to_hugging_face(state: Mapping[str, torch.Tensor], config: EncoderConfig) -> dict[str, torch.Tensor]:
@@ -55,6 +80,12 @@ def to_hugging_face(state: Mapping[str, torch.Tensor], config: EncoderConfig) ->
         return prefix(config) + re.sub(r"^encoder\.layers\.(\d+)\.", renumbered, _renamed(name, THEIRS))
 
     return {theirs(name): value for name, value in state.items()}
+
+
+def _replaced(name: str, parts: Iterable[tuple[str, str]]) -> str:
+    for one, other in parts:
+        name = name.replace(one, other)
+    return name
 
 
 def _renamed(name: str, names: Mapping[str, str]) -> str:
