@@ -8,7 +8,7 @@ timed as the tables' systems are (`secateur.decoding.timing.measure`). Weights a
     A/B    the share of runs in which the slower one is called slower than the first copy: at least 80 %.
 
 Runs that the protocol itself doubts are counted, too, and their number is printed: other work on the machine makes
-times doubtful that are right.
+times doubtful that are right. If a share is not within its limit, it exits with status 1.
 
     python benchmarks/timing_aa.py --runs 12
 """
@@ -17,6 +17,7 @@ import argparse
 import copy
 import itertools
 import logging
+import sys
 import time
 import warnings
 from typing import Any
@@ -56,7 +57,7 @@ CONFIG: dict[str, Any] = {
 SEARCH = {"type": "ctc_greedy", "batch": 1, "batch_frames": 10**9}
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=12, help="at least 2 (default: %(default)s)")
     parser.add_argument("--copies", type=int, default=5, help="of the model (default: %(default)s)")
@@ -86,14 +87,14 @@ def main() -> None:
     share = error_rate(different, TestSet([pairs] * arguments.runs))
     rate = 100 * slower_runs / arguments.runs
     print(f"{arguments.runs} runs, {doubts} of them in doubt, {time.time() - began:.0f} s")
+    within = {"A/A": bool(share.high <= MOST_DIFFERENT), "A/B": rate >= LEAST_SLOWER}
+    words = {name: "within" if fine else "NOT within" for name, fine in within.items()}
     print(
         f"A/A: {share.value:.1f} % of {pairs * arguments.runs} pairs called different, at most {share.high:.1f} %; "
-        f"{'within' if share.high <= MOST_DIFFERENT else 'NOT within'} the limit of {MOST_DIFFERENT:g} %"
+        f"{words['A/A']} the limit of {MOST_DIFFERENT:g} %"
     )
-    print(
-        f"A/B: called slower in {rate:.0f} % of the runs; "
-        f"{'within' if rate >= LEAST_SLOWER else 'NOT within'} the limit of {LEAST_SLOWER:g} %"
-    )
+    print(f"A/B: called slower in {rate:.0f} % of the runs; {words['A/B']} the limit of {LEAST_SLOWER:g} %")
+    return 0 if all(within.values()) else 1
 
 
 def once(arguments: argparse.Namespace, extra: int, run: int):
@@ -152,4 +153,4 @@ def made_up(utterances: int, seed: int) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

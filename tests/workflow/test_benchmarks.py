@@ -223,6 +223,38 @@ def test_structured_speed_ups_are_held_to_their_arithmetic(capsys, monkeypatch):
     assert rows[3].split()[2:] == ["0.00M", "6.00G", "3.000", "1.33", "0.67", "1.35", "<", "0.8"]
 
 
+@pytest.mark.parametrize(
+    ("copy", "slow", "status"), [(1.0, 1.1, 0), (1.05, 1.1, 1), (1.0, 1.0, 1)], ids=["sound", "A/A fails", "A/B fails"]
+)
+def test_a_share_of_pairs_beyond_its_limit_fails_the_benchmark(copy, slow, status, monkeypatch, capsys):
+    """Two copies and a slower model, whose times differ by a factor without any noise."""
+    timing = load("timing_aa")
+
+    def once(*_):
+        factors = {0: 1.0, 1: copy, "slower": slow}
+        seconds = [(number, name, took) for number in (1, 2) for name, took in (("a", 1.0), ("b", 2.0))]
+        facts = {"search_s": 0.0, "lm_s": 0.0}
+        rows = {
+            system: [
+                {"round": number, "utterance": name, "duration_s": 1.0, "encoder_s": factor * took, **facts}
+                for number, name, took in seconds
+            ]
+            for system, factor in factors.items()
+        }
+        return Measurement(rows, (1.0, 1.0, 1.0), 0.0, 1)
+
+    monkeypatch.setattr("secateur.statistics.bootstrap.DRAWS", 100)
+    monkeypatch.setattr(timing, "once", once)
+    monkeypatch.setattr(timing, "slower", lambda percent: (1, percent))
+    monkeypatch.setattr(sys, "argv", ["timing_aa.py", "--runs", "40", "--copies", "2"])
+    threads = torch.get_num_threads()
+    try:
+        assert timing.main() == status
+    finally:
+        torch.set_num_threads(threads)
+    assert ("NOT within" in capsys.readouterr().out) == bool(status)
+
+
 DAG = """digraph snakemake_dag {
     0[label = "all", color = "0.1 0.6 0.85", style="rounded"];
     1[label = "decode\\nsearch: greedy", color = "0.1 0.6 0.85", style="rounded"];
