@@ -18,7 +18,7 @@ MEASURED = {
     # decoding times, per utterance and in all, with their intervals; times of searching for layers; memory
     *("encoder_s", "search_s", "lm_s", "total_s", "total_s_low", "total_s_high"),
     *("p50_s", "p50_s_low", "p50_s_high", "p95_s", "rtf", "rtf_low", "rtf_high"),
-    *("lm_share", "lm_share_low", "lm_share_high", "search_seconds", "peak_memory"),
+    *("lm_share", "lm_share_low", "lm_share_high", "peak_memory"),
     "evaluation_seconds",
     # of times; the one of sizes, in the table `storage`, follows from columns that are compared
     *("ratio", "ratio_low", "ratio_high", "relative", "speedup", "speedup_low", "speedup_high"),

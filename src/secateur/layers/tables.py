@@ -17,7 +17,7 @@ from secateur.study.runs import Decoding, ModelRun, languages, reported_splits
 
 WHOLE, TRAINED, WITH = "whole", "trained", "trained with regularisers"
 AXES = ("corpus", "model", "seed", "strategy", "depth", "layers_kept", "split", "language", "search")
-COLUMNS = (*AXES, *RATES, "rtf", "device", *SOUND, "layer_forwards", "search_seconds", "searched_on", "same", "source")
+COLUMNS = (*AXES, *RATES, "rtf", "device", *SOUND, "layer_forwards", "searched_on", "same", "source")
 MEASURED = ("rtf", "rtf_low", "rtf_high", *RATIO)
 RTF_COLUMNS = (
     *("corpus", "model", "seed", "measured_model", "depth", "search", "device", *MEASURED, "rounds", "utterances"),
@@ -62,7 +62,6 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
                             **values,
                             **{column: timed.get(column) for column in ("rtf", "device", *SOUND)},
                             "layer_forwards": cost.get("layer_forwards"),
-                            "search_seconds": cost.get("seconds"),
                             "searched_on": cost.get("dev_utterances"),
                             "same": _same(cost, part.depth),
                         }
@@ -239,9 +238,8 @@ def view(tables: views.Tables) -> list[Grid]:
             by_strategy = pivot(title, chosen, index, by_depth, keep=("strategy",))
             grids.append(replace(by_strategy, caption=" ".join(("Mean over languages.", *notes))))
         costly = {row["strategy"]: row for row in members if row["layer_forwards"]}
-        columns = {"strategy": "Strategy", "layer_forwards": "Layer-forwards", "search_seconds": "Seconds"}
-        columns |= {"searched_on": "Utterances"}
-        numbers = {"layer_forwards": 0, "search_seconds": 1, "searched_on": 0}
+        columns = {"strategy": "Strategy", "layer_forwards": "Layer-forwards", "searched_on": "Utterances"}
+        numbers = {"layer_forwards": 0, "searched_on": 0}
         grid = listing(f"What it costs to find the layers: {where}", list(costly.values()), columns, numbers)
         stable = {row["depth"]: row["same"] for row in members if row["same"]}
         said = ", ".join(f"to depth {depth} {100 * float(share):.0f} %" for depth, share in stable.items())

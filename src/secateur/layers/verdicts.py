@@ -15,7 +15,7 @@ from secateur.reporting.compared import margin_of
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.results import Results
 from secateur.reporting.systems import AVERAGE, System
-from secateur.study.margins import margins
+from secateur.study.margins import DEPTHS, margins
 from secateur.study.runs import ModelRun, reported_splits
 
 DEPTH, LATE, ONE = "depth", "late", "one thing"
@@ -35,7 +35,14 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
 
 
 def _depths(results: Results) -> Iterator[dict[str, Any]]:
-    margin, level = margin_of(results.config), margins(results.config).level
+    margin, pairs = margin_of(results.config), list(_depth_pairs(results))
+    judged = compared.no_worse([found for _, found in pairs], margin, margins(results.config).level, DEPTHS)
+    for (axes, found), verdict in zip(pairs, judged, strict=True):
+        yield axes | compared.columns(found) | {"margin": str(margin), "source": found.files, "verdict": verdict}
+
+
+def _depth_pairs(results: Results) -> Iterator[tuple[dict[str, Any], compared.Compared]]:
+    """Every sub-model and language, and its comparison with the rival of its depth."""
     for entry in results.config["layers"]:
         name = layers.name(layers.whole(entry, 0))
         for split in reported_splits(results.config, entry["corpus"]):
@@ -51,9 +58,7 @@ def _depths(results: Results) -> Iterator[dict[str, Any]]:
                         rival = rivals(results, entry, depth)[0].model
                         axes |= {"b": rival, "split": split, "search": search}
                         for language, found in _by_language(results, *sides):
-                            facts = compared.columns(found) | {"margin": str(margin), "source": found.files}
-                            facts["verdict"] = compared.no_worse(found, margin, level)
-                            yield axes | {"language": language} | facts
+                            yield axes | {"language": language}, found
 
 
 def _late(results: Results) -> Iterator[dict[str, Any]]:
@@ -135,8 +140,7 @@ def view(tables: views.Tables) -> list[Grid]:
             note = (
                 "B was trained alone, with regularisers or without, by what does better on dev. "
                 f"No worse: by at most {chosen[0]['margin']}. Supported: the whole interval says so; not supported: "
-                "the whole interval says the opposite. Each by itself; the claims at the top are corrected for their "
-                "number."
+                "the whole interval says the opposite; after Holm's correction over all depths and languages."
             )
         elif question == ONE:
             title = f"Late regularisers that differ in one thing: {where}"

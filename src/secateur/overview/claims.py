@@ -13,11 +13,12 @@ from secateur.reporting.registry import resolve
 from secateur.reporting.results import Results
 from secateur.statistics import verdicts
 from secateur.statistics.verdicts import AllOf, Evidence, Verdict
-from secateur.study.margins import margins
+from secateur.study.margins import CLAIMS, margins
 
 COLUMNS = (
     *("id", "document", "statement", "published", "compared", "unit", "measured", "low", "high", "detectable"),
-    *("absolute", "relative", "seeds", "utterances", "interval", "verdict", "why", "p_value", "adjusted", "source"),
+    *("absolute", "relative", "cer_difference", "cer_difference_low", "cer_difference_high"),
+    *("seeds", "utterances", "interval", "verdict", "why", "p_value", "adjusted", "source"),
 )
 NOTE = (
     "A claim is supported where its 95 % interval lies within what is claimed, not supported where it lies outside, "
@@ -37,7 +38,7 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
         lacking = lacking or f"the study lacks what it needs: {claim.needs}"
         found += [(claim, answer) for answer in tested or [Missing(lacking)]]
     evidence = {str(place): _evidence(answer) for place, (_, answer) in enumerate(found)}
-    judged = verdicts.verdicts(evidence, margins(results.config).level)
+    judged = verdicts.verdicts(evidence, margins(results.config).level, CLAIMS)
     for place, (claim, answer) in enumerate(found):
         yield _row(claim, answer, judged[str(place)])
 
@@ -65,6 +66,7 @@ def _row(claim: Claim, answer: Finding | Missing, judged: Verdict) -> dict[str, 
         "measured": float(first.number.value),
         "absolute": number(answer.absolute),
         "relative": number(answer.relative),
+        **_characters(answer),
         "seeds": answer.seeds,
         "utterances": answer.utterances,
         "interval": answer.interval,
@@ -72,9 +74,15 @@ def _row(claim: Claim, answer: Finding | Missing, judged: Verdict) -> dict[str, 
     }
 
 
+def _characters(answer: Finding) -> dict[str, Any]:
+    found = answer.characters
+    ends = {} if found is None else {"": found.value, "_low": found.low, "_high": found.high}
+    return {f"cer_difference{end}": number(value) for end, value in ends.items()}
+
+
 def described(part: Part) -> str:
-    """A number with its interval, and what is claimed of it, in words."""
-    value, low, high = (number(getattr(part.number, name)) for name in ("value", "low", "high"))
+    """A number with its interval, what is claimed of it, and the smallest effect that could be shown, in words."""
+    value, low, high, least = (number(getattr(part.number, name)) for name in ("value", "low", "high", "detectable"))
     digits = 2 if part.unit == "times" else 1
     ends = "no interval" if low is None or high is None else f"{figure(low, digits)} to {figure(high, digits)}"
     interval = "" if low == high else f" ({ends})"
@@ -82,7 +90,8 @@ def described(part: Part) -> str:
     said = {name: f"{bound:.{digits}f}" if part.unit == "times" else f"{bound:g}" for name, bound in bounds.items()}
     known = [name for name, bound in bounds.items() if math.isfinite(bound)]
     claimed = " to ".join(said.values()) if len(known) == 2 else f"{known[0]} {said[known[0]]}"
-    return f"{part.about} {figure(value, digits)} {part.unit}{interval}, claimed {claimed.replace('-', '−')}"
+    shown = f", detectable {figure(least, digits)}" if least else ""
+    return f"{part.about} {figure(value, digits)} {part.unit}{interval}, claimed {claimed.replace('-', '−')}{shown}"
 
 
 def view(tables: views.Tables) -> list[Grid]:
@@ -90,7 +99,8 @@ def view(tables: views.Tables) -> list[Grid]:
     grids = []
     for document, members in _by_document(tables["claims"]).items():
         lines = [[*_texts(row), *_numbers(row)] for row in members]
-        header = ["Claim", "Verdict", "Published", "Compared", "Why", "Measured", "Detectable", "Seeds", "Utterances"]
+        header = ["Claim", "Verdict", "Published", "Compared", "Why", "Measured", "Detectable", "CER, points"]
+        header += ["Seeds", "Utterances"]
         title = f"{document}: {DOCUMENTS[document]}"
         grids.append(Grid(title, header, 5, lines))
     caption = " ".join((NOTE, *limits(tables["claims"])))
@@ -114,5 +124,7 @@ def _numbers(row: Row) -> list[Cell]:
         low, high = (float(row[end]) if row[end] else None for end in ("low", "high"))
         low, high = (None, None) if low == high else (low, high)
         found = replace(found, low=low, high=high, suffix=f" {row['unit']}")
-    counts = [measure({**row, "source": ""}, name, 0) if row[name] else Cell() for name in ("seeds", "utterances")]
-    return [found, measure({**row, "source": ""}, "detectable", digits), *counts]
+    plain = {**row, "source": ""}
+    spelled = measure(plain, "cer_difference", 1, interval=True) if row["cer_difference"] else Cell()
+    counts = [measure(plain, name, 0) if row[name] else Cell() for name in ("seeds", "utterances")]
+    return [found, measure(plain, "detectable", digits), spelled, *counts]

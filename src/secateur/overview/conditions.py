@@ -28,8 +28,9 @@ from secateur.study.runs import Decoding, asked
 from secateur.study.runs import splits as splits_of
 
 COSTS = ("cost", "cost_clean", "extra", "extra_low", "extra_high", "detectable")
+SPELLED = ("cer", "cer_clean", "dense_cer", "dense_cer_clean", "cer_extra", "cer_extra_low", "cer_extra_high")
 COLUMNS = (
-    *(*AXES, "condition", "of", "against", "wer", "wer_clean", "dense_wer", "dense_wer_clean", *COSTS),
+    *(*AXES, "condition", "of", "against", "wer", "wer_clean", "dense_wer", "dense_wer_clean", *COSTS, *SPELLED),
     *("utterances", "source"),
 )
 
@@ -57,6 +58,12 @@ class Four:
     def files(self) -> str:
         parts = (self.mine, self.mine_clean, self.dense, self.dense_clean)
         return " ".join(dict.fromkeys(" ".join(part.files for part in parts).split()))
+
+    @property
+    def spelled(self) -> "Four":
+        """The same, counted in characters."""
+        parts = (self.mine, self.mine_clean, self.dense, self.dense_clean)
+        return Four(*(replace(one, errors=one.character_errors, words=one.characters) for one in parts), self.paired)
 
     @property
     def test(self) -> TestSet:
@@ -147,17 +154,25 @@ def claimed(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
             files = " ".join(dict.fromkeys(" ".join(one.files for one in found).split()))
             said = f"{method} under {name} with {method} on {entry['of']}, each beside the dense model: {arena.name}"
             number, several = Part(evidence.ERRORS, more, above=0.0), (more.seeds, more.utterances)
-            yield Finding(said, [number], files, *several, float(more.value), None, over, arena.doubt(method))
+            doubt, spelled = arena.doubt(method), extra([one.spelled for one in found])
+            yield Finding(said, [number], files, *several, float(more.value), None, over, doubt, spelled)
 
 
 def _numbers(found: Four) -> dict[str, Any]:
-    parts = {"wer": found.mine, "wer_clean": found.mine_clean, "dense_wer": found.dense}
-    parts |= {"dense_wer_clean": found.dense_clean}
-    values = {name: error_rate(np.array(part.errors), _test(part)).value for name, part in parts.items()}
+    spelled = found.spelled
+    values = {
+        f"{side}{unit}{condition}": error_rate(np.array(part.errors), _test(part)).value
+        for unit, four in (("wer", found), ("cer", spelled))
+        for side, condition, part in (
+            *(("", "", four.mine), ("", "_clean", four.mine_clean)),
+            *(("dense_", "", four.dense), ("dense_", "_clean", four.dense_clean)),
+        )
+    }
     values |= {"cost": values["wer"] - values["dense_wer"]}
     values |= {"cost_clean": values["wer_clean"] - values["dense_wer_clean"]}
-    more = extra([found])
+    more, in_characters = extra([found]), extra([spelled])
     ends = {"extra": more.value, "extra_low": more.low, "extra_high": more.high, "detectable": more.detectable}
+    ends |= {f"cer_extra{end}": getattr(in_characters, end.strip("_") or "value") for end in ("", "_low", "_high")}
     numbers = {name: number(value) for name, value in (values | ends).items()}
     return numbers | {"utterances": len(found.mine.names), "source": found.files}
 
@@ -195,3 +210,5 @@ def _cells(row: Row) -> Iterator[tuple[str, Cell]]:
     yield "Cost", measure(row, "cost", 1)
     yield "Extra", measure(row, "extra", 1, interval=True)
     yield "Detectable", measure(row, "detectable", 1)
+    yield "CER", measure(row, "cer", 1)
+    yield "Extra, CER", measure(row, "cer_extra", 1, interval=True)

@@ -92,7 +92,10 @@ def _of_corpus(tables: Tables, corpus: str, suffix: str) -> list[Key]:
         note = f"{figure(100 * share, 0)} % of the dense one's. {_errors(tables, corpus, wer, split)}"
         if chosen in on_test:
             more = measure(on_test[chosen], "difference", 1, interval=True)
+            spelled = measure(on_test[chosen], "cer_difference", 1, interval=True)
+            least = measure(on_test[chosen], "detectable", 1)
             note += f"; {more.number} {more.uncertainty} points more than the dense one"
+            note += f" (CER {spelled.number} {spelled.uncertainty}; {least.number} would have been seen)"
         found.append(Key(f"{question}{suffix}", cell, unit, f"{chosen}, {search}", f"{note}."))
     return found
 

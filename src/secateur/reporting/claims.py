@@ -82,6 +82,7 @@ class Finding:
             reference; None where there is no such thing.
         interval: what the interval is over.
         doubt: why it must not be relied on, or "".
+        characters: the difference in points of the rate of characters, where error rates are compared.
     """
 
     compared: str
@@ -93,6 +94,7 @@ class Finding:
     relative: float | None = None
     interval: str = ""
     doubt: str = ""
+    characters: Any = None
 
 
 @dataclass(frozen=True)

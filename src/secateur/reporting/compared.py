@@ -144,10 +144,11 @@ def two_sided(estimate: Any, bound: float = 0.0) -> float:
     return float(min(1.0, 2 * min(estimate.p_below(bound), estimate.p_above(bound))))
 
 
-def no_worse(found: Compared, margin: Margin, level: float) -> str:
-    """The verdict on the claim that a system is no worse than its reference, by a margin, by itself."""
-    estimate, below = found.against(margin)
-    return verdicts({"": Evidence(Claim(below=below), estimate)}, level)[""].verdict
+def no_worse(found: Sequence[Compared], margin: Margin, level: float, share: float = 1.0) -> list[str]:
+    """The verdicts on the claims that systems are no worse than their references, by a margin; `share`: `verdicts`."""
+    numbers = [one.against(margin) for one in found]
+    evidence = {str(place): Evidence(Claim(below=below), number) for place, (number, below) in enumerate(numbers)}
+    return [judged.verdict for judged in verdicts(evidence, level, share).values()]
 
 
 def note(rows: Iterable[Mapping[str, str]]) -> str:

@@ -53,4 +53,5 @@ def finding(compared: str, found: Compared, parts: Sequence[Part], doubt: str = 
         None if found.relative is None else float(found.relative.value),
         found.interval,
         doubt,
+        found.characters[2],
     )

@@ -161,13 +161,16 @@ class Verdict:
     adjusted: float | None = None
 
 
-def verdicts(claims: Mapping[str, Evidence | None], level: float = LEVEL) -> dict[str, Verdict]:
+def verdicts(claims: Mapping[str, Evidence | None], level: float = LEVEL, share: float = 1.0) -> dict[str, Verdict]:
     """The verdicts on all claims of a study; None is a claim that it has no data on.
 
     A claim is supported where its negation is rejected, not supported where it is rejected itself, and undecided where
     neither is. So that the chance of any wrong verdict among all stays below `level`, the p-values are corrected by
     Holm's method; each of them is twice that of the better supported side (J. P. Shaffer, The Annals of Statistics 8,
     1980, on directional decisions). Doubtful claims are undecided, and the others are not corrected for them.
+
+    A study with several sets of claims gives each a `share` of the level, by which the p-values are divided; where the
+    shares sum to 1, the chance of any wrong verdict in any of the sets stays below `level` (Bonferroni).
     """
     sides = {
         name: (found.claim.p_for(found.number), found.claim.p_against(found.number))
@@ -175,7 +178,8 @@ def verdicts(claims: Mapping[str, Evidence | None], level: float = LEVEL) -> dic
         if found and not found.doubt
     }
     p_values = [min(1.0, 2 * min(pair)) for pair in sides.values()]
-    corrected = dict(zip(sides, zip(p_values, holm(p_values), strict=True), strict=True))
+    adjusted_values = [min(1.0, p_value / share) for p_value in holm(p_values)]
+    corrected = dict(zip(sides, zip(p_values, adjusted_values, strict=True), strict=True))
     result = {}
     for name, found in claims.items():
         if not found:

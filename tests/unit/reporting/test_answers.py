@@ -31,6 +31,7 @@ def verdict_row(name, split):
     more = wer - 40.0 if split == "test" else dev - 41.0
     row = {"corpus": "talk", "search": "greedy", "reference": "ctc", "system": name, "split": split}
     row |= {"difference": str(more), "difference_low": str(more - 0.5), "difference_high": str(more + 0.5)}
+    row |= {"cer_difference": "0.1", "cer_difference_low": "-0.1", "cer_difference_high": "0.3", "detectable": "0.7"}
     return row | {"margin": "1 percentage points", "verdict": "not supported" if name in WORSE else "supported"}
 
 
@@ -53,7 +54,8 @@ def test_the_cards_choose_on_dev_among_what_is_no_worse_and_show_test(tables):
     assert "With beam, its best search on dev: 35.0 % [33.0, 37.0]." in dense.note
     assert (smallest.system, smallest.cell.number, smallest.unit) == ("ctc, lap, 70 %, greedy", "2.00", " MB")
     assert smallest.note == (
-        "50 % of the dense one's. WER on test 40.2 % [38.2, 42.2]; 0.2 [-0.3, 0.7] points more than the dense one."
+        "50 % of the dense one's. WER on test 40.2 % [38.2, 42.2]; 0.2 [-0.3, 0.7] points more than the dense one "
+        "(CER 0.1 [-0.1, 0.3]; 0.7 would have been seen)."
     )
     assert (fastest.system, fastest.cell.number) == ("ctc, 4 layers, greedy", "0.0150")
     assert fastest.cell.uncertainty == "[0.0140, 0.0160]" and fastest.note.startswith("75 % of the dense one's.")

@@ -55,6 +55,9 @@ def test_a_row_by_hand(study):
     assert (row["cost_clean"], row["cost"]) == pytest.approx((10.0, 30.0))
     assert row["extra"] == pytest.approx(20.0) and row["extra_low"] < 20 < row["extra_high"]
     assert "test" not in row["condition"] and len(row["source"].split()) == 2
+    # One character is wrong for every wrong word, of five a word.
+    assert row["cer"] == pytest.approx(row["wer"] / 5) and row["cer_extra"] == pytest.approx(4.0)
+    assert row["cer_extra_low"] < 4 < row["cer_extra_high"]
 
 
 def test_a_study_without_conditions_has_no_rows(study):
