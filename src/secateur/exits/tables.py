@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from secateur.decoding.timing import RATIO
+from secateur.decoding.timing import AGAIN, RATIO, SAME
 from secateur.exits import study as exits
 from secateur.exits.points import FIXED, WHOLE, mean_macs
 from secateur.exits.study import ExitsDecoding
@@ -132,6 +132,8 @@ def view(tables: views.Tables) -> list[Grid]:
         wer = rates.rate(tables, corpus)("WER")
 
         def cells(row: Row, wer: str = wer) -> list[tuple[str, Cell]]:
+            if row["measure"] == AGAIN:
+                return [("Over whole", measure(row, SAME[0], 2, interval=True))]
             return [
                 ("Left", Cell(text=row["left"])),
                 (f"{wer} (%)", measure(row, "wer", 1, interval=True)),
@@ -145,7 +147,9 @@ def view(tables: views.Tables) -> list[Grid]:
             ]
 
         title = f"Early exit: {model}, {search}, {views.named(tables, corpus)}"
-        grid = pivot(title, averaged, ("measure", "point", "seed", "split"), cells, keep=("measure", "point"))
+        again = [row | {"measure": AGAIN, "point": "timed twice"} for row in averaged if row["same"]][:1]
+        lines = [*averaged, *again]
+        grid = pivot(title, lines, ("measure", "point", "seed", "split"), cells, keep=("measure", "point"))
         text = f"{NOTE} {views.INTERVALS} {soundness(members)}"
         about = views.about(tables, corpus, members, {model})
         grids.append(replace(grid, caption=f"{rates.rate(tables, corpus)(text)} {about}"))

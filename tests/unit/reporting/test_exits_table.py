@@ -104,3 +104,5 @@ def test_the_tables_read_what_they_say_and_the_figure_has_all_lines(left, files_
     write_report(config, root / "tables", root / "figures", root / "report/index.html", root)
     page = (root / "report/index.html").read_text()
     assert "Early exit: ctc, greedy" in page and "no more errors" in page
+    (again,) = [line for line in (root / "tables/exits.md").read_text().splitlines() if "A/A" in line and "|" in line]
+    assert "timed twice" in again and "1.00 [1.00, 1.00]" in again
