@@ -15,6 +15,8 @@ from secateur.statistics.bootstrap import Resampled, multiplicities, resample
 MISS_COST, FALSE_ALARM_COST, PRIOR = 100.0, 1.0, 0.0008
 """Of QUESST 2014 (Anguera et al., "Query by Example Search on Speech at MediaEval 2014")."""
 FALSE_ALARM_WEIGHT = FALSE_ALARM_COST / MISS_COST * (1 / PRIOR - 1)
+FOLDS = 5
+"""Of queries, where thresholds are chosen on others."""
 
 
 def rate(parts: Sequence[float], wholes: Sequence[int], seed: int = 0) -> Resampled:
@@ -102,7 +104,11 @@ def maximum_term_weighted_value(
     """The term-weighted value at the best threshold, the same for all queries (NIST; as QUESST 2014 uses it).
 
     TWV(θ) = 1 − mean over queries of [P_miss(θ) + β·P_fa(θ)] with β = (C_fa / C_miss)·(1 / P_target − 1) = 12.49. It is
-    1 for a perfect search, 0 for one that finds nothing, and the maximum is never below 0. Queries are resampled.
+    1 for a perfect search, 0 for one that finds nothing, and the maximum is never below 0.
+
+    The best threshold on the test data is better there than it would be on others. So the interval is of what queries
+    have at the threshold that is best for those of other folds (cross-validation), of which there are FOLDS. Queries
+    are resampled, and thresholds chosen anew.
 
     Args:
         scores, match: of every query in every document (Q, N); every query must be in some document, not in all.
@@ -119,13 +125,20 @@ def maximum_term_weighted_value(
         miss = np.searchsorted(hits, thresholds, side="left") / len(hits)
         alarm = 1 - np.searchsorted(others, thresholds, side="left") / len(others)
         curves.append(1 - miss - FALSE_ALARM_WEIGHT * alarm)
-    values = np.array(curves)  # (Q, thresholds)
+    # (Q, thresholds), the highest first; above all of them, nothing is found.
+    values = np.pad(np.array(curves)[:, ::-1], ((0, 0), (1, 0)))
+    folds = [slice(first, None, FOLDS) for first in range(min(FOLDS, len(values)))]
 
     def resampled(draws: np.ndarray) -> np.ndarray:
-        return 100 * np.maximum(0.0, (multiplicities(draws) @ values / len(values)).max(axis=1))
+        counts = multiplicities(draws)
+        parts = [counts[:, fold] @ values[fold] for fold in folds]
+        total = np.sum(parts, axis=0)
+        chosen = [(total - part if len(parts) > 1 else total).argmax(axis=1) for part in parts]
+        found = [part[np.arange(len(part)), place] for part, place in zip(parts, chosen, strict=True)]
+        return 100 * np.maximum(0.0, np.sum(found, axis=0) / len(values))
 
-    best = 100 * max(0.0, float(values.mean(0).max()))
-    return resample(best, resampled, [len(values)], seed, cells=values.shape[1] // len(values) + 1)
+    best = 100 * float(values.mean(0).max())
+    return resample(best, resampled, [len(values)], seed, cells=FOLDS * (values.shape[1] // len(values) + 1))
 
 
 def diarization_errors(reference: np.ndarray, hypothesis: np.ndarray) -> tuple[int, int]:

@@ -84,6 +84,15 @@ def test_a_maximum_term_weighted_value_by_hand():
     assert metrics.maximum_term_weighted_value(perfect, match).value == pytest.approx(100.0)
 
 
+def test_the_interval_of_a_term_weighted_value_is_of_thresholds_chosen_on_other_queries():
+    scores, match = np.array([[0.9, 0.5], [0.8, 0.3]]), np.array([[1, 0], [1, 0]], bool)
+    found = metrics.maximum_term_weighted_value(scores, match)
+    assert found.value == pytest.approx(100.0)  # at 0.8
+    # The first is found at 0.8, which is best for the second, but the second is missed at 0.9: a mean of 50 where both
+    # are drawn, in a half of the draws. Of one that is drawn twice, no other one tells a threshold: nothing is found.
+    assert set(found.draws) == {0.0, 50.0} and np.mean(found.draws == 50.0) == pytest.approx(0.5, abs=0.1)
+
+
 def test_a_search_that_finds_nothing_has_no_value_and_pairs_that_are_not_judged_do_not_count():
     match = np.array([[1, 0, 0]], bool)
     assert metrics.maximum_term_weighted_value(np.array([[0.1, 0.9, 0.8]]), match).value == 0.0
