@@ -22,6 +22,7 @@ from secateur.layers import study as layers
 from secateur.layers.rtf import depth_name
 from secateur.overview.study import all_decodings
 from secateur.ssl import study as upstreams
+from secateur.ssl.scales import superb_scale
 from secateur.ssl.study import UpstreamRun
 from secateur.study.runs import Decoding, ModelRun, model_runs
 
@@ -99,7 +100,8 @@ CONFIG: dict[str, Any] = {
     ],
     "ssl": [
         {
-            **{"name": "small", "corpus": "talk", "folder": None, "speed": {"base": 0}, "tasks": {}},
+            **{"name": "small", "corpus": "talk", "folder": None, "speed": {"base": 0}},
+            "tasks": {task: {"source": "official"} for task in superb_scale().tasks},
             "pretraining": {"iterations": [{"training": "short"}]},
             "students": [
                 {"name": "proposed", "kinds": FINE, **GATES},
@@ -141,7 +143,7 @@ class World:
         depths: the time of two layers in times of three.
         theta: bytes of a sparse file with the masks of all languages; that of one language's model has 300.
         peaks: highest losses of the late model with intermediate CTC, and of the control.
-        errors: word error rates of encoders, in percent.
+        errors: of encoders in percent, between the 60 of log-mel features and the 20 of WavLM Large on SUPERB's scale.
         encoding: seconds with straight-through gradients, and without.
         kept: the layer of the pruned encoder, of two, that anything is left of.
     """
@@ -280,11 +282,7 @@ def _write_encoders(root: Path, world: World) -> None:
     for seed in SEEDS:
         zeros = dict.fromkeys(upstreams.BASELINES, 60.0)
         for name, wer in {**zeros, "teacher": 20.0, **world.errors}.items():
-            value = {"value": wer, "low": wer - 0.5, "high": wer + 0.5, "higher_is_better": False, "chance": None}
-            noise = np.random.default_rng(zlib.crc32(f"{name} {seed}".encode())).normal(0, 0.25, 1000)
-            value |= {"scored": True, "units": [UTTERANCES], "draws": (wer + noise).tolist()}
-            tasks = {"asr": {"metrics": {"wer": value}, "notes": ""}}
-            write_json(root / UpstreamRun("small", name, seed).scores, {"tasks": tasks})
+            write_json(root / UpstreamRun("small", name, seed).scores, {"tasks": _superb((60 - wer) / 40)})
         for part in ("iteration1", *world.errors):
             pruned = {"layers": [left, nothing] if world.kept == 1 else [nothing, left]} if part == "proposed" else {}
             write_json(root / UpstreamRun("small", part, seed).folder / "config.json", shape | pruned)
@@ -292,7 +290,24 @@ def _write_encoders(root: Path, world: World) -> None:
         times = dict.fromkeys(world.errors, 1.5) | {"teacher": 4.0}
         times |= dict(zip(("proposed", "without-ste"), world.encoding, strict=True))
         models = [
-            {"model": name, "parameters": 1000 if name == "teacher" else 280, "seconds": [took, 1.01 * took, took]}
+            {
+                **{"model": name, "parameters": 1000 if name == "teacher" else 280},
+                "seconds": [[took, took], [1.01 * took, took], [took, took]],
+            }
             for name, took in times.items()
         ]
-        write_json(root / upstreams.speed_file("small", seed, base=False), {"models": models, "doubt": ""})
+        facts = {"utterances": {"a": 1.0, "b": 1.0}, "doubt": ""}
+        write_json(root / upstreams.speed_file("small", seed, base=False), facts | {"models": models})
+
+
+def _superb(share: float) -> dict[str, Any]:
+    """What SUPERB's tasks measured of an encoder so far from log-mel features to WavLM Large."""
+    scale, tasks = superb_scale(), {}
+    for task in scale.tasks:
+        metrics = {}
+        for metric, zero in scale.zero[task].items():
+            whole = scale.reference[task][metric] - zero
+            value, error = zero + share * whole, abs(whole) / 80
+            metrics[metric] = {"value": value, "low": value - error, "high": value + error, "scored": True}
+        tasks[task] = {"metrics": metrics, "notes": ""}
+    return tasks

@@ -4,14 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from secateur.decoding.timing import RATIO, relative_time, time_ratio
 from secateur.heads import study as heads
 from secateur.reporting.grid import Row
 from secateur.reporting.results import Results
-from secateur.reporting.times import SOUND, FamilyTimes
-from secateur.statistics.estimates import mean_ratio
+from secateur.reporting.times import SOUND, FamilyTimes, over_models, timed_over
 from secateur.study.runs import ModelRun
 from secateur.study.timing import family_of
 
@@ -89,7 +86,7 @@ class Relative:
     @property
     def interval(self) -> str:
         """What the interval is over."""
-        return "seeds, rounds and utterances" if self.seeds > 1 else "rounds and utterances, one model"
+        return timed_over(self.seeds)
 
 
 def relative_times(
@@ -100,12 +97,8 @@ def relative_times(
     if not all(rows for pair in pairs for rows in pair):
         return None
     ratios = [time_ratio(*pair) for pair in pairs]
-    number: Any = ratios[0]
-    if len(ratios) > 1:
-        spread = [float(np.log(one.high / one.low)) / (2 * 1.96) for one in ratios]
-        number = mean_ratio([one.value for one in ratios], spread)
     utterances = len({row["utterance"] for row in pairs[0][0]})
     sides = zip(times, mine, theirs, strict=True)
     doubts = dict.fromkeys(one.doubt(name) for one, left, right in sides for name, _ in (left, right))
     files = dict.fromkeys(one.files for one in times)
-    return Relative(number, len(ratios), utterances, "; ".join(filter(None, doubts)), " ".join(files))
+    return Relative(over_models(ratios), len(ratios), utterances, "; ".join(filter(None, doubts)), " ".join(files))

@@ -3,9 +3,8 @@
 Rates are those of a test split and, where it is decoded, of the dev split, in percent, means over languages.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from statistics import median
 from typing import Any
 
 from secateur.decoding.timing import AGAIN, SAME
@@ -21,7 +20,9 @@ from secateur.reporting.results import Results
 from secateur.reporting.systems import RATES, rated
 from secateur.reporting.times import SOUND, soundness
 from secateur.ssl import study as upstreams
+from secateur.ssl.known_tasks import DEV as DEV_METRIC
 from secateur.ssl.known_tasks import spoken
+from secateur.ssl.measured import EncoderTimes
 from secateur.ssl.study import BASELINES, TEACHER
 from secateur.statistics.pareto import on_front
 
@@ -97,25 +98,36 @@ def _structured(results: Results) -> Iterator[dict[str, Any]]:
     for entry, run in upstreams.runs(results.config):
         if run.model in BASELINES:
             continue
-        task = results.json(run.scores, "tasks")["tasks"].get(name, {"metrics": {}})
-        source = upstreams.speed_file(entry["name"], run.seed, base=False)
-        speed = results.json(source, "models", "audio_seconds", *SOUND)
-        row = next((row for row in speed["models"] if row["model"] == run.model), None)
-        if metric not in task["metrics"] or row is None:
+        measured = results.json(run.scores, "tasks")["tasks"].get(name, {"metrics": {}})["metrics"]
+        times = EncoderTimes(results, entry["name"], run.seed, base=False)
+        if metric not in measured or run.model not in times.models:
             continue
-        found = task["metrics"][metric]
         trained = [*upstreams.iterations(entry)][-1:] if run.model == TEACHER else [run.model]
         values = (entry["corpus"], DENSE if run.model == TEACHER else STRUCTURED, f"{run.name}/{run.model}")
         yield {
             **dict(zip(AXES, (*values, run.name, run.model, "", 0.0, run.seed, f"task {name}", "", ""), strict=True)),
-            **{"split": "test", "wer": found["value"], "wer_low": found["low"], "wer_high": found["high"]},
-            **{column: row.get(column) for column in COSTS},
+            "split": "test",
+            **_rates(measured, "", metric),
+            **_rates(measured, DEV_METRIC, metric),
+            **{column: times.models[run.model].get(column) for column in COSTS},
             **{"format": "dense", "models": 1},
-            **{"rtf": median(row["seconds"]) / speed["audio_seconds"], "timed": FEATURES},
-            **{column: speed[column] for column in SOUND},
+            **{column: found for column, found in times.latency(run.model).items() if column in TIMES},
+            **{"timed": FEATURES, **times.sound},
             "steps": sum(upstreams.total_steps(results.config, entry, part) for part in trained) or None,
-            **{"folder": run.folder if run.model != TEACHER else "", "source": f"{run.scores} {source}"},
+            **{"folder": run.folder if run.model != TEACHER else "", "source": f"{run.scores} {times.source}"},
         }
+
+
+def _rates(measured: Mapping[str, Any], prefix: str, metric: str) -> dict[str, Any]:
+    """The columns `RATES` of a task's metrics that begin with `prefix`, where the task has them."""
+    found = {"wer": measured.get(f"{prefix}{metric}"), "cer": measured.get(f"{prefix}cer")}
+    ends = {"value": "", "low": "_low", "high": "_high"}
+    return {
+        f"{'dev_' if prefix else ''}{rate}{end}": value[key]
+        for rate, value in found.items()
+        if value
+        for key, end in ends.items()
+    }
 
 
 # --- for reading
@@ -123,11 +135,11 @@ def _structured(results: Results) -> Iterator[dict[str, Any]]:
 
 NOTES = (
     "One line a system: a model or sub-model with a search. MB: the file in the smaller of the formats that we write "
-    "(sparse: bits of the masks, and the weights that stay), of a language model, too, and where models are "
-    "monolingual of those of all languages together. MMAC, memory: of the acoustic model alone, encoding. Time: in "
-    "turns with others on the dev sets; a model that computes what another one does takes its time over. Front: no "
-    "other system with this search has both fewer errors and fewer bytes (B), less arithmetic (M) or less time (T). "
-    "A/A: the second time of the system that the others took turns with, as a multiple (×) of its first."
+    "(sparse: bits of the masks, and the weights that stay), of a language model or a lexicon with its n-gram, too, "
+    "and where models are monolingual of those of all languages together. MMAC, memory: of the acoustic model alone, "
+    "encoding. Time: in turns with others on the dev sets; a model that computes what another one does takes its time "
+    "over. Front: no other system with this search has both fewer errors and fewer bytes (B), less arithmetic (M) or "
+    "less time (T). A/A: the second time of the system that the others took turns with, as a multiple (×) of its first."
 )
 
 

@@ -50,6 +50,8 @@ S1_SECONDS = {"lm": 44.42, "none": 21.68}
 S4_NOTE = "Published: SUPERB's own tasks and data, encoders of WavLM base's size (94.70M) and pruned ones of 27M."
 S4_SPEED_NOTE = "Published: WavLM base and what is left of it at 80 % sparsity, LibriSpeech dev-clean, one RTX 3090."
 """What the figures of S4 were measured on."""
+S4_CORPUS = "librispeech"
+"""The recipe of the corpus that the encoders of S4 are distilled and timed on."""
 S4_SPARSITY = 0.8
 _S4_METRICS = (
     *(("ks", "acc"), ("ic", "acc"), ("pr", "per"), ("asr", "wer"), ("er", "acc"), ("qbe", "mtwv"), ("sf", "f1")),

@@ -1,12 +1,16 @@
 """The times of a study's families, and how sound they are (`secateur.study.timing`, command `timing`)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from secateur.decoding.timing import AGAIN, ENDS, PARTS, RATIO, SAME
 from secateur.reporting.grid import Row
 from secateur.reporting.results import Results
+from secateur.statistics.bootstrap import Resampled
+from secateur.statistics.estimates import Estimate, mean_ratio
 from secateur.study.runs import ModelRun
 from secateur.study.timing import Family, family_of, group_of, stand_ins
 
@@ -92,6 +96,19 @@ class Times:
             if found := family.of(other, search, part, device):
                 return found, other
         return {}, run
+
+
+def over_models(ratios: Sequence[Resampled]) -> Resampled | Estimate:
+    """The ratio of two systems' times over the models of all seeds, of which each has one (`time_ratio`)."""
+    if len(ratios) == 1:
+        return ratios[0]
+    spread = [float(np.log(one.high / one.low)) / (2 * 1.96) for one in ratios]
+    return mean_ratio([one.value for one in ratios], spread)
+
+
+def timed_over(seeds: int) -> str:
+    """What the interval of `over_models` is over."""
+    return "seeds, rounds and utterances" if seeds > 1 else "rounds and utterances, one model"
 
 
 def soundness(rows: Iterable[Row]) -> str:

@@ -7,6 +7,7 @@ depend on what the weights are.
 """
 
 import argparse
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,14 @@ import torch
 from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
-from secateur.decoding.timing import AGAIN, relative_time
+from secateur.decoding.timing import AGAIN, PARTS, relative_time
 from secateur.models.size import parameter_counts
 from secateur.models.tensors import bytes_of, save_tensors
 from secateur.models.upstream.config import EncoderConfig
 from secateur.models.upstream.encoder import Encoder
 from secateur.speech.features import SAMPLE_RATE
 from secateur.ssl.checkpoints import load_upstream
-from secateur.ssl.speed import extraction, in_rounds, macs_per_second, scaled
+from secateur.ssl.speed import cost, extraction, in_rounds, scaled
 from secateur.ssl.waves import WaveExamples
 
 
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--names", nargs="+", help="what to call them (their folders)")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories with the audio")
     parser.add_argument("--most-seconds", type=float, help="take only the first utterances, up to so much audio (all)")
+    parser.add_argument("--utterances", type=int, default=20, help="but so many, if need be only their beginnings")
     parser.add_argument("--runs", type=int, default=6, help="rounds in which all of it is extracted")
     parser.add_argument("--base", action="store_true", help="measure models of WavLM base's size in these shapes")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to measure")
@@ -51,35 +53,47 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             for name, found in encoders.items()
         }
     encoders = {name: encoder.to(device) for name, encoder in encoders.items()}
-    waves, left = {}, arguments.most_seconds or float("inf")
-    examples = WaveExamples(arguments.data)
     shortest = max(encoder.config.receptive_field for encoder in encoders.values())
-    for name in sorted(examples.lengths):
-        samples = examples.read(name)
-        if left > 0 and len(samples) >= shortest:
-            waves[name] = torch.from_numpy(samples)
-            left -= len(samples) / SAMPLE_RATE
+    waves = chosen(WaveExamples(arguments.data), shortest, arguments.most_seconds, arguments.utterances)
     threads = devices.use_threads()
     measured = extraction(encoders, waves, arguments.runs, device)
-    audio = sum(map(len, waves.values())) / SAMPLE_RATE
     facts = {name: facts_of(encoder) for name, encoder in encoders.items()}
     rows = [
         {
             "model": name,
-            "seconds": in_rounds(found),
+            "seconds": [[row[PARTS[0]] for row in of_round] for of_round in in_rounds(found)],
             "ratio": relative_time(found, measured.rows[names[0]]),
             **facts[names[0] if name == AGAIN else name],
         }
         for name, found in measured.rows.items()
     ]
     place = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    about = {"device": place, "threads": threads, "audio_seconds": audio, "utterances": len(waves)}
+    about = {"device": place, "threads": threads}
+    about["utterances"] = {name: len(wave) / SAMPLE_RATE for name, wave in waves.items()}
     about |= {"random_weights": arguments.base, **measured.conditions}
     write_json(arguments.output, about | {"models": rows})
     record |= {"device": str(device), "doubt": measured.doubt}
 
 
+def chosen(examples: WaveExamples, shortest: int, seconds: float | None, least: int) -> dict[str, torch.Tensor]:
+    """Waveforms (S_i,) of the first utterances of at least `shortest` samples, up to so many seconds; None for all.
+
+    Where these are fewer than `least`, they are the beginnings of the first `least`, equally long at most. Raises
+    SecateurError where no utterance is long enough.
+    """
+    names = [name for name in sorted(examples.lengths) if examples.lengths[name] >= shortest]
+    if not names:
+        raise SecateurError(f"--data: no utterance has {shortest} samples, which an encoder needs; give longer ones")
+    most = float("inf") if seconds is None else seconds * SAMPLE_RATE
+    before = itertools.accumulate((examples.lengths[name] for name in names), initial=0)
+    whole = [name for name, samples in zip(names, before, strict=False) if samples < most]
+    if len(whole) >= min(least, len(names)):
+        return {name: torch.from_numpy(examples.read(name)) for name in whole}
+    size = max(shortest, int(most / least))
+    return {name: torch.from_numpy(examples.read(name)[:size]) for name in names[:least]}
+
+
 def facts_of(encoder: Encoder) -> dict[str, Any]:
-    """The size of an encoder and its arithmetic."""
+    """The size of an encoder, its arithmetic, and the memory that it takes."""
     stored = bytes_of(lambda file: save_tensors(file, encoder.state_dict()))
-    return parameter_counts(encoder) | {"bytes": stored, "macs_per_second": macs_per_second(encoder)}
+    return parameter_counts(encoder) | {"bytes": stored, **cost(encoder)}

@@ -119,6 +119,7 @@ def speed(paths: Paths, at: Any) -> Command:
         "runs": entry["speed"]["runs"],
         "device": paths.config["device"],
         "most_seconds": entry["speed"]["base" if base else "seconds"] or None,
+        "utterances": entry["speed"]["utterances"],
         "base": base,
     }
     encoders = [file for folder in folders for file in _encoder(folder)]

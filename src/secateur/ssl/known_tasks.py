@@ -6,6 +6,8 @@ from secateur.core.errors import SecateurError
 from secateur.core.plugins import Plugins
 
 TASKS = Plugins("task", f"{__package__}.tasks", Path(__file__).parent / "tasks", mark="TASK")
+DEV = "dev_"
+"""How metrics of dev data begin: systems are chosen by them, and the tables of tasks do not show them."""
 PATH = "path"
 """The `format` of options that name files or folders."""
 

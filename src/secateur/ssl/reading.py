@@ -6,7 +6,7 @@ from dataclasses import replace
 from secateur.reporting import published, views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.times import soundness
-from secateur.ssl.known_tasks import TASKS, missing
+from secateur.ssl.known_tasks import DEV, TASKS, missing
 from secateur.ssl.limits import APART
 from secateur.ssl.scales import SUPERB
 from secateur.ssl.tables import SCORE, own
@@ -15,7 +15,8 @@ from secateur.ssl.tables import SCORE, own
 def view(tables: views.Tables) -> list[Grid]:
     """All tasks of all encoders, measured and published, and without straight-through gradients (S4, tables 1, 3)."""
     grids = []
-    for (corpus, upstream), rows in views.grouped(tables["superb"], "corpus", "upstream").items():
+    shown = [row for row in tables["superb"] if not row["metric"].startswith(DEV)]
+    for (corpus, upstream), rows in views.grouped(shown, "corpus", "upstream").items():
         parameters = {row["model"]: row for row in own(tables) if row["upstream"] == upstream}
 
         def cells(row: Row, parameters: Mapping[str, Row] = parameters) -> list[tuple[str, Cell]]:
@@ -79,7 +80,8 @@ def _scale(rows: list[Row], score: Row | None) -> str:
         )
         return said + (f" {published.S4_SCORE_NOTE}" if any(row["published"] for row in rows) else "")
     tasks = score["notes"].split() if score else []
-    confounded = list(dict.fromkeys(row["task"] for row in rows if row["scored"] == "false"))
+    counted = {row["task"] for row in rows if row["scored"] == "true"}
+    confounded = list(dict.fromkeys(row["task"] for row in rows if row["task"] not in (SCORE, *counted)))
     others = dict.fromkeys(row["task"] for row in rows if row["task"] not in (SCORE, *tasks, *confounded))
     notes = [
         "Own score: Eq. 6 on a scale of this study's own, which is not SUPERB's: 0 for log-mel features (in every task "
@@ -123,6 +125,7 @@ def structured_view(tables: views.Tables) -> list[Grid]:
                 ("Parameters (M)", measure(row, "parameters", 3, 1e-6)),
                 ("MMAC per s of speech", measure(row, "macs_per_second", 1, 1e-6)),
                 ("Audio (s)", measure(row, "audio_seconds", 0)),
+                ("Utterances", measure(row, "utterances", 0)),
                 ("Seconds", measure(row, "seconds", 2)),
                 ("Speed-up", measure(row, "speedup", 2, interval=True)),
                 *beside,
@@ -136,8 +139,8 @@ def structured_view(tables: views.Tables) -> list[Grid]:
             "After training, the gates with the lowest log α "
             "close until the target is met, by one threshold for all kinds; one that alone would overshoot (a block) "
             "is passed over, unless it comes nearest. Seconds: features of so much dev audio, one utterance at a time, "
-            "median of rounds in which all encoders take turns. Speed-up: in brackets its 95 % bootstrap interval over "
-            f"rounds and utterances. {soundness(rows)}",
+            "medians over rounds in which all encoders take turns. Speed-up: in brackets its 95 % bootstrap interval "
+            f"over rounds and utterances. {soundness(rows)}",
             "fahp: fine-grained head pruning; ste: straight-through gradients.",
             "Expected: the sparsity that the gates promised when training ended, of what the target counts (parameters "
             "if nothing else is said); Reached: after the last ones were closed or opened by rank. Decided gates: the "

@@ -9,23 +9,40 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from secateur.decoding.timing import PARTS, Measurement, Rows, Timed, measure
+from secateur.models.size import PeakMemory
 from secateur.models.upstream.config import EncoderConfig, LayerShape
 from secateur.models.upstream.encoder import Encoder
 from secateur.speech.features import SAMPLE_RATE
 from secateur.ssl.costs import SECONDS
 
 
-@torch.no_grad()
 def macs_per_second(encoder: Encoder) -> int:
     """Multiply–accumulates of matrix products and convolutions per second of audio, encoding ten seconds at once.
 
     What ragged heads are filled up with counts, too: it is multiplied.
     """
+    with FlopCounterMode(display=False) as counter:
+        _encode(encoder)
+    return round(counter.get_total_flops() / 2 / SECONDS)
+
+
+def peak_memory(encoder: Encoder) -> int:
+    """Bytes of all parameters and buffers, plus the most that the tensors of encoding ten seconds took at once."""
+    with PeakMemory() as memory:
+        _encode(encoder)
+    return sum(tensor.nbytes for tensor in [*encoder.parameters(), *encoder.buffers()]) + memory.peak
+
+
+def cost(encoder: Encoder) -> dict[str, int]:
+    """`macs_per_second` and `peak_memory`."""
+    return {"macs_per_second": macs_per_second(encoder), "peak_memory": peak_memory(encoder)}
+
+
+@torch.no_grad()
+def _encode(encoder: Encoder) -> None:
     device = encoder.masked_spec_embed.device
     waveforms = torch.zeros(1, SECONDS * SAMPLE_RATE, device=device)
-    with FlopCounterMode(display=False) as counter:
-        encoder(waveforms, torch.tensor([waveforms.shape[1]], device=device))
-    return round(counter.get_total_flops() / 2 / SECONDS)
+    encoder(waveforms, torch.tensor([waveforms.shape[1]], device=device))
 
 
 @torch.inference_mode()
@@ -57,11 +74,11 @@ def extraction(
     return measure(systems, next(iter(systems)), durations, rounds)
 
 
-def in_rounds(rows: Rows) -> list[float]:
-    """Seconds for all waves together, by round."""
-    found: dict[Any, float] = {}
+def in_rounds(rows: Rows) -> list[Rows]:
+    """The rows of each round."""
+    found: dict[Any, list[Any]] = {}
     for row in rows:
-        found[row["round"]] = found.get(row["round"], 0.0) + float(row[PARTS[0]])
+        found.setdefault(row["round"], []).append(row)
     return list(found.values())
 
 

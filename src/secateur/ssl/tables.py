@@ -7,14 +7,14 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from secateur.decoding.timing import AGAIN
+from secateur.decoding.timing import AGAIN, latency
 from secateur.reporting import published
 from secateur.reporting.results import Results
 from secateur.reporting.times import SOUND
 from secateur.ssl import study as upstreams
+from secateur.ssl.measured import EncoderTimes
 from secateur.ssl.scales import SUPERB, Scale, better, difference, scale_of, scored
 from secateur.ssl.study import BASELINES, TEACHER, ZEROS, UpstreamRun
 
@@ -30,7 +30,17 @@ SCORES_COLUMNS = (
 STRUCTURED_COLUMNS = (
     *("corpus", "upstream", "model", "seed", "type", "fahp", "ste", "target", "sparsity_target", "expected", "reached"),
     *("sparsity", "conv_sparsity", "polarisation", "missed", "second_before", "second_after", "steps", "cpu_seconds"),
-    *("size", "parameters", "macs_per_second", "audio_seconds", "seconds", "speedup", "speedup_low", "speedup_high"),
+    *(
+        "size",
+        "parameters",
+        "macs_per_second",
+        "audio_seconds",
+        "utterances",
+        "seconds",
+        "speedup",
+        "speedup_low",
+        "speedup_high",
+    ),
     *("device", "threads", *SOUND, "published_parameters", "published_speedup", "source"),
 )
 GATES_COLUMNS = (
@@ -38,8 +48,6 @@ GATES_COLUMNS = (
     *("polarisation", "source"),
 )
 BLOCKS_COLUMNS = ("corpus", "upstream", "model", "seed", "layer", "attention", "feed_forward", "source")
-LARGE = 90e6
-"""Parameters, at least, of an encoder that is as large as the published ones, of 94.7M."""
 BASE = {"hidden_size": 768, "num_hidden_layers": 12}
 """The shape of the published teachers."""
 FINE = {"mha", "ffn", "qk", "vo", "int"}
@@ -103,26 +111,26 @@ def structured(results: Results) -> Iterator[dict[str, Any]]:
     for entry in results.config["ssl"]:
         for seed in results.config["seeds"]:
             for base in upstreams.sizes(entry):
-                source = upstreams.speed_file(entry["name"], seed, base)
-                timed = results.json(source, "models", "device", "threads", "audio_seconds", *SOUND)
-                teacher = next(row for row in timed["models"] if row["model"] == TEACHER)
-                for row in timed["models"]:
-                    run = UpstreamRun(entry["name"], row["model"], seed)
+                timed = EncoderTimes(results, entry["name"], seed, base)
+                durations = timed.facts["utterances"].values()
+                for name, row in timed.models.items():
+                    run = UpstreamRun(entry["name"], name, seed)
                     ratio, low, high = row["ratio"]
-                    about: dict[str, Any] = {"source": source}
-                    if row["model"] != AGAIN:
-                        about = _student(results, entry, run)
-                        about |= _published_speed(results, entry, run) if teacher["parameters"] > LARGE else {}
-                        about["source"] = " ".join(filter(None, (source, _record(results, entry, run))))
+                    about: dict[str, Any] = {"source": timed.source}
+                    if name != AGAIN:
+                        about = _student(results, entry, run) | _published_speed(results, entry, run, base)
+                        about["source"] = " ".join(filter(None, (timed.source, _record(results, entry, run))))
                     yield {
                         **_axes(entry, run),
                         **about,
                         "size": "WavLM base's, random weights" if base else OWN,
                         **{key: row[key] for key in ("parameters", "macs_per_second")},
-                        "audio_seconds": timed["audio_seconds"],
-                        "seconds": median(row["seconds"]),
+                        "audio_seconds": sum(durations),
+                        "utterances": len(durations),
+                        "seconds": latency(timed.rows(name))["total_s"] * len(durations),
                         **{"speedup": 1 / ratio, "speedup_low": 1 / high, "speedup_high": 1 / low},
-                        **{key: timed[key] for key in ("device", "threads", *SOUND)},
+                        **{key: timed.facts[key] for key in ("device", "threads")},
+                        **timed.sound,
                     }
 
 
@@ -176,9 +184,17 @@ def _base(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> bool:
     return all(config[key] == value for key, value in BASE.items())
 
 
-def _published_speed(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> Mapping[str, float]:
-    """What S4 has beside an encoder of WavLM base's size: parameters, and the speed-up, which is relative."""
-    return published.S4_SPEED.get(_published_name(results, entry, run), {})
+def _published_speed(results: Results, entry: Mapping[str, Any], run: UpstreamRun, base: bool) -> dict[str, float]:
+    """What S4 has of an encoder that was made alike: its speed-up, which is relative, beside all sizes.
+
+    Its parameters stand only beside an encoder of that size that was itself trained on the same language, English read
+    by LibriSpeech's speakers.
+    """
+    found = dict(published.S4_SPEED.get(_published_name(results, entry, run), {}))
+    recipe = results.config["corpora"][entry["corpus"]]["recipe"]
+    if base or recipe != published.S4_CORPUS or not _base(results, entry, run):
+        found.pop("published_parameters", None)
+    return found
 
 
 def _axes(entry: Mapping[str, Any], run: UpstreamRun) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from secateur.core.files import read_json
 from secateur.decoding.timing import AGAIN, SAME
 from secateur.models.upstream.config import EncoderConfig, LayerShape
 from secateur.models.upstream.encoder import Encoder
+from secateur.scripts.ssl_speed import chosen
 from secateur.ssl.checkpoints import save_encoder
-from secateur.ssl.speed import extraction, in_rounds, macs_per_second, scaled
+from secateur.ssl.speed import extraction, in_rounds, macs_per_second, peak_memory, scaled
+from secateur.ssl.waves import WaveExamples
 
 
 def by_hand(config, seconds=10):
@@ -85,7 +87,37 @@ def test_every_encoder_reads_all_of_the_audio_in_every_round_and_the_first_twice
     assert {row["utterance"]: row["duration_s"] for row in found.rows["two"]} == {"long": 2.0, "short": 0.5}
     assert {name: len(in_rounds(rows)) for name, rows in found.rows.items()} == {"one": 3, "two": 3, AGAIN: 3}
     rows = [{"round": number, "encoder_s": seconds} for number, seconds in ((1, 0.5), (1, 0.25), (2, 1.0))]
-    assert in_rounds(rows) == [0.75, 1.0]
+    assert in_rounds(rows) == [rows[:2], rows[2:]]
+
+
+def test_memory_is_that_of_weights_and_of_the_largest_tensors_at_once(tiny):
+    """Without blocks and biases of positions, at least the samples and the largest output of a convolution, at most
+    some of such; attention adds the scores of all pairs of frames."""
+    bare = replace(tiny, model_type="hubert", layers=(LayerShape(None, (), (), None),) * 3)
+    encoder = Encoder(bare).eval()
+    weights = sum(tensor.nbytes for tensor in [*encoder.parameters(), *encoder.buffers()])
+    frames, outputs = 160_000, []
+    for width, kernel, stride in zip(tiny.conv_dim, tiny.conv_kernel, tiny.conv_stride, strict=True):
+        frames = (frames - kernel) // stride + 1
+        outputs.append(4 * frames * width)
+    found = peak_memory(encoder)
+    assert weights + 4 * 160_000 + max(outputs) <= found <= weights + 4 * 160_000 + 5 * max(outputs)
+    attention = 4 * tiny.num_attention_heads * frames**2
+    assert attention < peak_memory(Encoder(tiny).eval()) - found < 6 * attention
+
+
+def test_few_long_utterances_are_cut_so_that_enough_are_timed(speech):
+    """Of 0.4, 0.58, 0.76, … seconds."""
+    examples = WaveExamples([speech / "dev"])
+    names = sorted(examples.lengths)
+    whole = chosen(examples, 400, 0.5, 2)
+    assert [len(wave) for wave in whole.values()] == [examples.lengths[name] for name in names[:2]]
+    cut = chosen(examples, 400, 0.5, 4)
+    assert list(cut) == names[:4] and {len(wave) for wave in cut.values()} == {2000}
+    assert {len(wave) for wave in chosen(examples, 3000, 0.5, 4).values()} == {3000}
+    assert list(chosen(examples, 400, None, 20)) == names
+    with pytest.raises(SecateurError, match="no utterance has 9999999 samples"):
+        chosen(examples, 9999999, None, 20)
 
 
 @pytest.mark.parametrize("base", [False, True])
@@ -101,6 +133,7 @@ def test_the_script_measures_models_of_their_own_size_or_of_wavlm_bases(speech, 
         names=None,
         data=[speech / "dev"],
         most_seconds=1.5,
+        utterances=2,
         runs=2,
         base=base,
         device="cpu",
@@ -108,14 +141,16 @@ def test_the_script_measures_models_of_their_own_size_or_of_wavlm_bases(speech, 
     )
     module.run(arguments, {})
     found = read_json(speech / "speed.json")
-    assert (found["utterances"], found["audio_seconds"]) == (3, pytest.approx(0.4 + 0.58 + 0.76))
+    assert list(found["utterances"].values()) == pytest.approx([0.4, 0.58, 0.76])
     teacher, smaller, again = found["models"]
     assert teacher["ratio"] == [1.0] * 3 and smaller["ratio"][1] <= smaller["ratio"][0] <= smaller["ratio"][2]
     assert (again["model"], again["parameters"]) == (AGAIN, teacher["parameters"])
     assert again["ratio"] == [found[name] for name in SAME] and isinstance(found["doubt"], str)
     wanted = Encoder(larger if base else tiny)
     assert teacher["parameters"] == sum(p.numel() for p in wanted.parameters()) > smaller["parameters"]
-    assert teacher["macs_per_second"] > smaller["macs_per_second"] and len(teacher["seconds"]) == 2
+    assert teacher["macs_per_second"] > smaller["macs_per_second"]
+    assert teacher["peak_memory"] > smaller["peak_memory"] > 4 * smaller["parameters"]
+    assert [len(seconds) for seconds in teacher["seconds"]] == [3, 3]
     assert found["random_weights"] == base
     arguments.names = ["x", "x"]
     with pytest.raises(SecateurError, match="give each a name of its own"):

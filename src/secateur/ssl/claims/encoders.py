@@ -9,11 +9,11 @@ CLAIMS = (
     Claim(
         "S4-comparable",
         "S4",
-        "With 72 % fewer parameters the score is comparable: above wav2vec 2.0 Base's place on the scale.",
+        "With 72 % fewer parameters the score is comparable: above wav2vec 2.0 Base's on SUPERB's scale.",
         "769.62 of WavLM Base's 895.99, wav2vec 2.0 Base 735.00 (table 1)",
         f"{HERE}:comparable",
         FILES,
-        PROPOSED,
+        f"{PROPOSED}, scored in SUPERB's ten tasks on its own data",
         order=10,
     ),
     Claim(

@@ -1,9 +1,10 @@
-"""Automatic speech recognition: word error rate.
+"""Automatic speech recognition: word and character error rates, means over languages, on test and on dev.
 
 On data directories: the transcripts, by characters. The default corpus has a quarter of an hour of training speech in a
 language, against SUPERB's hundred hours. On the best path, as SUPERB has it, hardly a word comes out whole, whatever
 the upstream; so there is a search among the words of the training text with their n-gram, too (`search`). The test
-sentences hold no word that training lacks. Word and character error rates of the best path are in the details.
+sentences hold no word that training lacks. Languages without spaces have no words to search among: theirs is the best
+path, and errors are counted in characters, for `wer`, too. Rates of the best path are in the details.
 
 Official: LibriSpeech train-clean-100, dev-clean and test-clean. SUPERB's word error rate is that of the best path
 (`search: null`), which alone its score knows; that with a language model of LibriSpeech's (`lm`) stands beside it.
@@ -20,17 +21,19 @@ import torch
 from torch.nn import functional
 
 from secateur.core.errors import SecateurError
-from secateur.decoding.scoring import score
+from secateur.decoding.scoring import mean_rate, score
 from secateur.speech.corpora.librispeech import transcripts
 from secateur.speech.corpora.text import normalise
 from secateur.speech.tokens import BLANK, SOS_EOS, SPACE, UNKNOWN, Tokenizer
+from secateur.speech.units import WORD, unit_of, units
+from secateur.ssl.known_tasks import DEV
 from secateur.ssl.tasks import SPLITS, Data, Item, Metric, Result, Task, kenlm, prompts
 from secateur.ssl.tasks.clips import recording, whole
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.heads import RecurrentCTC
 from secateur.ssl.tasks.hidden import Hidden
-from secateur.ssl.tasks.metrics import rate
 from secateur.ssl.tasks.recognize import Symbols, Transcription, transcribe
+from secateur.statistics.bootstrap import Resampled
 
 SHOWN = {"order": 40, "rate": "wer"}
 SCHEMA = {
@@ -86,7 +89,10 @@ SCHEMA = {
 TASK = Task(
     "asr",
     "speech recognition",
-    (Metric("wer", higher=False), Metric("lm_wer", higher=False, scored=False)),
+    (
+        Metric("wer", higher=False),
+        *(Metric(name, higher=False, scored=False) for name in ("cer", "lm_wer", f"{DEV}wer", f"{DEV}cer")),
+    ),
 )
 PARTS = {"train": "train-clean-100", "dev": "dev-clean", "test": "test-clean"}
 
@@ -124,43 +130,82 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
     """Bidirectional LSTM layers with CTC on characters. `options["search"]` is null for the best path, else as for
     `secateur.decoding.search.lexicon`: {beam, order, lm_weight, word_score}."""
     heard = transcribe(TASK, data, hidden, fit, RecurrentCTC, options, lambda item: tuple(item.target[0]), word_errors)
-    references = {item.id: item.target[0] for item in data.items["test"]}
-    greedy = score(references, {key: "".join(text) for key, text in heard.texts.items()})
-    scores = greedy
-    if options["search"]:
-        scores = score(references, search(heard, [item.target[0] for item in data.items["train"]], options["search"]))
-    metrics = {"wer": rate([each.errors for each in scores], [each.words for each in scores], fit.resampling)}
+    metrics: dict[str, Resampled] = {}
+    for split, prefix in (("test", ""), ("dev", DEV)):
+        texts = best_path(heard, split)
+        if options["search"]:
+            texts |= search(heard, data, split, options["search"])
+        found = rates(data.items[split], texts, fit.resampling)
+        metrics |= {f"{prefix}{name}": value for name, value in found.items()}
+    test = data.items["test"]
     if options["lm"]:
-        with_lm = score(references, lm_search(heard, options))
-        metrics["lm_wer"] = rate([each.errors for each in with_lm], [each.words for each in with_lm], fit.resampling)
+        metrics["lm_wer"] = rates(test, lm_search(heard, options), fit.resampling)["wer"]
+    greedy = rates(test, best_path(heard, "test"), fit.resampling)
     details = {
-        "greedy_wer": 100 * sum(each.errors for each in greedy) / sum(each.words for each in greedy),
-        "greedy_cer": 100 * sum(each.character_errors for each in greedy) / sum(each.characters for each in greedy),
+        **{f"greedy_{name}": value.value for name, value in greedy.items()},
         "search": options["search"],
         "layer_shares": heard.head.sum.shares(),
     }
     return Result(metrics, details)
 
 
+def rates(items: Sequence[Item], texts: Mapping[str, str], resampling: int) -> dict[str, Resampled]:
+    """`wer` and `cer` of clips, means over their languages; in one without spaces both are of characters."""
+    groups = []
+    for members in by_language(items).values():
+        references = {item.id: item.target[0] for item in members}
+        groups.append(score(references, {key: texts[key] for key in references}))
+    counts = {
+        "wer": [([one.errors for one in found], [one.words for one in found]) for found in groups],
+        "cer": [([one.character_errors for one in found], [one.characters for one in found]) for found in groups],
+    }
+    return {name: mean_rate(found, resampling) for name, found in counts.items()}
+
+
+def by_language(items: Sequence[Item]) -> dict[str, list[Item]]:
+    """Clips by language."""
+    found: dict[str, list[Item]] = {}
+    for item in items:
+        found.setdefault(item.target[1], []).append(item)
+    return found
+
+
 def word_errors(heard: Symbols, said: Symbols) -> tuple[int, int]:
-    """(words wrong, words) of characters."""
-    words, right = ("".join(symbols).split() for symbols in (heard, said))
+    """(words wrong, words) of characters; (characters wrong, characters) where what was said is of a script without
+    spaces."""
+    unit = unit_of(["".join(said)])
+    words, right = (units("".join(symbols), unit) for symbols in (heard, said))
     return editdistance.eval(words, right), len(right)
 
 
-def search(heard: Transcription, sentences: Sequence[str], options: Mapping[str, Any]) -> dict[str, str]:
-    """Texts, by id, of the words of `sentences` with their n-gram."""
+def best_path(heard: Transcription, split: str) -> dict[str, str]:
+    """Texts, by id, of a split on the best path."""
+    return {key: "".join(text) for key, text in heard.texts[split].items()}
+
+
+def search(heard: Transcription, data: Data, split: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """Texts, by id, of a split's clips in languages with words: of those in training sentences, with their n-gram."""
+    spaced = {
+        language: [item.target[0] for item in members]
+        for language, members in by_language(data.items["train"]).items()
+        if unit_of(item.target[0] for item in members) == WORD
+    }
+    if not spaced:
+        return {}
     from secateur.decoding.recognize import Stopwatch
     from secateur.decoding.search.lexicon import word_search
 
-    best = word_search(_recognizer(heard, sentences), **options, lm_watch=Stopwatch(torch.device("cpu")))
-    return {key: best(scores) for key, scores in heard.scores.items()}
+    recognizer = _recognizer(heard, [text for texts in spaced.values() for text in texts])
+    best = word_search(recognizer, **options, lm_watch=Stopwatch(torch.device("cpu")))
+    chosen = [item.id for item in data.items[split] if item.target[1] in spaced]
+    return {key: best(heard.scores[split][key]) for key in chosen}
 
 
 def lm_search(heard: Transcription, options: Mapping[str, Any]) -> dict[str, str]:
-    """Texts, by id, of the words of a lexicon with a language model (`lm`, `lm_lexicon` and `lm_search` in SCHEMA)."""
+    """Texts, by id, of the test clips: of the words of a lexicon with a language model (`lm`, `lm_lexicon` and
+    `lm_search` in SCHEMA)."""
     best = kenlm.word_search(_recognizer(heard, []), options["lm"], options["lm_lexicon"], **options["lm_search"])
-    return {key: best(scores) for key, scores in heard.scores.items()}
+    return {key: best(scores) for key, scores in heard.scores["test"].items()}
 
 
 def _recognizer(heard: Transcription, sentences: Sequence[str]) -> Any:

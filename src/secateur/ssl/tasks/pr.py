@@ -105,7 +105,7 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
     heard = transcribe(TASK, data, hidden, fit, FrameCTC, options, lambda item: item.target, errors)
     scores = score(
         {item.id: " ".join(item.target) for item in data.items["test"]},
-        {key: " ".join(symbols) for key, symbols in heard.texts.items()},
+        {key: " ".join(symbols) for key, symbols in heard.texts["test"].items()},
     )
     per = rate([each.errors for each in scores], [each.words for each in scores], fit.resampling)
     return Result({"per": per}, {"layer_shares": heard.head.sum.shares()})

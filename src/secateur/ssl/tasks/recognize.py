@@ -21,17 +21,17 @@ Symbols = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Transcription:
-    """What a head heard in the test clips.
+    """What a head heard in the clips of dev and test.
 
     Attributes:
-        texts: symbols on the best path, by id.
-        scores: log-probabilities (T, 2 + symbols) of blank, `<unk>` and each of `symbols`, by id.
+        texts: symbols on the best path, by split and id.
+        scores: log-probabilities (T, 2 + symbols) of blank, `<unk>` and each of `symbols`, by split and id.
         symbols: all that can be written down, sorted.
         head: the trained head.
     """
 
-    texts: dict[str, Symbols]
-    scores: dict[str, torch.Tensor]
+    texts: dict[str, dict[str, Symbols]]
+    scores: dict[str, dict[str, torch.Tensor]]
     symbols: list[str]
     head: FrameCTC
 
@@ -46,8 +46,8 @@ def transcribe(
     symbols: Callable[[Item], Symbols],
     judge: Callable[[Symbols, Symbols], tuple[float, int]],
 ) -> Transcription:
-    """Train `head` and write down the test clips. `judge` counts the task's errors in what was heard of what was said:
-    (errors, of how many).
+    """Train `head` and write down the clips of dev and test. `judge` counts the task's errors in what was heard of
+    what was said: (errors, of how many).
 
     The symbols to choose among are those of the training set; one that only dev or test have is `<unk>`, and wrong.
     Raises SecateurError naming a training clip with more symbols than frames, which CTC cannot align.
@@ -74,14 +74,23 @@ def transcribe(
         return made
 
     trained = fit(task.name, make, *examples, options["training"])
-    test = Examples(hidden, data.items["test"], lambda item, frames: {}, pooled=False)
-    scores: dict[str, torch.Tensor] = {}
-    for keys in test.batches():
-        tensors = test.load(keys).tensors
-        logits, lengths = trained.scores(tensors["hidden"].to(fit.device), tensors["lengths"].to(fit.device))
-        scores |= {key: each[:length].cpu() for key, each, length in zip(keys, logits, lengths.tolist(), strict=True)}
-    texts = {key: tuple(names[index] for index in best_path(each)) for key, each in scores.items()}
+    scores = {split: _scores(trained, hidden, data.items[split], fit.device) for split in ("dev", "test")}
+    texts = {
+        split: {key: tuple(names[index] for index in best_path(each)) for key, each in found.items()}
+        for split, found in scores.items()
+    }
     return Transcription(texts, scores, inventory, trained)
+
+
+def _scores(head: FrameCTC, hidden: Hidden, items: Sequence[Item], device: torch.device) -> dict[str, torch.Tensor]:
+    """Log-probabilities (T, tokens) of clips, by id."""
+    examples = Examples(hidden, items, lambda item, frames: {}, pooled=False)
+    scores: dict[str, torch.Tensor] = {}
+    for keys in examples.batches():
+        tensors = examples.load(keys).tensors
+        logits, lengths = head.scores(tensors["hidden"].to(device), tensors["lengths"].to(device))
+        scores |= {key: each[:length].cpu() for key, each, length in zip(keys, logits, lengths.tolist(), strict=True)}
+    return scores
 
 
 def _repeated(text: Sequence[int]) -> int:

@@ -153,7 +153,7 @@ def sentence_errors(heard: Symbols, said: Symbols) -> tuple[float, int]:
 def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Result:
     """Bidirectional LSTM layers with CTC on characters and tags."""
     heard = transcribe(TASK, data, hidden, fit, RecurrentCTC, options, lambda item: item.target, sentence_errors)
-    pairs = [(slots(item.target), slots(heard.texts[item.id])) for item in data.items["test"]]
+    pairs = [(slots(item.target), slots(heard.texts["test"][item.id])) for item in data.items["test"]]
     f1 = rate([slot_f1(*pair) for pair in pairs], [1] * len(pairs), fit.resampling)
     errors, totals = np.array([value_errors(*pair) for pair in pairs]).T
     return Result({"f1": f1, "cer": rate(errors, totals, fit.resampling)}, {"layer_shares": heard.head.sum.shares()})

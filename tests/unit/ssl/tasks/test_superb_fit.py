@@ -149,7 +149,7 @@ def test_a_language_model_decides_where_the_sound_does_not(tmp_path):
     scores = torch.full((7, 5), -20.0)  # blank, <unk>, space, a, b
     for frame, tokens in enumerate([(3, 4), (3, 4), (2,), (3, 4), (3, 4), (2,), (0,)]):
         scores[frame, list(tokens)] = -0.7
-    heard = Transcription({}, {"u": scores}, [" ", "a", "b"], None)
+    heard = Transcription({}, {"test": {"u": scores}}, [" ", "a", "b"], None)
     search = {"beam": 50, "beam_threshold": 100.0, "lm_weight": 2.0, "word_score": 0.0}
     options = {"lm": str(tmp_path / "lm.arpa"), "lm_lexicon": str(tmp_path / "words.lst"), "lm_search": search}
     kenlm.check(options)
