@@ -21,7 +21,7 @@ from secateur.heads.policies import POLICIES
 from secateur.layers import commands as layers_commands
 from secateur.layers import study as layers
 from secateur.layers.strategies import STRATEGIES
-from secateur.overview.study import lm_runs
+from secateur.overview.study import lexicon_files, lexicons, lm_runs
 from secateur.pruning import commands as pruning_commands
 from secateur.pruning import methods as pruning_methods
 from secateur.reporting import claims, registry

@@ -1,6 +1,10 @@
 # From scores to tables, figures and the page.
 SIZES = commands.sizes(
-    PATHS, [*heads.checkpoints(config), *compose.bare_runs(config)], layers.orders(config), lm_runs(config)
+    PATHS,
+    [*heads.checkpoints(config), *compose.bare_runs(config)],
+    layers.orders(config),
+    lm_runs(config),
+    lexicons(config),
 )
 MASKS = commands.compared_masks(PATHS)
 
@@ -31,6 +35,7 @@ rule sizes:
         SIZES.inputs,
     output:
         f"{ROOT}/sizes.json",
+        PATHS.of(*lexicon_files(config)),
     log:
         f"{LOGS}/sizes.log",
     conda:
@@ -38,7 +43,7 @@ rule sizes:
     params:
         arguments=SIZES.arguments,
     shell:
-        "exec python -m secateur sizes {params.arguments} --output {output} &> {log}"
+        "exec python -m secateur sizes {params.arguments} --output {output[0]} &> {log}"
 
 
 rule masks:

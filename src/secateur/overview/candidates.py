@@ -18,13 +18,13 @@ from secateur.heads.study import DEPTH, HEADS, THEN, HeadsDecoding
 from secateur.layers import study as layers
 from secateur.layers.study import DepthDecoding
 from secateur.overview.comparisons import systems
-from secateur.overview.study import dense_of
+from secateur.overview.study import dense_of, saved
 from secateur.pruning import methods
 from secateur.pruning import tables as pruning
 from secateur.reporting.grid import label
 from secateur.reporting.results import EACH, Results, smallest
 from secateur.reporting.systems import System
-from secateur.study.runs import Decoding, ModelRun, languages, lm_folder, splits
+from secateur.study.runs import Decoding, ModelRun, languages, lexicon_folder, lm_folder, splits
 
 DENSE, MASKS, PATHWAYS, SHALLOWER, HEADLESS, BOTH, COMPOSED, EARLY, EXPORTED, STRUCTURED = KINDS = (
     *("dense", "masks", "pathways", "fewer layers", "fewer heads", "fewer layers and heads", "composition"),
@@ -118,7 +118,8 @@ def steps_behind(config: Mapping[str, Any], run: ModelRun) -> int:
 def costs(results: Results, candidate: Candidate) -> dict[str, Any]:
     """The columns `COSTS`, `format` and `models`.
 
-    What is stored is the sum over the models that serve all languages, and over the language model of the search.
+    What is stored is the sum over the models that serve all languages, and over what the search has beside: a language
+    model, or what it made of the training text.
     Arithmetic is the mean and memory the maximum of the acoustic models, of which one runs at a time.
     """
     parts = _costs_of_parts(results, candidate)
@@ -130,6 +131,9 @@ def costs(results: Results, candidate: Candidate) -> dict[str, Any]:
         stored = results.cost(lm_folder(run.corpus, lm, run.seed), *STORED)
         if candidate.kind == EXPORTED:
             stored = {**stored, "bytes": _system(results, candidate)["lm_bytes"]}
+        found |= {column: found[column] + stored[column] for column in STORED}
+    if saved(results.config["searches"][candidate.search]):
+        stored = results.cost(lexicon_folder(candidate.run.corpus, candidate.search), *STORED)
         found |= {column: found[column] + stored[column] for column in STORED}
     return found | {"format": parts[0]["format"], "models": len(parts)}
 

@@ -18,13 +18,14 @@ from secateur.models.surgery.heads import Head
 from secateur.overview.candidates import EARLY, EXPORTED, SHALLOWER, SPARSE, STRUCTURED
 from secateur.pruning.engines.mask import masks_of
 from secateur.pruning.sparse import export_sparse
-from secateur.study.runs import ModelRun, lm_folder
+from secateur.study.runs import ModelRun, lexicon_folder, lm_folder
 
 
 def hand_over(root: Path, row: Mapping[str, str], output: Path) -> None:
     """Write the models of a row into `output`, and the row itself as `system.json`.
 
-    Monolingual models go into a folder for each language, the language model of the search into `lm`.
+    Monolingual models go into a folder for each language, the language model of the search into `lm`, and
+    the words and the n-gram of a lexicon search into `lexicon`.
 
     Args:
         root: the study's folder.
@@ -42,6 +43,9 @@ def hand_over(root: Path, row: Mapping[str, str], output: Path) -> None:
     lm = root / lm_folder(row["corpus"], row["lm"], int(row["seed"]))
     if row["kind"] not in (STRUCTURED, EXPORTED) and lm.is_dir():
         _copy(lm, output / "lm")
+    lexicon = root / lexicon_folder(row["corpus"], row["search"])
+    if lexicon.is_dir():
+        shutil.copytree(lexicon, output / "lexicon", dirs_exist_ok=True)
     write_json(output / "system.json", dict(row))
 
 

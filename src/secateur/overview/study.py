@@ -4,12 +4,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from secateur.compose import study as compose
+from secateur.decoding.search import SEARCHES
 from secateur.exits import study as exits
 from secateur.exported import study as exported
 from secateur.heads import study as heads
 from secateur.layers import study as layers
 from secateur.ssl import study as upstreams
-from secateur.study.runs import DEV, Decoding, ModelRun, decodings, languages, lm_folder, model_runs, used_corpora
+from secateur.study.runs import (
+    DEV,
+    Decoding,
+    ModelRun,
+    decodings,
+    languages,
+    lexicon_folder,
+    lm_folder,
+    model_runs,
+    used_corpora,
+)
 
 
 def corpus_languages(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -27,6 +38,26 @@ def lm_runs(config: Mapping[str, Any]) -> list[tuple[str, str, int]]:
         if (lm := config["searches"][decoding.search].get("lm"))
     )
     return list(dict.fromkeys(found))
+
+
+def lexicons(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(corpus, search) of the decodings that search by what they make of the training text."""
+    found = dict.fromkeys((one.run.corpus, one.search) for one in all_decodings(config))
+    return [one for one in found if saved(config["searches"][one[1]])]
+
+
+def lexicon_files(config: Mapping[str, Any]) -> list[str]:
+    """The files of `lexicons`, relative to the study's results."""
+    return [
+        f"{lexicon_folder(corpus, search)}/{file}"
+        for corpus, search in lexicons(config)
+        for file in saved(config["searches"][search])
+    ]
+
+
+def saved(search: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the files that an entry of `searches` writes of the training text."""
+    return SEARCHES.named(search["type"]).get("SAVES", ())
 
 
 def training_folders(config: Mapping[str, Any]) -> Iterator[str]:

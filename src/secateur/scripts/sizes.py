@@ -2,11 +2,14 @@
 
 One process for all models: loading torch takes longer than measuring a model. Bytes are those of files: of the
 checkpoints themselves, and of files that are written for the purpose and not kept: sparse ones of models with masks,
-and those of sub-models, which have no checkpoint.
+and those of sub-models, which have no checkpoint. What searches make of the training text (a lexicon, an n-gram) is
+written and kept.
 """
 
 import argparse
 import copy
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,6 +19,7 @@ from tqdm import tqdm
 from secateur.compose.study import bare_runs
 from secateur.core.files import write_json
 from secateur.core.jobs import json_argument
+from secateur.decoding.search import module
 from secateur.heads.study import checkpoints
 from secateur.models.checkpoint import stored_bytes
 from secateur.models.load import Loaded, load_model
@@ -23,6 +27,8 @@ from secateur.models.size import parameter_counts, size
 from secateur.models.surgery.layers import keep_layers, listed, read_depths
 from secateur.pruning.engines.mask import masks_of
 from secateur.pruning.sparse import chosen_masks, sparse_bytes
+from secateur.speech.datadir import read_table
+from secateur.speech.tokens import Tokenizer
 from secateur.study.runs import model_runs
 
 
@@ -33,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--layers", type=json_argument, default={}, help="JSON: model → files of layer_search.py; both below ROOT"
     )
     parser.add_argument("--lms", nargs="*", default=[], help="folders of language models, below ROOT")
+    parser.add_argument(
+        "--lexicons",
+        type=json_argument,
+        default={},
+        help="JSON: folder to write, below ROOT → {search, texts: files, tokens: file}",
+    )
     parser.add_argument("--output", type=Path, required=True, help="sizes.json to write")
 
 
@@ -47,7 +59,17 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             results[folder]["sub_models"] = sub_models(loaded, [root / file for file in files])
     for folder in arguments.lms:
         results[folder] = parameter_counts(load_model(root / folder).model) | {"bytes": checkpoint_bytes(root / folder)}
+    for folder, made in arguments.lexicons.items():
+        results[folder] = lexicon(root / folder, made["search"], made["texts"], made["tokens"])
     write_json(arguments.output, results)
+
+
+def lexicon(folder: Path, search: Mapping[str, Any], texts: Sequence[str], tokens: str) -> dict[str, int]:
+    """Write what a search makes of training texts, and measure it."""
+    sentences = [text for file in texts for text in read_table(Path(file)).values()]
+    numbers = import_module(module(search["type"])).save(folder, sentences, Tokenizer.load(Path(tokens)), search)
+    stored = sum(file.stat().st_size for file in folder.iterdir())
+    return {"parameters": numbers, "nonzero": numbers, "bytes": stored}
 
 
 def cost(folder: Path, loaded: Loaded) -> dict[str, Any]:

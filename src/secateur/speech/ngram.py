@@ -3,8 +3,10 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from secateur.core.errors import SecateurError
+from secateur.core.files import write_text
 
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 
@@ -90,3 +92,37 @@ class Ngram:
         while context and context not in self.backoffs:
             context = context[1:]
         return context
+
+    @property
+    def numbers(self) -> int:
+        """How many probabilities and weights it holds."""
+        return len(self.probabilities) + len(self.backoffs)
+
+    def write(self, file: Path) -> None:
+        """Write it in ARPA's format, with seven digits."""
+        groups = defaultdict(list)
+        for ngram in sorted(self.probabilities.keys() | self.backoffs.keys()):
+            # <s> is never predicted: by custom, its probability is 1e-99.
+            words, backoff = " ".join(ngram), self.backoffs.get(ngram)
+            line = f"{self.probabilities.get(ngram, -99):.7g}\t{words}"
+            groups[len(ngram)].append(line if backoff is None else f"{line}\t{backoff:.7g}")
+        lines = ["\\data\\", *(f"ngram {order}={len(found)}" for order, found in sorted(groups.items())), ""]
+        for order, found in sorted(groups.items()):
+            lines += [f"\\{order}-grams:", *found, ""]
+        write_text(file, "\n".join([*lines, "\\end\\", ""]))
+
+    @classmethod
+    def read(cls, file: Path) -> "Ngram":
+        """What `write` wrote. Raises SecateurError for a file in another format."""
+        probabilities, backoffs = {}, {}
+        for line in file.read_text(encoding="utf-8").splitlines():
+            fields = line.split("\t")
+            if len(fields) in (2, 3):
+                ngram = tuple(fields[1].split())
+                if ngram != (START,):
+                    probabilities[ngram] = float(fields[0])
+                if len(fields) == 3:
+                    backoffs[ngram] = float(fields[2])
+        if not probabilities:
+            raise SecateurError(f"{file}: holds no n-gram in ARPA's format; export the system again")
+        return cls(probabilities, backoffs)

@@ -338,13 +338,18 @@ def _groups(config: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def sizes(
-    paths: Paths, extra: list[runs.ModelRun], layers: Mapping[str, list[str]], lms: Iterable[tuple[str, str, int]]
+    paths: Paths,
+    extra: list[runs.ModelRun],
+    layers: Mapping[str, list[str]],
+    lms: Iterable[tuple[str, str, int]],
+    lexicons: Iterable[tuple[str, str]],
 ) -> Command:
     """What models cost: all of the study, and `extra` ones that are checkpoints of their own.
 
     Args:
         layers: by folder of a model, the files that say which layers its sub-models keep.
         lms: corpus, name and seed of language models.
+        lexicons: corpus and name of searches that make something of the training text.
     """
     found = list(runs.model_runs(paths.config))
     files: list[str] = []
@@ -355,9 +360,21 @@ def sizes(
     folders = {runs.lm_folder(*lm): lm_module(paths, lm[1]) for lm in lms}
     for folder in folders:
         files += paths.model(folder)
-    modules = sorted({*(model_module(paths, run.model) for run in found), *folders.values()})
+    made: dict[str, Any] = {}
+    for corpus, name in lexicons:
+        texts, tokens, search = paths.texts(corpus, "train"), paths.tokens(corpus), paths.config["searches"][name]
+        made[runs.lexicon_folder(corpus, name)] = {"search": search, "texts": texts, "tokens": tokens[0]}
+        files += [*texts, *tokens]
+    modules = sorted(
+        {
+            *(model_module(paths, run.model) for run in found),
+            *folders.values(),
+            *(searches.module(one["search"]["type"]) for one in made.values()),
+        }
+    )
     options = {"study": runs.shape(paths.config), "root": paths.root, "layers": layers or None}
-    return Command("sizes", options | {"lms": list(folders) or None}, tuple(files), tuple(modules))
+    options["lexicons"] = made or None
+    return Command("sizes", options | {"lms": list(folders) or None}, tuple(dict.fromkeys(files)), tuple(modules))
 
 
 def compared_masks(paths: Paths) -> Command:

@@ -379,3 +379,8 @@ DENSE = Kind(
 def lm_folder(corpus: str, lm: str, seed: int) -> str:
     """Folder of a language model, relative to the study's results. It is trained on all languages of the corpus."""
     return f"lm/{corpus}/{lm}/seed{seed}"
+
+
+def lexicon_folder(corpus: str, search: str) -> str:
+    """Folder of what a search makes of the training text of a corpus, relative to the study's results."""
+    return f"lexicons/{corpus}/{search}"

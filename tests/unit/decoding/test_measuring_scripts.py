@@ -13,6 +13,7 @@ from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
 from secateur.pruning.engines.mask import Mask, mask_file, save_masks
 from secateur.pruning.sparse import export_sparse
+from secateur.speech.ngram import Ngram
 from secateur.study.runs import ModelRun, model_runs
 
 ENTRY = {"corpus": "talk", "model": "ctc", "variant": None, "schedule": "steps", "methods": ["imp", "lap"]}
@@ -108,7 +109,7 @@ def test_sizes_are_those_of_files(tmp_path):
     whole = ModelRun("talk", "ctc", "en", 1, "imp", 0.5).folder
     write_json(tmp_path / "order.json", {"depths": {"2": {"layers": [1, 3]}, "1": {"layers": [3]}}})
     save_model(tmp_path / "lm", build_model(LM, TOKENS), LM, TOKENS)
-    sizes = run("sizes", tmp_path, layers={whole: ["order.json"]}, lms=["lm"])
+    sizes = run("sizes", tmp_path, layers={whole: ["order.json"]}, lms=["lm"], lexicons={})
     found = sizes[pathways]
     assert found["sparsity"] == pytest.approx(0.7, abs=1e-3)
     files = [mask_file(tmp_path / pathways, name) for name in masks]
@@ -129,3 +130,21 @@ def test_sizes_are_those_of_files(tmp_path):
         assert part["parameters"] == sum(parameter.numel() for parameter in alone.parameters())
     assert parts["3"]["macs_per_second"] < parts["1,3"]["macs_per_second"] < sizes[whole]["macs_per_second"]
     assert sizes["lm"]["bytes"] == (tmp_path / "lm/model.safetensors").stat().st_size
+
+
+def test_what_a_search_makes_of_the_training_text_is_written_and_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr("secateur.scripts.sizes.model_runs", lambda study: [])
+    (tmp_path / "tokens.txt").write_text("\n".join(TOKENS) + "\n")
+    for code, text in (("en", "u1 a b a\nu2 b\n"), ("fr", "v1 a\n")):
+        (tmp_path / code).write_text(text)
+    made = {"search": {"type": "lexicon", "order": 2}, "texts": [str(tmp_path / code) for code in ("en", "fr")]}
+    made["tokens"] = str(tmp_path / "tokens.txt")
+    found = run("sizes", tmp_path, layers={}, lms=[], lexicons={"lexicons/talk/words": made})["lexicons/talk/words"]
+    folder = tmp_path / "lexicons/talk/words"
+    assert {file.name for file in folder.iterdir()} == {"lexicon.txt", "ngram.arpa"}
+    assert found["bytes"] == sum(file.stat().st_size for file in folder.iterdir())
+    assert (folder / "lexicon.txt").read_text() == "a\ta\nb\tb\n"
+    expected = Ngram.estimate(["a b a", "b", "a"], 2)
+    assert Ngram.read(folder / "ngram.arpa").probabilities == pytest.approx(expected.probabilities)
+    # a, b, </s> and <unk>; <s> a, <s> b, a b, a </s>, b a, b </s>; and a weight for what follows <s>, a and b.
+    assert found["parameters"] == found["nonzero"] == 4 + 6 + 3

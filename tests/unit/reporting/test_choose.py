@@ -1,11 +1,13 @@
 """Choosing a system by need, on a table made by hand."""
 
+import shutil
+
 import pytest
 import torch
 from tiny import CTC, TOKENS, run_script
 
 from secateur.core.errors import SecateurError
-from secateur.core.files import read_json, write_json, write_tsv
+from secateur.core.files import read_json, write_json, write_text, write_tsv
 from secateur.heads.study import removals_file
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
@@ -183,7 +185,14 @@ def test_fronts_by_hand():
 
 def row_of(run, **facts):
     axes = {"system": "it", "corpus": run.corpus, "model": run.model, "method": run.method, "scope": run.scope}
-    known = {"seed": str(run.seed), "lm": "none", "languages": "en fr", "folder": run.folder, "sub_model": ""}
+    known = {
+        "seed": str(run.seed),
+        "search": "greedy",
+        "lm": "none",
+        "languages": "en fr",
+        "folder": run.folder,
+        "sub_model": "",
+    }
     return axes | known | {"kind": "dense", "format": "dense"} | facts
 
 
@@ -216,6 +225,11 @@ def test_what_is_chosen_is_handed_over(tmp_path):
     hand_over(tmp_path, row_of(masked, kind="masks", format="sparse"), tmp_path / "sparse")
     assert (tmp_path / "sparse" / FILE).is_file()
     assert all(map(torch.equal, load_model(tmp_path / "sparse").model.parameters(), model.parameters()))
+
+    write_text(tmp_path / "lexicons/talk/greedy/ngram.arpa", "of a search with a lexicon")
+    hand_over(tmp_path, row_of(run), tmp_path / "words")
+    assert (tmp_path / "words/lexicon/ngram.arpa").read_text() == "of a search with a lexicon"
+    shutil.rmtree(tmp_path / "lexicons")
 
     row = row_of(run) | {"folder": f"{run.folder} {masked.folder}"}
     hand_over(tmp_path, row, tmp_path / "each")

@@ -3,11 +3,14 @@
 import pytest
 
 from secateur.core.files import read_json, read_tsv, write_json
+from secateur.overview.candidates import Candidate, costs
 from secateur.overview.regressions import Heard, compared, misses
+from secateur.overview.study import lexicon_files
 from secateur.reporting.render import write_tables
-from secateur.reporting.systems import Utterance
+from secateur.reporting.results import Results
+from secateur.reporting.systems import System, Utterance
 from secateur.reporting.table import measured
-from secateur.study.runs import decodings, model_runs
+from secateur.study.runs import Decoding, decodings, model_runs
 from secateur.study.timing import families
 
 PRUNING = {
@@ -79,6 +82,23 @@ def test_bytes_are_of_the_smaller_file_for_all_languages(pruned):
     assert float(rows["ctc, each language"]["macs_per_second"]) == 31.5e6
     (with_lm,) = rows_of(tables["systems"], search="beam_lm", system="ctc")
     assert float(with_lm["bytes"]) == 8000 + 5000000
+
+
+def test_a_lexicon_and_its_n_gram_count_among_the_bytes(pruned):
+    config, root, _ = pruned
+    config = config | {"searches": config["searches"] | {"words": {"type": "lexicon", "order": 2}}}
+    run = next(iter(model_runs(config)))
+    systems = {"test": System({"en": Decoding(run, "test", "en", "words")})}
+    assert lexicon_files(config) == []  # nothing is decoded by it
+    sizes = read_json(root / "sizes.json")
+    alone = costs(Results(config, root), Candidate("dense", "ctc", run, "greedy", systems))
+    write_json(root / "sizes.json", sizes | {"lexicons/talk_show/words": {"parameters": 7, "nonzero": 7, "bytes": 500}})
+    both = costs(Results(config, root), Candidate("dense", "ctc", run, "words", systems))
+    write_json(root / "sizes.json", sizes)
+    assert (both["bytes"] - alone["bytes"], both["parameters"] - alone["parameters"]) == (500, 7)
+    decoded = config | {"decode": config["decode"] | {"searches": ["words"]}}
+    decoded["dense"] = [entry | {"searches": ["words"]} for entry in config["dense"]]
+    assert lexicon_files(decoded) == [f"lexicons/talk_show/words/{name}" for name in ("lexicon.txt", "ngram.arpa")]
 
 
 def test_masked_models_take_the_time_of_the_dense_one_over(pruned):

@@ -51,6 +51,23 @@ def test_state_keeps_what_decides_the_rest():
             assert model.log_probability(word, context) == model.log_probability(word, model.state(context))
 
 
+def test_a_file_in_arpas_format_holds_all_of_it(tmp_path):
+    model = Ngram.estimate(SENTENCES, order=3)
+    model.write(tmp_path / "ngram.arpa")
+    found = Ngram.read(tmp_path / "ngram.arpa")
+    assert (found.order, found.words, found.numbers) == (3, model.words, model.numbers)
+    for context in [(), ("<s>",), ("<s>", "a"), ("b", "a", "c"), ("unseen", "b")]:
+        assert found.state(context) == model.state(context)
+        for word in model.words:
+            assert found.log_probability(word, context) == pytest.approx(model.log_probability(word, context), rel=1e-6)
+    lines = (tmp_path / "ngram.arpa").read_text().splitlines()
+    assert lines[0] == "\\data\\" and lines[1] == "ngram 1=6" and lines[-1] == "\\end\\"
+    assert next(line for line in lines if line.split("\t")[1:2] == ["<s>"]).startswith("-99\t<s>\t-")
+    (tmp_path / "other").write_text("a b\n")
+    with pytest.raises(SecateurError, match="holds no n-gram"):
+        Ngram.read(tmp_path / "other")
+
+
 def test_unusable_input_is_named():
     with pytest.raises(SecateurError, match="no word"):
         Ngram.estimate(["", " "], 2)

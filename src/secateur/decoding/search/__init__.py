@@ -11,6 +11,8 @@ the workflow must know of it are literals at the top of the file (`secateur.core
     PART     attribute that a model must have, if not `ctc`: `joiner` of a transducer
     RUNS     what else of a model it runs, if that is there: `decoder` of a hybrid one
     READS    files that it needs beside: `train_text`, the training texts, and `tokens`, the token list's file
+    SAVES    files of what it makes of these texts, which count among a system's bytes: its function
+             `save(folder, sentences, tokenizer, search)` writes them, and answers how many numbers they hold
     FEWER    options that are numbers of tokens, and must be below that of the token list
     LIBRARY  (module, distribution, (major, minor)) of a library that it needs and that only older Pythons have: the
              first version without a build. A study leaves the search out where there is none

@@ -7,11 +7,13 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from secateur.core.errors import SecateurError
+from secateur.core.files import write_text
 from secateur.decoding.recognize import Decoder, Recognizer, Stopwatch, one_by_one
 from secateur.decoding.search import Search
 from secateur.speech.ngram import END, START, Ngram
@@ -24,6 +26,7 @@ SCHEMA = {
     "word_score": {"type": "number", "default": 0.0, "description": "Bonus per word."},
 }
 READS = ("train_text", "tokens")
+SAVES = ("lexicon.txt", "ngram.arpa")
 LIBRARY = ("flashlight", "flashlight-text", (3, 13))
 SHOWN = {"lm": "{order}-gram", "note": "closed vocabulary: only words of the training text"}
 
@@ -68,6 +71,20 @@ def word_search(
     scores = {word: ngram.log_probability(word, ()) for word in words}
     lm = _flashlight_lm(ngram, words, lm_watch)
     return lexicon_search(recognizer, spellings, scores, lm, beam, BEAM_THRESHOLD, lm_weight, word_score)
+
+
+def save(folder: Path, sentences: Sequence[str], tokenizer: Tokenizer, search: Mapping[str, Any]) -> int:
+    """Write what the search makes of the training text, and say how many numbers it holds.
+
+    `lexicon.txt` has a word and its tokens a line, as Flashlight reads it; `ngram.arpa` is `Ngram.write`'s.
+    """
+    ngram = Ngram.estimate(sentences, search["order"])
+    spellings = spelled(ngram.words, tokenizer)
+    lines = (f"{word}\t{' '.join(tokenizer.tokens[id] for id in ids)}\n" for word, ids in spellings.items())
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / SAVES[0], "".join(lines))
+    ngram.write(folder / SAVES[1])
+    return ngram.numbers
 
 
 def lexicon_search(
