@@ -25,28 +25,28 @@ def without_lm(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
     unit, most = claim.options["unit"], claim.options["most"]
     for entry in results.config["heads"]:
         if not (pair := _searches(results, entry)):
-            yield Missing(f"{_name(entry)} has no `lms` with and without a neural language model")
+            yield Missing(f"{_name(results, entry)} has no `lms` with and without a neural language model")
             continue
         split, runs = main_split(results.config, entry["corpus"]), whole_runs(results, entry)
         mine, largest = (whole_models(results, runs, search, split) for search in pair)
         found = compared(results, mine, largest)
         if unit == "%" and found.relative is None:
-            yield Missing(f"{_name(entry)} makes no errors by {pair[1]}, to which none can be relative")
+            yield Missing(f"{_name(results, entry)} makes no errors by {pair[1]}, to which none can be relative")
             continue
         number = found.relative if unit == "%" else found.absolute
         part = Part(evidence.ERRORS, number, above=-most, below=most, unit=unit)
-        yield evidence.finding(f"{_name(entry)}: {pair[0]} with {pair[1]}", found, [part])
+        yield evidence.finding(f"{_name(results, entry)}: {pair[0]} with {pair[1]}", found, [part])
 
 
 def time_without_lm(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
     """The time of decoding without an LM, in times of that with the largest."""
     for entry in results.config["heads"]:
         if not (pair := _searches(results, entry)):
-            yield Missing(f"{_name(entry)} has no `lms` with and without a neural language model")
+            yield Missing(f"{_name(results, entry)} has no `lms` with and without a neural language model")
             continue
         runs = whole_runs(results, entry)
         names = [[(system_name(heads.WHOLE, search), "")] * len(runs) for search in pair]
-        said = f"{_name(entry)}: {pair[0]} with {pair[1]}"
+        said = f"{_name(results, entry)}: {pair[0]} with {pair[1]}"
         yield _timed(results, runs, said, names, below=evidence.tolerated(results.config, 0.5))
 
 
@@ -55,7 +55,7 @@ def normalisation(results: Results, claim: Claim) -> Iterator[Finding | Missing]
     for entry in results.config["heads"]:
         known = [name for name in NORMALISED if name in entry["importances"]]
         if PLAIN not in entry["importances"] or not known or AGAINST not in entry["policies"]:
-            yield Missing(f"{_name(entry)} has not the importance {PLAIN} and a normalised one")
+            yield Missing(f"{_name(results, entry)} has not the importance {PLAIN} and a normalised one")
             continue
         runs, share = whole_runs(results, entry), _middle(entry)
         sets = [sets_of(results, run) for run in runs]
@@ -63,9 +63,9 @@ def normalisation(results: Results, claim: Claim) -> Iterator[Finding | Missing]
         for importance in known:
             pair = [[found[one, AGAINST, share] for found in sets] for one in (importance, PLAIN)]
             if pair[0] == pair[1]:
-                yield Missing(f"{importance} and {PLAIN} remove the same heads of {_name(entry)}")
+                yield Missing(f"{importance} and {PLAIN} remove the same heads of {_name(results, entry)}")
                 continue
-            said = f"{_name(entry)}, {100 * share:g} % of the heads by {importance} with those by {PLAIN}"
+            said = f"{_name(results, entry)}, {100 * share:g} % of the heads by {importance} with those by {PLAIN}"
             names = [[(name, part) for part in side] for side in pair]
             yield _timed(results, runs, said, names, above=1 / same, below=same)
 
@@ -74,7 +74,7 @@ def locality(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
     """At the middle share: the lowest layers first, against the least important heads; faster, with more errors."""
     for entry in results.config["heads"]:
         if not {BY_LAYER, AGAINST} <= set(entry["policies"]):
-            yield Missing(f"{_name(entry)} has not both policies, {BY_LAYER} and {AGAINST}")
+            yield Missing(f"{_name(results, entry)} has not both policies, {BY_LAYER} and {AGAINST}")
             continue
         share, importance, split = _middle(entry), entry["importances"][0], main_split(results.config, entry["corpus"])
         search = next((one for one in entry["searches"] if one in entry["latency"]["searches"]), None)
@@ -82,7 +82,9 @@ def locality(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         sets = [sets_of(results, run) for run in runs]
         pair = [[found[importance, policy, share] for found in sets] for policy in (BY_LAYER, AGAINST)]
         if search is None or pair[0] == pair[1]:
-            yield Missing(f"{_name(entry)}: no search is decoded and timed, or both policies remove the same heads")
+            yield Missing(
+                f"{_name(results, entry)}: no search is decoded and timed, or both policies remove the same heads"
+            )
             continue
         mine, other = (
             [part_of(results, run, part, search, split) for run, part in zip(runs, parts, strict=True)]
@@ -93,11 +95,11 @@ def locality(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
             [Times(results, run) for run in runs], *([(name, part) for part in side] for side in pair)
         )
         if times is None:
-            yield Missing(f"{_name(entry)}, {BY_LAYER} and {AGAINST}: not timed")
+            yield Missing(f"{_name(results, entry)}, {BY_LAYER} and {AGAINST}: not timed")
             continue
         errors, unit = (found.absolute, "points") if found.relative is None else (found.relative, "%")
         parts = [evidence.faster(times.number), Part(evidence.ERRORS, errors, above=0.0, unit=unit)]
-        said = f"{_name(entry)}, {100 * share:g} % of the heads, {BY_LAYER} with {AGAINST}, {search}"
+        said = f"{_name(results, entry)}, {100 * share:g} % of the heads, {BY_LAYER} with {AGAINST}, {search}"
         yield evidence.finding(said, found, parts, times.doubt, times.files)
 
 
@@ -105,18 +107,18 @@ def heads_on_layers(results: Results, claim: Claim) -> Iterator[Finding | Missin
     """Fewer layers and then fewer heads against fewer layers alone: faster, and no worse."""
     for entry in results.config["heads"]:
         if not (chosen := entry["combine"]):
-            yield Missing(f"{_name(entry)} has no `combine`")
+            yield Missing(f"{_name(results, entry)} has no `combine`")
             continue
         depth = f"{DEPTH}{chosen['strategy']}-{chosen['depth']}"
         both = depth + THEN + heads.heads_step(chosen["policy"], chosen["share"])
         search, suffix = entry["latency"]["searches"][0], RECOVERED if chosen["recovery"] else ""
         if search not in entry["searches"]:
-            yield Missing(f"{_name(entry)} is timed by {search}, but not decoded by it")
+            yield Missing(f"{_name(results, entry)} is timed by {search}, but not decoded by it")
             continue
         names = [[(system_name(method, search), "")] * len(results.config["seeds"]) for method in (both, depth)]
         times = relative_times([Times(results, run) for run in whole_runs(results, entry)], *names)
         if times is None:
-            yield Missing(f"{both} and {depth} of {_name(entry)} were not timed")
+            yield Missing(f"{both} and {depth} of {_name(results, entry)} were not timed")
             continue
         sides = []
         split, codes = main_split(results.config, entry["corpus"]), languages(results.config, entry["corpus"], "all")
@@ -126,7 +128,7 @@ def heads_on_layers(results: Results, claim: Claim) -> Iterator[Finding | Missin
         found = compared(results, sides[0], sides[1])
         parts = [evidence.faster(times.number), evidence.no_worse(results, found)]
         after = ", trained on" if suffix else ""
-        said = f"{_name(entry)}: {both.removeprefix(HEADS)} with {depth}{after}, {search}"
+        said = f"{_name(results, entry)}: {both.removeprefix(HEADS)} with {depth}{after}, {search}"
         yield evidence.finding(said, found, parts, times.doubt, times.files)
 
 
@@ -193,5 +195,5 @@ def whole_runs(results: Results, entry: Entry) -> list[ModelRun]:
     return [ModelRun(entry["corpus"], entry["model"], "all", seed) for seed in results.config["seeds"]]
 
 
-def _name(entry: Entry) -> str:
-    return f"{entry['model']} on {entry['corpus']}"
+def _name(results: Results, entry: Entry) -> str:
+    return f"{evidence.model_name(results.config, entry['model'])} on {entry['corpus']}"

@@ -91,7 +91,7 @@ def as_trained_alone(results: Results, claim: Claim) -> Iterator[Finding | Missi
                 trained_alone(results, entry, depth, search, split),
             )
             rival = rivals(results, entry, depth)[0].model
-            said = f"{_name(entry)}, {strategy}, {depth} layers, with {rival}, trained alone at that depth"
+            said = f"{_name(results, entry)}, {strategy}, {depth} layers, with {rival}, trained alone at that depth"
             yield evidence.finding(said, found, [evidence.no_worse(results, found)])
 
 
@@ -102,7 +102,7 @@ def without_regularisers(results: Results, claim: Claim) -> Iterator[Finding | M
         others = [entry, *(other for other in results.config["layers"] if _alike(results, entry, other))]
         rival = next((other for other in others if set(other["trained"]) & set(entry["depths"])), None)
         if rival is None:
-            yield Missing(f"no model of the size of {_name(entry)} is trained alone at one of its depths")
+            yield Missing(f"no model of the size of {_name(results, entry)} is trained alone at one of its depths")
             continue
         split, strategy = main_split(results.config, entry["corpus"]), entry["strategies"][0]
         search = entry["searches"][0]
@@ -112,7 +112,7 @@ def without_regularisers(results: Results, claim: Claim) -> Iterator[Finding | M
                 yield Missing(f"{rivals(results, rival, depth)[0].model} is not decoded by {search}")
                 continue
             found = compared(results, sub_models(results, entry, strategy, depth, search, split), alone)
-            said = f"{_name(entry)}, {strategy}, {depth} layers, with {rivals(results, rival, depth)[0].model}"
+            said = f"{_name(results, entry)}, {strategy}, {depth} layers, with {rivals(results, rival, depth)[0].model}"
             yield evidence.finding(said, found, [evidence.worse(results, found)])
 
 
@@ -126,7 +126,9 @@ def speed_at_equal_errors(results: Results, claim: Claim) -> Iterator[Finding | 
         timed = [row for depth in entry["depths"] if (row := family.of(runs[0], search, depth_name(depth)))]
         base = whole_models(results, runs, search, split)
         if not timed or not base:
-            yield Missing(f"the depths of {_name(entry)} are not timed, or it is not decoded whole, by {search}")
+            yield Missing(
+                f"the depths of {_name(results, entry)} are not timed, or it is not decoded whole, by {search}"
+            )
             continue
         fast = [row for row in timed if row["ratio"] < most]
         row = max(fast, key=lambda row: int(row["depth"])) if fast else min(timed, key=lambda row: row["ratio"])
@@ -134,7 +136,7 @@ def speed_at_equal_errors(results: Results, claim: Claim) -> Iterator[Finding | 
         found = compared(results, sub_models(results, entry, strategy, depth, search, split), base)
         ratio = Ratio(*(row[name] for name in RATIO))
         parts = [evidence.faster(ratio, most), evidence.no_worse(results, found)]
-        said = f"{_name(entry)}, {strategy}, {depth} layers, with all layers, on {family.device}"
+        said = f"{_name(results, entry)}, {strategy}, {depth} layers, with all layers, on {family.device}"
         yield evidence.finding(said, found, parts, family.doubt(search), family.source)
 
 
@@ -142,7 +144,7 @@ def svcca(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
     """Layers chosen by SVCCA against layers drawn at random: errors, mean over the depths at which they differ."""
     for entry in results.config["layers"]:
         if not {"svcca", "random"} <= set(entry["strategies"]):
-            yield Missing(f"{_name(entry)} has not both strategies, svcca and random")
+            yield Missing(f"{_name(results, entry)} has not both strategies, svcca and random")
             continue
         search, split = entry["searches"][0], main_split(results.config, entry["corpus"])
         sides = [
@@ -151,12 +153,12 @@ def svcca(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         ]
         chosen = [place for place, pair in enumerate(zip(*sides, strict=True)) if pair[0] != pair[1]]
         if not chosen:
-            yield Missing(f"both strategies keep the same layers of {_name(entry)} at all depths")
+            yield Missing(f"both strategies keep the same layers of {_name(results, entry)} at all depths")
             continue
         mine, other = ([tuple(side[place][seed] for place in chosen) for seed in range(len(side[0]))] for side in sides)
         found = compared(results, mine, other)
         depths = ", ".join(str(entry["depths"][place]) for place in chosen)
-        said = f"{_name(entry)}: svcca with random, mean over depths {depths}"
+        said = f"{_name(results, entry)}: svcca with random, mean over depths {depths}"
         yield evidence.finding(said, found, [evidence.better(found)])
 
 
@@ -215,8 +217,10 @@ def peak(results: Results, run: ModelRun) -> float:
     return max(record["initial_loss"], *(float(row["dev_loss"]) for row in history if row["dev_loss"]))
 
 
-def _name(entry: Mapping[str, Any]) -> str:
-    return layers.name(layers.whole(entry, 0)) + f" on {entry['corpus']}"
+def _name(results: Results, entry: Mapping[str, Any]) -> str:
+    whole = layers.whole(entry, 0)
+    name = evidence.model_name(results.config, whole.model).removeprefix(whole.model)
+    return f"{layers.name(whole)}{name} on {entry['corpus']}"
 
 
 def _alike(results: Results, entry: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -30,7 +30,8 @@ class Arena:
 
     @property
     def name(self) -> str:
-        return f"{self.entry['model']} on {self.entry['corpus']}, {', '.join(self.codes)}"
+        name = evidence.model_name(self.results.config, self.entry["model"])
+        return f"{name} on {self.entry['corpus']}, {', '.join(self.codes)}"
 
     @property
     def target(self) -> float:

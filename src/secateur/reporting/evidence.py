@@ -7,9 +7,16 @@ from typing import Any
 from secateur.reporting.claims import Finding, Part
 from secateur.reporting.compared import Compared, margin_of
 from secateur.reporting.results import Results
+from secateur.study import own
 from secateur.study.margins import margins
 
 ERRORS, TIME = "errors", "time"
+
+
+def model_name(config: Mapping[str, Any], model: str) -> str:
+    """A model in words: with several seeds, whether it is one that was given, so that seeds are of what follows."""
+    one = len(config["seeds"]) > 1 and own.as_it_is(config, model)
+    return f"{model} (one model for all seeds, which are those of what follows)" if one else model
 
 
 def better(found: Compared) -> Part:

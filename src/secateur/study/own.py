@@ -211,6 +211,12 @@ def train_or_take(config: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[s
     return {"pretrained": entry["own"]["folder"], "training": training}
 
 
+def as_it_is(config: Mapping[str, Any], model: str) -> bool:
+    """Whether a model is taken out of a folder and not trained on: all seeds then have the same."""
+    entry = config["models"][model]
+    return "own" in entry and entry["training"] == AS_IT_IS
+
+
 def is_own(config: Mapping[str, Any], run: runs.ModelRun) -> bool:
     """Whether a dense model comes from a folder."""
     return run.method == "dense" and "own" in config["models"][run.model]

@@ -12,8 +12,10 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import write_text, write_tsv
 from secateur.overview import claims as table
 from secateur.reporting import claims
+from secateur.reporting.evidence import model_name
 from secateur.reporting.results import Results
 from secateur.statistics.verdicts import AllOf, Claim, Exact, Ratio, holm
+from secateur.study.own import AS_IT_IS
 from secateur.study.runs import decodings, model_runs
 
 BOTH = {"languages": ["en", "fr"]}
@@ -185,6 +187,14 @@ def test_one_seed_is_called_an_interval_over_utterances(root):
     grids = table.view({"claims": strings})
     assert [grid.title[:3].rstrip(":") for grid in grids] == ["S1", "S2", "S3", "S4", "our"]
     assert "One seed: the intervals are over utterances" in grids[-1].caption
+
+
+def test_rows_say_where_all_seeds_start_from_one_model(root):
+    given = CONFIG["models"]["ctc"] | {"own": {"folder": "zoo"}, "training": AS_IT_IS}
+    config = CONFIG | {"models": {"ctc": given}, "training": CONFIG["training"] | {AS_IT_IS: {"steps": 0}}}
+    row = next(row for row in table.rows(Results(config, root)) if row["id"] == "S3-adaptive-lth")
+    assert "ctc (one model for all seeds, which are those of what follows) on talk" in row["compared"]
+    assert model_name(config | {"seeds": [1]}, "ctc") == model_name(CONFIG, "ctc") == "ctc"
 
 
 def test_parts_hold_together_or_not_at_all():
