@@ -1,4 +1,4 @@
-"""Distil a self-supervised encoder into a smaller one: pruned through learned gates, at once, or its first layers."""
+"""Distil a self-supervised encoder into a smaller one: pruned through learned gates, at once, or some of its layers."""
 
 import argparse
 from pathlib import Path
@@ -13,12 +13,14 @@ from secateur.models.upstream.encoder import Encoder
 from secateur.ssl import fitting
 from secateur.ssl.checkpoints import load_encoder
 from secateur.ssl.distillation import GATE_COLUMNS, Distillation, SparsityTarget, missed
+from secateur.ssl.layer_choice import chosen
 from secateur.ssl.students import make_student, save_student
 from secateur.training.options import TrainingOptions
 from secateur.training.task import Task
 
 STUDENT = """JSON: see secateur.ssl.students.make_student; with gates also `sparsity`, what to end at, and
-`sparsity_warmup`, the share of the steps in which the target rises to it"""
+`sparsity_warmup`, the share of the steps in which the target rises to it; of type `layers` also `strategy`, by which
+dev data say which to keep"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +41,11 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     options, training = arguments.student, arguments.training
     torch.manual_seed(arguments.seed)
     teacher = load_encoder(arguments.teacher)
+    task, waves = Task.of(arguments), fitting.Waves.of(arguments)
+    if strategy := options.get("strategy"):
+        batches = fitting.dev_batches(task, waves, teacher.config)
+        options = options | {"kept": chosen(teacher, strategy, options["layers"], batches, arguments.seed)}
+        record["kept"] = options["kept"]
     model = make_student(teacher, options)
     target = None
     if model.gates is not None:
@@ -47,7 +54,6 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             options["sparsity"], warmup, training.steps, arguments.log_every, options["conv_sparsity"]
         )
     inputs = [arguments.teacher / name for name in ("config.json", "model.safetensors")]
-    task, waves = Task.of(arguments), fitting.Waves.of(arguments)
     history = fitting.fit(task, record, waves, model, teacher.config, [target] if target else [], inputs)
 
     def polish(student: Encoder) -> Encoder:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur.core.plugins import closed
+from secateur.layers.strategies import SIMILARITY, STRATEGIES, needs
 from secateur.models.formats import RATE
 from secateur.models.upstream.config import TYPES, WHISPER, WINDOW_SHIFT, of_whisper
 from secateur.speech import corpora
@@ -182,6 +183,9 @@ def _fits(where: str, student: Mapping[str, Any], teacher: Mapping[str, Any]) ->
     if student["type"] == "layers":
         if student["layers"] > depth:
             yield f"{where}.layers: {student['layers']}; allowed: 1 to {depth}"
+        fit = [name for name in STRATEGIES.names() if SIMILARITY not in needs(name)]
+        if student.get("strategy") not in (None, *fit):
+            yield unknown(f"{where}.strategy", student["strategy"], "the strategies that compare no layers", fit)
         return
     if teacher.get("layers"):
         yield f"{where}.type: {student['type']!r} of a teacher that is pruned already; allowed: layers"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from secateur.layers.strategies import STRATEGIES
 from secateur.ssl import study as upstreams
 from secateur.ssl.known_tasks import TASKS
 from secateur.study.command import Command
@@ -83,7 +84,8 @@ def distill(paths: Paths, at: Any) -> Command:
         "device": config["device"],
         **_audio(paths, entry),
     }
-    return Command("ssl_distill", options, (*_encoder(teacher), *_audio_files(paths, entry)))
+    modules = (STRATEGIES.named(student["strategy"]).module,) if student.get("strategy") else ()
+    return Command("ssl_distill", options, (*_encoder(teacher), *_audio_files(paths, entry)), modules)
 
 
 def superb(paths: Paths, at: Any) -> Command:

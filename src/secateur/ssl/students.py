@@ -1,9 +1,8 @@
-"""The students that a teacher is distilled into: gated, pruned at once, or its first layers (S4, section 4)."""
+"""The students that a teacher is distilled into: gated, pruned at once, or some of its layers (S4, section 4)."""
 
 import copy
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from secateur.ssl.checkpoints import save_encoder
 from secateur.ssl.costs import costs_of
 from secateur.ssl.distillation import Distillation, LayerPairs, PredictionHeads, SparsityTarget
 from secateur.ssl.gated import EncoderGates, block_parameters, compact
+from secateur.ssl.layer_choice import kept
 from secateur.ssl.limits import APART
 from secateur.ssl.magnitude import magnitude_gates
 
@@ -27,7 +27,7 @@ def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
             `train_extractor`. For `gates`: `kinds` of gates, `straight_through`, `log_alpha` by kind, `gate_rate`,
             `target` (what the sparsity is a share of), `lambdas`, `lambda_rate`, `ordered`, `conv_sparsity` (0: no
             gates on channels of the front end). For `magnitude`: `sparsity`, `ordered`. For `layers`: `layers`, how
-            many.
+            many, and `kept`, which; by default the first.
 
     Raises SecateurError for options that the teacher cannot serve.
     """
@@ -42,7 +42,7 @@ def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
         case "magnitude":
             student = compact(teacher, magnitude_gates(teacher, options["sparsity"]))
         case "layers":
-            student = first_layers(teacher, options["layers"])
+            student = kept(teacher, options.get("kept") or range(1, options["layers"] + 1))
         case other:
             raise SecateurError(f"type of student: {other!r}; choose gates, magnitude or layers")
     if options["type"] == "layers":
@@ -53,17 +53,6 @@ def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
     if channels:
         lagrange["channels"] = channels
     return Distillation(student, teacher, objective, gates, options["train_extractor"], **lagrange)
-
-
-def first_layers(teacher: Encoder, count: int) -> Encoder:
-    """A copy of the teacher with its first `count` layers, as DistilHuBERT starts from. Raises SecateurError else."""
-    depth = teacher.config.num_hidden_layers
-    if not 1 <= count <= depth:
-        raise SecateurError(f"layers: {count}; keep from 1 to {depth} of the teacher's layers")
-    student = copy.deepcopy(teacher)
-    del student.encoder.layers[count:]
-    student.config = replace(teacher.config, num_hidden_layers=count)
-    return student
 
 
 def save_student(

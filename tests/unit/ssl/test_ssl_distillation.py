@@ -20,7 +20,7 @@ from secateur.ssl.distillation import (
     nearest_in_order,
 )
 from secateur.ssl.gated import FINE, KINDS, EncoderGates, compact, fold, open_gates, sparsity
-from secateur.ssl.students import first_layers, make_student, save_student
+from secateur.ssl.students import make_student, save_student
 
 OPTIONS = {
     "type": "gates",
@@ -217,7 +217,7 @@ def test_magnitude_students_keep_the_largest_units(teacher):
 
 
 def test_students_of_first_layers_are_the_teachers(teacher):
-    student = first_layers(teacher, 2)
+    student = make_student(teacher, OPTIONS | {"type": "layers", "layers": 2}).student
     waveforms, lengths = torch.randn(2, 6000), torch.tensor([6000, 3000])
     short, whole = student(waveforms, lengths)[0], teacher(waveforms, lengths)[0]
     assert len(short) == 3 and len(student.config.shapes) == 2
@@ -233,7 +233,7 @@ def test_what_cannot_be_distilled_is_refused(teacher, tiny):
     with pytest.raises(SecateurError, match="type of student: 'other'; choose gates, magnitude or layers"):
         make_student(teacher, OPTIONS | {"type": "other"})
     with pytest.raises(SecateurError, match="layers: 4; keep from 1 to 3"):
-        first_layers(teacher, 4)
+        make_student(teacher, OPTIONS | {"type": "layers", "layers": 4})
 
 
 def test_sparsity_is_reached_by_training_and_kept_by_compaction(teacher):

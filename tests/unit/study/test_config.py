@@ -705,6 +705,14 @@ SSL_MISTAKES = {
         "ssl[0].students[0].distil: [4, 2]; allowed: layers in asc",
     ),
     "too deep": ({"students": [STUDENT | {"distil": [5]}]}, "ssl[0].students[0].distil: 5; allowed: 1 to 4"),
+    "strategy that compares layers": (
+        {
+            "students": [
+                {"name": "s", "type": "layers", "training": "distil", "distil": [1], "layers": 1, "strategy": "svcca"}
+            ]
+        },
+        "ssl[0].students[0].strategy: 'svcca' is not in the strategies that compare no layers; allowed: greedy",
+    ),
     "kind of gate": ({"students": [STUDENT | {"kinds": ["head"]}]}, "'head' (did you mean 'heads'?)"),
     "task": ({"tasks": {"st": {}}}, "ssl[0].tasks.st: unknown key"),
     "option of a task": ({"tasks": {"ks": {"keyword": 4}}}, "ssl[0].tasks.ks.keyword: unknown key (did you mean"),
