@@ -106,7 +106,7 @@ def _of_order(config: Mapping[str, Any], where: str, entry: Mapping[str, Any], c
 
 def _of_layers(where: str, name: str, kind: str, step: Step, layers: int) -> Iterator[str]:
     """What is wrong with a step that removes layers from a model that has so many."""
-    fit = [one for one in types.TYPES.all() if {types.CTC, types.GENERATE} & {*types.parts(one)}]
+    fit = [one for one in types.TYPES.all() if types.ORDERED & {*types.parts(one)}]
     if kind not in fit:
         yield f"{where}.layers: {name!r} is of type {kind}, whose layers no search orders; allowed: {', '.join(fit)}"
     elif types.GENERATE in types.parts(kind) and SIMILARITY in needs(step["strategy"]):

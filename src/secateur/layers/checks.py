@@ -152,7 +152,7 @@ def _of_regularise(config: Mapping[str, Any]) -> Iterator[str]:
 def _begins(config: Mapping[str, Any], where: str, entry: Mapping[str, Any], late: bool = False) -> Iterator[str]:
     """What is wrong with the model that an entry begins with, and its searches; `late`: regularisers are put in."""
     kind = config["models"][entry["model"]]["type"]
-    wanted = {types.CTC} if late else {types.CTC, types.GENERATE}
+    wanted = {types.CTC} if late else types.ORDERED
     fit = [name for name in types.TYPES.all() if wanted & {*types.parts(name)} and not (late and types.is_fixed(name))]
     if kind not in fit:
         yield f"{where}.model: {entry['model']!r} is of type {kind}; allowed: {', '.join(fit)}"

@@ -19,8 +19,9 @@ from secateur.core.files import read_tsv
 from secateur.layers import strategies
 from secateur.layers.dev import Dev, Score, word_errors, words
 from secateur.layers.strategies import Given, Layers, without
-from secateur.layers.whole import WholeScorer
+from secateur.layers.whole import GeneratingScorer, TransducerScorer
 from secateur.models import types
+from secateur.models.rnnt import Transducer
 from secateur.models.surgery.layers import layer_numbers
 from secateur.models.surgery.stepwise import first_input, frames, handed_on, run_layer
 
@@ -38,13 +39,13 @@ def search(
     similarity: Mapping[int, float] | None = None,
     memory: int = MEMORY,
 ) -> dict[str, Any]:
-    """Order the encoder layers of `model`, a CTC or hybrid model in evaluation mode, by `strategy`.
+    """Order the layers of `model`, in evaluation mode, by `strategy`: a CTC or hybrid model, a transducer or Whisper.
 
     Args:
         strategy: one of `secateur.layers.strategies`.
-        objective: what `greedy` compares: `loss`, the CTC loss after the last layer, or `wer`, the word error rate of
-            greedy decoding over all languages together, and of equal ones the loss. What is equal even so: the later
-            layer goes first.
+        objective: what `greedy` compares: `loss`, the CTC loss after the last layer, or of transducers and Whisper the
+            one that they train with; or `wer`, the word error rate of greedy decoding over all languages together, and
+            of equal ones the loss. What is equal even so: the later layer goes first.
         seed: of strategies that draw at random.
         similarity: for strategies that need it: how much the output of each layer is like its input.
         memory: bytes of hidden states that a strategy that needs it may keep from round to round, on the model's
@@ -53,7 +54,7 @@ def search(
     Returns what a `layers.json` holds. Layers have their numbers in the whole model.
         strategy, objective, and what the strategy records: `greedy` its `rounds`, `random` its `seed`.
         order_removed: the layers in the order of their removal; one layer never is.
-        depths: for every depth: `layers`, those that are kept; `dev_loss`, the mean CTC loss of an utterance in nats;
+        depths: for every depth: `layers`, those that are kept; `dev_loss`, the mean loss of an utterance in nats;
             with the objective `wer` also `dev_wer`, in percent.
         layer_forwards, seconds: what finding the order cost. A layer-forward is one layer run on one batch.
         evaluation_layer_forwards, evaluation_seconds: what it cost, after that, to find the losses of all depths.
@@ -92,7 +93,9 @@ def search(
 
 def _scorer(model: torch.nn.Module, strategy: str, dev: Dev, objective: str, memory: int) -> Any:
     if hasattr(model, types.GENERATE):
-        return WholeScorer(model, dev, objective)
+        return GeneratingScorer(model, dev, objective)
+    if isinstance(model, Transducer):
+        return TransducerScorer(model, dev, objective)
     return Scorer(model, dev, objective, memory if strategies.MEMORY in strategies.needs(strategy) else 0)
 
 
@@ -139,7 +142,7 @@ class Scorer:
         if getattr(model, "ctc", None) is None or not hasattr(model.encoder, "after_norm"):
             raise SecateurError(
                 f"{type(model).__name__}: the search for layers needs an encoder whose layers run singly, and a CTC "
-                "head; choose a CTC or hybrid model"
+                "head; choose a CTC or hybrid model, or a transducer of this project's"
             )
         self.model, self.dev, self.objective = model, dev, objective
         self.layers = dict(zip(layer_numbers(model), model.encoder.encoders, strict=True))

@@ -1,19 +1,27 @@
-"""Scores of sub-models whose layers do not run singly: Whisper's, of encoder and decoder together."""
+"""Scores of sub-models that run as a whole: Whisper's, of encoder and decoder together, and transducers'.
+
+The loss is the one that the model trains with, which has no CTC head to be read at.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from secateur.core.errors import SecateurError
+from secateur.decoding.transducer import Greedy
 from secateur.layers.dev import Dev, Score, word_errors, words
 from secateur.layers.strategies import Layers
 from secateur.models.surgery.layers import layer_numbers, only, stacks
 from secateur.speech.corpora.text import normalise_anything
+from secateur.speech.data import Batch
+
+Encoded = tuple[torch.Tensor, torch.Tensor]
+"""Encoder output (B, T', D) and its lengths (B,)."""
 
 
 class WholeScorer:
-    """As `secateur.layers.search.Scorer`; the loss is the one that the model trains with.
+    """As `secateur.layers.search.Scorer`; its heirs say what the loss is, and what is heard.
 
     Sub-models with the same encoder, one after another, share its output. Nothing is kept from round to round.
     """
@@ -32,16 +40,15 @@ class WholeScorer:
         for utterances in self.dev.batches:
             batch = self.dev.examples.load(utterances)
             tensors = {name: tensor.to(device) for name, tensor in batch.tensors.items()}
-            encoded: dict[Layers, torch.Tensor] = {}
+            encoded: dict[Layers, Encoded] = {}
             for layers, score in zip(models, scores, strict=True):
                 with only(self.model, layers):
                     below = tuple(layer for layer in layers if layer in self._encoder)
                     if below not in encoded:
-                        output, _ = self.model.encode(tensors["speech"], tensors["speech_lengths"])
-                        encoded = {below: output}
+                        encoded = {below: self.model.encode(tensors["speech"], tensors["speech_lengths"])}
                         self.layer_forwards += len(below)
                     self.layer_forwards += len(layers) - len(below)
-                    self._add(score, encoded[below], tensors["text"], list(utterances), batch.languages)
+                    self._add(score, encoded[below], tensors, batch)
         return scores
 
     def mean(self, score: Score) -> float:
@@ -51,20 +58,55 @@ class WholeScorer:
     def forget(self, layer: int) -> None:
         """Nothing is kept."""
 
-    def _add(
-        self, score: Score, encoder_out: torch.Tensor, text: torch.Tensor, utterances: list[str], languages: list[str]
-    ) -> None:
-        losses = self.model.losses(encoder_out, text).tolist()
+    def losses(self, encoded: Encoded, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The loss of every utterance (B,), in nats."""
+        raise NotImplementedError
+
+    def written(self, encoded: Encoded, batch: Batch) -> tuple[list[str], list[str]]:
+        """The references of a batch, and what is heard, as their errors are counted."""
+        raise NotImplementedError
+
+    def _add(self, score: Score, encoded: Encoded, tensors: Mapping[str, torch.Tensor], batch: Batch) -> None:
+        losses = self.losses(encoded, tensors).tolist()
         if not math.isfinite(sum(losses)):
-            raise SecateurError(f"the loss is {sum(losses)} on utterances {', '.join(utterances[:20])}; look at these")
+            named = ", ".join(batch.utterances[:20])
+            raise SecateurError(f"the loss is {sum(losses)} on utterances {named}; look at these")
         score.loss += sum(losses)
         if self.objective == "loss":
             score.each += [(one, 1) for one in losses]
             return
-        found = self.model.generate(encoder_out, languages, beam=1)
-        texts = zip([self.dev.tokenizer.decode(ids) for ids in found], languages, strict=True)
-        references = zip([self.dev.references[name] for name in utterances], languages, strict=True)
-        written = ([normalise_anything(*pair) for pair in side] for side in (references, texts))
-        for errors in word_errors(*written):
+        for errors in word_errors(*self.written(encoded, batch)):
             score.errors += errors[0]
             score.each.append(errors)
+
+    def _references(self, batch: Batch) -> list[str]:
+        return [self.dev.references[name] for name in batch.utterances]
+
+
+class GeneratingScorer(WholeScorer):
+    """Of models that generate their text: Whisper."""
+
+    def losses(self, encoded: Encoded, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return self.model.losses(encoded[0], tensors["text"])
+
+    def written(self, encoded: Encoded, batch: Batch) -> tuple[list[str], list[str]]:
+        heard = map(self.dev.tokenizer.decode, self.model.generate(encoded[0], batch.languages, beam=1))
+        sides = (
+            [normalise_anything(text, language) for text, language in zip(side, batch.languages, strict=True)]
+            for side in (self._references(batch), list(heard))
+        )
+        references, texts = sides
+        return references, texts
+
+
+class TransducerScorer(WholeScorer):
+    """Of transducers (`secateur.models.rnnt`): the loss of the transducer, without an auxiliary CTC's."""
+
+    def losses(self, encoded: Encoded, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        text = tensors["text"][:, : int(tensors["text_lengths"].max())]
+        return self.model.transducer_losses(*encoded, text, tensors["text_lengths"])
+
+    def written(self, encoded: Encoded, batch: Batch) -> tuple[list[str], list[str]]:
+        search = Greedy(self.model, len(batch.utterances))
+        search.advance(*encoded)
+        return self._references(batch), [self.dev.tokenizer.decode(labels) for labels in search.labels]

@@ -16,6 +16,11 @@ CTC = "ctc"
 GENERATE = "generate"
 """The part of models that write text by a generation of their own."""
 
+JOINER = "joiner"
+"""The part that this project's transducers have."""
+ORDERED = {CTC, GENERATE, JOINER}
+"""The parts whose loss says which layers a model can do without."""
+
 
 def of(section: str) -> dict[str, Plugin]:
     """The types that a section of the configuration may name."""

@@ -77,6 +77,31 @@ def test_each_step_begins_with_the_model_before_it():
     assert command.options["training"]["steps"] == 300
 
 
+def test_layers_go_one_at_a_time_by_what_the_model_became():
+    """Greedy with recovery between: the second search is of the model that was trained on, not of the dense one."""
+    config = complete([{"layers": 5}, {"recover": "late"}, {"layers": 4}, {"recover": "late"}])
+    first = "compose--layers-greedy-5--recover-late"
+    second = ModelRun("asterisk", "ctc", "all", 1, f"{first}--layers-greedy-4")
+    command = commands.keep_layers(Paths(config), at(second))
+    start = f"results/default/models/asterisk/ctc/all/{first}/s000/seed1"
+    assert command.options == {"model": start, "layers": f"{start}/layers/greedy.json", "depth": 4}
+    assert f"{start}/layers/greedy.json" in command.inputs
+
+
+def test_a_transducer_loses_layers_by_its_own_loss():
+    encoder = {"type": "emformer", "layers": 4, "dim": 64, "heads": 4}
+    models = BASE["models"] | {"rnnt": {"type": "rnnt", "training": "acoustic", "encoder": encoder}}
+    searches = BASE["searches"] | {"stream": {"type": "transducer_greedy", "streaming": True}}
+    dense = [*BASE["dense"], {"corpus": "asterisk", "model": "rnnt", "searches": ["stream"]}]
+    given = copy.deepcopy(BASE) | {"models": models, "searches": searches, "dense": dense}
+    given["compose"] = [{"model": "rnnt", "chains": [[{"layers": 3}, {"heads": 0.5}]]}]
+    given["layers"] = [{"model": "rnnt", "strategies": ["greedy"], "depths": [2]}]
+    config = configuration.complete(copy.deepcopy(given))
+    assert config["layers"][0]["searches"] == config["compose"][0]["searches"] == ["stream"]
+    (run,) = study.bare_runs(config)
+    assert run.method == "compose--layers-greedy-3--headless-global-500"
+
+
 @pytest.mark.parametrize(
     "chain, said",
     [

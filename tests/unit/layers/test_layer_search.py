@@ -6,15 +6,17 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from tiny import CTC, TOKENS, hybrid, with_encoder
+from tiny import CTC, TOKENS, hybrid, transducer, with_encoder
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_tsv
 from secateur.decoding.scoring import score
+from secateur.decoding.transducer import Greedy
 from secateur.layers.search import MEMORY, Dev, Score, Scorer, family, read_similarity, search
 from secateur.layers.strategies import STRATEGIES, Given
 from secateur.layers.strategies.greedy import same
 from secateur.models.build import build_model
+from secateur.models.rnnt import Transducer
 from secateur.models.surgery.layers import keep_layers, layer_numbers
 from secateur.speech.data import Batch, pad
 from secateur.speech.tokens import Tokenizer
@@ -23,6 +25,8 @@ LAYERS = 4
 TRANSFORMER = with_encoder(CTC, layers=LAYERS)
 CONFORMER = with_encoder(TRANSFORMER, type="conformer")
 HYBRID = hybrid(TRANSFORMER)
+EMFORMER = transducer(TRANSFORMER)
+EVERY = {"transformer": TRANSFORMER, "conformer": CONFORMER, "hybrid": HYBRID, "transducer": EMFORMER}
 NAIVE = sum(n * (n - 1) for n in range(2, LAYERS + 1))
 
 
@@ -59,18 +63,26 @@ def model(config=TRANSFORMER, seed=1):
     built = build_model(config, TOKENS).eval()
     with torch.no_grad():
         built.ctc.ctc_lo.weight *= 10
+        if config["type"] == "rnnt":
+            built.joiner.output.weight *= 10
     return built
 
 
 @torch.no_grad()
 def measured(whole, kept):
-    """(mean CTC loss, word error rate) of a sub-model, made by removing layers, one utterance at a time."""
+    """(mean loss, word error rate) of a sub-model, made by removing layers, one utterance at a time."""
     shortened = keep_layers(copy.deepcopy(whole), kept)
     total, hypotheses = 0.0, {}
     for name in EXAMPLES.texts:
         tensors = EXAMPLES.load([name]).tensors
         hidden, lengths = shortened.encode(tensors["speech"], tensors["speech_lengths"])
         hidden = hidden[0] if isinstance(hidden, tuple) else hidden
+        if isinstance(shortened, Transducer):
+            total += shortened(**tensors)[1]["loss_transducer"].item()
+            greedy = Greedy(shortened)
+            greedy.advance(hidden, lengths)
+            hypotheses[name] = DEV.tokenizer.decode(greedy.labels[0])
+            continue
         log_probs = shortened.ctc.ctc_lo(hidden).log_softmax(-1).transpose(0, 1)
         total += torch.nn.functional.ctc_loss(
             log_probs, tensors["text"], lengths, tensors["text_lengths"], reduction="sum"
@@ -101,7 +113,7 @@ def order_of(strategy, *given, **others):
     return STRATEGIES.named(strategy).load().order(Given(*given, **others)).order
 
 
-@pytest.mark.parametrize("config", [TRANSFORMER, CONFORMER, HYBRID], ids=["transformer", "conformer", "hybrid"])
+@pytest.mark.parametrize("config", EVERY.values(), ids=EVERY)
 @pytest.mark.parametrize("objective", ["loss", "wer"])
 def test_greedy_is_the_naive_search(config, objective):
     orders = []
