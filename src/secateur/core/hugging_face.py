@@ -40,6 +40,11 @@ def present(folder: Path, *names: str) -> list[Path]:
 
 def architecture(folder: Path, config: Mapping[str, Any], wanted: Mapping[str, str]) -> str:
     """The architecture of a model, one of `wanted` (by the type of the model). Raises SecateurError for another."""
+    if "format" in config:  # which is ours (`secateur.ssl.checkpoints`)
+        raise SecateurError(
+            f"{folder}: an encoder alone, which writes no text; put it back into its model: `secateur export-original "
+            f"--model {folder} --source FOLDER-OF-THE-TEACHER --output NEW-FOLDER`, and name that folder"
+        )
     expected = wanted[config["model_type"]]
     found = config.get("architectures") or [expected]
     if expected not in found:

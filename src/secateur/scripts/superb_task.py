@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         "seed": arguments.seed,
         "device": str(device),
         "audio_seconds_encoded": round(hidden.seconds_encoded, 2),
-        LEFT_OVER: partial(shutil.rmtree, folder),
+        LEFT_OVER: partial(shutil.rmtree, folder, ignore_errors=True),
     }
 
 

@@ -65,7 +65,7 @@ def parameters(config: EncoderConfig) -> Costs:
 
 def multiply_adds(config: EncoderConfig) -> Costs:
     """Multiply–adds per frame of matrix products, as `secateur.ssl.speed.macs_per_second` counts them."""
-    size, frames = config.hidden_size, int(config.frames(SECONDS * SAMPLE_RATE))
+    size, frames = config.hidden_size, int(config.frames(config.window or SECONDS * SAMPLE_RATE))
     head = 2 * config.head_dim if config.model_type == "wavlm" else 0
     return Costs(0.0, head, 2 * size, 2 * size, 0.0, 2 * size, product=frames)
 
@@ -86,7 +86,7 @@ def measured(config: EncoderConfig, device: torch.device, clock: Callable[[], fl
         "vo": LayerShape(whole.heads, whole.qk, (half,) * heads, units),
         "heads": LayerShape(whole.heads[:fewer], whole.qk[:fewer], whole.vo[:fewer], units),
     }
-    frames = int(config.frames(SECONDS * SAMPLE_RATE))
+    frames = int(config.frames(config.window or SECONDS * SAMPLE_RATE))
     hidden = torch.randn(1, frames, config.hidden_size, device=device)
     positions = torch.zeros(heads, frames, frames, device=device) if config.model_type == "wavlm" else None
     blocks: dict[str, tuple[torch.nn.Module, tuple]] = {

@@ -23,7 +23,7 @@ def macs_per_second(encoder: Encoder) -> int:
     """
     with FlopCounterMode(display=False) as counter:
         _encode(encoder)
-    return round(counter.get_total_flops() / 2 / SECONDS)
+    return round(counter.get_total_flops() / 2 * SAMPLE_RATE / _samples(encoder))
 
 
 def peak_memory(encoder: Encoder) -> int:
@@ -41,8 +41,13 @@ def cost(encoder: Encoder) -> dict[str, int]:
 @torch.no_grad()
 def _encode(encoder: Encoder) -> None:
     device = encoder.masked_spec_embed.device
-    waveforms = torch.zeros(1, SECONDS * SAMPLE_RATE, device=device)
+    waveforms = torch.zeros(1, _samples(encoder), device=device)
     encoder(waveforms, torch.tensor([waveforms.shape[1]], device=device))
+
+
+def _samples(encoder: Encoder) -> int:
+    """Samples that are encoded at once: ten seconds, or as much as Whisper's window holds."""
+    return min(SECONDS * SAMPLE_RATE, encoder.config.window or SECONDS * SAMPLE_RATE)
 
 
 @torch.inference_mode()

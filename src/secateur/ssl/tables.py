@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur.decoding.timing import AGAIN, latency
+from secateur.models.upstream.config import WHISPER, of_whisper
 from secateur.reporting import published
 from secateur.reporting.results import Results
 from secateur.reporting.times import SOUND
@@ -161,14 +162,15 @@ def blocks(results: Results) -> Iterator[dict[str, Any]]:
 def blocks_of(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> tuple[list[tuple[int, int, int]], str]:
     """(layer, parameters of its attention, of its feed-forward block) of an encoder, and the file that says so."""
     source = f"{_folder(results, entry, run)}/config.json"
-    config = results.json(source, "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size")
+    config = of_whisper(results.json(source, "model_type"))
     width, heads = config["hidden_size"], config["num_attention_heads"]
     whole = {"heads": range(heads), "qk": [width // heads] * heads, "vo": [width // heads] * heads}
     whole["ffn"] = config["intermediate_size"]
+    biases = 1 if config["model_type"] == WHISPER else 2  # of queries and keys
     found = []
     for layer, shape in enumerate(config.get("layers") or [whole] * config["num_hidden_layers"], 1):
         qk, vo, ffn = sum(shape["qk"]), sum(shape["vo"]), shape["ffn"] or 0
-        attention = 0 if shape["heads"] is None else 2 * (width + 1) * qk + (2 * width + 1) * vo + width
+        attention = 0 if shape["heads"] is None else (2 * width + biases) * qk + (2 * width + 1) * vo + width
         found.append((layer, attention, 0 if shape["ffn"] is None else (2 * width + 1) * ffn + width))
     return found, source
 
@@ -180,8 +182,8 @@ def _official(entry: Mapping[str, Any], task: str) -> bool:
 
 def _base(results: Results, entry: Mapping[str, Any], run: UpstreamRun) -> bool:
     """Whether the teacher of an encoder has the shape of the published ones."""
-    config = results.json(f"{_folder(results, entry, replace(run, model=TEACHER))}/config.json", *BASE)
-    return all(config[key] == value for key, value in BASE.items())
+    config = results.json(f"{_folder(results, entry, replace(run, model=TEACHER))}/config.json", "model_type")
+    return all(config.get(key) == value for key, value in BASE.items())
 
 
 def _published_speed(results: Results, entry: Mapping[str, Any], run: UpstreamRun, base: bool) -> dict[str, float]:

@@ -167,11 +167,12 @@ def _language_models(config: Mapping[str, Any], corpus: str) -> list[str]:
 
 
 def inspect(config: Mapping[str, Any], folder: Path) -> None:
-    """Load every model from a folder once, and look at the texts that are there, before any job.
+    """Load every model from a folder once, and look at the data and the texts that are there, before any job.
 
     That takes torch, so another process does it, and only when a file has changed since `folder` remembers it.
     Raises SecateurError with what is wrong.
     """
+    _check_data(config)
     for key, entry in entries(config):
         own, record = entry["own"], folder / f"{key}.json"
         used = [name for name in config["corpora"] if key.removeprefix("models.") in own_models(config, name)]
@@ -188,6 +189,17 @@ def inspect(config: Mapping[str, Any], folder: Path) -> None:
             raise SecateurError(f"{key}.pretrained: {lines[-1] if lines else done.stderr.strip()}")
         print("\n".join(f"{key}: {line}" for line in done.stdout.splitlines()), file=sys.stderr)
         write_json(record, {"identity": identity, "found": done.stdout.splitlines()})
+
+
+def _check_data(config: Mapping[str, Any]) -> None:
+    """Raise SecateurError for data that is to be used with a model from a folder, and is not where it should be."""
+    for name, entry in config["corpora"].items():
+        for language in entry["languages"] if own_models(config, name) else ():
+            if not corpora.fetched_record(Path("data", name), language).is_file():
+                try:
+                    corpora.check(entry, language)
+                except SecateurError as error:
+                    raise SecateurError(f"corpora.{name}: {error}") from error
 
 
 def _texts(config: Mapping[str, Any], corpus: str) -> Iterator[dict[str, Any]]:

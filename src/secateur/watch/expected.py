@@ -67,7 +67,7 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
         seconds = EXTENDED * beam if 1 < beam <= WIDE else UTTERED
         seconds *= max(0.1, size / PARAMETERS)
         return Work(f"decode {at.model} {at.search}", DECODING, sets, seconds, _like(config, rule, at))
-    amount = len(upstreams.entry_of(config, at.upstream)["tasks"]) if rule == "superb" else 1
+    amount = max(1, len(upstreams.entry_of(config, at.upstream)["tasks"])) if rule == "superb" else 1
     axes = [str(getattr(at, axis)) for axis in ("model", "search", "strategy", "number") if hasattr(at, axis)]
     key = " ".join([rule, *axes])
     if rule in SECONDS:

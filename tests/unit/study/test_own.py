@@ -210,15 +210,35 @@ def test_names_with_a_prefix_are_understood_and_a_good_folder_is_looked_at_once(
     assert capfd.readouterr().err == ""
 
 
-def test_transcripts_in_other_letters_are_refused_before_any_job(tmp_path):
+def kaldi(root):
+    """An entry of `corpora`, of data directories in English that are written."""
     for split in ("train", "dev", "test"):
-        data = tmp_path / "data" / split
+        data = root / split
         data.mkdir(parents=True)
         (data / "text").write_text("u1 quick foxes jump\nu2 a b\n")
         (data / "wav.scp").write_text("u1 u1.wav\nu2 u2.wav\n")
         (data / "utt2spk").write_text("u1 s\nu2 s\n")
-    folder = saved(tmp_path / "model")
-    corpus = {"recipe": "kaldi", "languages": ["en"], "root": str(tmp_path / "data")}
+    return {"recipe": "kaldi", "languages": ["en"], "root": str(root)}
+
+
+@pytest.mark.parametrize(
+    ("gone", "message"),
+    [
+        ("", r"corpora\.c: .*data: no such folder, but corpora.<name>.root names it; mend the path"),
+        ("dev", r"corpora\.c: .*data: neither en/dev nor dev in it, which the split 'dev' needs; make the data"),
+        ("test/utt2spk", r"corpora\.c: .*utt2spk: no such file; a data directory needs it"),
+    ],
+)
+def test_data_that_is_not_there_is_one_line_before_any_job(gone, message, tmp_path):
+    given = study(saved(tmp_path / "model"), corpora={"c": kaldi(tmp_path / "data")})
+    (tmp_path / "data" / gone).rename(tmp_path / "elsewhere")
+    with pytest.raises(SecateurError, match=message) as found:
+        own.inspect(complete(given), tmp_path / "records")
+    assert "\n" not in str(found.value)
+
+
+def test_transcripts_in_other_letters_are_refused_before_any_job(tmp_path):
+    folder, corpus = saved(tmp_path / "model"), kaldi(tmp_path / "data")
     with pytest.raises(SecateurError, match=r"lacks 1\d of the 1\d letters of the en transcripts \("):
         own.inspect(complete(study(folder, corpora={"c": corpus})), tmp_path / "records")
 

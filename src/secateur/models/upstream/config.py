@@ -197,6 +197,11 @@ class EncoderConfig:
             field, hop = field + (kernel - 1) * hop, hop * stride
         return field
 
+    @property
+    def window(self) -> int | None:
+        """Samples of the window that is heard at once, whatever an utterance fills of it; None where there is none."""
+        return self.num_conv_pos_embeddings * WINDOW_SHIFT if self.model_type == WHISPER else None
+
     def frames(self, samples):
         """Frames of so many samples (an integer or a tensor of them)."""
         for kernel, stride in zip(self.conv_kernel, self.conv_stride, strict=True):

@@ -285,7 +285,7 @@ class Frames(nn.Module):
                 f"an utterance of {int(lengths.min())} samples is shorter than one frame of the encoder, "
                 f"{self.config.receptive_field} samples; exclude it"
             )
-        if self.config.model_type == WHISPER:
+        if self.config.window:
             frames = torch.full_like(frames, self.config.num_conv_pos_embeddings)
         if self.config.do_normalize:
             waveforms = _standardize(waveforms, lengths)
@@ -316,7 +316,7 @@ class Encoder(Frames):
         """
         features, frames = self.features(waveforms, lengths)
         hidden = self.contextualize(features, frames)
-        if self.config.model_type == WHISPER:  # the silence behind the utterances is left out
+        if self.config.window:  # the silence behind the utterances is left out
             frames = self.config.frames(lengths)
             hidden = [state[:, : int(frames.max())] for state in hidden]
         return hidden, frames

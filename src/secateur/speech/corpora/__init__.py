@@ -7,6 +7,8 @@ schema's defaults are filled in, and are nowhere else), and `cache` a folder tha
   versions and checksums in `fetched_record(cache, language)`. Doing it again changes nothing.
 - `inputs(options, language)`, which a recipe may leave out, lists the files of the user's that may be edited, as far as
   they exist and are cheap to find. `fetch` puts their checksums into its record, so an edit runs all that follows.
+- `check(options, language)`, which a recipe may leave out, raises SecateurError for files of the user's that are not
+  there.
 - `prepare(options, language, cache)` returns a `Prepared`. It knows nothing of `exclude`.
 
 and these literals at the top of the file, which the workflow reads without importing it (`secateur.core.plugins`):
@@ -126,6 +128,13 @@ def inputs(options: Mapping[str, Any], language: str) -> list[str]:
     """Existing files of the user's that a corpus is read from; none for a recipe that cannot tell."""
     module = recipe(options["recipe"])
     return module.inputs(options, language) if hasattr(module, "inputs") else []
+
+
+def check(options: Mapping[str, Any], language: str) -> None:
+    """Raise SecateurError for files of the user's that are not there, as far as the recipe can tell at once."""
+    module = recipe(options["recipe"])
+    if hasattr(module, "check"):
+        module.check(options, language)
 
 
 @contextmanager

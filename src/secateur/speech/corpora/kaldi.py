@@ -74,14 +74,21 @@ def inputs(options: Mapping[str, Any], language: str) -> list[str]:
     return [str(folder / name) for folder in folders for name in TABLES if (folder / name).is_file()]
 
 
-def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
-    """Check that every split has its tables and that `wav.scp` has paths; record checksums of the tables."""
-    found = {}
+def check(options: Mapping[str, Any], language: str) -> None:
+    """Raise SecateurError where a split has no folder, or its folder lacks a table."""
     for split in options["splits"]:
         folder = _folder(options, language, split)
         for name in ("wav.scp", "text", "utt2spk"):
             if not (folder / name).is_file():
                 raise SecateurError(f"{folder / name}: no such file; a data directory needs it")
+
+
+def fetch(options: Mapping[str, Any], language: str, cache: Path) -> None:
+    """Check that every split has its tables and that `wav.scp` has paths; record checksums of the tables."""
+    check(options, language)
+    found = {}
+    for split in options["splits"]:
+        folder = _folder(options, language, split)
         _recordings(folder)
         present = [folder / name for name in TABLES if (folder / name).is_file()]
         found[split] = {"folder": str(folder), "sha256": {path.name: file_hash(path, "sha256") for path in present}}

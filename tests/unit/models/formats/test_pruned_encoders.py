@@ -29,8 +29,10 @@ from secateur.speech.datadir import Utterance, write_data_dir
 from secateur.speech.front_ends.waves import framed
 from secateur.speech.tokens import Tokenizer
 from secateur.speech.whisper_tokens import WhisperTokenizer
-from secateur.ssl.checkpoints import load_encoder
-from secateur.ssl.gated import compact, fold, gate_shapes, open_gates
+from secateur.ssl.checkpoints import load_encoder, save_encoder
+from secateur.ssl.costs import multiply_adds
+from secateur.ssl.gated import compact, fold, gate_shapes, open_gates, remaining
+from secateur.ssl.speed import macs_per_second
 from secateur.ssl.students import first_layers
 
 SEARCHES = {
@@ -148,6 +150,18 @@ def test_whispers_sizes_are_transformers_defaults_where_a_configuration_is_silen
     assert found == wanted
 
 
+def test_multiply_adds_of_whisper_are_those_of_its_window():
+    """By hand: two seconds are heard at once, in 100 frames, however long the utterance."""
+    encoder, gates = trained(WHISPER), open_gates(trained(WHISPER).config)
+    gates["ffn"], gates["heads"] = torch.tensor([1.0, 0.0]), torch.tensor([[1.0, 1.0, 1.0, 0.0], [1.0] * 4])
+    feed_forward, head = 100 * 2 * 48 * 64, 100 * 12 * (4 * 48 + 2 * 100)
+    found = macs_per_second(encoder) - macs_per_second(compact(encoder, gates))
+    assert found == pytest.approx((feed_forward + head) / 2, abs=1)
+    counted = multiply_adds(encoder.config)
+    left = [remaining(one, encoder.config, counted, padded=True).sum() for one in (open_gates(encoder.config), gates)]
+    assert float(left[0] - left[1]) * 100 / 2 == pytest.approx(found, abs=1)
+
+
 def test_fewer_layers_of_whispers_encoder_are_still_a_whisper(tmp_path):
     source = FIXTURES / WHISPER
     loaded = formats.joiner(source)(first_layers(trained(WHISPER), 1), source)
@@ -194,6 +208,13 @@ def test_gates_prune_the_encoder_of_a_trained_whisper_and_it_goes_back(tmp_path)
     assert all(heard) and len(set(heard)) > 10 and heard != whole
     assert jiwer.wer(sentences("test"), heard) < 0.9
     assert hypotheses(WHISPER, formats.load(moved).model, found.tokens) == heard
+
+
+@ALL
+def test_an_encoder_alone_is_no_model_and_the_message_says_what_to_do(name, tmp_path):
+    save_encoder(tmp_path, trained(name))
+    with pytest.raises(SecateurError, match=r"an encoder alone, which writes no text; .*`secateur export-original"):
+        formats.describe(tmp_path)
 
 
 def write_speech(folder, split):

@@ -8,6 +8,7 @@ import torch
 from superb_tones import RECOGNITION, RECURRENT, VOICE_OF, Deaf, Hears, options
 
 from secateur.core.files import read_json
+from secateur.core.jobs import LEFT_OVER
 from secateur.ssl.tasks import Data, Item, pr, prompts, sf
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.hidden import Hidden
@@ -118,6 +119,14 @@ def test_the_script_writes_scores_of_log_mel_features(corpus, tmp_path):
     assert len(sid["details"]["heads"]["acc"]) == 2 and len(sid["metrics"]["acc"]["draws"]) == 50
     assert sid["metrics"]["acc"]["scored"] is False and sid["notes"].startswith("voice and language")
     assert record["seed"] == 1 and record["audio_seconds_encoded"] > 10
+
+
+def test_an_entry_without_tasks_leaves_no_scores_and_nothing_behind(tmp_path):
+    script, record = importlib.import_module("secateur.scripts.superb_task"), {}
+    script.run(Namespace(upstream="fbank", tasks={}, data=None, languages=[], splits={}, memory=1.0, rate=None, seed=1,
+                         device="cpu", output=tmp_path, random=False), record)  # fmt: skip
+    record[LEFT_OVER]()
+    assert read_json(tmp_path / "scores.json")["tasks"] == {}
 
 
 def test_an_encoder_with_random_weights_is_like_the_one_in_the_folder(tmp_path):
