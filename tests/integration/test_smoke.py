@@ -25,7 +25,7 @@ LAYERS = {"decode_depths": 3, "decode_exits": 1, "decode_onnx": 1}
 exported."""
 HEADS = {"decode_heads": 1}
 """Jobs that decode the hybrid model without sets of its heads."""
-COMPOSED = {"compose_layers": 1, "compose_heads": 2, "compose_mask": 1, "compose_recover": 1}
+COMPOSED = {"compose_layers": 1, "compose_heads": 2, "compose_channels": 1, "compose_mask": 1, "compose_recover": 2}
 """Jobs that make compositions: all chains of the CTC model begin with the same one, the transducer has another."""
 TIMING = {"timing": 3}
 """Jobs that time a family: the CTC model's, the hybrid one's with that of one layer, the transducer's."""

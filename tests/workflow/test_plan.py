@@ -25,14 +25,14 @@ SMALL = """
 study: small
 seeds: [1, 2]
 models:
-  plain: {training: acoustic}
+  plain: {pretrained: null, type: ctc, training: acoustic, encoder: {type: transformer, layers: 4, dim: 96, ffn: 384}}
 training:
   acoustic: {steps: 100, batch_seconds: 30}
   retrain: {steps: 7, batch_seconds: 10, average_best: 0}
 pruning:
   progressive: {levels: [0.5, 0.7], training: retrain, adapt_every: 2}
 dense:
-  - {corpus: asterisk, model: plain, scopes: [all], searches: [greedy, beam-lm]}
+  - {corpus: asterisk, model: plain, scopes: [all], searches: [greedy, beam-lm-small]}
 prune:
   - model: plain
     schedule: progressive
@@ -76,7 +76,8 @@ def test_configurations_are_merged_as_snakemake_does(plan):
 @pytest.mark.parametrize("name", ["smoke", "mls-tables"])
 def test_the_jobs_that_train_are_those_of_the_dag(plan, rules, name):
     config = plan.load(ROOT, STUDIES / f"{name}.yaml")
-    kinds = Counter(job.kind for job in cost.training_jobs(config))
+    jobs = cost.training_jobs(config)
+    kinds = Counter(job.kind for job in jobs)
     language_models, dense = kinds.pop("language model", 0), kinds.pop("dense")
     assert (
         rules[name]["train"] == dense
@@ -91,7 +92,8 @@ def test_the_jobs_that_train_are_those_of_the_dag(plan, rules, name):
     assert rules[name].get("recover", 0) == sum(kinds.pop(kind) for kind in recovered)
     composed = [kind for kind in kinds if compose.KIND.owns(kind)]
     steps = sum(count for rule, count in rules[name].items() if rule.startswith("compose_"))
-    assert steps == sum(kinds.pop(kind) for kind in composed)
+    untrained = {run.folder for run in compose.bare_runs(config)} - {job.folder for job in jobs}
+    assert steps == sum(kinds.pop(kind) for kind in composed) + len(untrained)
     assert rules[name]["prune"] == kinds.total()
     decodings = [*study.decodings(config), *heads.combined_decodings(config), *compose.bare_decodings(config)]
     assert rules[name]["decode"] == len({one.folder for one in decodings})
@@ -109,10 +111,11 @@ def test_steps_by_kind_of_job_by_hand(plan, small):
     # Pathways have 7 steps of each language at both levels, and fixed ones as many.
     assert steps == {
         "dense": 2 * 100, "finetune": 2 * 2 * 7, "imp": 2 * 2 * 2 * 7, "longer": 2 * 2 * 3 * 7,
-        "pathways": 2 * 2 * 2 * 7, "dynamic": 2 * 2 * 2 * 7, "language model": 2 * small["training"]["text"]["steps"],
+        "pathways": 2 * 2 * 2 * 7, "dynamic": 2 * 2 * 2 * 7,
+        "language model": 2 * small["training"]["text-small"]["steps"],
     }  # fmt: skip
     assert batches["dense"] == 30 and batches["imp"] == 10
-    assert batches["language model"] == small["training"]["text"]["batch_tokens"]
+    assert batches["language model"] == small["training"]["text-small"]["batch_tokens"]
     assert masks["imp"] == 8 and masks["pathways"] == 4 and masks["dense"] == 0
     # dense → finetune → imp 50 % → imp 70 % → pathways, an hour each
     hourly = [replace(job, seconds=3600 / job.steps) for job in jobs]

@@ -20,6 +20,27 @@ use rule prune_heads as compose_heads with:
         arguments=words(compose_commands.remove_heads),
 
 
+rule compose_channels:
+    input:
+        files(compose_commands.remove_channels),
+    output:
+        weights=f"{MODEL}/model.safetensors",
+        model=f"{MODEL}/model.json",
+        removed=f"{MODEL}/removed.json",
+        run=f"{MODEL}/run.json",
+    log:
+        f"{LOGS}/{MODEL_TAIL}.log",
+    wildcard_constraints:
+        method=rf"{COMPOSED}channels-\d+",
+    conda:
+        "../../envs/decode.yaml"
+    params:
+        arguments=words(compose_commands.remove_channels),
+    shell:
+        "exec python -m secateur prune-channels {params.arguments} --output $(dirname {output.run})"
+        " --run-json {output.run} &> {log}"
+
+
 use rule prune as compose_mask with:
     input:
         files(compose_commands.mask),

@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from secateur.compose.study import HEADS, LAYERS, MASK, RECOVER, STEPS, Step, kind_of, step_name
+from secateur.compose.study import CHANNELS, HEADS, LAYERS, MASK, RECOVER, STEPS, Step, kind_of, step_name
 from secateur.heads.policies import POLICIES, TIMES
 from secateur.heads.policies import needs as policy_needs
 from secateur.layers.strategies import SIMILARITY, STRATEGIES, needs
 from secateur.models import types
 from secateur.pruning import methods
 from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole, unknown
+
+FRONT_END = "conv2d"
 
 
 def fill_schema(schema: dict[str, Any]) -> None:
@@ -74,7 +76,7 @@ def _of_step(config: Mapping[str, Any], where: str, step: Step) -> Iterator[str]
         return
     if (step["sparsity"] is not None) != (kinds[0] == MASK):
         yield f"{where}.sparsity: {step['sparsity']}; allowed with a mask, which needs it, alone"
-    for key in (HEADS, "sparsity"):
+    for key in (HEADS, CHANNELS, "sparsity"):
         if step[key] is not None and step[key] != round(step[key], 3):
             yield f"{where}.{key}: {step[key]}; allowed: three decimals, as folders name it"
     if kinds[0] == MASK and step["schedule"] not in config["pruning"]:
@@ -101,6 +103,8 @@ def _of_order(config: Mapping[str, Any], where: str, entry: Mapping[str, Any], c
         if kind == LAYERS:
             yield from _of_layers(at, entry["model"], model["type"], step, layers)
             layers = step[LAYERS]
+        if kind == CHANNELS and model.get("input") != FRONT_END:
+            yield f"{at}: channels of {entry['model']!r}, which has no convolutions in front (`input: {FRONT_END}`)"
         masked, last = kind == MASK, kind
 
 

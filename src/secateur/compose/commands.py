@@ -26,6 +26,12 @@ def remove_heads(paths: Paths, at: Any) -> Command:
     return heads.without_share(paths, before, entry["importance"], chain[-1]["policy"], chain[-1][compose.HEADS])
 
 
+def remove_channels(paths: Paths, at: Any) -> Command:
+    """The model before without a share of the channels of its front end."""
+    (entry, chain), before = compose.found(paths.config, run_of(at)), compose.before(paths.config, run_of(at))
+    return heads.without_channels(paths, before, entry["utterances"], chain[-1][compose.CHANNELS])
+
+
 def mask(paths: Paths, at: Any) -> Command:
     """The model before under a mask, which is one for all languages."""
     step = compose.found(paths.config, run_of(at))[1][-1]

@@ -17,9 +17,9 @@ from secateur.pruning import methods
 from secateur.study.runs import Decoding, Kind, ModelRun, Parents, Timed, languages, splits
 
 COMPOSED, THEN = "compose", "--"
-LAYERS, HEADS, MASK, RECOVER = STEPS = ("layers", "heads", "mask", "recover")
+LAYERS, HEADS, CHANNELS, MASK, RECOVER = STEPS = ("layers", "heads", "channels", "mask", "recover")
 """The keys that say what a step does; each has one of them."""
-PREFIXES = {LAYERS: "layers", HEADS: "headless", MASK: "mask", RECOVER: "recover"}
+PREFIXES = {LAYERS: "layers", HEADS: "headless", CHANNELS: "channels", MASK: "mask", RECOVER: "recover"}
 """How the name of a step begins; `headless`, because rules of heads alone make what is called `heads-…`."""
 WITH_TRAINING = (MASK, RECOVER)
 """Steps that leave a history of training, if only of no step."""
@@ -42,6 +42,8 @@ def step_name(step: Step) -> str:
         return f"{PREFIXES[kind]}-{step['strategy']}-{step[LAYERS]}"
     if kind == HEADS:
         return f"{PREFIXES[kind]}-{step['policy']}-{round(1000 * step[HEADS])}"
+    if kind == CHANNELS:
+        return f"{PREFIXES[kind]}-{round(1000 * step[CHANNELS])}"
     if kind == MASK:
         return f"{PREFIXES[kind]}-{step[MASK]}-{round(1000 * step['sparsity'])}"
     return f"{PREFIXES[kind]}-{step[RECOVER]}"
@@ -114,6 +116,8 @@ def said(config: Mapping[str, Any], run: ModelRun) -> str:
             parts.append(f"{step[LAYERS]} layers")
         elif kind == HEADS:
             parts.append(f"{100 * step[HEADS]:g} % of the heads removed")
+        elif kind == CHANNELS:
+            parts.append(f"{100 * step[CHANNELS]:g} % of the front end's channels removed")
         elif kind == MASK:
             parts.append(f"{methods.named(step[MASK]).shown.label} {100 * step['sparsity']:g} %")
         else:

@@ -17,16 +17,14 @@ def importance(paths: Paths, at: Any) -> Command:
     """How much a model needs each of its heads."""
     run = run_of(at)
     entry = heads.estimated(paths.config, run)
-    options = {
-        "model": paths.folder(run),
-        "tokens": paths.tokens(run.corpus)[0],
-        "utterances": entry["utterances"],
-        "seed": run.seed,
-        "again": entry["again"] or None,
-        "shares": entry["shares"],
-        **dev_options(paths, run.corpus),
-    }
+    options = _material(paths, run, entry["utterances"]) | {"again": entry["again"] or None, "shares": entry["shares"]}
     return Command("head_importance", options, analysed(paths, run), _modules(paths, run))
+
+
+def _material(paths: Paths, run: runs.ModelRun, utterances: int) -> dict[str, Any]:
+    """What an importance is estimated with: the model, and so many utterances of every language."""
+    options = {"model": paths.folder(run), "tokens": paths.tokens(run.corpus)[0], "utterances": utterances}
+    return options | {"seed": run.seed, **dev_options(paths, run.corpus)}
 
 
 def times(paths: Paths, at: Any) -> Command:
@@ -86,6 +84,12 @@ def without_share(paths: Paths, before: runs.ModelRun, importance: str, policy: 
     }
     files = (*paths.model(before.folder), *importances, *measured)
     return Command("prune_heads", options, files, (*_modules(paths, before), *_policies([policy])))
+
+
+def without_channels(paths: Paths, before: runs.ModelRun, utterances: int, share: float) -> Command:
+    """The model `before` without a share of the channels of each convolution of its front end."""
+    options = _material(paths, before, utterances) | {"share": share}
+    return Command("prune_channels", options, analysed(paths, before), _modules(paths, before))
 
 
 def export_depth(paths: Paths, at: Any) -> Command:

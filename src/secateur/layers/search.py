@@ -21,7 +21,6 @@ from secateur.layers.dev import Dev, Score, word_errors, words
 from secateur.layers.strategies import Given, Layers, without
 from secateur.layers.whole import GeneratingScorer, TransducerScorer
 from secateur.models import types
-from secateur.models.rnnt import Transducer
 from secateur.models.surgery.layers import layer_numbers
 from secateur.models.surgery.stepwise import first_input, frames, handed_on, run_layer
 
@@ -94,7 +93,7 @@ def search(
 def _scorer(model: torch.nn.Module, strategy: str, dev: Dev, objective: str, memory: int) -> Any:
     if hasattr(model, types.GENERATE):
         return GeneratingScorer(model, dev, objective)
-    if isinstance(model, Transducer):
+    if hasattr(model, "transducer_losses"):  # not its class: searches of other types do not wait for it
         return TransducerScorer(model, dev, objective)
     return Scorer(model, dev, objective, memory if strategies.MEMORY in strategies.needs(strategy) else 0)
 

@@ -45,7 +45,7 @@ def hand_over(root: Path, row: Mapping[str, str], output: Path) -> None:
         _copy(lm, output / "lm")
     lexicon = root / lexicon_folder(row["corpus"], row["search"])
     if lexicon.is_dir():
-        shutil.copytree(lexicon, output / "lexicon", dirs_exist_ok=True)
+        shutil.copytree(lexicon, output / "lexicon/", dirs_exist_ok=True)
     write_json(output / "system.json", dict(row))
 
 

@@ -18,6 +18,11 @@ LIMITS = """\
 - One seed. The intervals are over the utterances of a test set and say nothing about another seed.
 - It is a real, trained, small model to begin pruning with, and no product."""
 
+LM_LIMITS = """\
+- It has read the transcripts of the training data and nothing else: the prompts of a telephone exchange, a few thousand
+  words a language. Dev text is of the same kind; expect a far higher perplexity of other text.
+- One seed. It is a small model to measure with, and no product."""
+
 ENCODER_LIMITS = """\
 - It has heard a handful of professional voices, one a language, of one make of recordings, and little of each.
 - Test data come from the same recordings as the training data. One seed.
@@ -53,13 +58,14 @@ def card(
         export: what the command that calls this has measured.
     """
     config, languages = loaded.config, ", ".join(sources)
+    language_model = types.section(config["type"]) == "language_models"
     parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
     sections = {
         "Model": [f"```yaml\n{yaml.safe_dump(config, sort_keys=False)}```"],
-        "Error rates": _error_rates(folder, export),
+        "Perplexity" if language_model else "Error rates": _error_rates(folder, export),
         "Training": _training(folder, trained),
         "Data and licences": [*_data(sources), SHARING],
-        "Limits": [LIMITS],
+        "Limits": [LM_LIMITS if language_model else LIMITS],
         "Made by": _made_by(folder, trained),
     }
     text = [
@@ -141,8 +147,6 @@ def _error_rates(folder: Path, export: Mapping[str, Any]) -> list[str]:
             rows.append((split, search, language, *(_percent(_rate(members, *columns)) for columns in RATES)))
     heading = ("Split", "Search", "Language", "WER (%), 95 % interval", "CER (%), 95 % interval")
     text = [_table(heading, rows)] if rows else []
-    if not rows:
-        text.append("It was not decoded by itself.")
     if half := export.get("half_precision"):
         text.append(
             f"Weights are stored in half precision. {half['measure'].capitalize()}: {half['before']:.2f} in float32, "

@@ -276,7 +276,8 @@ def _explain(error: ValidationError) -> str:
             where = f"{where}.{extra[0]}" if where else extra[0]
             if now := error.schema.get("renamed", {}).get(extra[0]):
                 return f"{where}: an earlier release's key; expected {now}"
-            return f"{where}: unknown key{hint(extra[0], known)}; allowed: {', '.join(sorted(known))}"
+            train = "; `pretrained: null` beside it trains a new one" if "pretrained" in error.instance else ""
+            return f"{where}: unknown key{hint(extra[0], known)}; allowed: {', '.join(sorted(known))}{train}"
         case "required":
             missing = next(name for name in error.validator_value if name not in error.instance)
             return f"{where + '.' if where else ''}{missing}: missing; it is required"

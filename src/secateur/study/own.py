@@ -108,6 +108,8 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
                         f"models.{name}: reads or writes {what} than models.{names[0]}, and both are used with "
                         f"corpora.{corpus}; write that corpus down a second time, under another name, for one of them"
                     )
+        if any(entry["corpus"] == corpus and entry["model"] not in config["models"] for entry in config["dense"]):
+            continue  # which is said of the entry
         material = material_of(config, corpus)
         for lm in _language_models(config, corpus):
             theirs = config["language_models"][lm].get("own")

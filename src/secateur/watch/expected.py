@@ -28,7 +28,8 @@ WIDE = 10
 SECONDS = {
     "sizes": 15, "masks": 10, "layer_search": 40, "layer_similarity": 15, "similarity": 30, "timing": 60,
     "decode_depths": 40, "decode_exits": 40, "decode_onnx": 40, "head_importance": 20, "head_removals": 1,
-    "head_times": 60, "decode_heads": 200, "prune_heads": 1, "export_depth": 1, "compose_heads": 1, "compose_layers": 1,
+    "head_times": 60, "decode_heads": 200, "prune_heads": 1, "export_depth": 1,
+    "compose_heads": 1, "compose_channels": 15, "compose_layers": 1,
     "perplexity": 3, "tune_lms": 300, "ssl_targets": 40, "superb": 7, "ssl_speed": 30, "stream_delays": 60,
 }  # fmt: skip
 """Of a unit of work of a job by its rule, where it needs torch: of all of it, of a task of `superb`."""

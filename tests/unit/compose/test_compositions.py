@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from small_models import CONFORMER, make_batch, make_model
+from snakemake.utils import update_config
 from tiny import TOKENS, run_script, with_encoder, write_corpus
 
 from secateur.compose import commands, study
@@ -102,6 +103,20 @@ def test_a_transducer_loses_layers_by_its_own_loss():
     assert run.method == "compose--layers-greedy-3--headless-global-500"
 
 
+def test_channels_of_the_front_end_go_by_the_command_of_its_own():
+    given = copy.deepcopy(BASE)
+    update_config(given, yaml.safe_load((ROOT / "workflow/studies/smoke.yaml").read_text()))
+    config = configuration.complete(given)
+    (run,) = [run for _, chain, run in study.chains(config) if "channels" in run.method]
+    assert run.method == "compose--channels-500--recover-retrain"
+    assert study.said(config, run) == "50 % of the front end's channels removed, then trained on"
+    before = study.before(config, run)
+    command = commands.remove_channels(Paths(config), at(before))
+    whole = "results/smoke/models/espeak/hybrid/all/dense/s000/seed1"
+    assert command.name == "prune_channels" and command.options["share"] == 0.5
+    assert command.options["model"] == whole and command.options["utterances"] == 4
+
+
 @pytest.mark.parametrize(
     "chain, said",
     [
@@ -110,7 +125,8 @@ def test_a_transducer_loses_layers_by_its_own_loss():
         ([CHAIN[2], {"recover": "late"}], r"\[1\]: recover after a mask: training on would let removed weights grow"),
         ([{"recover": "late"}], r"\[0\]: recover where nothing is gone since the last training"),
         ([{"layers": 4}, {"layers": 4}], r"\[1\]\.layers: 4; allowed: 1 to 3, as 4 are left at this step"),
-        ([{"layers": 4, "heads": 0.5}], r"\[0\]: layers, heads in one step; allowed: one of layers, heads, mask, rec"),
+        ([{"layers": 4, "heads": 0.5}], r"\[0\]: layers, heads in one step; allowed: one of layers, heads, chan"),
+        ([{"channels": 0.5}], r"\[0\]: channels of 'ctc', which has no convolutions in front .`input: conv2d`"),
         ([{}], r"\[0\]: nothing in one step; allowed: one of"),
         ([{"mask": "lth"}], r"\[0\]\.sparsity: None; allowed with a mask, which needs it, alone"),
         ([{"mask": "dynamic", "sparsity": 0.5}], r"\[0\]\.mask: 'dynamic'; allowed: imp, lth, lap"),

@@ -116,7 +116,12 @@ def test_a_language_model_is_compared_by_perplexity(corpus, tmp_path):
     half = read_json(tmp_path / "out" / "run.json")["export"]["half_precision"]
     assert half["measure"] == "perplexity of the dev text" and abs(half["after"] / half["before"] - 1) < 1e-3
     text = (tmp_path / "out" / "README.md").read_text()
-    assert "Transformer language model" in text and "for en, fr." in text and "It was not decoded by itself" in text
+    assert (
+        "Transformer language model" in text
+        and "for en, fr." in text
+        and "## Perplexity" in text
+        and "## Error rates" not in text
+    )
 
 
 def test_half_precision_that_moves_the_error_rate_is_refused_unless_whole(corpus, tmp_path, monkeypatch):

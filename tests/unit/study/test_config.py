@@ -51,6 +51,16 @@ def test_defaults_are_filled_in_at_every_depth():
 
 
 RNNT = {"type": "rnnt", "training": "acoustic", "encoder": {"type": "emformer", "layers": 2, "dim": 64}}
+STARTED = {
+    "pretrained": None,
+    "type": "hybrid",
+    "training": "acoustic",
+    "start": "ctc",
+    "input": "stack",
+    "stack": 3,
+    "encoder": {"type": "conformer", "layers": 6, "dim": 128, "heads": 4, "ffn": 512, "kernel": 15},
+}
+"""A model that starts from the zoo's."""
 
 MISTAKES = {
     "unknown key": ({"seed": 1}, "seed: unknown key (did you mean 'seeds'?); allowed: "),
@@ -100,12 +110,12 @@ MISTAKES = {
         "corpora.mls.root: null, and so is url; allowed: the folder of the corpus",
     ),
     "text that is not there": (
-        {"language_models": {"char-lm": {"text": {"en": "no/such.txt"}}}},
-        "language_models.char-lm.text.en: 'no/such.txt' is no file",
+        {"language_models": {"char-lm-small": {"text": {"en": "no/such.txt"}}}},
+        "language_models.char-lm-small.text.en: 'no/such.txt' is no file",
     ),
     "text without a language": (
-        {"language_models": {"char-lm": {"text": "README.md"}}},
-        "language_models.char-lm.text: 'README.md' is of the wrong type; allowed: object or null",
+        {"language_models": {"char-lm-small": {"text": "README.md"}}},
+        "language_models.char-lm-small.text: 'README.md' is of the wrong type; allowed: object or null",
     ),
     "no such language model": ({"searches": {"beam-lm": {"lm": "big"}}}, "searches.beam-lm.lm: 'big' is not in"),
     "beam wider than the list of pieces": (
@@ -126,7 +136,14 @@ MISTAKES = {
         {"models": {"ctc-small": {"encoder": {"kernel": 8}}}},
         "models.ctc-small.encoder.kernel: 8 is even",
     ),
-    "heads of the language model": ({"language_models": {"char-lm": {"heads": 7}}}, "language_models.char-lm.heads: 7"),
+    "heads of the language model": (
+        {"language_models": {"char-lm-small": {"heads": 7}}},
+        "language_models.char-lm-small.heads: 7",
+    ),
+    "a key of a model that is taken from a folder": (
+        {"models": {"hybrid": {"stack": 4}}},
+        "models.hybrid.stack: unknown key; allowed: pretrained, training; `pretrained: null` beside it",
+    ),
     "search that does not fit the model": (
         {
             "searches": {"t": {"type": "transducer_greedy"}},
@@ -151,11 +168,11 @@ MISTAKES = {
         "models.ctc-small.start: 'hybrit' is not in the models of type ctc or hybrid that start from random weights",
     ),
     "a start of another size": (
-        {"models": {"hybrid": {"start": "ctc", "encoder": {"ffn": 384}}}},
+        {"models": {"hybrid": STARTED | {"encoder": STARTED["encoder"] | {"ffn": 384}}}},
         "models.hybrid.encoder.ffn: 384; allowed with start: ctc: 512, as that has",
     ),
     "a start with other frames": (
-        {"models": {"hybrid": {"stack": 4}}},
+        {"models": {"hybrid": STARTED | {"stack": 4}}},
         "models.hybrid.stack: 4; allowed with start: ctc: 3, as that has",
     ),
     "a key that moved": (
@@ -243,7 +260,7 @@ def test_what_streams_is_a_transducer_with_an_emformer_and_is_made_by_the_study(
 
 def test_a_model_that_nothing_trains_may_have_another_size_than_its_start():
     """A study laid over this one replaces the model that it uses, and not the others."""
-    small = {"models": {"ctc": {**DEFAULT["models"]["ctc-small"], "pretrained": None}}}
+    small = {"models": {"ctc": {**DEFAULT["models"]["ctc-small"], "pretrained": None}, "hybrid": STARTED}}
     with pytest.raises(SecateurError, match=r"models\.hybrid\.encoder\.layers: 6; allowed with start: ctc: 4"):
         complete(merged(DEFAULT, small))
     dense = [{"corpus": "asterisk", "model": "ctc", "searches": ["greedy"]}]
@@ -779,7 +796,7 @@ NEW = {"type": "ctc", "encoder": {"type": "transformer", "layers": 6, "dim": 32,
 
 
 def test_a_study_laid_over_another_trains_what_that_takes_from_a_folder():
-    models = {"ctc": {"pretrained": None, "training": "acoustic", **NEW}, "hybrid": {"start": None}}
+    models = {"ctc": {"pretrained": None, "training": "acoustic", **NEW}}
     assert "own" in complete(DEFAULT)["models"]["ctc"]
     with pytest.raises(SecateurError, match=r"exits\[0\]\.model: 'ctc' has no intermediate CTC"):
         complete(merged(DEFAULT, {"models": models}))
@@ -824,6 +841,7 @@ def test_self_conditioning_needs_heads_and_stays():
     late = {"name": "late", "training": "late", "intermediate_ctc": {"layers": [2], "condition": True}}
     text = "regularise[0].variants[0].intermediate_ctc.condition: true; allowed: false, as that needs weights"
     assert text in said(regularise=[{"model": "plain", "variants": [late]}])
-    model = {"plain": {"intermediate_ctc": {"layers": [2], "condition": True}}}
+    inner = {"layers": [2], "condition": True}
+    model = {"plain": DEFAULT["models"]["ctc-small"] | {"pretrained": None, "intermediate_ctc": inner}}
     text = "regularise[0].model: 'plain' is self-conditioned, so its inner heads cannot come and go"
     assert text in said(models=model)
