@@ -76,7 +76,7 @@ def test_edited_tables_are_read_again_and_options_of_preparing_fetch_nothing(clo
 def test_a_root_that_is_not_there_is_explained_by_the_recipe(clone):
     shutil.rmtree(clone / "a user's root")
     output = snakemake(clone, STUDY, "data/mine/en/fetched.json", succeeds=False)
-    assert "error: a user's root: no such folder, but corpora.<name>.root names it" in output
+    assert "corpora.mine: a user's root: no such folder, but corpora.<name>.root names it; mend the path" in output
     assert "MissingInputException" not in output
 
 
