@@ -80,7 +80,7 @@ def test_adaptive_masks_rerun_adaptive_methods_and_neither_fixed_ones_nor_dynami
 
 def test_a_loss_reruns_the_models_that_have_it_and_what_runs_them(rerun):
     found = rerun("models/rnnt_loss.py")
-    made = {"layer_search": 5, "head_importance": 1, "compose_heads": 1, "stream_delays": 1}
+    made = {"head_importance": 1, "compose_heads": 1, "stream_delays": 1}
     assert dict(found) == {"train": 1, "prune": 4, "prune_control": 2, "decode": 7, "sizes": 1, "timing": 1} | made
 
 

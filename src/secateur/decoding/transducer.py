@@ -2,6 +2,8 @@
 
 Both read the encoder's output from left to right and keep what they need between calls, so that it may come in chunks
 of any size: the labels found do not depend on how it was cut.
+
+The model's class is not imported: layer search, which runs all types, would wait for every edit of it.
 """
 
 import math
@@ -12,7 +14,8 @@ from typing import Any
 
 import torch
 
-from secateur.models.rnnt import LSTMState, Transducer
+State = tuple[torch.Tensor, torch.Tensor]
+"""Of the predictor's LSTM."""
 
 
 class Greedy:
@@ -22,7 +25,7 @@ class Greedy:
     `max_symbols` labels at one frame it goes to the next frame all the same. `labels` holds what was found so far.
     """
 
-    def __init__(self, model: Transducer, batch: int = 1, max_symbols: int = 10):
+    def __init__(self, model: Any, batch: int = 1, max_symbols: int = 10):
         self.model, self.max_symbols = model, max_symbols
         self.labels: list[list[int]] = [[] for _ in range(batch)]
         device = model.joiner.output.weight.device
@@ -70,7 +73,7 @@ class _Prefix:
     """What the predictor and the language model make of a prefix."""
 
     predictor_out: torch.Tensor  # (J,), projected
-    state: LSTMState  # two of (layers, D)
+    state: State  # two of (layers, D)
     lm_scores: torch.Tensor | None  # (V,), weighted
     lm_state: Any
 
@@ -93,7 +96,7 @@ class Beam:
 
     def __init__(
         self,
-        model: Transducer,
+        model: Any,
         beam: int = 5,
         max_symbols: int = 3,
         lm: Any = None,
@@ -208,5 +211,5 @@ def _order(hypothesis: Hypothesis) -> tuple[float, tuple[int, ...]]:
     return -hypothesis.score, hypothesis.labels
 
 
-def _select(state: LSTMState, rows: torch.Tensor) -> LSTMState:
+def _select(state: State, rows: torch.Tensor) -> State:
     return state[0][:, rows], state[1][:, rows]

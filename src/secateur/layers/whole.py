@@ -4,6 +4,7 @@ The loss is the one that the model trains with, which has no CTC head to be read
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -20,7 +21,7 @@ Encoded = tuple[torch.Tensor, torch.Tensor]
 """Encoder output (B, T', D) and its lengths (B,)."""
 
 
-class WholeScorer:
+class WholeScorer(ABC):
     """As `secateur.layers.search.Scorer`; its heirs say what the loss is, and what is heard.
 
     Sub-models with the same encoder, one after another, share its output. Nothing is kept from round to round.
@@ -55,16 +56,16 @@ class WholeScorer:
         """The objective: the mean loss of an utterance in nats, or the word error rate in percent."""
         return 100 * score.errors / self._words if self.objective == "wer" else score.loss / self.utterances
 
-    def forget(self, layer: int) -> None:
+    def forget(self, layer: int) -> None:  # noqa: B027: heirs keep nothing either
         """Nothing is kept."""
 
+    @abstractmethod
     def losses(self, encoded: Encoded, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The loss of every utterance (B,), in nats."""
-        raise NotImplementedError
 
+    @abstractmethod
     def written(self, encoded: Encoded, batch: Batch) -> tuple[list[str], list[str]]:
         """The references of a batch, and what is heard, as their errors are counted."""
-        raise NotImplementedError
 
     def _add(self, score: Score, encoded: Encoded, tensors: Mapping[str, torch.Tensor], batch: Batch) -> None:
         losses = self.losses(encoded, tensors).tolist()
