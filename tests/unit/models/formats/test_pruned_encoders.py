@@ -32,8 +32,8 @@ from secateur.speech.whisper_tokens import WhisperTokenizer
 from secateur.ssl.checkpoints import load_encoder, save_encoder
 from secateur.ssl.costs import multiply_adds
 from secateur.ssl.gated import compact, fold, gate_shapes, open_gates, remaining
+from secateur.ssl.layer_choice import kept
 from secateur.ssl.speed import macs_per_second
-from secateur.ssl.students import first_layers
 
 SEARCHES = {
     name: {"type": "generate", "batch": 6, "batch_frames": 100000, "beam": 1} if name == WHISPER else GREEDY
@@ -164,7 +164,7 @@ def test_multiply_adds_of_whisper_are_those_of_its_window():
 
 def test_fewer_layers_of_whispers_encoder_are_still_a_whisper(tmp_path):
     source = FIXTURES / WHISPER
-    loaded = formats.joiner(source)(first_layers(trained(WHISPER), 1), source)
+    loaded = formats.joiner(source)(kept(trained(WHISPER), [1]), source)
     formats.exporter(source)(loaded, source, tmp_path / "back")
     assert transcripts_whisper(tmp_path / "back") == hypotheses(WHISPER, loaded.model, loaded.tokens)
     with pytest.raises(SecateurError, match="encoders alone are of Hugging Face's; name the folder"):
