@@ -171,3 +171,11 @@ def _processor() -> str:
     except OSError:
         logging.debug("no /proc/cpuinfo")
     return platform.processor() or platform.machine()
+
+
+def names_of(given: Sequence[str] | None, folders: Sequence[str | Path]) -> list[str]:
+    """What `--names` calls folders, or their own names. Raises SecateurError unless each has a name of its own."""
+    names = list(given or map(str, folders))
+    if len(set(names)) != len(folders):
+        raise SecateurError(f"--names: {names} for {len(folders)} folders; give each a name of its own")
+    return names

@@ -15,6 +15,7 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import written_aside
+from secateur.decoding import sessions
 from secateur.decoding.onnx_positions import computed_positions
 from secateur.decoding.recognize import encode
 from secateur.models.emformer import Emformer
@@ -71,11 +72,7 @@ def write_as(kind: str, write: Callable[[Path], float], path: Path) -> dict[str,
 
 def session(path: str | Path) -> "onnxruntime.InferenceSession":
     """What runs an ONNX file, on as many threads of the CPU as torch has here."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return sessions.session(path, torch.get_num_threads())
 
 
 class _EncoderAndHead(torch.nn.Module):

@@ -13,9 +13,10 @@ Search is greedy, as `secateur.decoding.transducer.Greedy` does it.
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from secateur.decoding.sessions import session
 
 ENCODER, PREDICTOR, JOINER, ABOUT = "encoder.onnx", "predictor.onnx", "joiner.onnx", "stream.json"
 
@@ -37,7 +38,7 @@ class StreamingTransducer:
         self.about = json.loads((Path(folder) / ABOUT).read_text(encoding="utf-8"))
         self.max_symbols, self.keep = max_symbols, keep
         self._encoder, self._predictor, self._joiner = (
-            _session(Path(folder) / name, threads) for name in (ENCODER, PREDICTOR, JOINER)
+            session(Path(folder) / name, threads) for name in (ENCODER, PREDICTOR, JOINER)
         )
         self.begin()
 
@@ -110,11 +111,3 @@ class StreamingTransducer:
         given = {"label": np.array([[label]], np.int64), "hidden": self._state[0], "cell": self._state[1]}
         prefix, *self._state = self._predictor.run(None, given)
         return prefix
-
-
-def _session(file: Path, threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])

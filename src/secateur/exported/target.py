@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from secateur.core.files import write_tsv
+from secateur.decoding.sessions import session
 from secateur.decoding.timing import CONDITIONS, PARTS, latency, measure, relative_time
 
 ABOUT, FEATURES, TIMES = "bundle.json", "features.npz", "times.tsv"
@@ -38,11 +39,7 @@ class System:
     """
 
     def __init__(self, file: Path, features: Mapping[str, np.ndarray], threads: int):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        self._session = session(file, threads)
         self._names = [given.name for given in self._session.get_inputs()]
         self._features, self.heard = features, dict[str, list[int]]()
 

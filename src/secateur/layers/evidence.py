@@ -219,8 +219,7 @@ def peak(results: Results, run: ModelRun) -> float:
 
 def _name(results: Results, entry: Mapping[str, Any]) -> str:
     whole = layers.whole(entry, 0)
-    name = evidence.model_name(results.config, whole.model).removeprefix(whole.model)
-    return f"{layers.name(whole)}{name} on {entry['corpus']}"
+    return f"{evidence.model_name(results.config, whole.model, layers.name(whole))} on {entry['corpus']}"
 
 
 def _alike(results: Results, entry: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

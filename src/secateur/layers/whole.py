@@ -56,7 +56,7 @@ class WholeScorer(ABC):
         """The objective: the mean loss of an utterance in nats, or the word error rate in percent."""
         return 100 * score.errors / self._words if self.objective == "wer" else score.loss / self.utterances
 
-    def forget(self, layer: int) -> None:  # noqa: B027: heirs keep nothing either
+    def forget(self, layer: int) -> None:  # noqa: B027
         """Nothing is kept."""
 
     @abstractmethod

@@ -126,16 +126,20 @@ def costs(results: Results, candidate: Candidate) -> dict[str, Any]:
     found: dict[str, Any] = {column: sum(part[column] for part in parts) for column in STORED}
     found["macs_per_second"] = fmean(part["macs_per_second"] for part in parts)
     found["peak_memory"] = max(part["peak_memory"] for part in parts)
-    if lm := results.lm_of(candidate.search):
-        run = candidate.run
-        stored = results.cost(lm_folder(run.corpus, lm, run.seed), *STORED)
-        if candidate.kind == EXPORTED:
-            stored = {**stored, "bytes": _system(results, candidate)["lm_bytes"]}
-        found |= {column: found[column] + stored[column] for column in STORED}
-    if saved(results.config["searches"][candidate.search]):
-        stored = results.cost(lexicon_folder(candidate.run.corpus, candidate.search), *STORED)
+    for stored in _beside(results, candidate):
         found |= {column: found[column] + stored[column] for column in STORED}
     return found | {"format": parts[0]["format"], "models": len(parts)}
+
+
+def _beside(results: Results, candidate: Candidate) -> Iterator[Mapping[str, Any]]:
+    """The columns `STORED` of what the search has beside the models."""
+    run = candidate.run
+    if lm := results.lm_of(candidate.search):
+        stored = results.cost(lm_folder(run.corpus, lm, run.seed), *STORED)
+        exported = {"bytes": _system(results, candidate)["lm_bytes"]} if candidate.kind == EXPORTED else {}
+        yield {**stored, **exported}
+    if saved(results.config["searches"][candidate.search]):
+        yield results.cost(lexicon_folder(run.corpus, candidate.search), *STORED)
 
 
 def _costs_of_parts(results: Results, candidate: Candidate) -> Sequence[Mapping[str, Any]]:

@@ -18,7 +18,7 @@ from secateur.models.surgery.heads import Head
 from secateur.overview.candidates import EARLY, EXPORTED, SHALLOWER, SPARSE, STRUCTURED
 from secateur.pruning.engines.mask import masks_of
 from secateur.pruning.sparse import export_sparse
-from secateur.study.runs import ModelRun, lexicon_folder, lm_folder
+from secateur.study.runs import LEXICON, ModelRun, lexicon_folder, lm_folder
 
 
 def hand_over(root: Path, row: Mapping[str, str], output: Path) -> None:
@@ -45,7 +45,7 @@ def hand_over(root: Path, row: Mapping[str, str], output: Path) -> None:
         _copy(lm, output / "lm")
     lexicon = root / lexicon_folder(row["corpus"], row["search"])
     if lexicon.is_dir():
-        shutil.copytree(lexicon, output / "lexicon/", dirs_exist_ok=True)
+        shutil.copytree(lexicon, output / LEXICON, dirs_exist_ok=True)
     write_json(output / "system.json", dict(row))
 
 

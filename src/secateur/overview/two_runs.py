@@ -19,17 +19,8 @@ from secateur.statistics.estimates import TestSet, difference, error_rate
 
 COLUMNS = (
     *("corpus", "model", "scope", "method", "level", "split", "search", "sub_model", "language", "seeds"),
-    *(
-        "utterances",
-        "left_out",
-        "differing",
-        "wer_a",
-        "wer_b",
-        "difference",
-        "difference_low",
-        "difference_high",
-        "p_value",
-    ),
+    *("utterances", "left_out", "differing", "wer_a", "wer_b"),
+    *("difference", "difference_low", "difference_high", "p_value"),
 )
 """The difference is B minus A, in percentage points; `differing` utterances have other errors in B, in any seed."""
 AVERAGE = "avg"

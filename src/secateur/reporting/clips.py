@@ -17,8 +17,8 @@ LARGEST = 4_000_000  # characters of all clips, so that the page stays below 10 
 def embedded(root: Path, wanted: Iterable[Clip]) -> Mapping[Clip, str]:
     """By clip, a `data:` address that a browser plays. `root` is the study's folder.
 
-    Clips that would make the page too large are left out, the last ones first, and the log says how many. A recording
-    that is there no more is told in the log and left out: the report of a long run must not fail for it.
+    A clip that would make the page too large is left out, and the log says how many are. A recording that is there no
+    more is told in the log and left out: the report of a long run must not fail for it.
     """
     import soundfile
 

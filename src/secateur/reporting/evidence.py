@@ -13,10 +13,11 @@ from secateur.study.margins import margins
 ERRORS, TIME = "errors", "time"
 
 
-def model_name(config: Mapping[str, Any], model: str) -> str:
-    """A model in words: with several seeds, whether it is one that was given, so that seeds are of what follows."""
+def model_name(config: Mapping[str, Any], model: str, called: str = "") -> str:
+    """A model in words, `called` another name than its own: with several seeds, also whether it is one that was given,
+    so that seeds are of what follows."""
     one = len(config["seeds"]) > 1 and own.as_it_is(config, model)
-    return f"{model} (one model for all seeds, which are those of what follows)" if one else model
+    return (called or model) + (" (one model for all seeds, which are those of what follows)" if one else "")
 
 
 def better(found: Compared) -> Part:

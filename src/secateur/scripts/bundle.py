@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from secateur.core import provenance
-from secateur.core.errors import SecateurError
 from secateur.core.files import write_json, write_text
+from secateur.core.jobs import names_of
 from secateur.decoding.recognize import check_lengths, read_sample
 from secateur.exported import FOLDER, target
 from secateur.exported.systems import FORMATS, PLAIN, write
-from secateur.models.load import load_model
-from secateur.pruning.engines.mask import Mask, mask_for
+from secateur.pruning.masked import load_masked
 
 RUN = '''"""Time the models of this bundle in turns: `python run.py`. Needs numpy and onnxruntime."""
 
@@ -46,9 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    names = arguments.names or [str(folder) for folder in arguments.models]
-    if len(set(names)) != len(arguments.models):
-        raise SecateurError(f"--names: {names} for {len(arguments.models)} models; give each a name of its own")
+    names = names_of(arguments.names, arguments.models)
     output, count = arguments.output, -(-arguments.utterances // len(arguments.data))
     features, durations = read_sample(arguments.data, arguments.features, count, arguments.seed)
     check_lengths(features)
@@ -69,9 +66,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
 
 def pack(model: Path, name: str, formats: list[str], output: Path, folder: str) -> list[dict[str, Any]]:
     """Write the files of a model into `folder` of the bundle: its systems. Raises SecateurError as `write`."""
-    loaded = load_model(model)
-    if mask := mask_for(model, None):
-        Mask.load(mask).apply_(loaded.model)
+    loaded = load_masked(model)
     found = write(loaded, None, formats, output / folder)["systems"]
     return [
         {"name": name if kind == PLAIN else f"{name}, {kind}", "file": f"{folder}/{FOLDER}/{entry['model']}"}

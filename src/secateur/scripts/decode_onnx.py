@@ -10,8 +10,8 @@ from typing import Any
 from secateur.core.errors import SecateurError
 from secateur.exported import FILE
 from secateur.exported.systems import FORMATS, write
-from secateur.models.load import language_model, load_model
-from secateur.pruning.engines.mask import Mask, mask_for
+from secateur.models.load import language_model
+from secateur.pruning.masked import load_masked
 from secateur.scripts import decode
 
 
@@ -23,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     if any((arguments.layers, arguments.heads, arguments.exits, arguments.onnx)):
         raise SecateurError("--layers, --heads, --exits, --onnx: a whole model is exported here; leave them out")
-    loaded = load_model(arguments.model)
-    if mask := arguments.mask or mask_for(arguments.model, None):
-        Mask.load(mask).apply_(loaded.model)
+    loaded = load_masked(arguments.model, mask=arguments.mask)
     lm = language_model(arguments.lm, loaded.tokens, "cpu") if arguments.lm else None
     arguments.onnx = arguments.output / FILE
     record["systems"] = write(loaded, lm, arguments.formats, arguments.output)["systems"]

@@ -12,8 +12,8 @@ from typing import Any
 from secateur.core.errors import SecateurError
 from secateur.decoding.onnx import FLOAT32, KINDS, export_onnx, write_as
 from secateur.decoding.onnx_lm import export_lm
-from secateur.models.load import Loaded, load_model
-from secateur.pruning.engines.mask import Mask, mask_for
+from secateur.models.load import Loaded
+from secateur.pruning.masked import load_masked
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    loaded = load_model(arguments.model, language=arguments.language)
-    if mask := mask_for(arguments.model, arguments.language):
-        Mask.load(mask).apply_(loaded.model)
+    loaded = load_masked(arguments.model, arguments.language)
     record |= write_as(arguments.format, partial(export, loaded), arguments.output)
 
 

@@ -16,9 +16,9 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import write_text
 from secateur.models import formats
 from secateur.models.checkpoint import save_model
-from secateur.models.load import Loaded, has_library_form, load_model
+from secateur.models.load import Loaded, has_library_form
 from secateur.models.surgery.heads import made_up_batch
-from secateur.pruning.engines.mask import Mask, mask_for
+from secateur.pruning.masked import load_masked
 from secateur.ssl.checkpoints import load_encoder
 
 LOADER = """# Loads the model in this folder; needs the package secateur.
@@ -62,10 +62,7 @@ def pruned(arguments: argparse.Namespace) -> Loaded:
     """The model with its mask, if it has one; of an encoder, the model in `--source` with this encoder."""
     if (arguments.model / ENCODER).is_file():
         return formats.joiner(arguments.source)(load_encoder(arguments.model), arguments.source)
-    loaded = load_model(arguments.model, language=arguments.language)
-    if mask := mask_for(arguments.model, arguments.language):
-        Mask.load(mask).apply_(loaded.model)
-    return loaded
+    return load_masked(arguments.model, arguments.language)
 
 
 def compare(ours: Loaded, written: Loaded) -> float:

@@ -16,6 +16,7 @@ import torch
 from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
+from secateur.core.jobs import names_of
 from secateur.decoding.timing import AGAIN, PARTS, relative_time
 from secateur.models.size import parameter_counts
 from secateur.models.tensors import bytes_of, save_tensors
@@ -40,9 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    names = arguments.names or [str(folder) for folder in arguments.encoders]
-    if len(set(names)) != len(arguments.encoders):
-        raise SecateurError(f"--names: {names} for {len(arguments.encoders)} encoders; give each a name of its own")
+    names = names_of(arguments.names, arguments.encoders)
     device = devices.pick(arguments.device)
     encoders = {name: load_upstream(folder) for name, folder in zip(names, arguments.encoders, strict=True)}
     if arguments.base:

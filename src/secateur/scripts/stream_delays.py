@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from secateur.core.errors import SecateurError
 from secateur.core.files import write_tsv
+from secateur.core.jobs import names_of
 from secateur.decoding.delays import speech_bounds
 from secateur.decoding.streaming import StreamingTransducer
 from secateur.decoding.streaming_export import export_stream
 from secateur.decoding.timing import AGAIN, measure
-from secateur.models.load import load_model
-from secateur.pruning.engines.mask import Mask, mask_for
+from secateur.pruning.masked import load_masked
 from secateur.speech.datadir import Utterance, read_data_dir, sample
 from secateur.speech.features import SAMPLE_RATE
 from secateur.speech.made import samples_of
@@ -38,9 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    names = arguments.names or arguments.models
-    if len(set(names)) != len(arguments.models):
-        raise SecateurError(f"--names: {names} for {len(arguments.models)} models; give each a name of its own")
+    names = names_of(arguments.names, arguments.models)
     chosen = sample_of(arguments.data, arguments.utterances, arguments.seed)
     waves = {name: samples_of(utterance) for name, utterance in chosen.items()}
     bounds = {name: speech_bounds(samples, SAMPLE_RATE) for name, samples in waves.items()}
@@ -80,9 +77,7 @@ def sample_of(data: Sequence[Path], count: int, seed: int) -> dict[str, Utteranc
 
 def exported(model: str, folder: Path) -> StreamingTransducer:
     """A model in ONNX Runtime. Raises SecateurError for one that does not stream."""
-    loaded = load_model(model)
-    if mask := mask_for(Path(model), None):
-        Mask.load(mask).apply_(loaded.model)
+    loaded = load_masked(model)
     folder.mkdir()
     export_stream(loaded.model, loaded.config["features"], loaded.tokens, folder)
     return StreamingTransducer(folder)

@@ -31,17 +31,8 @@ SCORES_COLUMNS = (
 STRUCTURED_COLUMNS = (
     *("corpus", "upstream", "model", "seed", "type", "fahp", "ste", "target", "sparsity_target", "expected", "reached"),
     *("sparsity", "conv_sparsity", "polarisation", "missed", "second_before", "second_after", "steps", "cpu_seconds"),
-    *(
-        "size",
-        "parameters",
-        "macs_per_second",
-        "audio_seconds",
-        "utterances",
-        "seconds",
-        "speedup",
-        "speedup_low",
-        "speedup_high",
-    ),
+    *("size", "parameters", "macs_per_second", "audio_seconds", "utterances"),
+    *("seconds", "speedup", "speedup_low", "speedup_high"),
     *("device", "threads", *SOUND, "published_parameters", "published_speedup", "source"),
 )
 GATES_COLUMNS = (

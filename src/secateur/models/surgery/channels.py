@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 from secateur.core.errors import SecateurError
-from secateur.models.surgery.compaction import keep_inputs, keep_slices
+from secateur.models.surgery.compaction import keep_inputs, keep_slices, open_gates
 
 
 class Channel(NamedTuple):
@@ -131,11 +131,7 @@ def gated(model: torch.nn.Module, gates: Mapping[int, torch.Tensor]) -> Iterator
 @contextmanager
 def masked(model: torch.nn.Module, removed: Iterable[Channel]) -> Iterator[None]:
     """Within the block the model computes what it would without these channels, at its full cost."""
-    removed, device = set(removed), next(model.parameters()).device
-    gates: dict[int, list[float]] = {}
-    for channel in channels(model):
-        gates.setdefault(channel.convolution, []).append(float(channel not in removed))
-    with gated(model, {place: torch.tensor(gate, device=device) for place, gate in gates.items()}):
+    with gated(model, open_gates(channels(model), removed, next(model.parameters()).device)):
         yield
 
 

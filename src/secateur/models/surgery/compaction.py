@@ -4,7 +4,8 @@ Everything works in place, on any device, and keeps dtype and `requires_grad`. P
 optimizer after compacting, not before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 
@@ -12,6 +13,24 @@ from secateur.core.errors import SecateurError
 from secateur.models.no_block import NoBlock
 
 Index = Sequence[int] | torch.Tensor
+
+
+def open_gates(parts: Sequence[Any], removed: Iterable[Any], device: torch.device) -> dict[Any, torch.Tensor]:
+    """By group, what masks some parts of a model: 1 for each part that stays and 0 for one that is removed.
+
+    Args:
+        parts: all of a model, in order, each with its `group`.
+    """
+    removed, found = set(removed), dict[Any, list[float]]()
+    for part in parts:
+        found.setdefault(part.group, []).append(float(part not in removed))
+    return {group: torch.tensor(gate, device=device) for group, gate in found.items()}
+
+
+def by_utterance(gate: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    """Gates of the last dimension of `hidden` (B, …, D), (D,) or a row for every utterance (B, D), as its factor."""
+    gate = gate.to(hidden.dtype)
+    return gate if gate.ndim == 1 else gate.view(len(gate), *(1,) * (hidden.ndim - 2), -1)
 
 
 def keep_outputs(linear: torch.nn.Linear, index: Index, or_none: bool = False) -> None:

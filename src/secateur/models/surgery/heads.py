@@ -23,7 +23,7 @@ import torch
 from secateur.core.errors import SecateurError
 from secateur.models import types
 from secateur.models.no_block import NoBlock, NoBranch
-from secateur.models.surgery.compaction import keep_inputs, keep_outputs, keep_slices, remove_block
+from secateur.models.surgery.compaction import by_utterance, keep_inputs, keep_outputs, keep_slices, remove_block
 from secateur.models.surgery.layers import numbered_layers, stacks
 
 BLOCKS = ("encoder-self", "decoder-self", "decoder-source")
@@ -177,10 +177,7 @@ def gated(model: torch.nn.Module, gates: Mapping[tuple[str, int], torch.Tensor])
             def scale(module, arguments, gate=gate, attention=attention):
                 hidden = arguments[0]  # (B, …, Σ widths)
                 widths = torch.tensor(_widths(attention)[1], device=gate.device)
-                factor = gate.to(hidden.dtype).repeat_interleave(widths, dim=-1)
-                if gate.ndim > 1:
-                    factor = factor.view(len(gate), *(1,) * (hidden.ndim - 2), -1)
-                return (hidden * factor,)
+                return (hidden * by_utterance(gate.repeat_interleave(widths, dim=-1), hidden),)
 
             hooks.callback(attention.linear_out.register_forward_pre_hook(scale).remove)
             if not gate.any():

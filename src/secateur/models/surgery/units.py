@@ -144,8 +144,7 @@ def gated(model: torch.nn.Module, gates: Mapping[Network, torch.Tensor]) -> Iter
 
             def scale(module, arguments, gate=gate):
                 hidden = arguments[0]  # (B, …, F)
-                factor = gate if gate.ndim == 1 else gate.view(len(gate), *(1,) * (hidden.ndim - 2), -1)
-                return (hidden * factor.to(hidden.dtype),)
+                return (hidden * compaction.by_utterance(gate, hidden),)
 
             hooks.callback(found[network][1].register_forward_pre_hook(scale).remove)
         yield
@@ -154,11 +153,7 @@ def gated(model: torch.nn.Module, gates: Mapping[Network, torch.Tensor]) -> Iter
 @contextmanager
 def masked(model: torch.nn.Module, removed: Iterable[Unit]) -> Iterator[None]:
     """Within the block the model computes what it would without these units, at its full cost."""
-    removed, device = set(removed), next(model.parameters()).device
-    gates: dict[Network, list[float]] = {}
-    for unit in units(model):
-        gates.setdefault(unit.group, []).append(float(unit not in removed))
-    with gated(model, {network: torch.tensor(gate, device=device) for network, gate in gates.items()}):
+    with gated(model, compaction.open_gates(units(model), removed, next(model.parameters()).device)):
         yield
 
 
