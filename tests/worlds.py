@@ -49,7 +49,7 @@ def _layers(model: str, strategies: list[str], depths: list[int], trained: list[
     return about | {"strategies": strategies, "depths": depths, "trained": trained}
 
 
-STEP = dict.fromkeys(("layers", "heads", "mask", "sparsity", "recover")) | {"schedule": "levels"}
+STEP = dict.fromkeys(("layers", "heads", "channels", "mask", "sparsity", "recover")) | {"schedule": "levels"}
 COMPOSED = "compose--layers-svcca-2--mask-lap-500"
 CONFIG: dict[str, Any] = {
     "study": "worlds",
@@ -277,7 +277,13 @@ def _write_heads(root: Path, world: World) -> None:
 
 
 def _write_encoders(root: Path, world: World) -> None:
-    shape = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 2, "intermediate_size": 16}
+    shape: dict[str, Any] = {
+        "model_type": "wavlm",
+        "hidden_size": 8,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 2,
+        "intermediate_size": 16,
+    }
     left, nothing = {"heads": [0], "qk": [4], "vo": [4], "ffn": 8}, {"heads": None, "qk": [], "vo": [], "ffn": None}
     for seed in SEEDS:
         zeros = dict.fromkeys(upstreams.BASELINES, 60.0)

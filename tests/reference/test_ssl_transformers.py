@@ -244,7 +244,7 @@ def test_what_cannot_be_loaded_is_refused_with_the_remedy(tmp_path):
         (broken("adapter", add_adapter=True), "add_adapter is True, and only False is supported"),
         (broken("norm", feat_extract_norm="batch"), "feat_extract_norm is 'batch'; choose 'group' or 'layer'"),
         (broken("form", feat_extract_norm="layer"), "does not fit config.json"),
-        (broken("other", model_type="whisper"), "model_type 'whisper'; choose one of wavlm, hubert, wav2vec2"),
+        (broken("other", model_type="sew"), "model_type 'sew'; choose one of wavlm, hubert, wav2vec2"),
         (broken("sizes", intermediate_size=41), "does not fit config.json"),
         (broken("depth", num_hidden_layers=2), "does not fit config.json"),
         (tmp_path, "config.json: no such file"),

@@ -91,7 +91,7 @@ def test_word_pieces_are_an_input_of_every_rule_that_needs_them(clone):
     wanted = {
         "validate", "train", "train_lm", "perplexity", "prune", "prune_adaptive", "prune_control",
         "regularise", "recover", "decode", "layer_search", "layer_similarity", "similarity", "timing",
-        "head_importance", "head_times", "prune_lm", "compose_channels", "compose_mask", "compose_recover",
+        "head_importance", "head_times", "prune_lm", "sizes", "compose_channels", "compose_mask", "compose_recover",
     }  # fmt: skip
     assert with_pieces ^ wanted == set()
     (makes,) = [job for job in jobs if job.startswith("tokens:")]

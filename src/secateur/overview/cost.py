@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -132,14 +132,26 @@ def encoder_notes(config: Mapping[str, Any]) -> list[str]:
     ]
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Within the block ESPnet says nothing of what it does not find, on import, and of what it builds."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
+
+
+@quiet()
 def counted(directory: Path, config: Mapping[str, Any], jobs: Sequence[Job]) -> list[Job]:
     """The jobs with the parameters of their models, which are built without memory, on torch's meta device."""
-    logging.disable(logging.WARNING)
-    with contextlib.redirect_stdout(io.StringIO()):  # ESPnet says on import what it does not find
-        import torch
-        from espnet.nets.pytorch_backend.transformer import attention  # noqa: F401
+    import torch
+    from espnet.nets.pytorch_backend.transformer import attention  # noqa: F401
 
-        from secateur.models.build import build_model
+    from secateur.models.build import build_model
+
     parameters = {}
     for corpus, name in dict.fromkeys((job.corpus, job.model) for job in jobs):
         entry = config["models"].get(name) or config["language_models"][name]

@@ -8,7 +8,7 @@ from secateur.core.files import read_json, write_json
 from secateur.reporting.render import write_tables
 from secateur.reporting.table import measured, read_tables
 
-STEP = dict.fromkeys(("layers", "heads", "mask", "sparsity", "recover", "schedule"))
+STEP = dict.fromkeys(("layers", "heads", "channels", "mask", "sparsity", "recover", "schedule"))
 STEP |= {"strategy": "greedy", "policy": "global"}
 SHALLOW = STEP | {"layers": 2}
 ENTRY = {"corpus": "talk_show", "model": "ctc", "searches": ["greedy"], "importance": "gradient"}

@@ -56,13 +56,16 @@ def test_a_training_reads_the_data_of_its_languages(paths):
 
 def test_a_training_reads_the_model_that_it_starts_from(paths):
     models = paths.config["models"]
-    started = Paths(paths.config | {"models": models | {"ctc-small": models["ctc-small"] | {"start": "hybrid"}}})
+    own, small = {key: value for key, value in models["ctc"].items() if key != "own"}, models["ctc-small"]
+    hybrid = own | {"type": "hybrid", "training": "retrain", "start": "ctc"}
+    chain = {"hybrid": hybrid, "ctc-small": small | {"start": "hybrid"}}
+    started = Paths(paths.config | {"models": models | chain})
     command = commands.train(started, at(scope="fr", model="ctc-small"))
     folder = "results/default/models/asterisk/hybrid/fr/dense/s000/seed1"
     assert {f"{folder}/model.safetensors", f"{folder}/model.json"} <= set(command.inputs)
     assert option(command, "start") == folder
     zoo = models["ctc"]["own"]["steps"]  # hybrid begins as that
-    assert zoo == 16000 and option(command, "before") == str(zoo + paths.config["training"]["hybrid"]["steps"])
+    assert zoo == 16000 and option(command, "before") == str(zoo + paths.config["training"]["retrain"]["steps"])
     assert "start" not in json.loads(option(command, "model"))
     assert "--start" not in commands.train(paths, at(scope="fr", model="ctc-small")).arguments
 

@@ -100,7 +100,7 @@ def remove_units(model: torch.nn.Module, removed: Iterable[Unit]) -> torch.nn.Mo
     if unknown := sorted(removed - set(present)):
         raise SecateurError(f"the model has no {unknown[0]}; it may be gone already")
     kept: dict[str, dict[str, list[int]]] = {}
-    for block, layer in {unit.group: None for unit in removed}:
+    for block, layer in dict.fromkeys(unit.group for unit in present if unit in removed):
         left = [unit.unit for unit in present if unit.group == (block, layer) and unit not in removed]
         kept.setdefault(block, {})[str(layer)] = left
     return keep_units(model, kept)
