@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import json
+import logging
 import math
 import subprocess
 import sys
@@ -247,11 +248,13 @@ def test_a_share_of_pairs_beyond_its_limit_fails_the_benchmark(copy, slow, statu
     monkeypatch.setattr(timing, "once", once)
     monkeypatch.setattr(timing, "slower", lambda percent: (1, percent))
     monkeypatch.setattr(sys, "argv", ["timing_aa.py", "--runs", "40", "--copies", "2"])
-    threads = torch.get_num_threads()
+    threads, root = torch.get_num_threads(), logging.getLogger()
+    level = root.level
     try:
         assert timing.main() == status
     finally:
         torch.set_num_threads(threads)
+        root.setLevel(level)
     assert ("NOT within" in capsys.readouterr().out) == bool(status)
 
 
