@@ -50,8 +50,9 @@ lint: venv ## check style and types: ruff, mypy, snakefmt, snakemake --lint
 	@$(IN_VENV) snakefmt --check Snakefile workflow
 	@$(IN_VENV) snakemake --lint
 
-docs: venv ## make what is generated of the documentation: docs/configuration.md
+docs: venv ## make what is generated of the documentation: docs/configuration.md, docs/results.md, numbers of the README
 	@$(IN_VENV) python -m secateur configuration --output docs/configuration.md
+	@$(IN_VENV) python -m secateur results-page
 
 bench: venv ## run the benchmarks, or one: BENCH=decode ARGS='--utterances 50'
 	@$(if $(ARGS),$(if $(BENCH),,echo "error: ARGS are for one benchmark: make bench BENCH=decode ARGS='$(ARGS)'" >&2; exit 2))

@@ -141,6 +141,8 @@ def write_tsv(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Ma
             return "true" if value else "false"
         return str(value).replace("\t", " ").replace("\n", " ")
 
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"{path}: a column occurs twice in {list(columns)}")
     lines = ["\t".join(columns)]
     for row in rows:
         unknown = set(row) - set(columns)

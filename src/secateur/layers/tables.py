@@ -17,7 +17,7 @@ from secateur.study.runs import Decoding, ModelRun, languages, reported_splits
 
 WHOLE, TRAINED, WITH = "whole", "trained", "trained with regularisers"
 AXES = ("corpus", "model", "seed", "strategy", "depth", "layers_kept", "split", "language", "search")
-COLUMNS = (*AXES, *RATES, "rtf", "device", *SOUND, "layer_forwards", "searched_on", "same", "source")
+COLUMNS = (*AXES, *RATES, "rtf", "device", *SOUND, "layer_forwards", "searched_on", "same_choice", "source")
 MEASURED = ("rtf", "rtf_low", "rtf_high", *RATIO)
 RTF_COLUMNS = (
     *("corpus", "model", "seed", "measured_model", "depth", "search", "device", *MEASURED, "rounds", "utterances"),
@@ -63,11 +63,11 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
                             **{column: timed.get(column) for column in ("rtf", "device", *SOUND)},
                             "layer_forwards": cost.get("layer_forwards"),
                             "searched_on": cost.get("dev_utterances"),
-                            "same": _same(cost, part.depth),
+                            "same_choice": _same_choice(cost, part.depth),
                         }
 
 
-def _same(order: Mapping[str, Any], depth: int) -> float | None:
+def _same_choice(order: Mapping[str, Any], depth: int) -> float | None:
     """Of a greedy search, the share of resampled dev sets on which the removal that led to a depth is the same."""
     found = [one["same"] for one in order.get("rounds", ()) if "same" in one]
     removals = len(found) + 1 - depth  # of n layers, n − 1 go one by one
@@ -241,7 +241,7 @@ def view(tables: views.Tables) -> list[Grid]:
         columns = {"strategy": "Strategy", "layer_forwards": "Layer-forwards", "searched_on": "Utterances"}
         numbers = {"layer_forwards": 0, "searched_on": 0}
         grid = listing(f"What it costs to find the layers: {where}", list(costly.values()), columns, numbers)
-        stable = {row["depth"]: row["same"] for row in members if row["same"]}
+        stable = {row["depth"]: row["same_choice"] for row in members if row["same_choice"]}
         said = ", ".join(f"to depth {depth} {100 * float(share):.0f} %" for depth, share in stable.items())
         same = f"On resampled utterances greedy removes the same layer, given those before: {said}. " if said else ""
         text = f"A layer-forward is one layer run on one batch of dev data. {same}{about}"

@@ -12,19 +12,21 @@ from secateur.reporting.grid import Cell, Grid, Row, figure, measure
 from secateur.reporting.registry import resolve
 from secateur.reporting.results import Results
 from secateur.statistics import verdicts
-from secateur.statistics.verdicts import AllOf, Evidence, Verdict
+from secateur.statistics.verdicts import UNDECIDED, AllOf, Evidence, Verdict
 from secateur.study.margins import CLAIMS, margins
 
 COLUMNS = (
     *("id", "document", "statement", "published", "compared", "unit", "measured", "low", "high", "detectable"),
     *("absolute", "relative", "cer_difference", "cer_difference_low", "cer_difference_high"),
-    *("seeds", "utterances", "interval", "verdict", "why", "p_value", "adjusted", "source"),
+    *("seeds", "utterances", "interval", "verdict", "why", "p_value", "adjusted", "times_as_much", "source"),
 )
 NOTE = (
     "A claim is supported where its 95 % interval lies within what is claimed, not supported where it lies outside, "
     "after Holm's correction over all claims that were tested here; a claim of several parts needs all of them. "
     "Undecided is no evidence against it: see the smallest effect that this study could have shown (80 % power). Not "
-    "tested: the study lacks the systems. Error rates are means over languages, of the first search and split."
+    "tested: the study lacks the systems. Error rates are means over languages, of the first search and split. To "
+    "decide: how many times as many utterances, or seeds where there are several, decide with 80 % power at an effect "
+    "as large as the measured one, before the correction."
 )
 
 
@@ -70,8 +72,27 @@ def _row(claim: Claim, answer: Finding | Missing, judged: Verdict) -> dict[str, 
         "seeds": answer.seeds,
         "utterances": answer.utterances,
         "interval": answer.interval,
+        "times_as_much": times_as_much(answer) if judged.verdict == UNDECIDED else None,
         "source": answer.files,
     }
+
+
+def times_as_much(answer: Finding) -> float | None:
+    """How many times the data of an undecided finding would decide with 80 % power, were the truth as measured.
+
+    An effect that is `detectable` at n seeds or utterances is so at n / k² of them k times as far from the bound of the
+    claim: standard errors go with the root of n. All parts must hold, one that does not is enough to refute. None where
+    no amount decides: a number on its bound, one without an interval, or times that are not to be relied on.
+    """
+    needed: dict[bool, list[float]] = {True: [], False: []}
+    for part in answer.parts:
+        value, detectable = float(part.number.value), number(part.number.detectable)
+        far = min(value - part.above, part.below - value)
+        if detectable is None or not math.isfinite(detectable) or not far:
+            return None
+        needed[far > 0].append((detectable / far) ** 2)
+    found = min(needed[False]) if needed[False] else max(needed[True])
+    return None if answer.doubt or not found else max(1.0, found)
 
 
 def _characters(answer: Finding) -> dict[str, Any]:
@@ -99,10 +120,10 @@ def view(tables: views.Tables) -> list[Grid]:
     grids = []
     for document, members in _by_document(tables["claims"]).items():
         lines = [[*_texts(row), *_numbers(row)] for row in members]
-        header = ["Claim", "Verdict", "Published", "Compared", "Why", "Measured", "Detectable", "CER, points"]
-        header += ["Seeds", "Utterances"]
+        texts = ["Claim", "Verdict", "Published", "Compared", "Why", *(["Study"] if "study" in members[0] else [])]
+        header = [*texts, "Measured", "Detectable", "To decide", "CER, points", "Seeds", "Utterances"]
         title = f"{document}: {DOCUMENTS[document]}"
-        grids.append(Grid(title, header, 5, lines))
+        grids.append(Grid(title, header, len(texts), lines))
     caption = " ".join((NOTE, *limits(tables["claims"])))
     return [*grids[:-1], replace(grids[-1], caption=caption)] if grids else []
 
@@ -112,7 +133,8 @@ def _by_document(members: Sequence[Row]) -> Mapping[str, list[Row]]:
 
 
 def _texts(row: Row) -> list[Cell]:
-    texts = (f"{row['id']}: {row['statement']}", row["verdict"], row["published"], row["compared"], row["why"])
+    texts = [f"{row['id']}: {row['statement']}", row["verdict"], row["published"], row["compared"], row["why"]]
+    texts += [row["study"]] if "study" in row else []
     return [Cell(text=text or "–") for text in texts]
 
 
@@ -127,4 +149,5 @@ def _numbers(row: Row) -> list[Cell]:
     plain = {**row, "source": ""}
     spelled = measure(plain, "cer_difference", 1, interval=True) if row["cer_difference"] else Cell()
     counts = [measure(plain, name, 0) if row[name] else Cell() for name in ("seeds", "utterances")]
-    return [found, measure(plain, "detectable", digits), spelled, *counts]
+    more = replace(measure(plain, "times_as_much"), suffix=" times") if row["times_as_much"] else Cell()
+    return [found, measure(plain, "detectable", digits), more, spelled, *counts]

@@ -3,7 +3,7 @@
 AdamW moves a weight by at most about the learning rate a step, and most by a quarter of it. What an adaptation has set
 to zero therefore takes a place in the mask at the next one only if the sum of learning rates between them is more than
 the magnitude of the smallest weight that stays. In the default study's dense model 0.004 % of a mask changed at an
-adaptation where the sum was that magnitude, and 0.6 to 0.9 % where it was twice as much (docs/results.md).
+adaptation where the sum was that magnitude, and 0.6 to 0.9 % where it was twice as much (docs/masks.md).
 """
 
 import json

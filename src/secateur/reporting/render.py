@@ -51,9 +51,9 @@ def write_tables(config: Mapping[str, Any], root: str | Path) -> dict[str, list[
     return tables
 
 
-def markdown(grids: Sequence[Grid]) -> str:
-    """All grids of a table as GitHub-flavoured Markdown, each with its title above and its caption below."""
-    return "\n".join(_markdown(grid) for grid in grids)
+def markdown(grids: Sequence[Grid], level: int = 3) -> str:
+    """All grids of a table as GitHub-flavoured Markdown, each with its title as a heading and its caption below."""
+    return "\n".join(_markdown(grid, level) for grid in grids)
 
 
 def latex(grids: Sequence[Grid], name: str) -> str:
@@ -68,7 +68,7 @@ def latex_escape(text: str) -> str:
     return "".join(LATEX_ESCAPES.get(character, character) for character in text)
 
 
-def _markdown(grid: Grid) -> str:
+def _markdown(grid: Grid, level: int) -> str:
     def escape(text: str) -> str:
         return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
 
@@ -79,7 +79,8 @@ def _markdown(grid: Grid) -> str:
         colalign=["left"] * grid.labels + ["right"] * (len(grid.header) - grid.labels),
         disable_numparse=True,
     )
-    return "\n\n".join(part for part in (f"### {escape(grid.title)}", body, escape(grid.caption)) if part) + "\n"
+    heading = f"{'#' * level} {escape(grid.title)}"
+    return "\n\n".join(part for part in (heading, body, escape(grid.caption)) if part) + "\n"
 
 
 def _latex(grid: Grid, tag: str) -> str:

@@ -156,7 +156,8 @@ def width(grid: Grid) -> Markup:
 def _machine(run: Mapping[str, str]) -> str:
     device = run["processor"] if run["device"] == "cpu" else f"{run['device']} beside {run['processor']}"
     threads = f", {run['threads']} thread{'s' if run['threads'] != '1' else ''} a job" if run["threads"] else ""
-    return f"{device} ({run['host']}){threads}"
+    host = f" ({run['host']})" if run["host"] else ""
+    return f"{device}{host}{threads}"
 
 
 def _joined(texts) -> str:

@@ -106,6 +106,8 @@ def test_tables_come_back_as_they_were_written(tmp_path):
     ]
     with pytest.raises(ValueError, match="lacks"):
         write_tsv(tmp_path / "t.tsv", ["a"], [{"z": 1}])
+    with pytest.raises(ValueError, match="occurs twice"):
+        write_tsv(tmp_path / "t.tsv", ["a", "b", "a"], [])
 
 
 def test_json_is_sorted_and_without_nan(tmp_path):

@@ -12,6 +12,7 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import write_text, write_tsv
 from secateur.overview import claims as table
 from secateur.reporting import claims
+from secateur.reporting.claims import Finding, Part
 from secateur.reporting.evidence import model_name
 from secateur.reporting.results import Results
 from secateur.statistics.verdicts import AllOf, Claim, Exact, Ratio, holm
@@ -206,6 +207,24 @@ def test_parts_hold_together_or_not_at_all():
     # At an end of the interval a one-sided p-value is 2.5 %.
     assert Ratio(0.8, 0.7, 0.9).p_below(0.9) == pytest.approx(0.025, abs=1e-3)
     assert Ratio(0.8, 0.7, 0.9).p_above(0.7) == pytest.approx(0.025, abs=1e-3)
+
+
+def test_how_much_more_data_would_decide():
+    """Detectable effects fall with the root of the data: at half of the distance it takes four times as much."""
+
+    def needed(*parts, doubt=""):
+        made = [Part("errors", Ratio(value, low, high), above, below) for value, low, high, above, below in parts]
+        return table.times_as_much(Finding("a with b", made, "file", doubt=doubt))
+
+    wide = Ratio(0.9, 0.7, 0.9 * 0.9 / 0.7).detectable
+    ours = (0.9, 0.7, 0.9 * 0.9 / 0.7, float("-inf"), 1.0)
+    assert needed(ours) == pytest.approx((wide / 0.1) ** 2) and wide > 0.1
+    # Of two parts that hold, the one that takes more; one that does not hold is enough to refute.
+    sure = (0.5, 0.49, 0.51, float("-inf"), 1.0)
+    assert needed(ours, sure) == needed(ours) and needed(sure) == 1.0
+    refuted = (1.2, 1.0, 1.44, float("-inf"), 1.0)
+    assert needed(ours, refuted) == pytest.approx((Ratio(*refuted[:3]).detectable / 0.2) ** 2)
+    assert needed((1.0, 0.8, 1.25, float("-inf"), 1.0)) is None and needed(ours, doubt="noisy") is None
 
 
 TOY = """

@@ -161,6 +161,7 @@ def test_every_sub_model_stands_beside_the_whole_model_and_the_one_trained_alone
     assert [row["rtf"] for row in rows] == ["0.09", "0.06", "0.03", "0.06", "0.03", "0.05"]
     costs = {row["strategy"]: row["layer_forwards"] for row in rows}
     assert costs == {"whole": "", "greedy": "12", "truncate": "0", "trained": ""}
+    assert {row["same"] for row in rows if row["rtf"]} == {"1.0"}  # of the A/A test
     (average,) = chosen(tables["layers"], language="avg", strategy="greedy", depth="2")
     assert float(average["wer"]) == pytest.approx((10 + 30) / 2)
 
