@@ -15,7 +15,8 @@ import torch
 import yaml
 from clones import ROOT, Clone, finished, kill_tree, wait_for
 from differences import differences
-from slurm import ACCOUNT, Cluster, processes, read, run
+from slurm import ACCOUNT, Cluster
+from this_machine import processes, read, run
 
 from secateur.core.files import read_json
 from secateur.models.tensors import load_tensors

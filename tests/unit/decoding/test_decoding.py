@@ -6,74 +6,31 @@ import math
 import numpy as np
 import pytest
 import torch
-from espnet.nets.scorer_interface import BatchScorerInterface
+from logits import (
+    BEAM,
+    BLANK,
+    EOS,
+    GREEDY,
+    NEVER,
+    SPACE,
+    TOKENS,
+    A,
+    B,
+    BigramScorer,
+    C,
+    LogitsModel,
+    collapse,
+    one_hot,
+    random_features,
+    recognizer,
+    texts,
+)
 
 from secateur.core.errors import SecateurError
 from secateur.decoding import recognize as decoding
 from secateur.decoding.recognize import Features, Recognizer, Result, batches, decode, encode, timed
 from secateur.models.build import build_model
-from secateur.speech.ngram import END, Ngram
 from secateur.speech.tokens import Tokenizer
-
-TOKENS = ["<blank>", "<unk>", "<space>", "a", "b", "c", "<sos/eos>"]
-BLANK, UNKNOWN, SPACE, A, B, C, EOS = range(7)
-NEVER = -30.0
-
-
-class LogitsCTC(torch.nn.Module):
-    """A CTC head for an encoder that puts out logits already."""
-
-    def log_softmax(self, hidden):
-        return hidden.log_softmax(-1)
-
-    def argmax(self, hidden):
-        return hidden.argmax(-1)
-
-
-class LogitsModel(torch.nn.Module):
-    """A model whose features are its logits (T, V)."""
-
-    def __init__(self, tokens, on_encode=lambda: None):
-        super().__init__()
-        self.encoder, self.ctc, self.decoder = torch.nn.Identity(), LogitsCTC(), None
-        self.blank_id, self.sos, self.eos = 0, len(tokens) - 1, len(tokens) - 1
-        self.on_encode = on_encode
-
-    def encode(self, speech, lengths):
-        self.on_encode()
-        return speech, lengths
-
-
-class BigramScorer(BatchScorerInterface):
-    """A language model that is a table of log-probabilities (V, V)."""
-
-    def __init__(self, table, on_score=lambda: None):
-        self.table, self.on_score = table, on_score
-
-    def batch_score(self, ys, states, xs):
-        self.on_score()
-        return self.table[ys[:, -1]], [None] * len(ys)
-
-
-GREEDY = {"type": "ctc_greedy", "batch": 16, "batch_frames": 2000}
-BEAM = {"type": "beam", "beam": 3, "ctc_weight": 0.3, "lm_weight": 0.3, "length_bonus": 0.0}
-
-
-@pytest.fixture
-def flashlight():
-    """Flashlight's searches, where there is a build of them (not for Python 3.13)."""
-    return pytest.importorskip("flashlight.lib.text.decoder")
-
-
-def recognizer(tokens=TOKENS, **more):
-    return Recognizer(LogitsModel(tokens), Tokenizer(tokens), **more)
-
-
-def one_hot(path, tokens=TOKENS):
-    """Logits (T, V) with one nearly certain token per frame."""
-    logits = np.full((len(path), len(tokens)), NEVER, np.float32)
-    logits[np.arange(len(path)), path] = 0.0
-    return logits
 
 
 def acoustic_config(input_layer="stack", encoder="transformer", **more):
@@ -88,15 +45,6 @@ def acoustic_config(input_layer="stack", encoder="transformer", **more):
         "stochastic_depth": 0.0,
         "label_smoothing": 0.0,
     } | more
-
-
-def random_features(lengths, bins=20, seed=0):
-    generator = np.random.default_rng(seed)
-    return {f"u{index}": generator.standard_normal((length, bins), np.float32) for index, length in enumerate(lengths)}
-
-
-def texts(results):
-    return {utterance: result.hypothesis for utterance, result in results.items()}
 
 
 def test_greedy_merges_repetitions_and_drops_blanks():
@@ -134,10 +82,6 @@ def test_an_utterance_does_not_depend_on_its_batch(encoder, input_layer, interme
     assert texts(decode(whole, features, GREEDY | {"batch": 1})) == texts(
         decode(whole, features, GREEDY | {"batch": 5})
     )
-
-
-def collapse(path):
-    return tuple(token for token, _ in itertools.groupby(path) if token != BLANK)
 
 
 def ctc_totals(log_probabilities):
@@ -201,21 +145,6 @@ def test_the_lm_decides_where_the_sound_does_not():
     assert decode(with_lm, {"x": logits}, search | {"lm": "bigram"})["x"].hypothesis == "ab"
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands still until the test moves it."""
-
-    class Clock:
-        now = 0.0
-
-        def advance(self, seconds):
-            self.now += seconds
-
-    clock = Clock()
-    monkeypatch.setattr(decoding.time, "perf_counter", lambda: clock.now)
-    return clock
-
-
 def test_beam_times_are_split_into_encoder_search_and_lm(clock):
     calls = {"encode": 0, "lm": 0}
 
@@ -245,104 +174,6 @@ def test_greedy_shares_the_time_of_a_batch_by_frames(clock):
     result = decode(whole, features, GREEDY | {"batch": 2})
     assert (result["x"].encoder_s, result["y"].encoder_s) == pytest.approx((2.0, 4.0))
     assert (result["x"].search_s, result["x"].lm_s) == (0.0, 0.0)
-
-
-WORDS = ["a b", "ab c", "ab ab", "c"]
-
-
-def lexicon_search(**more):
-    return {"type": "lexicon", "beam": 500, "lm_weight": 0.8, "word_score": 0.3, "order": 2} | more
-
-
-def test_lexicon_search_finds_an_obvious_path_with_a_repeated_last_letter(flashlight):
-    features = {"x": one_hot([A, B, B, SPACE, C, C, C])}
-    assert decode(recognizer(sentences=WORDS), features, lexicon_search())["x"].hypothesis == "ab c"
-
-
-@pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize(("lm_weight", "word_score"), [(0.8, 0.0), (2.0, 1.5), (0.5, -2.0)])
-def test_lexicon_search_agrees_with_the_best_of_all_paths(seed, lm_weight, word_score, flashlight):
-    generator = np.random.default_rng(seed)
-    live = [BLANK, SPACE, A, B, C]
-    logits = np.full((7, 7), NEVER, np.float32)
-    logits[:, live] = generator.standard_normal((7, 5))
-    logits[5:] = one_hot([BLANK, BLANK])  # five frames remain to enumerate
-    log_probabilities = torch.from_numpy(logits).log_softmax(-1).tolist()
-    ngram = Ngram.estimate(WORDS, 2)
-    known = set(" ".join(WORDS).split())
-    scores = {}
-    for path in itertools.product(live, repeat=5):
-        text = "".join(TOKENS[token] if token != SPACE else " " for token in collapse(path))
-        words = text.split()
-        if known.issuperset(words):
-            acoustic = sum(frame[token] for frame, token in zip(log_probabilities, path, strict=False))
-            chain = ["<s>", *words, END]
-            fusion = sum(ngram.log_probability(right, [left]) for left, right in itertools.pairwise(chain))
-            score = acoustic + lm_weight * fusion + word_score * len(words)
-            scores[" ".join(words)] = max(score, scores.get(" ".join(words), -math.inf))
-    search = lexicon_search(lm_weight=lm_weight, word_score=word_score)
-    result = decode(recognizer(sentences=WORDS), {"x": logits}, search)
-    assert result["x"].hypothesis == max(scores, key=scores.get)
-
-
-def test_lexicon_search_returns_only_words_of_the_text(flashlight):
-    features = random_features([30] * 10, bins=7)
-    result = texts(decode(recognizer(sentences=WORDS), features, lexicon_search()))
-    assert {word for text in result.values() for word in text.split()} <= {"a", "b", "ab", "c"}
-    assert any(result.values())
-
-
-def test_lexicon_search_uses_the_ngram(flashlight):
-    logits = one_hot([A, B, SPACE, C, BLANK, BLANK, BLANK])
-    logits[3, A] = 0.1
-    search = lexicon_search(word_score=0.0)
-    greedy = decode(recognizer(), {"x": logits}, GREEDY)
-    assert greedy["x"].hypothesis == "ab a"
-    assert decode(recognizer(sentences=WORDS), {"x": logits}, search)["x"].hypothesis == "ab c"
-    assert decode(recognizer(sentences=WORDS), {"x": logits}, search | {"lm_weight": 0.0})["x"].hypothesis == "ab a"
-
-
-def test_lexicon_search_times_the_ngram(clock, monkeypatch, flashlight):
-    original = Ngram.log_probability
-    calls = []
-
-    def slow(self, word, context):
-        calls.append(word)
-        clock.advance(1.0)
-        return original(self, word, context)
-
-    features = {"x": one_hot([A, B, SPACE, C, BLANK, BLANK, BLANK])}
-    whole = recognizer(sentences=WORDS)
-    monkeypatch.setattr(Ngram, "log_probability", slow)
-    result = decode(whole, features, lexicon_search())["x"]
-    # Four words are scored while the trie is built; what remains is two equal decodings.
-    assert result.lm_s == (len(calls) - 4) / 2 > 0
-    assert result.search_s == 0.0
-
-
-class WordPieces:
-    """A stand-in for SentencePiece with one spelling per word."""
-
-    def encode(self, text, out_type):
-        return {"ab": ["▁a", "b"], "a": ["▁a"], "ca": ["▁c", "a"]}[text]
-
-
-PIECES = ["<blank>", "<unk>", "▁a", "b", "▁c", "a", "<sos/eos>"]
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ([2, 3, 3, 3, 0, 2, 0], "ab a"),  # the last piece of a word lasts
-        ([2, 3, 4, 5, 2, 0, 0], "ab ca a"),  # no blank between words
-        ([0, 0, 2, 0, 2, 3, 3], "a ab"),
-        ([0] * 7, ""),
-    ],
-)
-def test_lexicon_search_with_word_pieces(path, expected, flashlight):
-    whole = Recognizer(LogitsModel(PIECES), Tokenizer(PIECES, WordPieces()), sentences=["ab a", "ca a ab"])
-    result = decode(whole, {"x": one_hot(path, PIECES)}, lexicon_search(word_score=0.0))
-    assert result["x"].hypothesis == expected
 
 
 def test_batch_size_is_that_of_the_search():
@@ -414,11 +245,6 @@ def test_nothing_to_decode():
 def test_wrong_searches_are_named(search, message):
     with pytest.raises(SecateurError, match=message):
         decode(recognizer(), {"x": one_hot([A] * 7)}, search)
-
-
-def test_lexicon_search_wants_a_text(flashlight):
-    with pytest.raises(SecateurError, match="no training text"):
-        decode(recognizer(), {"x": one_hot([A] * 7)}, lexicon_search())
 
 
 def test_an_lm_that_the_search_does_not_name_is_refused():

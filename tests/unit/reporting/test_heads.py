@@ -20,7 +20,6 @@ from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
 from secateur.reporting.results import Results
 from secateur.reporting.table import measured, read_tables
-from secateur.statistics.estimates import mean_ratio
 from secateur.study.runs import tuned
 
 ENTRY = {
@@ -300,15 +299,6 @@ def test_what_training_on_does_stands_beside_the_control(pruned):
     ]
     text = (root / "tables" / "recovery.md").read_text()
     assert "none" in text and "Rate 0.0003" in text
-
-
-def test_times_of_several_seeds_are_joined_on_the_scale_of_logarithms():
-    """Ratios of 0.5 and 0.72: their geometric mean is 0.6, and t of one degree of freedom over log(0.5), log(0.72)."""
-    found = mean_ratio([0.5, 0.72], [0.0, 0.0])
-    assert (found.value, found.seeds, found.df) == (pytest.approx(0.6), 2, 1)
-    factor = math.exp(12.706 * math.log(1.44) / 2)
-    assert (found.low, found.high) == pytest.approx((0.6 / factor, 0.6 * factor), rel=1e-3)
-    assert found.p_below(found.high) == pytest.approx(0.025)
 
 
 def test_claims_about_times_are_undecided_where_the_measurement_is_in_doubt(pruned):

@@ -5,7 +5,7 @@ import pytest
 from simulated import counts
 
 from secateur.core.errors import SecateurError
-from secateur.statistics.estimates import Estimate, TestSet, difference, error_rate, relative_change
+from secateur.statistics.estimates import Estimate, TestSet, difference, error_rate, mean_ratio, relative_change
 
 SIMULATIONS = 1000
 SPREADS = (0.0, 0.1, 0.3)
@@ -197,3 +197,12 @@ def test_the_smallest_detectable_difference_is_detected_in_80_percent(seeds, spr
     effect = np.mean(difference(errors, np.zeros(100), test).detectable)
     found = np.mean(difference(errors + effect, np.zeros(100), test).p_above(0) < 0.025)
     assert 0.74 <= found <= 0.86, found
+
+
+def test_times_of_several_seeds_are_joined_on_the_scale_of_logarithms():
+    """Ratios of 0.5 and 0.72: their geometric mean is 0.6, and t of one degree of freedom over log(0.5), log(0.72)."""
+    found = mean_ratio([0.5, 0.72], [0.0, 0.0])
+    assert (found.value, found.seeds, found.df) == (pytest.approx(0.6), 2, 1)
+    factor = np.exp(12.706 * np.log(1.44) / 2)
+    assert (found.low, found.high) == pytest.approx((0.6 / factor, 0.6 * factor), rel=1e-3)
+    assert found.p_below(found.high) == pytest.approx(0.025)
