@@ -34,6 +34,7 @@ import torch
 import yaml
 from torch.nn.utils import prune
 
+from secateur.config.complete import complete
 from secateur.core import devices
 from secateur.core.options import read
 from secateur.models.build import build_model
@@ -46,7 +47,6 @@ from secateur.pruning.engines.mask import Mask, prunable, weights
 from secateur.pruning.engines.pathways import Pathways
 from secateur.pruning.engines.ranking import magnitude_mask
 from secateur.speech.data import IGNORED, Batch, BatchPlan, pad
-from secateur.study import config as configuration
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import train
 from secateur.training.options import TrainingOptions
@@ -116,7 +116,7 @@ def main() -> None:
     logging.getLogger().setLevel(logging.ERROR)
 
     study = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    study = configuration.complete(study)
+    study = complete(study)
     bins, entry = study["features"]["mel_bins"], study["models"][arguments.model]
     options = read(TrainingOptions, study["training"][entry["training"]])
     options = replace(options, average_best=0, evaluate_every=arguments.steps, checkpoint_seconds=86400)

@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from secateur.config.schema import SCHEMA, filled
 from secateur.decoding.recognize import Features, Recognizer, encode, timed
 from secateur.decoding.timing import measure, relative_time
 from secateur.models.build import build_model
 from secateur.speech.tokens import Tokenizer
 from secateur.statistics.estimates import TestSet, error_rate
-from secateur.study.schema import SCHEMA, filled
 
 AMOUNT = {name: key.get("default") for name, key in filled(SCHEMA)["properties"]["timing"]["properties"].items()}
 """Utterances and rounds of a study that gives none."""

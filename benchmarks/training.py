@@ -30,6 +30,7 @@ from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
 from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
 from masking import TOKENS, Speech
 
+from secateur.config.complete import complete
 from secateur.core import devices
 from secateur.core.options import read
 from secateur.models.build import build_model
@@ -37,7 +38,6 @@ from secateur.models.conformer import PointwiseConv
 from secateur.models.dropout import Dropout
 from secateur.models.specaug import specaug
 from secateur.speech.data import BatchPlan
-from secateur.study import config as configuration
 from secateur.training.optimizer import make_optimizer
 from secateur.training.options import TrainingOptions
 
@@ -57,7 +57,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
 
     study = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    study = configuration.complete(study)
+    study = complete(study)
     entry = study["models"][arguments.model] | {"features": study["features"]["mel_bins"]}
     options = read(TrainingOptions, study["training"][entry["training"]] | {"precision": arguments.precision})
     seconds, times = measure(entry, options, arguments.steps)

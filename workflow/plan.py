@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from secateur.config.complete import complete
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
 from secateur.overview.cost import (
@@ -37,7 +38,6 @@ from secateur.pruning.multilingual import budget
 from secateur.pruning.reach import reaches
 from secateur.reporting.results import Results
 from secateur.speech import corpora as corpora_known
-from secateur.study import config as configuration
 from secateur.study import runs as study
 
 launcher = importlib.import_module("run")  # beside this file
@@ -105,14 +105,14 @@ def above_zero(text: str) -> float:
 def load(directory: Path, file: Path) -> dict[str, Any]:
     """The configuration of a study as the workflow sees it: laid over `config.yaml`, checked, with its defaults.
 
-    Raises SecateurError for a file that is no configuration, and for what `secateur.study.config.complete` finds.
+    Raises SecateurError for a file that is no configuration, and for what `secateur.config.complete.complete` finds.
     """
     config: dict[str, Any] = {}
     for path in dict.fromkeys([directory / "config.yaml", file]):
         launcher.study_name(path)
         lay_over(config, yaml.safe_load(path.read_text(encoding="utf-8")))
     try:
-        return configuration.complete(config)
+        return complete(config)
     except SecateurError as error:
         raise SecateurError(f"{file}: the configuration is not valid:\n{error}") from error
 

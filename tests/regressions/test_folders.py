@@ -6,10 +6,10 @@ import soundfile
 import yaml
 from test_user_data import ROOT, STUDY, clone, snakemake  # noqa: F401
 
+from secateur.config.complete import complete
 from secateur.core.errors import SecateurError
 from secateur.models.tensors import load_tensors
 from secateur.speech.corpora import asterisk, kaldi, librispeech, mls, split_names
-from secateur.study.config import complete
 
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 377000000\n"
 KALDI = {"recipe": "kaldi", "languages": ["en"]}

@@ -4,8 +4,8 @@ import pytest
 import yaml
 from test_user_data import ROOT
 
+from secateur.config.complete import complete
 from secateur.core.errors import SecateurError
-from secateur.study.config import complete
 
 KALDI = "corpora: {mine: {recipe: kaldi, root: x, languages: [en]"
 CASES = {

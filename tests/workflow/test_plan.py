@@ -12,11 +12,11 @@ import yaml
 from snakemake.utils import update_config
 
 from secateur.compose import study as compose
+from secateur.config.complete import complete
 from secateur.core.errors import SecateurError
 from secateur.heads import study as heads
 from secateur.layers.study import LATE
 from secateur.overview import cost
-from secateur.study import config as configuration
 from secateur.study import runs as study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +70,7 @@ def test_configurations_are_merged_as_snakemake_does(plan):
     for file in [ROOT / "config.yaml", *sorted(STUDIES.glob("*.yaml"))]:
         expected = yaml.safe_load((ROOT / "config.yaml").read_text())
         update_config(expected, yaml.safe_load(file.read_text()))
-        assert plan.load(ROOT, file) == configuration.complete(expected), file
+        assert plan.load(ROOT, file) == complete(expected), file
 
 
 @pytest.mark.parametrize("name", ["smoke", "mls-tables"])

@@ -237,14 +237,14 @@ WRONG = """
 import json, sys, yaml
 from snakemake.utils import update_config
 from secateur.core.errors import SecateurError
-from secateur.study import config
+from secateur.config.complete import complete
 
 def problem(change):
     study = yaml.safe_load(open("config.yaml"))
     update_config(study, yaml.safe_load(open(sys.argv[1])))
     change(study)
     try:
-        config.complete(study)
+        complete(study)
     except SecateurError as error:
         return str(error)
 

@@ -32,14 +32,14 @@ from secateur.ssl import study as upstreams
 from secateur.ssl.known_tasks import TASKS
 from secateur.streaming import commands as streaming_commands
 from secateur.study import commands, own
-from secateur.study import config as configuration
+from secateur.config.complete import complete
 from secateur.study import runs as study
 from secateur.study.command import Command
 from secateur.study.paths import LM_TAIL, MODEL_TAIL, Paths, run_of
-from secateur.study.resources import FIRST, JobResources
+from secateur.overview.resources import FIRST, JobResources
 
 try:
-    config = configuration.complete(config)
+    config = complete(config)
     if workflow.is_main_process:
         own.inspect(config, Path(f"logs/{config['study']}/pretrained"))
 except SecateurError as error:

@@ -115,7 +115,7 @@ class Options(dict):
     def __missing__(self, key: str) -> Any:
         raise SecateurError(
             f"key {key!r} is missing, beside {', '.join(map(str, self)) or 'nothing'}; give every key that a study "
-            "would: src/secateur/study/schemas/ has them, with their defaults"
+            "would: src/secateur/config/schemas/ has them, with their defaults"
         )
 
 

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from secateur.config.reference import markdown
 from secateur.core.files import write_text
-from secateur.study.reference import markdown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

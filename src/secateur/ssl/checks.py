@@ -103,10 +103,14 @@ def _teacher(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) ->
 
 
 def _encoder(where: str, encoder: Mapping[str, Any]) -> Iterator[str]:
-    """Sizes that do not fit together."""
+    """Keys of another front end, and sizes that do not fit together."""
     if encoder.get("front_end") == upstreams.MEL:
         for key in sorted(set(upstreams.CONVOLUTIONS) & set(encoder)):
             yield f"{where}.{key}: of convolutions; allowed with `front_end: waves`"
+    yield from _unfit(where, encoder)
+
+
+def _unfit(where: str, encoder: Mapping[str, Any]) -> Iterator[str]:
     sizes = BASE | dict(encoder)
     width = sizes["hidden_size"]
     for key in ("num_attention_heads", "num_conv_pos_embedding_groups"):
@@ -140,20 +144,20 @@ def _described(folder: str) -> dict[str, Any] | None:
     return dict(of_whisper(found))
 
 
-def _sizes(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+def sizes(entry: Mapping[str, Any]) -> dict[str, Any] | None:
     """The teacher's configuration, as far as it can be known before anything runs."""
     try:
         found = entry["encoder"] or (_described(entry["folder"]) if entry["folder"] else None)
     except ValueError:
         return None
-    if found is None or found.get("model_type") not in MODEL_TYPES or any(_encoder("", found)):
+    if found is None or found.get("model_type") not in MODEL_TYPES or any(_unfit("", found)):
         return None  # that is wrong by itself
     return BASE | dict(found)
 
 
 def _students(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> Iterator[str]:
     names = [student["name"] for student in entry["students"]]
-    teacher = _sizes(entry)
+    teacher = sizes(entry)
     if teacher and teacher["model_type"] == WHISPER:
         window = teacher["num_conv_pos_embeddings"] * WINDOW_SHIFT / RATE
         if entry["crop_seconds"] > window:

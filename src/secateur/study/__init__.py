@@ -1,1 +1,1 @@
-"""What a study is: its configuration, runs, paths and checks. Imports nothing heavy."""
+"""What a study is: its runs, paths and commands, which every slice shares. Imports nothing heavy."""

@@ -1,7 +1,7 @@
 """What a schema cannot say of a configuration: names that refer to nothing, and impossible combinations.
 
 Each part of a study has a module here with `expand(config)`, which replaces entries that stand for several, and
-`problems(config)`, which then says what is wrong, one line each. `secateur.study.config` calls both.
+`problems(config)`, which then says what is wrong, one line each. `secateur.config.complete` calls both.
 """
 
 import difflib

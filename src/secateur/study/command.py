@@ -8,11 +8,9 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from secateur import scripts
-from secateur.core.provenance import fingerprint
+from secateur.core.provenance import PACKAGE_ROOT, fingerprint
 
 
 @dataclass(frozen=True)
@@ -54,4 +52,4 @@ class Command:
     @property
     def code(self) -> str:
         """The fingerprint of the command's code."""
-        return fingerprint(Path(scripts.__file__).with_name(f"{self.name}.py"), self.modules)
+        return fingerprint(PACKAGE_ROOT / "secateur" / "scripts" / f"{self.name}.py", self.modules)

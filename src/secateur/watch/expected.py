@@ -7,10 +7,11 @@ what is measured as soon as anything has run.
 from collections.abc import Mapping
 from typing import Any
 
+from secateur.overview.resources import JobResources
+from secateur.ssl import checks as ssl
 from secateur.ssl import study as upstreams
 from secateur.study import runs
 from secateur.study.paths import run_of
-from secateur.study.resources import JobResources
 from secateur.watch.work import DECODING, LIGHT, OTHER, TRAINING, Work
 
 STEP = 1.0e-8
@@ -18,7 +19,7 @@ STEP = 1.0e-8
 LEAST_STEP = 0.02
 """Seconds of a step beside that, however small the model."""
 TOKENS_A_SECOND = 15  # of speech
-UTTERED = 4.0
+UTTERED = 2.7
 """Seconds to decode one language's split, with a model of `PARAMETERS`."""
 EXTENDED = 12.0
 """The same for each hypothesis that a beam search keeps."""
@@ -26,32 +27,36 @@ PARAMETERS = 2e6
 WIDE = 10
 """A beam above this is only ever used by a compiled search, which takes as long as a greedy one."""
 SECONDS = {
-    "sizes": 15, "masks": 10, "layer_search": 40, "layer_similarity": 15, "similarity": 30, "timing": 60,
-    "decode_depths": 40, "decode_exits": 40, "decode_onnx": 40, "head_importance": 20, "head_removals": 1,
-    "head_times": 60, "decode_heads": 200, "prune_heads": 1, "export_depth": 1,
+    "sizes": 20, "masks": 1, "layer_search": 6, "layer_similarity": 3, "similarity": 22, "timing": 105,
+    "decode_depths": 70, "decode_exits": 37, "decode_onnx": 13, "head_importance": 5, "head_removals": 6,
+    "head_times": 3, "decode_heads": 115, "prune_heads": 1, "export_depth": 1,
     "compose_heads": 1, "compose_channels": 15, "compose_layers": 1,
-    "perplexity": 3, "tune_lms": 300, "ssl_targets": 40, "superb": 7, "ssl_speed": 30, "stream_delays": 60,
+    "perplexity": 1, "tune_lms": 800, "ssl_targets": 40, "superb": 9, "ssl_speed": 130, "stream_delays": 60,
 }  # fmt: skip
 """Of a unit of work of a job by its rule, where it needs torch: of all of it, of a task of `superb`."""
-LIGHT_SECONDS = {"fetch": 10, "features": 10, "validate": 2, "tables": 10, "figures": 15, "report": 1}
+BEAM_SECONDS = {"decode_heads": 650, "decode_onnx": 385, "decode_depths": 700, "decode_exits": 370}
+"""The same with a beam search."""
+LIGHT_SECONDS = {"fetch": 2, "features": 4, "validate": 1, "tables": 30, "figures": 20, "report": 4}
 """The same of jobs that do without."""
 TRAINING_RULES = (
     *("train", "import_model", "prune", "prune_adaptive", "prune_control", "regularise", "recover"),
     *("compose_mask", "compose_recover"),
 )
 LIGHT_OTHERS = 2
-WITHOUT_TRAINING = 20
+WITHOUT_TRAINING = 1
 
 
 def expected(resources: JobResources, rule: str, at: Any) -> Work:
     """The work of a job by its rule and `at`, the wildcards of the rule as attributes."""
     config = resources.paths.config
     if rule in ("ssl_pretrain", "ssl_distill", "ssl_prune"):
-        training, entry = resources.training_of(at), upstreams.entry_of(config, at.upstream)
-        seconds = LEAST_STEP + STEP * _encoder_parameters(entry["encoder"] or {}) * training["batch_seconds"]
+        training, encoder = resources.training_of(at), ssl.sizes(upstreams.entry_of(config, at.upstream)) or {}
+        seconds = LEAST_STEP + STEP * _encoder_parameters(encoder) * training["batch_seconds"]
         return Work(f"{rule} {at.upstream}", TRAINING, training["steps"], seconds)
     if hasattr(at, "lm") and rule in ("train_lm", "import_lm", "prune_lm"):
         training, model = resources.training_of(at), config["language_models"][at.lm]
+        if not training["steps"]:  # it is there
+            return Work(f"{rule} {at.lm} without training", OTHER, 1, WITHOUT_TRAINING)
         seconds = LEAST_STEP + STEP * parameters(model) * training["batch_tokens"] / TOKENS_A_SECOND
         return Work(f"train {at.lm}", TRAINING, training["steps"], seconds)
     if rule in TRAINING_RULES:
@@ -72,8 +77,9 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
     axes = [str(getattr(at, axis)) for axis in ("model", "search", "strategy", "number") if hasattr(at, axis)]
     key = " ".join([rule, *axes])
     if rule in SECONDS:
-        kind = DECODING if rule.startswith("decode") else OTHER
-        return Work(key, kind, amount, SECONDS[rule], _like(config, rule, at))
+        kind, like = DECODING if rule.startswith("decode") else OTHER, _like(config, rule, at)
+        seconds = SECONDS[rule] if like == rule else BEAM_SECONDS.get(rule, SECONDS[rule])
+        return Work(key, kind, amount, seconds, like)
     return Work(key, LIGHT, amount, LIGHT_SECONDS.get(rule, LIGHT_OTHERS))
 
 

@@ -128,8 +128,13 @@ class View:
 
     def _watch(self) -> None:
         while not self._over.wait(SECONDS_TO_DRAW):
-            with suppress(OSError):  # a full disk is the business of jobs
+            try:
                 self.show()
+            except OSError:
+                pass  # a full disk is the business of jobs
+            except Exception as error:  # what is shown must never end what is run
+                with suppress(OSError):
+                    self._say(f"cannot say how far it is, the run goes on: {error!r}")
 
     def show(self) -> None:
         """Draw what there is to see, and write the line of the minute."""

@@ -12,6 +12,7 @@ from snakemake.utils import update_config
 from tiny import TOKENS, run_script, with_encoder, write_corpus
 
 from secateur.compose import commands, study
+from secateur.config import complete as configuration
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json, write_tsv
 from secateur.models.checkpoint import save_model
@@ -19,7 +20,6 @@ from secateur.models.load import load_model
 from secateur.models.surgery.heads import Head, heads, remove_heads
 from secateur.models.surgery.layers import keep_layers, layer_numbers
 from secateur.pruning.engines.mask import Mask
-from secateur.study import config as configuration
 from secateur.study import runs
 from secateur.study.paths import Paths
 from secateur.study.runs import ModelRun

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import pytest
 from jsonschema import Draft202012Validator
 
+from secateur.config.schema import SCHEMA, filled
 from secateur.core.errors import SecateurError
 from secateur.core.options import argument, read, schema
-from secateur.study.schema import SCHEMA, filled
 from secateur.training.options import TrainingOptions
 
 

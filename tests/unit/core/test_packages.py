@@ -1,6 +1,7 @@
 """Which package may import which: those below it, imports inside functions included."""
 
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,16 @@ def test_no_module_imports_itself_by_way_of_others():
 
     for file in FILES:
         visit(file, ())
+
+
+def test_no_package_imports_itself_by_way_of_others():
+    """Two packages that import each other are one, in two places."""
+    graph: dict[str, set[str]] = {}
+    for file in FILES:
+        if file.parent != PACKAGE:
+            others = {package(other) for other in imports(file) if other.parent != PACKAGE}
+            graph.setdefault(package(file), set()).update(others - {package(file)})
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the packages
 
 
 def test_few_modules_lie_loose():

@@ -10,7 +10,7 @@ from dropped import dropping
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_text, write_tsv
-from secateur.overview import claims as table
+from secateur.overview import claimed as table
 from secateur.reporting import claims
 from secateur.reporting.claims import Finding, Part
 from secateur.reporting.evidence import model_name

@@ -3,7 +3,7 @@
 import pytest
 import worlds
 
-from secateur.overview import claims as table
+from secateur.overview import claimed as table
 from secateur.reporting import claims
 from secateur.reporting.results import Results
 

@@ -14,7 +14,7 @@ from secateur.heads import study as heads
 from secateur.heads.study import HeadsDecoding
 from secateur.heads.tables import view
 from secateur.heads.verdicts import conclusion, sign
-from secateur.overview.claims import rows as claims_rows
+from secateur.overview.claimed import rows as claims_rows
 from secateur.reporting.drawing import write_figures
 from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report

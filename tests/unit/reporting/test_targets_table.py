@@ -2,6 +2,7 @@
 
 import pytest
 
+from secateur.config.complete import complete
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_tsv
 from secateur.decoding.timing import AGAIN
@@ -10,7 +11,6 @@ from secateur.reporting.drawing import write_figures
 from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
 from secateur.reporting.table import measured, read_tables
-from secateur.study.config import complete
 
 SOUND = {"same": 1.01, "same_low": 0.99, "same_high": 1.03, "others": 0.02, "measured": 1, "doubt": ""}
 ABOUT = SOUND | {"threads": 1, "machine": "pi, aarch64", "runtime": "1.27.0", "lm_s": 0.0}
@@ -52,7 +52,7 @@ def test_the_report_takes_the_times_in(tmp_path, write_study, files_read, monkey
 def test_a_file_that_is_not_there_is_named():
     from pathlib import Path
 
-    from secateur.study.schema import read_yaml
+    from secateur.config.schema import read_yaml
 
     config = read_yaml(Path(__file__).parents[3] / "config.yaml") | {"timing": {"targets": {"pi": "nowhere/times.tsv"}}}
     with pytest.raises(SecateurError, match=r"timing\.targets\.pi: nowhere/times\.tsv is no file; run `run\.py`"):

@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secateur.config.schema import SCHEMA
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
 from secateur.models.no_block import NoBlock
@@ -29,7 +30,6 @@ from secateur.ssl.gated import (
 )
 from secateur.ssl.gated import sparsity as sparsity_of
 from secateur.ssl.gates import mean
-from secateur.study import config
 
 CONFIG = EncoderConfig(
     hidden_size=12,
@@ -144,7 +144,7 @@ def test_the_greatest_sparsity_is_that_with_all_gates_closed(config):
 def test_the_check_knows_the_sizes_of_wavlm_base():
     base, properties = (
         EncoderConfig().to_dict(),
-        yaml.safe_load(config.SCHEMA.read_text())["properties"]["ssl"]["items"]["properties"],
+        yaml.safe_load(SCHEMA.read_text())["properties"]["ssl"]["items"]["properties"],
     )
     assert {key: list(base[key]) if isinstance(base[key], tuple) else base[key] for key in BASE} == BASE
     assert properties["encoder"]["properties"].keys() == base.keys() - {"layers"}

@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from secateur.config.complete import complete
 from secateur.heads import commands as heads
 from secateur.layers import commands as layers
+from secateur.overview.resources import JobResources
 from secateur.pruning import commands as pruning
 from secateur.study import commands
-from secateur.study import config as configuration
 from secateur.study.command import Command
 from secateur.study.paths import Paths
-from secateur.study.resources import JobResources
 from secateur.watch.expected import expected
 from secateur.watch.work import OTHER, TRAINING
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture(scope="module")
 def paths():
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    return Paths(configuration.complete(config))
+    return Paths(complete(config))
 
 
 def at(**axes):
@@ -166,3 +166,21 @@ def test_the_work_of_what_is_pruned_without_training_is_none_of_steps(paths):
     )
     assert (trained.kind, trained.amount) == (TRAINING, 150)
     assert (at_once.kind, at_once.amount) == (OTHER, 1) and at_once.seconds > 0
+
+
+def test_the_work_of_models_that_are_there_is_not_nothing(paths):
+    resources = JobResources(paths, 0, 2)
+    lm = expected(resources, "import_lm", SimpleNamespace(lm="char-lm"))
+    for work in (lm, expected(resources, "import_model", at())):
+        assert (work.kind, work.amount) == (OTHER, 1) and work.seconds > 0
+
+
+def test_the_work_of_an_encoder_from_a_folder_is_that_of_its_size(paths):
+    resources, wildcards = (
+        JobResources(paths, 0, 2),
+        SimpleNamespace(upstream="ssl-small", student="distilled", seed="1"),
+    )
+    batch = resources.training_of(wildcards)["batch_seconds"]
+    six_layers = 6 * (2 * 128 * 512 + 4 * 128**2)  # of pretrained/ssl-small
+    found = expected(resources, "ssl_distill", wildcards).seconds
+    assert found == pytest.approx(0.02 + 1e-8 * six_layers * batch)

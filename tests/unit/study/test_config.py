@@ -4,11 +4,11 @@ import pytest
 import yaml
 from studies import DEFAULT, PLAIN, ROOT, merged, refusal
 
+from secateur.config.complete import complete
 from secateur.core.errors import SecateurError
 from secateur.decoding import search as registry
 from secateur.models.build import build_model
 from secateur.study import commands, runs
-from secateur.study.config import complete
 from secateur.study.paths import Paths
 from secateur.study.runs import decodings
 

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import yaml
 
+from secateur.config.complete import complete
 from secateur.core import provenance
 from secateur.reporting.table import tables
 from secateur.study import commands, timing
-from secateur.study import config as configuration
 from secateur.study.paths import Paths
 from secateur.study.runs import ModelRun
 from secateur.study.timing import Family, families, files, group_of, stand_ins
@@ -114,7 +114,7 @@ def test_searches_with_a_beam_are_timed_by_themselves_and_less():
 
 def test_a_study_plans_one_job_for_every_family_and_has_no_other_times():
     """By the files that the default study's tables wait for; a job makes both files of a family."""
-    config = configuration.complete(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")))
+    config = complete(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")))
     wanted = {file for table in tables() for file in table.files(config) if file.startswith("timing/")}
     found = families(config)
     assert {file for family in found for file in (family.file, family.utterances_file)} >= wanted

@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 from snakemake.utils import update_config
 from tiny import CTC, LM, TOKENS, hybrid
 
+from secateur.config.complete import complete
 from secateur.core.errors import SecateurError
 from secateur.layers import study as layers
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
 from secateur.study import commands, own, runs
-from secateur.study.config import complete
 from secateur.study.paths import Paths
 
 STUDY = {

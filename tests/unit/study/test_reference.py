@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from secateur.study.reference import markdown, rows
+from secateur.config.reference import markdown, rows
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -13,10 +13,10 @@ TABLES = (
             "verdict after Holm's correction, with the files that it rests on."
         ),
         section="claims",
-        columns="secateur.overview.claims:COLUMNS",
-        rows="secateur.overview.claims:rows",
+        columns="secateur.overview.claimed:COLUMNS",
+        rows="secateur.overview.claimed:rows",
         files=claims.files,
-        view="secateur.overview.claims:view",
+        view="secateur.overview.claimed:view",
         order=10,
     ),
 )

@@ -10,6 +10,9 @@ import jsonschema
 import pytest
 import yaml
 
+from secateur.config.complete import complete
+from secateur.config.schema import SCHEMA as CONFIGURATION
+from secateur.config.schema import filled
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
 from secateur.core.jobs import Options
@@ -17,9 +20,6 @@ from secateur.speech import corpora
 from secateur.speech.corpora import Dropped, Prepared, asterisk, espeak, mls, recipe
 from secateur.speech.corpora.preparation import write_prepared
 from secateur.speech.datadir import Utterance, read_data_dir
-from secateur.study import config
-from secateur.study.schema import SCHEMA as CONFIGURATION
-from secateur.study.schema import filled
 
 PROJECT = Path(__file__).parents[4]
 SCHEMA = filled(CONFIGURATION.with_name("corpora.schema.yaml")) | {"$ref": "#/$defs/corpus"}
@@ -39,7 +39,7 @@ def completed(name, **given):
     study["corpora"]["new"] = {"recipe": name, "languages": ["en"], "root": "root"} | given
     if "root" not in keys(name):
         del study["corpora"]["new"]["root"]
-    return config.complete(study)["corpora"]["new"]
+    return complete(study)["corpora"]["new"]
 
 
 @pytest.mark.parametrize("name", corpora.RECIPES.names())

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from secateur.config.complete import complete
 from secateur.ssl.scales import superb_scale
-from secateur.study.config import complete
 
 ROOT = Path(__file__).parents[4]
 # Clips that a step's gradient is of: s3prl's batch (of ASR, the half that is left of it) times its accumulation; steps;

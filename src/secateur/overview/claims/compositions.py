@@ -13,7 +13,7 @@ def files(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 NEEDS = "an entry of `compose` with several sorts of removal, and systems of one sort that are as small or as fast"
-HERE = "secateur.compose.evidence:beats_its_parts"
+HERE = "secateur.overview.compositions:beats_its_parts"
 CLAIMS = (
     Claim(
         "composition-bytes",

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from secateur.study.schema import SCHEMA, filled
+from secateur.config.schema import SCHEMA, filled
 
 Schema = Mapping[str, Any]
 BEGINNING = """# Configuration

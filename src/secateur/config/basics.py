@@ -1,77 +1,20 @@
-"""Checking a study's configuration before anything runs: schema, defaults, and what a schema cannot say."""
+"""The keys that every study has: models, corpora, language models, searches, dense rows and conditions."""
 
-import copy
 import logging
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator, ValidationError, validators
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
-
-from secateur.compose import checks as compose
-from secateur.core.errors import SecateurError
 from secateur.decoding import search as searches
-from secateur.exits import checks as exits
-from secateur.exported import checks as exported
-from secateur.heads import checks as heads
-from secateur.layers import checks as layers
-from secateur.pruning import checks as prune
 from secateur.speech import corpora
-from secateur.ssl import checks as ssl
-from secateur.streaming import checks as streaming
-from secateur.study import folders, own, pruned_lms, written
-from secateur.study.checks import hint, unfit, unknown, unlike, untrained
-from secateur.study.schema import SCHEMA, filled
+from secateur.study import own
+from secateur.study.checks import unfit, unknown, unlike, untrained
 
-SECTIONS = (folders, own, pruned_lms, prune, layers, exits, heads, compose, exported, streaming, ssl)
 BESIDE_PIECES = 2
 """Tokens of a list of byte-pair pieces that are neither pieces nor blank: `<unk>` and `<sos/eos>`."""
 
 
-def complete(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `given`, a study as read from YAML, with the defaults of the schema filled in.
-
-    Raises SecateurError with the path of the key, the value found and what is allowed.
-    """
-    config = copy.deepcopy(dict(given))
-    if odd := list(written.odd_keys(config)):
-        raise SecateurError("\n".join(odd))
-    own.leave_out_nulls(config)
-    errors = list(_validator(SCHEMA).iter_errors(config))
-    if errors:
-        raise SecateurError("\n".join(sorted({_explain(error) for error in map(_deepest, errors)})))
-    for section in SECTIONS:
-        section.expand(config)
-    _leave_out_unbuilt(config)
-    problems = list(dict.fromkeys(_problems(config)))
-    if problems:
-        raise SecateurError("\n".join(problems))
-    layers.add_models(config)
-    return config
-
-
-def _leave_out_unbuilt(config: dict[str, Any]) -> None:
-    """Where a search has no build, go on without it, and say so; unless there is no other search."""
-    types = {name: config["searches"][name]["type"] for name in used_searches(config) if name in config["searches"]}
-    unbuilt = [name for name, kind in types.items() if searches.unbuilt(kind)]
-    lists = [
-        entry
-        for entry in (config["decode"], *(entry for name in own.DECODED for entry in config[name]))
-        if entry["searches"]
-    ]
-    if not unbuilt or any(set(entry["searches"]) <= set(unbuilt) for entry in lists):
-        return  # _problems will say so
-    for entry in lists:
-        entry["searches"] = [name for name in entry["searches"] if name not in unbuilt]
-    log = logging.getLogger(__name__)  # not the root logger: using that would print Snakemake's messages twice
-    for name in unbuilt:
-        log.warning("searches.%s is left out: it %s", name, searches.missing(types[name]))
-
-
-def _problems(config: Mapping[str, Any]) -> Iterator[str]:
+def problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What no schema can say: names that refer to nothing, and impossible combinations."""
     yield from _of_models(config)
     yield from _of_corpora(config)
@@ -84,8 +27,6 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
     for search in config["decode"]["searches"]:
         if search not in config["searches"]:
             yield unknown("decode.searches", search, "searches", config["searches"])
-    for section in SECTIONS:
-        yield from section.problems(config)
 
 
 def _of_models(config: Mapping[str, Any]) -> Iterator[str]:
@@ -213,98 +154,26 @@ def _of_another_corpus(config: Mapping[str, Any], name: str, entry: Mapping[str,
             yield f"{where}.languages: {other!r} lacks {', '.join(lacking)} of {corpus!r}; name those that both have"
 
 
+def leave_out_unbuilt(config: dict[str, Any]) -> None:
+    """Where a search has no build, go on without it, and say so; unless there is no other search."""
+    types = {name: config["searches"][name]["type"] for name in used_searches(config) if name in config["searches"]}
+    unbuilt = [name for name, kind in types.items() if searches.unbuilt(kind)]
+    lists = [
+        entry
+        for entry in (config["decode"], *(entry for name in own.DECODED for entry in config[name]))
+        if entry["searches"]
+    ]
+    if not unbuilt or any(set(entry["searches"]) <= set(unbuilt) for entry in lists):
+        return  # `problems` will say so
+    for entry in lists:
+        entry["searches"] = [name for name in entry["searches"] if name not in unbuilt]
+    log = logging.getLogger(__name__)  # not the root logger: using that would print Snakemake's messages twice
+    for name in unbuilt:
+        log.warning("searches.%s is left out: it %s", name, searches.missing(types[name]))
+
+
 def used_searches(config: Mapping[str, Any]) -> list[str]:
     """Names of the searches that anything is decoded with, each once."""
     entries = [entry for name in own.DECODED for entry in config[name]]
     names = [*config["decode"]["searches"], *(name for entry in entries for name in entry["searches"] or [])]
     return list(dict.fromkeys(names))
-
-
-def _validator(schema: Path) -> Draft202012Validator:
-    """A validator that fills in defaults as it goes down, and finds the files that the schema refers to."""
-    base = Draft202012Validator
-
-    def properties_with_defaults(validator, properties, instance, schema):
-        if validator.is_type(instance, "object"):
-            for name, subschema in properties.items():
-                if "default" in subschema:
-                    instance.setdefault(name, copy.deepcopy(subschema["default"]))
-        yield from base.VALIDATORS["properties"](validator, properties, instance, schema)
-
-    def choice(validator, alternatives, instance, schema):
-        """`oneOf` whose alternatives are told apart by the constant of `type`, or, where one has no type, by a key that
-        it requires: only the chosen one is checked."""
-        kinds = {one["properties"]["type"]["const"]: one for one in alternatives if "type" in one["properties"]}
-        kind = instance.get("type")
-        marked = [one for one in alternatives if "type" not in one["properties"] and instance.keys() & one["required"]]
-        if marked and kind is None:
-            yield from validator.descend(instance, marked[0])
-        elif kind in kinds:
-            yield from validator.descend(instance, kinds[kind])
-        else:
-            yield ValidationError(f"type {kind!r} is unknown{hint(kind, kinds)}; allowed: {', '.join(kinds)}")
-
-    def retrieve(uri: str) -> Resource:
-        return DRAFT202012.create_resource(filled(schema.parent / uri))
-
-    def is_number(checker, instance):
-        """YAML has .nan and .inf, which are numbers, and useless as a learning rate."""
-        return base.TYPE_CHECKER.is_type(instance, "number") and math.isfinite(instance)
-
-    extended = validators.extend(
-        base,
-        {"properties": properties_with_defaults, "oneOf": choice},
-        type_checker=base.TYPE_CHECKER.redefine("number", is_number),
-    )
-    return extended(filled(schema), registry=Registry(retrieve=retrieve))  # type: ignore[call-arg]  # attrs
-
-
-def _deepest(error: ValidationError) -> ValidationError:
-    """Of an error with alternatives below it, the one that says most."""
-    while error.context:
-        error = max(error.context, key=lambda inner: len(inner.absolute_path))
-    return error
-
-
-def _explain(error: ValidationError) -> str:
-    """One line: the key's path, the value found, what is allowed."""
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
-    match error.validator:
-        case "additionalProperties" | "unevaluatedProperties":
-            known = _known_properties(error.schema, error.instance)
-            extra = [name for name in error.instance if name not in known] or ["?"]
-            where = f"{where}.{extra[0]}" if where else extra[0]
-            if now := error.schema.get("renamed", {}).get(extra[0]):
-                return f"{where}: an earlier release's key; expected {now}"
-            train = "; `pretrained: null` beside it trains a new one" if "pretrained" in error.instance else ""
-            return f"{where}: unknown key{hint(extra[0], known)}; allowed: {', '.join(sorted(known))}{train}"
-        case "required":
-            missing = next(name for name in error.validator_value if name not in error.instance)
-            return f"{where + '.' if where else ''}{missing}: missing; it is required"
-        case "type":
-            wanted = error.validator_value
-            wanted = [wanted] if isinstance(wanted, str) else wanted
-            written_as = written.meant(error.instance, wanted)
-            return f"{where}: {error.instance!r} is of the wrong type{written_as}; allowed: {' or '.join(wanted)}"
-        case "enum":
-            allowed = [str(value) for value in error.validator_value]
-            guess = hint(error.instance, allowed) or written.meant(error.instance, ["string"])
-            return f"{where}: {error.instance!r}{guess}; allowed: {', '.join(allowed)}"
-        case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
-            bound = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}[error.validator]
-            return f"{where}: {error.instance!r}; allowed: {bound} {error.validator_value}"
-        case "pattern":
-            return f"{where}: {error.instance!r}; allowed: lower-case letters, digits and inner hyphens"
-        case _:
-            return f"{where}: {error.message}"
-
-
-def _known_properties(schema: Mapping[str, Any], instance: Any) -> list[str]:
-    """Names of the properties that `schema` and the alternatives that apply to `instance` define."""
-    names = list(schema.get("properties", {}))
-    for part in schema.get("allOf", []):
-        if "if" not in part:
-            names += _known_properties(part, instance)
-        elif Draft202012Validator(part["if"]).is_valid(instance):
-            names += _known_properties(part["then"], instance)
-    return names
