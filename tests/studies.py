@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from secateur.config.complete import complete
 from secateur.core.errors import SecateurError
-from secateur.study.config import complete
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())

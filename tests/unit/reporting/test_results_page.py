@@ -16,7 +16,7 @@ from secateur.reporting.results_page import BEGIN, END, merged, quoting, standin
 
 ROOT = Path(__file__).resolve().parents[3]
 README = f"# A project\n\n{BEGIN}\nold numbers\n{END}\n\nMore.\n"
-COLUMNS = resolve("secateur.overview.claims:COLUMNS")
+COLUMNS = resolve("secateur.overview.claimed:COLUMNS")
 
 
 def paths(root: Path) -> tuple[Path, Path, Path, Path]:

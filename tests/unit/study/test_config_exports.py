@@ -2,7 +2,7 @@
 
 from studies import DEFAULT, ENCODER, merged, refusal
 
-from secateur.study.config import complete
+from secateur.config.complete import complete
 
 STREAM = {"rnnt": {"type": "rnnt", "encoder": ENCODER | {"type": "emformer"}, "training": "acoustic"}}
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 from studies import DEFAULT, merged, refusal
 
-from secateur.study.config import complete
+from secateur.config.complete import complete
 
 
 def test_an_entry_of_heads_for_all_corpora_leaves_out_what_one_lacks():

@@ -3,8 +3,8 @@
 import pytest
 from studies import DEFAULT, PLAIN, merged, refusal
 
+from secateur.config.complete import complete
 from secateur.core.errors import SecateurError
-from secateur.study.config import complete
 
 LATE = {"model": "deep-plain", "variants": [{"name": "both", "training": "late"}]}
 LAYERS = {

@@ -3,9 +3,9 @@
 import pytest
 from studies import DEFAULT, merged, refusal
 
+from secateur.config.complete import complete
 from secateur.core.errors import SecateurError
 from secateur.pruning.levels import spelled_out
-from secateur.study.config import complete
 from secateur.study.runs import decodings
 
 PRUNE = {

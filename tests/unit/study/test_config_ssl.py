@@ -3,7 +3,7 @@
 import pytest
 from studies import DEFAULT, merged, refusal
 
-from secateur.study.config import complete
+from secateur.config.complete import complete
 
 STUDENT = {"name": "pruned", "type": "gates", "training": "distil", "distil": [2, 4], "sparsity": 0.8}
 UPSTREAM = {
