@@ -48,7 +48,12 @@ class JobResources:
         return runs.steps_to_come(self.paths.config)
 
     def urgency(self, at: Any) -> int:
-        """The priority of a training: the steps of the longest chain of trainings that it begins."""
+        """The priority of a training: the steps of the longest chain of trainings that it begins.
+
+        What is trained already takes a second, and dense rows wait for it.
+        """
+        if not self.training_of(at)["steps"]:
+            return FIRST
         if hasattr(at, "lm"):
             return self.training_of(at)["steps"]
         if hasattr(at, "upstream"):

@@ -11,7 +11,7 @@ import yaml
 from secateur.config.complete import complete
 from secateur.heads import commands as heads
 from secateur.layers import commands as layers
-from secateur.overview.resources import JobResources
+from secateur.overview.resources import FIRST, JobResources
 from secateur.pruning import commands as pruning
 from secateur.study import commands
 from secateur.study.command import Command
@@ -170,6 +170,7 @@ def test_the_work_of_what_is_pruned_without_training_is_none_of_steps(paths):
 
 def test_the_work_of_models_that_are_there_is_not_nothing(paths):
     resources = JobResources(paths, 0, 2)
+    assert resources.urgency(SimpleNamespace(lm="char-lm")) == FIRST
     lm = expected(resources, "import_lm", SimpleNamespace(lm="char-lm"))
     for work in (lm, expected(resources, "import_model", at())):
         assert (work.kind, work.amount) == (OTHER, 1) and work.seconds > 0
