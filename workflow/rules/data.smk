@@ -53,11 +53,11 @@ rule condition:
         PATHS.data("{corpus}", "{language}", "{split}"),
         recording=f"{ROOT}/data/{{corpus}}/{{language}}/{{split}}/recording.flac",
         run=f"{ROOT}/data/{{corpus}}/{{language}}/{{split}}/run.json",
-    priority: FIRST
     log:
         f"{LOGS}/condition/{{corpus}}/{{language}}/{{split}}.log",
     wildcard_constraints:
         split=one_of(config["conditions"]),
+    priority: FIRST
     conda:
         "../../envs/train.yaml"
     params:
