@@ -18,6 +18,7 @@ from secateur.models import types
 from secateur.pruning import checks as prune
 from secateur.speech import conditions, corpora
 from secateur.ssl import checks as ssl
+from secateur.ssl.options import PredictionOptions
 from secateur.study.margins import Margins
 from secateur.training.options import TrainingOptions
 
@@ -80,6 +81,8 @@ def _options(document: Document) -> None:
     """Describe what classes have the options of."""
     document["$defs"]["training"] = options.schema(TrainingOptions)
     document["properties"]["claims"] |= options.schema(Margins)
+    pretraining = document["properties"]["ssl"]["items"]["properties"]["pretraining"]
+    pretraining["properties"] |= options.schema(PredictionOptions)["properties"]
 
 
 def _by_type(plugins: Mapping[str, Plugin], **shared: Document) -> list[Document]:

@@ -8,18 +8,22 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.jobs import json_argument
+from secateur.core.options import argument
 from secateur.models.upstream.config import EncoderConfig
 from secateur.models.upstream.encoder import Encoder
 from secateur.ssl import fitting
 from secateur.ssl.checkpoints import load_encoder, save_encoder
 from secateur.ssl.clusters import read_targets
+from secateur.ssl.options import PredictionOptions
 from secateur.ssl.pretraining import MaskedPrediction
 from secateur.training.task import Task
+
+HEAD = "JSON: `clusters`, and what `pretraining` in a study has of masks, codewords and the loss"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoder", type=json_argument, required=True, help="JSON: sizes, under Hugging Face's names")
-    parser.add_argument("--head", type=json_argument, required=True, help="JSON: see secateur.ssl.pretraining")
+    parser.add_argument("--head", type=argument(PredictionOptions, "head"), required=True, help=HEAD)
     parser.add_argument("--targets", type=Path, required=True, help="folder of the targets")
     parser.add_argument("--start", type=Path, help="folder of an encoder to go on from (random weights)")
     fitting.add_arguments(parser)

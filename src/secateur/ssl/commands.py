@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from secateur.core.options import schema
 from secateur.layers.strategies import STRATEGIES
 from secateur.ssl import study as upstreams
 from secateur.ssl.known_tasks import TASKS
+from secateur.ssl.options import PredictionOptions
 from secateur.study.command import Command
 from secateur.study.paths import Paths
 
@@ -52,10 +54,10 @@ def pretrain(paths: Paths, at: Any) -> Command:
     step, pretraining = _step(entry, number), entry["pretraining"]
     folder = f"{paths.root}/{upstreams.folder(at.upstream, upstreams.targets(number), at.seed)}"
     again = _iteration(paths, at, number - 1) if step["again"] else None
-    names = ("codeword", "temperature", "mask_probability", "mask_length", "masked_weight")
+    head = {name: pretraining[name] for name in schema(PredictionOptions)["properties"]}
     options = {
         "encoder": entry["encoder"],
-        "head": {"clusters": step["clusters"]} | {name: pretraining[name] for name in names},
+        "head": {"clusters": step["clusters"], **head},
         "targets": folder,
         "training": paths.config["training"][step["training"]],
         "crop_seconds": pretraining["crop_seconds"],

@@ -1,8 +1,5 @@
 """Masked prediction of clustered frames: what HuBERT and WavLM are pretrained with (Hsu et al. 2021, section II)."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import nn
 from torch.nn import functional
@@ -10,6 +7,7 @@ from torch.nn import functional
 from secateur.models.upstream.convolutions import valid_frames
 from secateur.models.upstream.encoder import Encoder
 from secateur.speech.data import IGNORED
+from secateur.ssl.options import PredictionOptions
 
 
 class MaskedPrediction(nn.Module):
@@ -19,16 +17,15 @@ class MaskedPrediction(nn.Module):
     frames that are masked and of those that are not. HuBERT's α is 1; in some hundred steps, only an α below it learns.
 
     Args:
-        options: `clusters`; `codeword`, the width of A o_t and e_c; `temperature` τ; `mask_probability`, the share of
-            frames at which a mask starts, and `mask_length`, the frames that it covers; `masked_weight` α.
+        options: how many clusters, the width of A o_t and e_c (`codeword`), τ, α, and where masks are.
     """
 
-    def __init__(self, encoder: Encoder, options: Mapping[str, Any]):
+    def __init__(self, encoder: Encoder, options: PredictionOptions):
         super().__init__()
-        self.encoder, self.temperature, self.alpha = encoder, options["temperature"], options["masked_weight"]
-        self.probability, self.length = options["mask_probability"], options["mask_length"]
-        self.projection = nn.Linear(encoder.config.hidden_size, options["codeword"])
-        self.codewords = nn.Parameter(torch.randn(options["clusters"], options["codeword"]))
+        self.encoder, self.temperature, self.alpha = encoder, options.temperature, options.masked_weight
+        self.probability, self.length = options.mask_probability, options.mask_length
+        self.projection = nn.Linear(encoder.config.hidden_size, options.codeword)
+        self.codewords = nn.Parameter(torch.randn(options.clusters, options.codeword))
 
     def forward(
         self, waveforms: torch.Tensor, lengths: torch.Tensor, targets: torch.Tensor

@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 from secateur.config.schema import SCHEMA, filled
 from secateur.core.errors import SecateurError
 from secateur.core.options import argument, read, schema
+from secateur.ssl.options import PredictionOptions
 from secateur.training.options import TrainingOptions
 
 
@@ -92,3 +93,11 @@ def test_a_training_is_one_class_for_the_schema_the_command_line_and_the_library
     described = filled(SCHEMA)["$defs"]["training"]
     assert described == schema(TrainingOptions) and "cycles" not in described["properties"]
     assert read(TrainingOptions, {"steps": 5, "learning_rate": 1, "cycles": 2}).specaug.time_masks == 2
+
+
+def test_masked_prediction_is_one_class_for_the_schema_the_command_line_and_the_library():
+    pretraining = filled(SCHEMA)["properties"]["ssl"]["items"]["properties"]["pretraining"]["properties"]
+    shared = schema(PredictionOptions)["properties"]
+    assert pretraining.keys() - shared.keys() == {"crop_seconds", "iterations"}
+    assert {name: pretraining[name] for name in shared} == shared and "clusters" not in shared
+    assert argument(PredictionOptions, "head")('{"clusters": 2}') == PredictionOptions(clusters=2)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from gated_student import GATED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
@@ -17,7 +18,7 @@ from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.checks import greatest_front_sparsity
 from secateur.ssl.distillation import SparsityTarget
 from secateur.ssl.export import export_encoder
-from secateur.ssl.gated import FINE, KINDS, fold
+from secateur.ssl.gated import KINDS, fold
 from secateur.ssl.speed import scaled
 from secateur.ssl.students import make_student, save_student
 
@@ -39,20 +40,10 @@ DATA2VEC = replace(
     BASE, model_type="data2vec-audio", feat_extract_norm="layer", num_conv_pos_embeddings=2, conv_pos_kernel_size=3
 )
 CONFIGS = [BASE, LARGE, DATA2VEC]
-STUDENT = {
-    "type": "gates",
-    "kinds": list(FINE),
-    "straight_through": True,
+STUDENT = GATED | {
     "log_alpha": dict.fromkeys((*KINDS, "conv"), 2.0),
-    "target": "parameters",
-    "gate_rate": 100.0,
-    "lambda_rate": 20.0,
-    "lambdas": [0.0, 30.0],
     "sparsity": 0.4,
     "conv_sparsity": 0.5,
-    "distil": [1, 2],
-    "ordered": True,
-    "train_extractor": False,
 }
 
 

@@ -1,19 +1,17 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
 
 from secateur.models.upstream.encoder import Encoder
 from secateur.speech.data import IGNORED
+from secateur.ssl.options import PredictionOptions
 from secateur.ssl.pretraining import MaskedPrediction, draw_masks
 
-HEAD = {
-    "clusters": 7,
-    "codeword": 5,
-    "temperature": 0.1,
-    "mask_probability": 0.08,
-    "mask_length": 4,
-    "masked_weight": 0.75,
-}
+HEAD = PredictionOptions(
+    clusters=7, codeword=5, temperature=0.1, mask_probability=0.08, mask_length=4, masked_weight=0.75
+)
 
 
 def test_masks_are_spans_at_the_stated_rate_within_each_utterance():
@@ -88,7 +86,7 @@ def test_a_masked_frame_is_not_seen_through_the_projection(prediction):
 def test_it_learns_what_can_be_known(tiny):
     """Two tones in turn, whose targets are their numbers: the model is sure of them after some steps."""
     torch.manual_seed(0)
-    model = MaskedPrediction(Encoder(tiny), HEAD | {"clusters": 2})
+    model = MaskedPrediction(Encoder(tiny), replace(HEAD, clusters=2))
     seconds = torch.arange(12800) / 16000
     tones = torch.stack([torch.sin(2 * torch.pi * hertz * seconds) for hertz in (400.0, 2500.0)])
     targets = torch.tensor([[0] * 39, [1] * 39])

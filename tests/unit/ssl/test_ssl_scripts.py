@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from gated_student import GATED
 from safetensors.torch import load_file
 
 from secateur.core.errors import SecateurError
@@ -20,6 +21,7 @@ from secateur.ssl.checkpoints import load_upstream, save_encoder
 from secateur.ssl.clusters import read_targets
 from secateur.ssl.distillation import SparsityTarget
 from secateur.ssl.gated import KINDS
+from secateur.ssl.options import PredictionOptions
 from secateur.ssl.pretraining import MaskedPrediction
 from secateur.ssl.students import make_student, save_student
 from secateur.training.hooks import TrainingHook
@@ -40,29 +42,15 @@ TRAINING = TrainingOptions(
     average_best=0,
     checkpoint_seconds=0,
 )
-HEAD = {
-    "clusters": 5,
-    "codeword": 6,
-    "temperature": 0.1,
-    "mask_probability": 0.1,
-    "mask_length": 4,
-    "masked_weight": 0.5,
-}
-GATES = {
-    "type": "gates",
-    "kinds": ["mha", "ffn", "qk", "vo", "int"],
-    "straight_through": True,
+HEAD = PredictionOptions(
+    clusters=5, codeword=6, temperature=0.1, mask_probability=0.1, mask_length=4, masked_weight=0.5
+)
+GATES = GATED | {
     "log_alpha": dict.fromkeys((*KINDS, "conv"), 1.0),
-    "target": "parameters",
     "gate_rate": 300.0,
-    "lambda_rate": 20.0,
-    "lambdas": [0.0, 30.0],
-    "conv_sparsity": 0.0,
     "sparsity": 0.5,
     "sparsity_warmup": 0.25,
     "distil": [1, 3],
-    "ordered": True,
-    "train_extractor": False,
 }
 
 
@@ -270,7 +258,7 @@ def test_an_encoder_becomes_an_entry_of_the_zoo_with_a_card(speech, tiny, monkey
     arguments = common(speech, output) | found | {"encoder": encoder, "head": HEAD, "targets": speech / "targets"}
     record = run("ssl_pretrain", start=None, **arguments)
     written = {
-        "arguments": json.loads(json.dumps(plain(arguments), default=str)),
+        "arguments": json.loads(json.dumps({name: plain(value) for name, value in arguments.items()})),
         "threads": 1,
         "processor": "a processor",
         "git": "abc123",

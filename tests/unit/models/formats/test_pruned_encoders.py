@@ -12,6 +12,7 @@ import pytest
 import soundfile
 import torch
 import transformers
+from gated_student import GATED
 from letters import RATE, sentences, spoken
 from tiny import GREEDY, TRAINING, run_script
 from trained_hugging_face import CTC, FIXTURES, WHISPER, transcripts_whisper
@@ -174,21 +175,10 @@ def test_fewer_layers_of_whispers_encoder_are_still_a_whisper(tmp_path):
 def test_gates_prune_the_encoder_of_a_trained_whisper_and_it_goes_back(tmp_path):
     for split in ("train", "dev"):
         write_speech(tmp_path / "wav", split)
-    gates = {
-        "type": "gates",
-        "kinds": ["mha", "ffn", "qk", "vo", "int"],
-        "straight_through": True,
+    gates = GATED | {
         "log_alpha": dict.fromkeys(("mha", "ffn", "heads", "conv"), 5.0) | dict.fromkeys(("qk", "vo", "int"), 2.0),
-        "target": "parameters",
-        "gate_rate": 100.0,
-        "lambda_rate": 20.0,
-        "lambdas": [0.0, 30.0],
-        "conv_sparsity": 0.0,
         "sparsity": 0.3,
         "sparsity_warmup": 0.5,
-        "distil": [1, 2],
-        "ordered": True,
-        "train_extractor": False,
     }
     training = TRAINING | {"steps": 60, "batch_seconds": 8.0, "learning_rate": 1e-3, "evaluate_every": 30}
     record = run_script(
