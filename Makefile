@@ -17,7 +17,7 @@ IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help results status plan test test-all test-cluster soak lint docs bench venv
+.PHONY: help results status plan test test-all test-gpu test-cluster soak lint docs bench venv
 
 help: ## list the targets
 	@awk -F ' ?([?]=[^#]*|:.*)## ' '/^[A-Za-z-]+ ?([?]=[^#]*|:.*)## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ test: venv ## run the tests
 
 test-all: venv ## run all tests that need no cluster, those that take minutes, too
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile -m 'not cluster and not soak' $(ARGS)
+
+test-gpu: venv ## run the tests that need a GPU, which compare with the CPU (skipped without one)
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -m gpu tests/gpu $(ARGS)
 
 test-cluster: venv ## run the tests on a SLURM cluster of virtual nodes, which it sets up (root, Debian or Ubuntu)
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -m cluster tests/cluster $(ARGS)

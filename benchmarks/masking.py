@@ -1,6 +1,6 @@
 """Time of a training step under masks, over that of the dense model.
 
-Each way to train goes through `secateur.training.loop.train`, with a CTC model of the default study and its training,
+Each way to train goes through `secateur.training.loop.train`, with a CTC model of the zoo and its training,
 on made-up speech in two languages, whose batches are monolingual:
 
 - fixed: IMP, LTH and LAP within a level.
@@ -28,10 +28,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import yaml
+from snakemake.utils import update_config
 from torch.nn.utils import prune
 
 from secateur.config.complete import complete
@@ -100,7 +102,7 @@ class Clock(TrainingHook):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="ctc", help="an entry of `models`, of type ctc (default: %(default)s)")
+    parser.add_argument("--model", default="ctc-multilingual", help="a ctc model of the study pretrain (%(default)s)")
     parser.add_argument("--sparsity", type=float, default=0.7, help="share that is pruned (default: %(default)s)")
     parser.add_argument("--every", type=int, default=50, help="steps between adaptations (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=200, help="steps of each way (default: %(default)s)")
@@ -115,16 +117,13 @@ def main() -> None:
     torch.set_num_threads(1)
     logging.getLogger().setLevel(logging.ERROR)
 
-    study = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    study = complete(study)
-    bins, entry = study["features"]["mel_bins"], study["models"][arguments.model]
-    options = read(TrainingOptions, study["training"][entry["training"]])
+    entry, options = recipe(arguments.model)
     options = replace(options, average_best=0, evaluate_every=arguments.steps, checkpoint_seconds=86400)
     torch.manual_seed(0)
-    dense = build_model(entry | {"features": bins}, TOKENS)
+    dense = build_model(entry, TOKENS)
     dense.specaug = specaug(**vars(options.specaug))
     device = devices.pick(arguments.device)
-    examples = Speech(bins)
+    examples = Speech(entry["features"])
     with tempfile.TemporaryDirectory() as folder:
         times = measure(dense, examples, options, device, arguments, Path(folder))
     total = sum(weight.numel() for weight in weights(dense).values())
@@ -135,6 +134,16 @@ def main() -> None:
     missed = report(times, arguments.every)
     if arguments.check and missed:
         sys.exit(f"over the aim: {', '.join(missed)}")
+
+
+def recipe(model: str, **more: Any) -> tuple[dict[str, Any], TrainingOptions]:
+    """The entry of a model of the study `pretrain`, which trains the zoo, and its training with `more`."""
+    study: dict[str, Any] = {}
+    for file in ("config.yaml", "workflow/studies/pretrain.yaml"):
+        update_config(study, yaml.safe_load((ROOT / file).read_text(encoding="utf-8")))
+    study = complete(study)
+    entry = study["models"][model] | {"features": study["features"]["mel_bins"]}
+    return entry, read(TrainingOptions, study["training"][entry["training"]] | more)
 
 
 def measure(

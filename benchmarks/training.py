@@ -1,6 +1,6 @@
 """Speed of a training step: seconds of audio per core second, against ESPnet's own encoder and plain matrix products.
 
-    ours      the step of `secateur.training.loop`: forward, backward, clipping, AdamW, a model of the default study
+    ours      the step of `secateur.training.loop`: forward, backward, clipping, AdamW, a model of the zoo
     espnet    the same with the encoder class of ESPnet as it is, of the same sizes, and torch's own dropout
     products  nothing but the matrix products of ours, forward and backward, of its linear layers and its attention, on
               numbers that are there already: a bound that no step goes below in this precision
@@ -20,19 +20,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
 from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
 from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
-from masking import TOKENS, Speech
+from masking import TOKENS, Speech, recipe
 
-from secateur.config.complete import complete
 from secateur.core import devices
-from secateur.core.options import read
 from secateur.models.build import build_model
 from secateur.models.conformer import PointwiseConv
 from secateur.models.dropout import Dropout
@@ -41,7 +37,6 @@ from secateur.speech.data import BatchPlan
 from secateur.training.optimizer import make_optimizer
 from secateur.training.options import TrainingOptions
 
-ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
 LEFT_OUT = 2  # first steps
 Products = list[tuple[tuple[int, ...], tuple[int, ...]]]  # shapes of the factors
@@ -49,17 +44,16 @@ Products = list[tuple[tuple[int, ...], tuple[int, ...]]]  # shapes of the factor
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="ctc", help="an entry of `models`, of type ctc or hybrid (%(default)s)")
+    parser.add_argument(
+        "--model", default="ctc-multilingual", help="a model of the study pretrain, ctc or hybrid (%(default)s)"
+    )
     parser.add_argument("--steps", type=int, default=30, help="steps of each (default: %(default)s)")
     parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)
 
-    study = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    study = complete(study)
-    entry = study["models"][arguments.model] | {"features": study["features"]["mel_bins"]}
-    options = read(TrainingOptions, study["training"][entry["training"]] | {"precision": arguments.precision})
+    entry, options = recipe(arguments.model, precision=arguments.precision)
     seconds, times = measure(entry, options, arguments.steps)
     dtype = devices.autocast_dtype(CPU, arguments.precision) or torch.float32
     size = sum(parameter.numel() for parameter in build_model(entry, TOKENS).parameters())
@@ -128,9 +122,11 @@ def as_espnet(model: torch.nn.Module, entry: Mapping[str, Any]) -> torch.nn.Modu
     return model
 
 
-def stepper(model: torch.nn.Module, options: TrainingOptions) -> Callable[[Mapping[str, torch.Tensor]], None]:
-    """A function that takes one step of training, as `secateur.training.loop.train` does, on a batch."""
-    optimizer, computing = make_optimizer(model, options), devices.autocast(CPU, options.precision)
+def stepper(
+    model: torch.nn.Module, options: TrainingOptions, device: torch.device = CPU
+) -> Callable[[Mapping[str, torch.Tensor]], None]:
+    """A function that takes one step of training, as `secateur.training.loop.train` does, on a batch on `device`."""
+    optimizer, computing = make_optimizer(model, options), devices.autocast(device, options.precision)
 
     def step(batch: Mapping[str, torch.Tensor]) -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -169,13 +165,12 @@ def products(model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> Produ
     return found
 
 
-def multiplications(model: torch.nn.Module, batch: Mapping[str, torch.Tensor], precision: str) -> Callable[[], None]:
+def multiplications(
+    model: torch.nn.Module, batch: Mapping[str, torch.Tensor], precision: str, device: torch.device = CPU
+) -> Callable[[], None]:
     """A function that does the products of a step, A·B forward and G·Bᵀ, Aᵀ·G backward."""
-    dtype = devices.autocast_dtype(CPU, precision) or torch.float32
-    factors = [
-        (torch.randn(a, dtype=dtype), torch.randn(b, dtype=dtype), torch.randn(*a[:-1], b[-1], dtype=dtype))
-        for a, b in products(model, batch)
-    ]
+    random = partial(torch.randn, dtype=devices.autocast_dtype(device, precision) or torch.float32, device=device)
+    factors = [(random(a), random(b), random(*a[:-1], b[-1])) for a, b in products(model, batch)]
 
     def multiply() -> None:
         for a, b, gradient in factors:

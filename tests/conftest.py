@@ -1,5 +1,7 @@
 """Settings of all tests, and sources of the package in another folder."""
 
+import os
+
 import pytest
 from hypothesis import settings
 
@@ -7,6 +9,18 @@ from secateur.core import provenance
 
 settings.register_profile("no clock", deadline=None)  # machines are busy: no test is about time
 settings.load_profile("no clock")
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a GPU where none is visible; torch is loaded only if there are such tests."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked or "SECATEUR_GPU_TESTS_ON" in os.environ:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="no GPU is visible"))
 
 
 @pytest.fixture

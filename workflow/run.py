@@ -20,8 +20,8 @@ from pathlib import Path
 
 import yaml
 
-from secateur.core import site
-from secateur.core.asked import Asked, snakemake_command
+from secateur.core import mps, site
+from secateur.core.asked import Asked, gpu_share, snakemake_command
 from secateur.core.errors import SecateurError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,7 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
             if not asked.touches:
                 results_with_records(directory, name)
             unlock(command, directory)
-            status = run(command, directory, lock)
+            share = 1 if options.profile else gpu_share(directory, configuration)
+            with mps.shared(share, environment(directory)):
+                status = run(command, directory, lock)
     except SecateurError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -314,3 +314,23 @@ def test_products_with_masked_matrices_agree_or_are_named(capsys, monkeypatch):
     )
     assert blocks.main() == 0
     assert "1.00 times dense" in capsys.readouterr().out
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return load("gpu")
+
+
+def test_steps_of_jobs_that_share_a_gpu_by_hand(gpu):
+    """Eight jobs make 90 steps a second in sum, one made 15, ESPnet's eight 60; the products alone would allow 300."""
+    row = gpu.line("ours", 8, 90.0, 15.0, 60.0, 300.0)
+    assert row.split() == ["ours", "8", "90.0", "6.00", "1.50", "30.0", "%"]
+    assert gpu.line("ours", 1, 90.0, 90.0, None, "failed: no products").split()[-2:] == ["–", "–"]
+
+
+def test_without_a_gpu_the_benchmark_says_so_in_a_line(gpu, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    gpu.main()
+    assert capsys.readouterr().out == "no GPU is visible: nothing was measured\n"

@@ -1,5 +1,6 @@
 # What all rules share: the checked configuration, wildcard constraints, and where a rule's inputs and words come from.
 # Shell commands `exec`: a shell that is killed would leave its script behind, which then works beside the repetition.
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -60,6 +61,8 @@ REPORT = f"{ROOT}/report/index.html"
 SPELLED = own.spelled(config)
 
 GPU = 1 if config["device"] == "cuda" or (config["device"] == "auto" and gpus.visible()) else 0
+if GPU and workflow.is_main_process and workflow.resource_settings.cores:
+    os.environ[gpus.SHARE] = str(config["gpu_share"])  # jobs inherit it; a cluster gives each job GPUs of its own
 RESOURCES = JobResources(PATHS, GPU, workflow.resource_settings.cores if workflow.is_main_process else None)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from secateur.core import gpus
 
 LOOKS_ONLY = (
@@ -68,7 +70,20 @@ def snakemake_command(directory: Path, configuration: Path, cores: int | None, a
     if not asked.looks_only and "--logger" not in asked.words:
         command += ["--logger", LOGGER]
     if not asked.resources and (count := gpus.visible()):
-        command += ["--resources", f"gpu={count}"]
+        command += ["--resources", f"gpu={count * gpu_share(directory, configuration)}"]
     if configuration != directory / "config.yaml":
         command += ["--configfile", str(configuration)]
     return command
+
+
+def gpu_share(directory: Path, configuration: Path) -> int:
+    """Jobs that may use a GPU at a time: the key `gpu_share` of a study's file, else of `config.yaml`, else 1.
+
+    A value that is no such number is 1 here; the workflow, which reads the configuration next, says what is wrong.
+    """
+    for file in (configuration, directory / "config.yaml"):
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+        if isinstance(content, dict) and "gpu_share" in content:
+            share = content["gpu_share"]
+            return share if isinstance(share, int) and share > 0 else 1
+    return 1

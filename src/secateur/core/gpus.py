@@ -3,6 +3,9 @@
 import os
 import subprocess
 
+SHARE = "SECATEUR_GPU_SHARE"
+"""In the environment of jobs on this machine: how many of them may use a GPU at a time (`gpu_share`)."""
+
 
 def visible() -> int:
     """How many GPUs this process may use: those of CUDA_VISIBLE_DEVICES where it is set, else what nvidia-smi lists."""
