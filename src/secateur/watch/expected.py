@@ -56,7 +56,7 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
     if hasattr(at, "lm") and rule in ("train_lm", "import_lm", "prune_lm"):
         training, model = resources.training_of(at), config["language_models"][at.lm]
         if not training["steps"]:  # it is there
-            return Work(f"{rule} {at.lm} without training", OTHER, 1, WITHOUT_TRAINING)
+            return _without_training(rule, at.lm)
         seconds = LEAST_STEP + STEP * parameters(model) * training["batch_tokens"] / TOKENS_A_SECOND
         return Work(f"train {at.lm}", TRAINING, training["steps"], seconds)
     if rule in TRAINING_RULES:
@@ -64,7 +64,7 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
         batch = resources.training_of(at)["batch_seconds"]
         seconds = LEAST_STEP + STEP * parameters(config["models"][run.model]) * batch
         if not (steps := runs.steps_of_job(config, run)):  # a model that is there, or is pruned without training
-            return Work(f"{rule} {run.model} without training", OTHER, 1, WITHOUT_TRAINING)
+            return _without_training(rule, run.model)
         return Work(f"train {run.model} {batch:g}", TRAINING, steps, seconds)
     if rule == "decode":
         sets = len(runs.languages(config, at.corpus, at.scope)) * len(runs.splits(config, at.corpus))
@@ -81,6 +81,10 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
         seconds = SECONDS[rule] if like == rule else BEAM_SECONDS.get(rule, SECONDS[rule])
         return Work(key, kind, amount, seconds, like)
     return Work(key, LIGHT, amount, LIGHT_SECONDS.get(rule, LIGHT_OTHERS))
+
+
+def _without_training(rule: str, name: str) -> Work:
+    return Work(f"{rule} {name} without training", OTHER, 1, WITHOUT_TRAINING)
 
 
 def _like(config: Mapping[str, Any], rule: str, at: Any) -> str:

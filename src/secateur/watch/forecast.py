@@ -182,8 +182,10 @@ def _first(told: Mapping[str, Any]) -> bool:
 
 
 def observed(state: JobState, start: float) -> tuple[float, float] | None:
-    """Units of work that a job has done, and the seconds that they took; None where it does not show yet."""
+    """Units of work that a job has done, and the seconds that they took; None where it does not show (yet)."""
     told, amount = state.told, state.job.work.amount
+    if not amount:  # of which any time tells nothing
+        return None
     if state.status == DONE:
         seconds = told["ended"] - told["started"]
         return (amount, max(seconds - start, LATE * seconds)) if seconds > 0 else None

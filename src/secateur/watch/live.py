@@ -12,7 +12,8 @@ import shutil
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from logging import LogRecord
 from pathlib import Path
 from typing import Any
@@ -128,13 +129,19 @@ class View:
 
     def _watch(self) -> None:
         while not self._over.wait(SECONDS_TO_DRAW):
-            try:
+            with self._harmless():
                 self.show()
-            except OSError:
-                pass  # a full disk is the business of jobs
-            except Exception as error:  # what is shown must never end what is run
-                with suppress(OSError):
-                    self._say(f"cannot say how far it is, the run goes on: {error!r}")
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """A context that what is shown cannot end: an error is said. A full disk is the business of jobs."""
+        try:
+            yield
+        except OSError:
+            pass
+        except Exception as error:
+            with suppress(OSError):
+                self._say(f"cannot say how far the run is: {error!r}")
 
     def show(self) -> None:
         """Draw what there is to see, and write the line of the minute."""
@@ -179,9 +186,9 @@ class View:
         """Show how it ended."""
         self._over.set()
         self._thread.join()
-        found, now = self.forecast(), time.time()
-        with suppress(OSError), self._lock:
+        with self._harmless(), self._lock:
             self._erase()
+            found, now = self.forecast(), time.time()
             took = lines.duration(now - self.plan.started)
             done = len(found.of(DONE))
             end = [f"{done} of {len(self.plan.jobs)} jobs done in {took}"]

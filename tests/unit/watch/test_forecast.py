@@ -1,11 +1,13 @@
 """How far a run is: by hand, and on simulated runs whose true speeds are far from what was expected."""
 
+import io
 import math
 import random
+import time
 
 import pytest
 
-from secateur.watch import lines
+from secateur.watch import lines, live
 from secateur.watch.forecast import BLOCKED, DONE, FAILED, RUNNING, WAITING, JobState, blocked, forecast, simulated
 from secateur.watch.plan import Plan, PlannedJob
 from secateur.watch.work import STARTS, TRAINING, Work
@@ -63,6 +65,31 @@ def test_a_job_that_runs_is_known_by_its_own_speed():
     # Weighed against the 0.1 s that were expected: 60 s of evidence for 3 s, 10 s for 0.1 s times the same factor.
     assert 40 * 1.5 < found.left[1] + 10 < 40 * 3.0 + 0.1
     assert found.share == pytest.approx(1 - found.left[1] / (20 + 100 / 40 * (found.left[1] + 10)), rel=0.01)
+
+
+def test_a_job_without_work_says_nothing_of_others():
+    nothing, other = job(1, amount=0), job(2, key="b")
+    before = forecast(plan([other]), states(state(other)), NOW)
+    found = forecast(
+        plan([nothing, other]), states(state(nothing, DONE, started=NOW - 5, ended=NOW), state(other)), NOW
+    )
+    assert found.left == before.left
+
+
+def test_an_error_in_the_view_is_said_and_ends_nothing(tmp_path, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(live, "forecast", broken)
+    monkeypatch.setattr(live, "SECONDS_TO_DRAW", 0.01)
+    stream = io.StringIO()
+    whole = plan([job(1)])
+    (tmp_path / whole.logs).mkdir(parents=True)
+    view = live.View(whole, stream, tmp_path)
+    while stream.getvalue().count("by nothing") < 2:
+        time.sleep(0.01)
+    view.close()
+    assert "Traceback" not in stream.getvalue()
 
 
 def test_what_one_rule_took_says_little_of_another():
