@@ -80,7 +80,7 @@ def keep(folder: Path, evidence: Path) -> Path:
 
 
 def facts(study: str, found: Tables) -> dict[str, Any]:
-    """What is told of a run: `about` it what its report says, and the hours of all trainings and decodings together."""
+    """What is told of a run: in `about` what its report says, and the hours of all trainings and decodings together."""
     runs = [row | {"host": ""} for row in found["runs"]]
 
     def hours(column: str) -> float:

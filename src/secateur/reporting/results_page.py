@@ -5,7 +5,7 @@ tables give the same page. Tables and figures are those of the report: what is h
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from secateur.core.errors import SecateurError
@@ -56,13 +56,14 @@ def write_results(evidence: Path, studies: Path, page: Path, readme: Path) -> No
     Raises SecateurError if a table is missing, a claim is not known any more, or the README lacks the two lines.
     """
     found = kept.read(evidence)
+    verdicts = merged(found)
     drawn = _draw(found, page.parent / FIGURES)
     parts = [
         HEAD,
         "## Claims\n",
-        standings(merged(found)),
+        standings(verdicts),
         ABOUT_CLAIMS,
-        *_claims(found),
+        *_claims(verdicts),
         "## Tables and figures of the documents\n",
         ABOUT_TABLES,
         *(part for document in kept.CONTENTS for part in _document(document, found, drawn)),
@@ -83,15 +84,15 @@ def merged(studies: Sequence[Kept]) -> list[Row]:
 
     Raises SecateurError for a claim that is not known any more.
     """
-    known = claims()
+    known = {claim.id: claim for claim in claims()}
     for study in studies:
         for row in study.tables["claims"]:
-            if row["id"] not in {claim.id for claim in known}:
+            if row["id"] not in known:
                 raise SecateurError(
                     f"{study.name}/claims.tsv: the claim {row['id']} is not known any more; make the study's tables "
                     f"again and copy them: secateur evidence {study.name}"
                 )
-    return [row for claim in known for row in _of_claim(claim, studies)]
+    return [row for claim in known.values() for row in _of_claim(claim, studies)]
 
 
 def _of_claim(claim: Claim, studies: Sequence[Kept]) -> list[Row]:
@@ -121,24 +122,24 @@ def standings(rows: Sequence[Row]) -> str:
     """How many claims of the documents, and of ours, stand how, in sentences."""
     lines = []
     for ours, whose in ((False, "of the documents"), (True, "of our own")):
-        by_claim: dict[str, list[Row]] = {}
-        for row in rows:
-            if (row["document"] == "ours") == ours:
-                by_claim.setdefault(row["id"], []).append(row)
+        by_claim = _by_claim(row for row in rows if (row["document"] == "ours") == ours)
         counts = Counter(standing(members) for members in by_claim.values())
         told = ", ".join(f"{counts[one]} {one}" for one in STANDINGS if counts[one])
         lines.append(f"Of {len(by_claim)} claims {whose}: {told}.")
     return " ".join(lines) + "\n"
 
 
-def _claims(studies: Sequence[Kept]) -> Iterator[str]:
-    """All claims in short, and then in full by document."""
-    rows = merged(studies)
-    by_claim: dict[str, list[Row]] = {}
+def _by_claim(rows: Iterable[Row]) -> Mapping[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
     for row in rows:
-        by_claim.setdefault(row["id"], []).append(row)
+        found.setdefault(row["id"], []).append(row)
+    return found
+
+
+def _claims(rows: Sequence[Row]) -> Iterator[str]:
+    """All claims in short, and then in full by document."""
     lines = []
-    for members in by_claim.values():
+    for members in _by_claim(rows).values():
         by_verdict: dict[str, dict[str, None]] = {}
         for row in members:
             by_verdict.setdefault(row["verdict"], {})[row["study"]] = None
