@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import user_world
 from clones import Clone, children, wait_for
 from differences import differences
 
@@ -37,25 +38,13 @@ from secateur.speech.datadir import Utterance, write_data_dir
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 8  # of each kind of job
 LETTERS = ["<blank>", "<unk>", "<space>", *"abcdefgh", "<sos/eos>"]
-MODEL = {
-    "type": "ctc",
-    "features": 20,
-    "input": "stack",
-    "stack": 4,
-    "encoder": {
-        **{"type": "transformer", "layers": 2, "dim": 16, "heads": 2, "ffn": 32},
-        **{"dropout": 0.1, "attention_dropout": 0.0, "kernel": 5},
-    },
-    "intermediate_ctc": {"layers": [1], "weight": 0.3},
-    "stochastic_depth": 0.2,
-}
+MODEL = user_world.MODEL | {"encoder": user_world.MODEL["encoder"] | {"dropout": 0.1}, "stochastic_depth": 0.2}
 SPECAUG = {"frequency_masks": 1, "frequency_width": 4, "time_masks": 1, "time_width": 0.05}
-TRAINING = {
-    **{"steps": 60, "batch_seconds": 3, "accumulate": 1, "learning_rate": 1e-3, "weight_decay": 0.0, "warmup": 0},
-    **{"schedule": "constant", "clip": 5.0, "precision": "float32", "evaluate_every": 5, "average_best": 2},
-    **{"checkpoint_seconds": 0, "specaug": SPECAUG},
+TRAINING = user_world.TRAINING | {
+    **{"steps": 60, "batch_seconds": 3, "evaluate_every": 5, "average_best": 2, "checkpoint_seconds": 0},
+    **{"specaug": SPECAUG},
 }
-GREEDY = {"type": "ctc_greedy", "batch": 1, "batch_frames": 2000}
+GREEDY = user_world.GREEDY | {"batch": 1}
 
 
 @pytest.fixture(scope="module")

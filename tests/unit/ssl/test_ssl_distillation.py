@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from gated_student import GATED
 from torch.nn import functional
 
 from secateur.core.errors import SecateurError
@@ -22,20 +23,11 @@ from secateur.ssl.distillation import (
 from secateur.ssl.gated import FINE, KINDS, EncoderGates, compact, fold, open_gates, sparsity
 from secateur.ssl.students import make_student, save_student
 
-OPTIONS = {
-    "type": "gates",
+OPTIONS = GATED | {
     "kinds": list(FINE),
-    "straight_through": True,
     "log_alpha": dict.fromkeys((*KINDS, "conv"), 2.0),
-    "target": "parameters",
-    "gate_rate": 100.0,
-    "lambda_rate": 20.0,
-    "lambdas": [0.0, 30.0],
     "sparsity": 0.5,
     "distil": [1, 3],
-    "ordered": True,
-    "train_extractor": False,
-    "conv_sparsity": 0.0,
 }
 
 
