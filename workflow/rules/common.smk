@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from secateur.compose import commands as compose_commands
 from secateur.compose import study as compose
+from secateur.config.complete import complete
 from secateur.core import gpus
 from secateur.core.errors import SecateurError
 from secateur.core.scheduler import one_timer
@@ -22,6 +23,7 @@ from secateur.heads.policies import POLICIES
 from secateur.layers import commands as layers_commands
 from secateur.layers import study as layers
 from secateur.layers.strategies import STRATEGIES
+from secateur.overview.resources import FIRST, JobResources
 from secateur.overview.study import lexicon_files, lexicons, lm_runs
 from secateur.pruning import commands as pruning_commands
 from secateur.pruning import methods as pruning_methods
@@ -33,11 +35,9 @@ from secateur.ssl import study as upstreams
 from secateur.ssl.known_tasks import TASKS
 from secateur.streaming import commands as streaming_commands
 from secateur.study import commands, own
-from secateur.config.complete import complete
 from secateur.study import runs as study
 from secateur.study.command import Command
 from secateur.study.paths import LM_TAIL, MODEL_TAIL, Paths, run_of
-from secateur.overview.resources import FIRST, JobResources
 
 try:
     config = complete(config)

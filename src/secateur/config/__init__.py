@@ -1,1 +1,1 @@
-"""A study as written in YAML: the schema the defaults, and all checks before anything runs."""
+"""A study as written in YAML: the schema, the defaults and all checks before anything runs."""
