@@ -1,11 +1,12 @@
 """Gates on the channels of the convolutional front end, by hand and against the compacted encoder."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 import torch
 from gated_student import GATED
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -82,18 +83,33 @@ def gated_states(model, gates):
     return model.contextualize(features, frames, front=front), frames
 
 
+@contextmanager
+def double_precision():
+    """All in float64. A norm over two channels that are nearly alike makes rounding in float32 far larger."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.Tensor, "float", torch.Tensor.double)
+        torch.set_default_dtype(torch.float64)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), config=st.sampled_from(CONFIGS))
+@example(seed=4697, config=DATA2VEC)
 @torch.no_grad()
 def test_the_compacted_front_end_computes_what_the_gated_one_does(seed, config):
-    model, gates = encoder(config), random_gates(config, seed)
-    wanted, frames = gated_states(model, gates)
-    smaller = compact_front(model, gates)
+    with double_precision():
+        model, gates = encoder(config), random_gates(config, seed)
+        wanted, frames = gated_states(model, gates)
+        smaller = compact_front(model, gates)
+        hidden, _ = smaller(*speech())
     assert smaller.config.conv_dim == tuple(int((part > 0).sum()) for part in split(gates, config))
-    hidden, _ = smaller(*speech())
     for state, want in zip(hidden, wanted, strict=True):
+        assert state.dtype == torch.float64
         for row, other, count in zip(state, want, frames, strict=True):
-            torch.testing.assert_close(row[:count], other[:count], rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(row[:count], other[:count], rtol=1e-9, atol=1e-9)
 
 
 @settings(max_examples=30, deadline=None)
