@@ -23,14 +23,17 @@ from secateur.study.margins import Margins
 from secateur.training.options import TrainingOptions
 
 SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
-"""The schema of a study; files that it refers to lie beside it."""
+"""The schema of a study; its parts, one a section, and files that it refers to lie beside it."""
 Document = dict[str, Any]
 
 
 @cache
 def filled(file: Path) -> Document:
-    """A file of the schema, with the plug-ins that there are."""
+    """A file of the schema, with its parts and the plug-ins that there are."""
     document = read_yaml(file)
+    for part in document.pop("parts", ()):
+        for kind, entries in read_yaml(file.with_name(part)).items():
+            document[kind] = document.get(kind, {}) | entries
     for fill in FILLS.get(file.name, ()):
         fill(document)
     return document

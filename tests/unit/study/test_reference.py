@@ -1,8 +1,10 @@
 """docs/configuration.md is what the schema says, and has every key."""
 
+from collections import Counter
 from pathlib import Path
 
 from secateur.config.reference import markdown, rows
+from secateur.config.schema import SCHEMA, filled, read_yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -22,3 +24,12 @@ def test_keys_at_every_depth_are_there_with_bounds_and_defaults():
 def test_a_reference_keeps_what_is_said_beside_it():
     found = list(rows("key", {"$ref": "#/$defs/rate", "default": 0.1, "description": "A rate."}, "config.schema.yaml"))
     assert found == [("`key`", "number ≥ 0, < 1", "`0.1`", "A rate.")]
+
+
+def test_every_key_and_definition_is_in_one_part_of_the_schema():
+    parts = [read_yaml(SCHEMA.with_name(name)) for name in read_yaml(SCHEMA)["parts"]]
+    for kind in ("properties", "$defs"):
+        found = Counter(name for part in parts for name in part.get(kind, {}))
+        assert found and set(found.values()) == {1}, found
+        assert list(filled(SCHEMA)[kind]) == list(found)
+    assert all(part.keys() <= {"properties", "$defs"} for part in parts)
