@@ -63,14 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     jobs, reasons = timed(jobs, measurements(directory), options.speed)
     print(f"Study {config['study']} ({os.path.relpath(file, directory)})")
-    notes = (
-        show_jobs(rules)
-        + show_budget(config)
-        + show_masks(config, directory)
-        + show_training(jobs)
-        + reasons
-        + show_disk(config, jobs, hours)
-    )
+    notes = show_jobs(rules) + show_budget(config) + show_masks(config, directory)
+    notes += show_training(jobs) + reasons
+    notes += show_disk(config, jobs, hours) if jobs else []
     notes += encoder_notes(config)
     print("\nAssumed")
     for note in notes:
@@ -227,6 +222,9 @@ def show_masks(config: Mapping[str, Any], directory: Path) -> list[str]:
 
 def show_training(jobs: Sequence[Job]) -> list[str]:
     """Steps and hours by model and kind of job."""
+    if not jobs:
+        print("\nTraining: of no acoustic or language model")
+        return []
     groups: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
         groups.setdefault((job.corpus, job.model, job.kind), []).append(job)

@@ -160,6 +160,25 @@ def test_hours_of_what_was_measured_and_of_what_is_scaled(plan):
     assert "scaled from --speed, which is that of bigger" in reasons[0] and "train one" in reasons[2]
 
 
+def test_speed_is_of_the_largest_model_where_none_is_dense(plan):
+    pruned, larger = job(plan, kind="imp"), job(plan, kind="imp", model="bigger", parameters=3000)
+    lm = job(plan, model="lm", kind="language model", type="transformer_lm", parameters=9000)
+    timed, reasons = cost.timed([pruned, larger, lm], [], speed=0.5)
+    assert [one.seconds for one in timed] == pytest.approx([2 / 3, 2, float("nan")], nan_ok=True)
+    assert "by --speed" in reasons[1]
+    assert "--speed is not used" in cost.timed([lm], [], speed=0.5)[1][0]
+    assert not any("--speed" in reason for reason in cost.timed([], [], speed=None)[1])
+
+
+def test_a_study_that_trains_encoders_alone_is_planned(plan, monkeypatch, capsys):
+    monkeypatch.setattr(plan, "jobs_by_rule", lambda directory, file: {"ssl_prune": 6, "total": 6})
+    assert plan.main(["--study", "evidence-structured", "--speed", "6"]) == 0
+    lines = said(capsys)
+    assert "Training: of no acoustic or language model" in lines and "Disk" not in lines
+    assert "- --speed is not used: the study trains no acoustic model" in lines
+    assert any("self-supervised encoders: 63,000 training steps" in line for line in lines)
+
+
 def test_what_was_trained_here_is_found(plan, tmp_path):
     def trained(folder, device="cpu", **record):
         folder = tmp_path / "results" / folder

@@ -127,8 +127,8 @@ def encoder_notes(config: Mapping[str, Any]) -> list[str]:
     steps = sum(training["steps"] for training in found)
     seconds = sum(training["steps"] * training["batch_seconds"] for training in found)
     return [
-        f"self-supervised encoders: {steps:,} training steps on {seconds / 3600:,.0f} hours of audio in all are not in "
-        "the hours above, nor are the heads of their tasks"
+        f"self-supervised encoders: {steps:,} training steps on {seconds / 3600:,.0f} hours of audio in all are in no "
+        "hours above, nor are the heads of their tasks"
     ]
 
 
@@ -208,18 +208,22 @@ def timed(jobs: Sequence[Job], measured: Sequence[Measured], speed: float | None
 
     A step takes as long as that of the measured model with the nearest number of parameters, scaled by parameters times
     the size of the batch. Measurements on a GPU go before others, and those of the same type of model. `speed`, the
-    steps per second of the largest dense model, goes before all of them, but says nothing of language models.
+    steps per second of the largest dense model, or of the largest of all where none is dense, goes before all of them,
+    but says nothing of language models.
     """
     if any(group.device == "a GPU" for group in measured):
         measured = [group for group in measured if group.device == "a GPU"]
-    largest = max((job for job in jobs if job.kind == "dense"), key=lambda job: job.parameters)
+    acoustic = [job for job in jobs if job.unit != TOKENS]
+    largest = max(acoustic, key=lambda job: (job.kind == "dense", job.parameters), default=None)
     seconds, reasons = {}, []
+    if speed and not largest:
+        reasons.append("--speed is not used: the study trains no acoustic model")
     for job in jobs:
         key = job.corpus, job.model, job.batch
         if key in seconds:
             continue
         seconds[key], why = math.nan, "unknown, for no such model was trained here; train one"
-        if speed and job.unit != TOKENS:
+        if speed and largest and job.unit != TOKENS:
             seconds[key] = job.work / largest.work / speed
             why = "by --speed" if job.work == largest.work else f"scaled from --speed, which is that of {largest.model}"
         elif group := nearest(job, measured):
