@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from espnet.nets.batch_beam_search import BatchBeamSearch
 from espnet.nets.scorer_interface import BatchScorerInterface
-from espnet.nets.scorers.ctc import CTCPrefixScorer
 from espnet.nets.scorers.length_bonus import LengthBonus
 
 from secateur.core.errors import SecateurError
+from secateur.decoding.prefix import PrefixScorer
 from secateur.decoding.recognize import Decoder, Recognizer, Stopwatch, one_by_one
 from secateur.decoding.search import Search
 
@@ -66,7 +66,7 @@ def beam(
     search = BatchBeamSearch(
         scorers={
             "decoder": model.decoder,
-            "ctc": CTCPrefixScorer(model.ctc, model.eos),
+            "ctc": PrefixScorer(model.ctc, model.eos),
             "lm": None if recognizer.lm is None else _TimedScorer(recognizer.lm, lm_watch),
             "length_bonus": LengthBonus(len(tokens)),
         },
