@@ -14,6 +14,7 @@ from espnet.nets.scorer_interface import BatchScorerInterface
 from espnet.nets.scorers.length_bonus import LengthBonus
 
 from secateur.core.errors import SecateurError
+from secateur.decoding.memory import projected_once
 from secateur.decoding.prefix import PrefixScorer
 from secateur.decoding.recognize import Decoder, Recognizer, Stopwatch, one_by_one
 from secateur.decoding.search import Search
@@ -84,7 +85,8 @@ def beam(
     )
 
     def best(encoder_out: torch.Tensor) -> str:
-        hypotheses = search(encoder_out)
+        with projected_once(model.decoder, encoder_out):
+            hypotheses = search(encoder_out)
         return recognizer.tokenizer.decode(hypotheses[0].yseq.tolist()) if hypotheses else ""
 
     return partial(one_by_one, recognizer, best=best, lm_watch=lm_watch)
