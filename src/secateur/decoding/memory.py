@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
 from torch import Tensor
 
 
@@ -26,7 +27,8 @@ class _Projected(torch.nn.Module):
 def projected_once(decoder: torch.nn.Module | None, encoder_out: Tensor) -> Iterator[None]:
     """Let `decoder` attend to `encoder_out`, (frames, dim), and nothing else, by keys and values that are kept."""
     modules = () if decoder is None else decoder.modules()
-    attentions = [module.src_attn for module in modules if hasattr(module, "src_attn")]
+    found = [module.src_attn for module in modules if hasattr(module, "src_attn")]
+    attentions = [each for each in found if isinstance(each, MultiHeadedAttention)]  # one without heads is gone
     layers = [(attention.linear_k, attention.linear_v) for attention in attentions]
     try:
         for attention, (key, value) in zip(attentions, layers, strict=True):

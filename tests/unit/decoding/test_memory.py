@@ -4,6 +4,7 @@ import torch
 from espnet2.asr.decoder.transformer_decoder import TransformerDecoder
 
 from secateur.decoding.memory import projected_once
+from secateur.models.no_block import NoBlock
 
 FRAMES, DIM = 9, 8
 
@@ -37,6 +38,18 @@ def test_a_search_that_fails_leaves_the_decoder_as_it_was():
     except ValueError:
         pass
     assert decoder.decoders[0].src_attn.linear_k is layer
+
+
+@torch.inference_mode()
+def test_a_layer_whose_heads_are_gone_keeps_nothing():
+    torch.manual_seed(0)
+    decoder = TransformerDecoder(7, DIM, attention_heads=2, linear_units=16, num_blocks=2).eval()
+    decoder.decoders[0].src_attn = NoBlock()
+    encoder_out, prefix = torch.randn(FRAMES, DIM), torch.tensor([[6, 1, 2]])
+    expected, _ = decoder.batch_score(prefix, [None], encoder_out[None])
+    with projected_once(decoder, encoder_out):
+        scores, _ = decoder.batch_score(prefix, [None], encoder_out[None])
+    assert torch.allclose(scores, expected, atol=1e-6)
 
 
 def test_a_model_without_decoder_needs_nothing():
