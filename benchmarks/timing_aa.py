@@ -10,7 +10,7 @@ timed as the tables' systems are (`secateur.decoding.timing.measure`). Weights a
 Runs that the protocol itself doubts are counted, too, and their number is printed: other work on the machine makes
 times doubtful that are right. If a share is not within its limit, it exits with status 1.
 
-    python benchmarks/timing_aa.py --runs 12
+    python benchmarks/timing_aa.py            # some 8 minutes
 """
 
 import argparse
@@ -59,7 +59,7 @@ SEARCH = {"type": "ctc_greedy", "batch": 1, "batch_frames": 10**9}
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=12, help="at least 2 (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=80, help="at least 2 (default: %(default)s)")
     parser.add_argument("--copies", type=int, default=5, help="of the model (default: %(default)s)")
     parser.add_argument("--more", type=float, default=10, help="percent of work (default: %(default)s)")
     parser.add_argument(

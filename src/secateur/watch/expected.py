@@ -7,10 +7,11 @@ what is measured as soon as anything has run.
 from collections.abc import Mapping
 from typing import Any
 
+from secateur.heads import study as heads
 from secateur.overview.resources import JobResources
 from secateur.ssl import checks as ssl
 from secateur.ssl import study as upstreams
-from secateur.study import runs
+from secateur.study import runs, timing
 from secateur.study.paths import run_of
 from secateur.watch.work import DECODING, LIGHT, OTHER, TRAINING, Work
 
@@ -21,21 +22,25 @@ LEAST_STEP = 0.02
 TOKENS_A_SECOND = 15  # of speech
 UTTERED = 2.7
 """Seconds to decode one language's split, with a model of `PARAMETERS`."""
-EXTENDED = 12.0
+EXTENDED = 5.5
 """The same for each hypothesis that a beam search keeps."""
 PARAMETERS = 2e6
 WIDE = 10
 """A beam above this is only ever used by a compiled search, which takes as long as a greedy one."""
 SECONDS = {
-    "sizes": 20, "masks": 1, "layer_search": 6, "layer_similarity": 3, "similarity": 22, "timing": 105,
+    "sizes": 20, "masks": 1, "layer_search": 6, "layer_similarity": 3, "similarity": 22,
     "decode_depths": 70, "decode_exits": 37, "decode_onnx": 13, "head_importance": 5, "head_removals": 6,
     "head_times": 3, "decode_heads": 115, "prune_heads": 1, "export_depth": 1,
     "compose_heads": 1, "compose_channels": 15, "compose_layers": 1,
-    "perplexity": 1, "tune_lms": 800, "ssl_targets": 40, "superb": 9, "ssl_speed": 130, "stream_delays": 60,
+    "perplexity": 1, "tune_lms": 320, "ssl_targets": 40, "superb": 9, "ssl_speed": 130, "stream_delays": 60,
 }  # fmt: skip
 """Of a unit of work of a job by its rule, where it needs torch: of all of it, of a task of `superb`."""
-BEAM_SECONDS = {"decode_heads": 650, "decode_onnx": 385, "decode_depths": 700, "decode_exits": 370}
+BEAM_SECONDS = {"decode_heads": 265, "decode_onnx": 180, "decode_depths": 300, "decode_exits": 160}
 """The same with a beam search."""
+OWN_SPEED_SECONDS = 20
+"""Of `ssl_speed` at the encoder's own size, where that is small."""
+TIMED_SECONDS = {timing.QUICK: 5, timing.BEAM: 8}
+"""Of a system that is timed, by the group of its search. One of a family is timed twice."""
 LIGHT_SECONDS = {"fetch": 2, "features": 4, "validate": 1, "tables": 30, "figures": 20, "report": 4}
 """The same of jobs that do without."""
 TRAINING_RULES = (
@@ -73,14 +78,32 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
         seconds = EXTENDED * beam if 1 < beam <= WIDE else UTTERED
         seconds *= max(0.1, size / PARAMETERS)
         return Work(f"decode {at.model} {at.search}", DECODING, sets, seconds, _like(config, rule, at))
+    if rule == "timing":
+        return Work(f"timing {at.model}", OTHER, 1, _timing_seconds(config, at), "timing")
     amount = max(1, len(upstreams.entry_of(config, at.upstream)["tasks"])) if rule == "superb" else 1
-    axes = [str(getattr(at, axis)) for axis in ("model", "search", "strategy", "number") if hasattr(at, axis)]
+    axes = [str(getattr(at, axis)) for axis in ("model", "search", "strategy", "number", "size") if hasattr(at, axis)]
     key = " ".join([rule, *axes])
     if rule in SECONDS:
         kind, like = DECODING if rule.startswith("decode") else OTHER, _like(config, rule, at)
         seconds = SECONDS[rule] if like == rule else BEAM_SECONDS.get(rule, SECONDS[rule])
+        if getattr(at, "size", "") == "own":
+            seconds = OWN_SPEED_SECONDS
         return Work(key, kind, amount, seconds, like)
     return Work(key, LIGHT, amount, LIGHT_SECONDS.get(rule, LIGHT_OTHERS))
+
+
+def _timing_seconds(config: Mapping[str, Any], at: Any) -> float:
+    """Of timing a family, by its systems."""
+    members = timing.families(config)[timing.Family(at.corpus, at.model)]
+    seconds = 0.0
+    for number, one in enumerate(members):
+        beam = 1 < config["searches"][one.search].get("beam", 1) <= WIDE
+        systems = 1 + (number == 0) + len(one.depths) + 2 * bool(one.onnx) + 3 * bool(one.exits)
+        if one.heads:
+            entry = heads.entry_of(config, one.run)
+            systems += len(heads.systems(entry)) * len(entry["shares"])
+        seconds += systems * TIMED_SECONDS[timing.BEAM if beam else timing.QUICK]
+    return seconds
 
 
 def _without_training(rule: str, name: str) -> Work:
