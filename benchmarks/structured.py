@@ -36,7 +36,8 @@ from secateur.models.upstream.config import EncoderConfig
 from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.channels import compact_front, split
 from secateur.ssl.checkpoints import load_upstream
-from secateur.ssl.gated import FINE, KINDS, EncoderGates, compact
+from secateur.ssl.gated import EncoderGates, compact
+from secateur.ssl.options import FINE, KINDS, GatedStudent, LogAlpha
 from secateur.ssl.speed import extraction as extracted
 from secateur.ssl.speed import in_rounds, macs_per_second
 from secateur.ssl.students import make_student
@@ -60,20 +61,12 @@ SMALL = EncoderConfig(
     num_conv_pos_embeddings=32,
     num_conv_pos_embedding_groups=8,
 )
-STUDENT = {
-    "type": "gates",
-    "kinds": FINE,
-    "straight_through": True,
-    "log_alpha": dict.fromkeys((*KINDS, "conv"), 2.0),
-    "target": "parameters",
-    "gate_rate": 100.0,
-    "lambda_rate": 10.0,
-    "lambdas": (0.0, 0.0),
-    "distil": (2, 4),
-    "ordered": True,
-    "train_extractor": True,
-    "conv_sparsity": 0.0,
-}
+STUDENT = GatedStudent(
+    distil=(2, 4),
+    sparsity=0.5,
+    log_alpha=LogAlpha(**dict.fromkeys((*KINDS, "conv"), 2.0)),
+    lambda_rate=10.0,
+)
 TRAINING = TrainingOptions(steps=1, learning_rate=2e-4, weight_decay=0.01)
 
 

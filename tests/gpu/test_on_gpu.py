@@ -22,7 +22,8 @@ from secateur.models.rnnt_loss import rnnt_loss
 from secateur.models.upstream.config import EncoderConfig
 from secateur.speech.tokens import Tokenizer
 from secateur.ssl import gates
-from secateur.ssl.gated import FINE, EncoderGates
+from secateur.ssl.gated import EncoderGates
+from secateur.ssl.options import FINE
 
 pytestmark = pytest.mark.gpu
 DEVICE = torch.device(os.environ.get("SECATEUR_GPU_TESTS_ON", "cuda"))

@@ -18,7 +18,7 @@ from secateur.models import types
 from secateur.pruning import checks as prune
 from secateur.speech import conditions, corpora
 from secateur.ssl import checks as ssl
-from secateur.ssl.options import PredictionOptions
+from secateur.ssl.options import PredictionOptions, Student
 from secateur.study.margins import Margins
 from secateur.training.options import TrainingOptions
 
@@ -84,8 +84,22 @@ def _options(document: Document) -> None:
     """Describe what classes have the options of."""
     document["$defs"]["training"] = options.schema(TrainingOptions)
     document["properties"]["claims"] |= options.schema(Margins)
-    pretraining = document["properties"]["ssl"]["items"]["properties"]["pretraining"]
-    pretraining["properties"] |= options.schema(PredictionOptions)["properties"]
+    entry = document["properties"]["ssl"]["items"]["properties"]
+    entry["pretraining"]["properties"] |= options.schema(PredictionOptions)["properties"]
+    entry["students"]["items"] = _with(entry["students"]["items"], options.schema(Student))
+
+
+def _with(shared: Document, union: Document) -> Document:
+    """The schema of a union of options' classes, whose alternatives all have the keys of `shared`, too."""
+    alternatives = [
+        {
+            **one,
+            "required": [*shared["required"], *one["required"]],
+            "properties": shared["properties"] | one["properties"],
+        }
+        for one in union["oneOf"]
+    ]
+    return union | {"oneOf": alternatives}
 
 
 def _by_type(plugins: Mapping[str, Plugin], **shared: Document) -> list[Document]:

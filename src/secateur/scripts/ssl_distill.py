@@ -1,33 +1,35 @@
 """Distil a self-supervised encoder into a smaller one: pruned through learned gates, at once, or some of its layers."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from secateur.core.files import write_tsv
-from secateur.core.jobs import json_argument
 from secateur.core.options import argument
 from secateur.models.upstream.encoder import Encoder
 from secateur.ssl import fitting
 from secateur.ssl.checkpoints import load_encoder
 from secateur.ssl.distillation import GATE_COLUMNS, Distillation, SparsityTarget, missed
 from secateur.ssl.layer_choice import chosen
+from secateur.ssl.options import GatedStudent, LayersStudent, Student
 from secateur.ssl.students import make_student, save_student
 from secateur.training.options import TrainingOptions
 from secateur.training.task import Task
-
-STUDENT = """JSON: see secateur.ssl.students.make_student; with gates also `sparsity`, what to end at, and
-`sparsity_warmup`, the share of the steps in which the target rises to it; of type `layers` also `strategy`, by which
-dev data say which to keep"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--teacher", type=Path, required=True, help="folder of the teacher: ours, or a Hugging Face one"
     )
-    parser.add_argument("--student", type=json_argument, required=True, help=STUDENT)
+    parser.add_argument(
+        "--student",
+        type=argument(Student, "student"),
+        required=True,
+        help="JSON: an entry of `students` in `ssl` (docs/configuration.md), without its name and trainings",
+    )
     parser.add_argument("--log-every", type=int, default=10, help="steps from one row of gates.tsv to the next")
     parser.add_argument(
         "--second",
@@ -42,17 +44,15 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     torch.manual_seed(arguments.seed)
     teacher = load_encoder(arguments.teacher)
     task, waves = Task.of(arguments), fitting.Waves.of(arguments)
-    if strategy := options.get("strategy"):
+    layers: Sequence[int] = ()
+    if isinstance(options, LayersStudent) and options.strategy:
         batches = fitting.dev_batches(task, waves, teacher.config)
-        options = options | {"kept": chosen(teacher, strategy, options["layers"], batches, arguments.seed)}
-        record["kept"] = options["kept"]
-    model = make_student(teacher, options)
+        layers = record["kept"] = chosen(teacher, options.strategy, options.layers, batches, arguments.seed)
+    model = make_student(teacher, options, layers)
     target = None
-    if model.gates is not None:
-        warmup = round(options["sparsity_warmup"] * training.steps)
-        target = SparsityTarget(
-            options["sparsity"], warmup, training.steps, arguments.log_every, options["conv_sparsity"]
-        )
+    if isinstance(options, GatedStudent):
+        warmup = round(options.sparsity_warmup * training.steps)
+        target = SparsityTarget(options.sparsity, warmup, training.steps, arguments.log_every, options.conv_sparsity)
     inputs = [arguments.teacher / name for name in ("config.json", "model.safetensors")]
     history = fitting.fit(task, record, waves, model, teacher.config, [target] if target else [], inputs)
 

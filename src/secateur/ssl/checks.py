@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from secateur.core.options import schema as schema_of
 from secateur.core.plugins import closed
 from secateur.layers.strategies import SIMILARITY, STRATEGIES, needs
 from secateur.models.formats import RATE
@@ -12,6 +13,7 @@ from secateur.models.upstream.config import TYPES, WHISPER, WINDOW_SHIFT, of_whi
 from secateur.speech import corpora
 from secateur.ssl import study as upstreams
 from secateur.ssl.known_tasks import TASKS, missing, official_files
+from secateur.ssl.options import HeadTraining, HiddenAugment
 from secateur.study.checks import taken, unknown, untrained
 
 BASE = {
@@ -35,6 +37,8 @@ MAGNITUDE = ("qk", "vo", "int")
 
 def fill_schema(schema: dict[str, Any]) -> None:
     """Name the tasks, with their options, in the schema of tasks, in place."""
+    schema["$defs"]["training"] |= schema_of(HeadTraining)
+    schema["$defs"]["specaug"] |= schema_of(HiddenAugment)
     common = {key: {"$ref": f"#/$defs/{key}", "default": schema["$defs"][key]["default"]} for key in ("source", "root")}
     for name, task in TASKS.all().items():
         own = " Official data alone." if missing(name) else ""

@@ -13,10 +13,11 @@ from secateur.reporting.times import over_models, timed_over
 from secateur.ssl import study as upstreams
 from secateur.ssl.limits import APART
 from secateur.ssl.measured import EncoderTimes
+from secateur.ssl.options import FINE, WHOLE_HEADS
 from secateur.ssl.scales import SUPERB, Scale, by_task, scale_of, scored, superb_scale
 from secateur.ssl.score import FULL
 from secateur.ssl.study import TEACHER, ZEROS, UpstreamRun
-from secateur.ssl.tables import FINE, WHOLE_HEADS, blocks_of
+from secateur.ssl.tables import blocks_of
 from secateur.statistics.estimates import Estimate, over_seeds
 from secateur.study.margins import margins
 
@@ -197,7 +198,7 @@ def _proposed(results: Results) -> Iterator[tuple[Entry, str]]:
     """The first student of every entry that is pruned as S4 proposes."""
     for entry in results.config["ssl"]:
         for student in entry["students"]:
-            if upstreams.gated(student) and set(student["kinds"]) == FINE and student["straight_through"]:
+            if upstreams.gated(student) and set(student["kinds"]) == set(FINE) and student["straight_through"]:
                 yield entry, student["name"]
                 break
 
@@ -208,9 +209,9 @@ def _rival(entry: Entry, student: str, kind: str) -> tuple[str | None, str]:
     for other in entry["students"]:
         gated = upstreams.gated(other)
         same = gated and other["sparsity"] == mine["sparsity"]
-        if kind == "ste" and same and set(other["kinds"]) == FINE and not other["straight_through"]:
+        if kind == "ste" and same and set(other["kinds"]) == set(FINE) and not other["straight_through"]:
             return other["name"], ""
-        if kind == "fahp" and same and set(other["kinds"]) == WHOLE_HEADS and other["straight_through"]:
+        if kind == "fahp" and same and set(other["kinds"]) == set(WHOLE_HEADS) and other["straight_through"]:
             return other["name"], ""
         if kind == "layers" and other["type"] == "layers" and not other.get("strategy"):
             return other["name"], ""

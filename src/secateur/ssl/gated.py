@@ -22,15 +22,11 @@ from secateur.models.upstream.config import EncoderConfig, LayerShape
 from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.costs import Costs, parameters
 from secateur.ssl.gates import deterministic, mean, open_probability, polarisation, sample
+from secateur.ssl.options import KINDS
 
 Gates = Mapping[str, torch.Tensor]
 """Values of gates by kind: `mha` (L,), `ffn` (L,), `heads` (L, H), `qk` and `vo` (L, H, d_head), `int` (L, F)."""
 
-KINDS = ("mha", "ffn", "heads", "qk", "vo", "int")
-FINE = ("mha", "ffn", "qk", "vo", "int")
-"""S4's gates."""
-WHOLE_HEADS = ("mha", "ffn", "heads", "int")
-"""S4's gates without fine-grained attention head pruning."""
 CLOSE_ENOUGH = 0.0005
 """How far from its target a sparsity may stay when the next gate would overshoot it."""
 

@@ -2,11 +2,13 @@
 
 import copy
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from secateur.core.errors import SecateurError
+from torch import nn
+
 from secateur.models.tensors import save_tensors
 from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.channels import ChannelGates, compact_front, sparsity
@@ -17,42 +19,40 @@ from secateur.ssl.gated import EncoderGates, block_parameters, compact
 from secateur.ssl.layer_choice import kept
 from secateur.ssl.limits import APART
 from secateur.ssl.magnitude import magnitude_gates
+from secateur.ssl.options import GatedStudent, LayersStudent, MagnitudeStudent, Student
 
 
-def make_student(teacher: Encoder, options: Mapping[str, Any]) -> Distillation:
+def make_student(teacher: Encoder, options: Student, layers: Sequence[int] = ()) -> Distillation:
     """The model to train.
 
     Args:
-        options: `type`, one of `gates`, `magnitude`, `layers`; `distil`, the teacher's layers to learn from; and
-            `train_extractor`. For `gates`: `kinds` of gates, `straight_through`, `log_alpha` by kind, `gate_rate`,
-            `target` (what the sparsity is a share of), `lambdas`, `lambda_rate`, `ordered`, `conv_sparsity` (0: no
-            gates on channels of the front end). For `magnitude`: `sparsity`, `ordered`. For `layers`: `layers`, how
-            many, and `kept`, which; by default the first.
+        layers: those of the teacher that a student of some layers keeps, numbered from 1; by default the first.
 
     Raises SecateurError for options that the teacher cannot serve.
     """
-    config, gates, channels = teacher.config, None, None
-    match options["type"]:
-        case "gates":
-            student = copy.deepcopy(teacher)
-            through, starts, rate = options["straight_through"], options["log_alpha"], options["gate_rate"]
-            gates = EncoderGates(config, options["kinds"], through, starts, rate, costs_of(options["target"], teacher))
-            if options["conv_sparsity"]:
-                channels = ChannelGates(config, through, starts["conv"], rate)
-        case "magnitude":
-            student = compact(teacher, magnitude_gates(teacher, options["sparsity"]))
-        case "layers":
-            student = kept(teacher, options.get("kept") or range(1, options["layers"] + 1))
-        case other:
-            raise SecateurError(f"type of student: {other!r}; choose gates, magnitude or layers")
-    if options["type"] == "layers":
-        objective = PredictionHeads(options["distil"], student.config, config)
-    else:
-        objective = LayerPairs(options["distil"], student.config, config, options["ordered"])
-    lagrange = {"lambda_rate": options["lambda_rate"], "lambdas": options["lambdas"]} if gates else {}
-    if channels:
-        lagrange["channels"] = channels
-    return Distillation(student, teacher, objective, gates, options["train_extractor"], **lagrange)
+    config = teacher.config
+    match options:
+        case GatedStudent():
+            return _gated(teacher, options)
+        case MagnitudeStudent():
+            student = compact(teacher, magnitude_gates(teacher, options.sparsity))
+            objective: nn.Module = LayerPairs(options.distil, student.config, config, options.ordered)
+        case LayersStudent():
+            student = kept(teacher, layers or range(1, options.layers + 1))
+            objective = PredictionHeads(options.distil, student.config, config)
+    return Distillation(student, teacher, objective, None, options.train_extractor)
+
+
+def _gated(teacher: Encoder, options: GatedStudent) -> Distillation:
+    """The whole teacher with gates."""
+    config, through, rate = teacher.config, options.straight_through, options.gate_rate
+    starts = asdict(options.log_alpha)
+    gates = EncoderGates(config, options.kinds, through, starts, rate, costs_of(options.target, teacher))
+    channels = ChannelGates(config, through, starts["conv"], rate) if options.conv_sparsity else None
+    student = copy.deepcopy(teacher)
+    objective = LayerPairs(options.distil, student.config, config, options.ordered)
+    learned = options.train_extractor, options.lambda_rate, options.lambdas
+    return Distillation(student, teacher, objective, gates, *learned, channels)
 
 
 def save_student(

@@ -16,6 +16,7 @@ from secateur.reporting.results import Results
 from secateur.reporting.times import SOUND
 from secateur.ssl import study as upstreams
 from secateur.ssl.measured import EncoderTimes
+from secateur.ssl.options import FINE, WHOLE_HEADS
 from secateur.ssl.scales import SUPERB, Scale, better, difference, scale_of, scored
 from secateur.ssl.study import BASELINES, TEACHER, ZEROS, UpstreamRun
 
@@ -42,9 +43,6 @@ GATES_COLUMNS = (
 BLOCKS_COLUMNS = ("corpus", "upstream", "model", "seed", "layer", "attention", "feed_forward", "source")
 BASE = {"hidden_size": 768, "num_hidden_layers": 12}
 """The shape of the published teachers."""
-FINE = {"mha", "ffn", "qk", "vo", "int"}
-WHOLE_HEADS = {"mha", "ffn", "heads", "int"}
-"""The document's gates, with and without fine-grained head pruning."""
 NAMES = {"wavlm": "WavLM Base", "hubert": "HuBERT Base", "wav2vec2": "w2v2 Base"}
 DISTILLED = {"wavlm": "DistilWavLM", "hubert": "DistilHuBERT"}
 
@@ -239,9 +237,9 @@ def _published_name(results: Results, entry: Mapping[str, Any], run: UpstreamRun
         return ""
     if student.get("conv_sparsity"):
         return ""  # the document prunes no convolution
-    if set(student["kinds"]) == FINE:
+    if set(student["kinds"]) == set(FINE):
         return "Proposed" if student["straight_through"] else "w/o STE"
-    return "w/o FAHP" if set(student["kinds"]) == WHOLE_HEADS and student["straight_through"] else ""
+    return "w/o FAHP" if set(student["kinds"]) == set(WHOLE_HEADS) and student["straight_through"] else ""
 
 
 def own(tables: Mapping[str, list[dict[str, str]]]) -> list[dict[str, str]]:

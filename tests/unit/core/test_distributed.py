@@ -23,7 +23,8 @@ from secateur.pruning.engines.fixed import FixedMask
 from secateur.pruning.engines.mask import Mask
 from secateur.speech.data import Batch, BatchPlan
 from secateur.ssl.distillation import Distillation, PredictionHeads, SparsityTarget
-from secateur.ssl.gated import FINE, EncoderGates
+from secateur.ssl.gated import EncoderGates
+from secateur.ssl.options import FINE
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import _seed_everything, train
 from secateur.training.options import TrainingOptions

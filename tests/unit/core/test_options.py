@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from secateur.config.schema import SCHEMA, filled
 from secateur.core.errors import SecateurError
 from secateur.core.options import argument, read, schema
-from secateur.ssl.options import PredictionOptions
+from secateur.ssl.options import GatedStudent, LogAlpha, PredictionOptions, Student
 from secateur.training.options import TrainingOptions
 
 
@@ -46,6 +46,74 @@ def test_the_schema_has_types_bounds_defaults_and_docstrings():
         "inner": {**schema(Inner), "description": "More.", "default": {}},
         "warm": {"description": "Or not.", "type": ["number", "null"], "minimum": 1, "default": None},
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy:
+    sizes: Annotated[tuple[Annotated[int, {"minimum": 1}], ...], {"minItems": 1, "uniqueItems": True}] = (1, 2)
+    """How large."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ball(Toy):
+    """It rolls.
+
+    More."""
+
+    type: Literal["ball"] = "ball"
+    """Which."""
+    name: str | None = None
+    """What it is called."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cube(Toy):
+    """It stays."""
+
+    type: Literal["cube"] = "cube"
+    """Which."""
+    edge: float
+    """How long."""
+
+
+def test_a_union_is_told_apart_by_type_and_has_what_bases_have():
+    found = schema(Ball | Cube)
+    Draft202012Validator.check_schema(found)
+    ball, cube = found["oneOf"]
+    assert (ball["description"], ball["required"]) == ("It rolls.", ["type"])
+    assert (cube["description"], cube["required"]) == ("It stays.", ["type", "edge"])
+    assert ball["properties"] == {
+        "sizes": {
+            "description": "How large.",
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1},
+            "minItems": 1,
+            "uniqueItems": True,
+            "default": [1, 2],
+        },
+        "type": {"description": "Which.", "const": "ball"},
+        "name": {"description": "What it is called.", "type": ["string", "null"], "default": None},
+    }
+    assert read(Ball | Cube, {"type": "ball", "sizes": [3], "name": "red"}) == Ball(sizes=(3,), name="red")
+    assert read(Ball | Cube, {"type": "cube", "edge": 1}) == Cube(edge=1)
+
+
+UNFIT = {
+    "no type": ({"edge": 1}, r"^toy\.type: missing; allowed: ball, cube$"),
+    "another type": ({"type": "car"}, r"^toy\.type: 'car'; allowed: ball, cube$"),
+    "a key of another": ({"type": "ball", "edge": 1}, r"^toy\.edge: unknown key; allowed: sizes, type, name$"),
+    "none": ({"type": "ball", "sizes": []}, r"^toy\.sizes: \[\]; allowed: 1 or more$"),
+    "twice": ({"type": "ball", "sizes": [2, 2]}, r"^toy\.sizes: \[2, 2\]; allowed: each once$"),
+    "item": ({"type": "ball", "sizes": [2, 0]}, r"^toy\.sizes\[1\]: 0; allowed: ≥ 1$"),
+    "no list": ({"type": "ball", "sizes": 2}, r"^toy\.sizes: 2 is of the wrong type; allowed: array$"),
+    "no text": ({"type": "ball", "name": 2}, r"^toy\.name: 2 is of the wrong type; allowed: string or null$"),
+}
+
+
+@pytest.mark.parametrize(("values", "message"), UNFIT.values(), ids=UNFIT)
+def test_a_mistake_in_a_union_or_a_list_is_one_line(values, message):
+    with pytest.raises(SecateurError, match=message):
+        read(Ball | Cube, values, "toy")
 
 
 def test_they_are_read_from_json_a_file_or_a_mapping(tmp_path):
@@ -93,6 +161,16 @@ def test_a_training_is_one_class_for_the_schema_the_command_line_and_the_library
     described = filled(SCHEMA)["$defs"]["training"]
     assert described == schema(TrainingOptions) and "cycles" not in described["properties"]
     assert read(TrainingOptions, {"steps": 5, "learning_rate": 1, "cycles": 2}).specaug.time_masks == 2
+
+
+def test_a_student_is_one_class_for_the_schema_the_command_line_and_the_library():
+    alternatives = filled(SCHEMA)["properties"]["ssl"]["items"]["properties"]["students"]["items"]["oneOf"]
+    for found, own in zip(alternatives, schema(Student)["oneOf"], strict=True):
+        assert found["properties"].keys() - own["properties"].keys() == {"name", "training", "second"}
+        assert {name: found["properties"][name] for name in own["properties"]} == own["properties"]
+        assert found["required"] == ["name", "training", *own["required"]]
+    told = argument(Student, "student")('{"type": "gates", "distil": [1], "sparsity": 0.5, "log_alpha": {"qk": 3}}')
+    assert told == GatedStudent(distil=(1,), sparsity=0.5, log_alpha=LogAlpha(qk=3)) and told.log_alpha.mha == 10
 
 
 def test_masked_prediction_is_one_class_for_the_schema_the_command_line_and_the_library():

@@ -2,14 +2,13 @@
 
 import pytest
 import torch
+from gated_student import LAYERS
 
 from secateur.core.errors import SecateurError
 from secateur.models.upstream.encoder import Encoder
 from secateur.speech.data import Batch
 from secateur.ssl.layer_choice import EncoderScorer, chosen, kept
 from secateur.ssl.students import make_student
-
-LAYERS = {"type": "layers", "layers": 2, "distil": [1, 3], "train_extractor": False, "lambda_rate": 0, "lambdas": []}
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def test_a_layer_that_does_nothing_goes_first(encoder, batches):
 
 
 def test_a_student_has_the_chosen_layers_of_its_teacher(encoder):
-    student = make_student(encoder, LAYERS | {"kept": [1, 3]}).student
+    student = make_student(encoder, LAYERS, [1, 3]).student
     whole = encoder.encoder.layers
     for mine, theirs in zip(student.encoder.layers, (whole[0], whole[2]), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from gated_student import GATED
+from gated_student import GATED, starting_at
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
@@ -19,7 +19,7 @@ from secateur.ssl.checkpoints import load_upstream
 from secateur.ssl.checks import greatest_front_sparsity
 from secateur.ssl.distillation import SparsityTarget
 from secateur.ssl.export import export_encoder
-from secateur.ssl.gated import KINDS, fold
+from secateur.ssl.gated import fold
 from secateur.ssl.speed import scaled
 from secateur.ssl.students import make_student, save_student
 
@@ -41,11 +41,7 @@ DATA2VEC = replace(
     BASE, model_type="data2vec-audio", feat_extract_norm="layer", num_conv_pos_embeddings=2, conv_pos_kernel_size=3
 )
 CONFIGS = [BASE, LARGE, DATA2VEC]
-STUDENT = GATED | {
-    "log_alpha": dict.fromkeys((*KINDS, "conv"), 2.0),
-    "sparsity": 0.4,
-    "conv_sparsity": 0.5,
-}
+STUDENT = replace(GATED, log_alpha=starting_at(2.0), sparsity=0.4, conv_sparsity=0.5)
 
 
 def encoder(config, seed=0):

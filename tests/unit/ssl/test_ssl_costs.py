@@ -12,10 +12,10 @@ from secateur.models.upstream.config import MEL, EncoderConfig
 from secateur.models.upstream.encoder import Encoder
 from secateur.ssl import costs
 from secateur.ssl.costs import Costs
-from secateur.ssl.gated import FINE, KINDS, EncoderGates, compact, open_gates, remaining, sparsity
+from secateur.ssl.gated import EncoderGates, compact, open_gates, remaining, sparsity
 from secateur.ssl.gates import open_probability
+from secateur.ssl.options import FINE, KINDS
 from secateur.ssl.speed import macs_per_second
-from secateur.ssl.students import make_student
 
 CONFIG = EncoderConfig(
     hidden_size=12,
@@ -139,14 +139,4 @@ def test_measured_costs_are_saved_with_a_training(teacher):
 
 def test_a_target_that_there_is_not_is_refused(teacher):
     with pytest.raises(SecateurError, match="target 'bytes'; choose one of parameters, macs, latency"):
-        make_student(
-            teacher,
-            {
-                "type": "gates",
-                "target": "bytes",
-                "kinds": FINE,
-                "straight_through": True,
-                "log_alpha": dict.fromkeys(KINDS, 2.0),
-                "gate_rate": 1.0,
-            },
-        )
+        costs.costs_of("bytes", teacher)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from gated_student import GATED
+from gated_student import GATED, LAYERS, MAGNITUDE, starting_at
 from torch.nn import functional
 
 from secateur.core.errors import SecateurError
@@ -20,15 +20,11 @@ from secateur.ssl.distillation import (
     missed,
     nearest_in_order,
 )
-from secateur.ssl.gated import FINE, KINDS, EncoderGates, compact, fold, open_gates, sparsity
+from secateur.ssl.gated import EncoderGates, compact, fold, open_gates, sparsity
+from secateur.ssl.options import FINE
 from secateur.ssl.students import make_student, save_student
 
-OPTIONS = GATED | {
-    "kinds": list(FINE),
-    "log_alpha": dict.fromkeys((*KINDS, "conv"), 2.0),
-    "sparsity": 0.5,
-    "distil": [1, 3],
-}
+OPTIONS = replace(GATED, log_alpha=starting_at(2.0), distil=(1, 3))
 
 
 @pytest.fixture
@@ -161,7 +157,7 @@ def test_large_and_data2vec_teachers_are_distilled_through_gates_and_compacted(t
 
 @pytest.mark.parametrize("train_extractor", [False, True])
 def test_an_open_student_of_the_same_weights_is_at_no_distance(teacher, train_extractor):
-    options = OPTIONS | {"log_alpha": dict.fromkeys(KINDS, 30.0), "train_extractor": train_extractor}
+    options = replace(OPTIONS, log_alpha=starting_at(30.0), train_extractor=train_extractor)
     model = make_student(teacher, options).eval()
     batch = {"waveforms": torch.randn(2, 9000), "lengths": torch.tensor([9000, 5000])}
     loss, statistics, frames = model(**batch)
@@ -197,7 +193,7 @@ def test_magnitude_students_keep_the_largest_units(teacher):
                 direction = functional.normalize(torch.randn(12), dim=0)
                 feed_forward.intermediate_dense.weight[unit] = direction * (1 + unit) * 2.0**number
                 feed_forward.output_dense.weight[:, unit] = direction.flip(0)
-    model = make_student(scaled, OPTIONS | {"type": "magnitude", "sparsity": 0.5})
+    model = make_student(scaled, MAGNITUDE)
     widths = [shape.ffn for shape in model.student.config.shapes]
     assert sum(widths) in range(28, 33) and widths == sorted(widths)
     for layer, original, width in zip(model.student.encoder.layers, scaled.encoder.layers, widths, strict=True):
@@ -209,12 +205,12 @@ def test_magnitude_students_keep_the_largest_units(teacher):
 
 
 def test_students_of_first_layers_are_the_teachers(teacher):
-    student = make_student(teacher, OPTIONS | {"type": "layers", "layers": 2}).student
+    student = make_student(teacher, LAYERS).student
     waveforms, lengths = torch.randn(2, 6000), torch.tensor([6000, 3000])
     short, whole = student(waveforms, lengths)[0], teacher(waveforms, lengths)[0]
     assert len(short) == 3 and len(student.config.shapes) == 2
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(short, whole, strict=False))
-    model = make_student(teacher, OPTIONS | {"type": "layers", "layers": 2})
+    model = make_student(teacher, LAYERS)
     assert isinstance(model.objective, PredictionHeads) and model.gates is None
 
 
@@ -222,17 +218,14 @@ def test_what_cannot_be_distilled_is_refused(teacher, tiny):
     for layers in ([], [0, 1], [2, 1], [1, 4], [1, 1]):
         with pytest.raises(SecateurError, match=r"layers to distil: .*ascending ones from 1 to 3"):
             LayerPairs(layers, tiny, tiny, True)
-    with pytest.raises(SecateurError, match="type of student: 'other'; choose gates, magnitude or layers"):
-        make_student(teacher, OPTIONS | {"type": "other"})
     with pytest.raises(SecateurError, match="layers: 4; keep from 1 to 3"):
-        make_student(teacher, OPTIONS | {"type": "layers", "layers": 4})
+        make_student(teacher, replace(LAYERS, layers=4))
 
 
 def test_sparsity_is_reached_by_training_and_kept_by_compaction(teacher):
     """Adam on one batch: the Lagrangian brings the expected sparsity to its target; so do the settled gates."""
     torch.manual_seed(0)
-    options = OPTIONS | {"sparsity": 0.6}
-    model = make_student(teacher, options).train()
+    model = make_student(teacher, OPTIONS).train()
     rated = [{"params": [p], "lr": 1e-3 * getattr(p, "rate", 1.0)} for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(rated, weight_decay=0.0)
     method = SparsityTarget(0.6, warmup=75, steps=150, every=50)

@@ -4,11 +4,10 @@ from itertools import combinations
 
 import pytest
 import torch
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secateur.config.schema import SCHEMA
+from secateur.config.schema import SCHEMA, filled
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
 from secateur.models.no_block import NoBlock
@@ -16,20 +15,10 @@ from secateur.models.upstream.config import TYPES, EncoderConfig
 from secateur.models.upstream.encoder import Encoder
 from secateur.ssl.checkpoints import load_upstream, save_encoder
 from secateur.ssl.checks import BASE, MODEL_TYPES, greatest_sparsity
-from secateur.ssl.gated import (
-    FINE,
-    KINDS,
-    WHOLE_HEADS,
-    EncoderGates,
-    block_parameters,
-    compact,
-    fold,
-    gate_shapes,
-    open_gates,
-    remaining,
-)
+from secateur.ssl.gated import EncoderGates, block_parameters, compact, fold, gate_shapes, open_gates, remaining
 from secateur.ssl.gated import sparsity as sparsity_of
 from secateur.ssl.gates import mean
+from secateur.ssl.options import FINE, KINDS, WHOLE_HEADS
 
 CONFIG = EncoderConfig(
     hidden_size=12,
@@ -144,7 +133,7 @@ def test_the_greatest_sparsity_is_that_with_all_gates_closed(config):
 def test_the_check_knows_the_sizes_of_wavlm_base():
     base, properties = (
         EncoderConfig().to_dict(),
-        yaml.safe_load(SCHEMA.read_text())["properties"]["ssl"]["items"]["properties"],
+        filled(SCHEMA)["properties"]["ssl"]["items"]["properties"],
     )
     assert {key: list(base[key]) if isinstance(base[key], tuple) else base[key] for key in BASE} == BASE
     assert properties["encoder"]["properties"].keys() == base.keys() - {"layers"}

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from gated_student import GATED
+from gated_student import GATED, LAYERS, MAGNITUDE, starting_at
 from safetensors.torch import load_file
 
 from secateur.core.errors import SecateurError
@@ -20,7 +20,6 @@ from secateur.ssl import fitting
 from secateur.ssl.checkpoints import load_upstream, save_encoder
 from secateur.ssl.clusters import read_targets
 from secateur.ssl.distillation import SparsityTarget
-from secateur.ssl.gated import KINDS
 from secateur.ssl.options import PredictionOptions
 from secateur.ssl.pretraining import MaskedPrediction
 from secateur.ssl.students import make_student, save_student
@@ -45,13 +44,7 @@ TRAINING = TrainingOptions(
 HEAD = PredictionOptions(
     clusters=5, codeword=6, temperature=0.1, mask_probability=0.1, mask_length=4, masked_weight=0.5
 )
-GATES = GATED | {
-    "log_alpha": dict.fromkeys((*KINDS, "conv"), 1.0),
-    "gate_rate": 300.0,
-    "sparsity": 0.5,
-    "sparsity_warmup": 0.25,
-    "distil": [1, 3],
-}
+GATES = replace(GATED, log_alpha=starting_at(1.0), gate_rate=300.0, sparsity_warmup=0.25, distil=(1, 3))
 
 
 def run(name, **arguments):
@@ -132,17 +125,16 @@ def test_two_iterations_of_pretraining_and_a_pruned_student_of_their_encoder(spe
         frozen = part == "feature_extractor"
         assert same(upstream.get_submodule(part).state_dict(), pruned.get_submodule(part).state_dict()) == frozen
 
-    options = GATES | {"conv_sparsity": 0.4}
+    options = replace(GATES, conv_sparsity=0.4)
     record = run("ssl_distill", teacher=second, student=options, log_every=3, **common(speech, "channels"))
     assert record["conv_sparsity"] == pytest.approx(0.4, abs=0.05) and record["sparsity"] == pytest.approx(
         0.5, abs=0.01
     )
     assert sum(load_upstream(speech / "channels").config.conv_dim) < sum(tiny.conv_dim)
-    options = GATES | {"type": "magnitude"}
-    record = run("ssl_distill", teacher=second, student=options, log_every=3, **common(speech, "magnitude"))
+    record = run("ssl_distill", teacher=second, student=MAGNITUDE, log_every=3, **common(speech, "magnitude"))
     assert not (speech / "magnitude" / "gates.tsv").exists()
     assert sum(p.numel() for p in load_upstream(speech / "magnitude").parameters()) == record["parameters"]
-    options = GATES | {"type": "layers", "layers": 1, "strategy": "greedy"}
+    options = replace(LAYERS, layers=1, strategy="greedy")
     record = run("ssl_distill", teacher=second, student=options, log_every=3, **common(speech, "layers"))
     waveforms, lengths = torch.randn(2, 5000), torch.tensor([5000, 2500])
     assert len(load_upstream(speech / "layers")(waveforms, lengths)[0]) == 2 and len(record["kept"]) == 1
@@ -158,7 +150,7 @@ def test_a_second_distillation_never_raises_the_dev_distance(speech, tiny, rate)
     """At a rate that breaks the student, what there was before it is kept; else, all of it goes on from there."""
     torch.manual_seed(0)
     save_encoder(speech / "teacher", Encoder(tiny))
-    arguments = {"teacher": speech / "teacher", "student": GATES | {"train_extractor": True}, "log_every": 3}
+    arguments = {"teacher": speech / "teacher", "student": replace(GATES, train_extractor=True), "log_every": 3}
     once = run("ssl_distill", **arguments, **common(speech, "once"))
     second = replace(TRAINING, steps=4, learning_rate=rate, clip=1e6)
     record = run("ssl_distill", **arguments, **common(speech, "twice", second=second))
@@ -194,7 +186,7 @@ def test_killed_and_resumed_distillation_ends_with_the_same_bytes(speech, tiny, 
     def distil(output, *more):
         torch.manual_seed(1)
         arguments = Namespace(**common(speech, output))
-        model = make_student(teacher, GATES | {"conv_sparsity": 0.3})
+        model = make_student(teacher, replace(GATES, conv_sparsity=0.3))
         target = SparsityTarget(0.5, 2, 8, every=1, channels=0.3)
         fitting.fit(Task.of(arguments), {}, fitting.Waves.of(arguments), model, tiny, [target, *more])
         save_student(arguments.output, {}, model, target)

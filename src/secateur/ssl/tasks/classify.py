@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from secateur.decoding.scoring import mean_rate
+from secateur.ssl.options import head_training
 from secateur.ssl.tasks import Data, Item, Result, Task
 from secateur.ssl.tasks.fit import Examples, Fit
 from secateur.ssl.tasks.heads import Pooled
@@ -69,7 +70,7 @@ def _fold(
             for slot, total in zip(classes, totals, strict=True)
         ]
     make = partial(Pooled, layers, width, list(map(len, classes)), options["projection"], options["normalize"], weights)
-    head = fit(name, make, *examples, options["training"])
+    head = fit(name, make, *examples, head_training(options))
     test = Examples(hidden, items["test"], encode, pooled=True)
     right = []
     for keys in test.batches(512):

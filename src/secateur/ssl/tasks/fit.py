@@ -4,24 +4,21 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from secateur.speech.data import Batch, BatchPlan, pad
+from secateur.ssl.options import HeadTraining
 from secateur.ssl.tasks import Item
 from secateur.ssl.tasks.clips import Clip, cropped
 from secateur.ssl.tasks.hidden import Hidden
 from secateur.training.loop import train
-from secateur.training.options import TrainingOptions
 
 Encode = Callable[[Item, int], Mapping[str, torch.Tensor]]
 HUNDREDTHS = 100  # of a second: the unit of a clip's length in a batch plan
 DEV_CLIPS = 32
 AT = "\t"
 """Parts an item's id from the use that a crop is drawn for."""
-NOT_OF_TRAINING = ("heads", "batch", "clips", "select")
-"""Options of `training` that `secateur.training` has not."""
 
 
 class Examples:
@@ -165,29 +162,19 @@ class Fit:
         make: Callable[[], torch.nn.Module],
         train_examples: Examples,
         dev_examples: Examples,
-        training: Mapping[str, Any],
+        training: HeadTraining,
     ) -> torch.nn.Module:
-        """Make and train the head `name`, in evaluation mode on `device`.
-
-        `training` has attributes of `TrainingOptions`, and
-
-            heads   is for who calls this
-            batch   most clips in a batch of a head that pools, else most seconds of audio, padding included
-            clips   if it is given, so many clips of similar length are a batch instead
-            select  what is called the dev loss, and chooses the checkpoint: `loss`, or the task's own measure, `metric`
-        """
+        """Make and train one head, called `name`; it is in evaluation mode on `device`."""
         torch.manual_seed(self.seed)
         head = make()
-        head.measured = training.get("select") == "metric"
-        most = training.get("clips")
-        budget = round(training["batch"] * (1 if train_examples.pooled else HUNDREDTHS))
-        if most is not None:
-            budget = most * max(train_examples.lengths.values())
-        plan = train_examples.plan(self.seed, budget, most)
+        head.measured = training.select == "metric"
+        budget = round(training.batch * (1 if train_examples.pooled else HUNDREDTHS))
+        if training.clips is not None:
+            budget = training.clips * max(train_examples.lengths.values())
+        plan = train_examples.plan(self.seed, budget, training.clips)
         dev = (dev_examples, dev_examples.batches())
-        options = TrainingOptions(**{key: value for key, value in training.items() if key not in NOT_OF_TRAINING})
         train(
-            head, train_examples, plan, dev, options, self.seed, self.device, self.state / name,
+            head, train_examples, plan, dev, training.options, self.seed, self.device, self.state / name,
             f"{self.identity} {name}",
         )  # fmt: skip
         return head

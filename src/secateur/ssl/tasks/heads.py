@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from secateur.core.options import read
 from secateur.models.lstm import LSTM
 from secateur.models.specaug import specaug
+from secateur.ssl.options import HiddenAugment
 
 Answer = tuple[torch.Tensor, dict[str, Any], int]
 
@@ -166,7 +168,7 @@ class RecurrentCTC(FrameCTC):
             inputs = 2 * size
         self.dropout = torch.nn.Dropout(options["dropout"])
         self.classifier = torch.nn.Linear(inputs, tokens)
-        self.specaug = specaug(**options["specaug"])
+        self.specaug = specaug(**vars(read(HiddenAugment, options["specaug"], "specaug")))
 
     def logits(self, hidden: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         frames = self.sum(hidden)

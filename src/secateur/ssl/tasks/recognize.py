@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from secateur.core.errors import SecateurError
+from secateur.ssl.options import head_training
 from secateur.ssl.tasks import Data, Item, Task
 from secateur.ssl.tasks.fit import Examples, Fit
 from secateur.ssl.tasks.heads import FrameCTC, best_path
@@ -73,7 +74,7 @@ def transcribe(
         made.judge = lambda heard, said: judge(*(tuple(names[token] for token in tokens) for tokens in (heard, said)))
         return made
 
-    trained = fit(task.name, make, *examples, options["training"])
+    trained = fit(task.name, make, *examples, head_training(options))
     scores = {split: _scores(trained, hidden, data.items[split], fit.device) for split in ("dev", "test")}
     texts = {
         split: {key: tuple(names[index] for index in best_path(each)) for key, each in found.items()}

@@ -9,6 +9,7 @@ from typing import Any
 from secateur.core import progress
 from secateur.core.errors import SecateurError
 from secateur.core.foreign import no_folder
+from secateur.ssl.options import head_training
 from secateur.ssl.tasks import TASKS, Data, Result, Task, check, module, prompts
 from secateur.ssl.tasks.clips import total_seconds
 from secateur.ssl.tasks.fit import Fit
@@ -56,7 +57,7 @@ def run(
     for number, (name, each) in enumerate(data.items()):
         progress.JOB.part(number, len(data))
         started = time.monotonic()
-        heads = tasks[name].get("training", {}).get("heads", 1)
+        heads = head_training(tasks[name]).heads
         results = [module(name).run(each, hidden, fit.again(number), tasks[name]) for number in range(heads)]
         result = joined(results, fit.seed)
         seconds = time.monotonic() - started

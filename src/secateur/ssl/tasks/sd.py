@@ -25,6 +25,7 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.speech.datadir import Utterance, parse_segment, read_table
+from secateur.ssl.options import head_training
 from secateur.ssl.tasks import SPLITS, Data, Item, Metric, Result, Task, prompts
 from secateur.ssl.tasks.clips import RATE, Clip, heard, recording, whole
 from secateur.ssl.tasks.fit import Examples, Fit
@@ -191,7 +192,7 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
 
     examples = [Examples(hidden, data.items[split], encode, pooled=False) for split in ("train", "dev")]
     layers, width = hidden.shape(data.items["train"][0].clip)
-    head = fit(TASK.name, lambda: Diarization(layers, width, SPEAKERS, options), *examples, options["training"])
+    head = fit(TASK.name, lambda: Diarization(layers, width, SPEAKERS, options), *examples, head_training(options))
     probabilities = {split: _probabilities(head, hidden, data.items[split], fit) for split in ("dev", "test")}
 
     def errors(split: str, threshold: float, median: int) -> list[tuple[int, int]]:

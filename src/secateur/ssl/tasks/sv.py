@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from secateur.core.errors import SecateurError
 from secateur.speech.datadir import Utterance
+from secateur.ssl.options import head_training
 from secateur.ssl.tasks import Data, Item, Metric, Pair, Result, Task, prompts
 from secateur.ssl.tasks.clips import QUIETER, Clip, middle, recording
 from secateur.ssl.tasks.fit import Examples, Fit
@@ -159,7 +160,7 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
         for split, members in known.items()
     ]  # fmt: skip
     layers, width = hidden.shape(data.items["train"][0].clip)
-    head = fit(TASK.name, lambda: XVector(layers, width, len(speakers), options), *examples, options["training"])
+    head = fit(TASK.name, lambda: XVector(layers, width, len(speakers), options), *examples, head_training(options))
     test = Examples(hidden, data.items["test"], lambda item, _: {}, pooled=False)
     embeddings = {}
     for keys in test.batches():
