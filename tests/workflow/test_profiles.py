@@ -84,7 +84,7 @@ def test_every_job_that_trains_asks_for_all_its_processes(tmp_path):
 def trains(script):
     """Whether a script takes an entry of `training`."""
     text = script.read_text()
-    return '"--training"' in text or "acoustic.add_arguments" in text
+    return '"--training"' in text or "command_line.add_arguments" in text
 
 
 def test_the_profile_names_no_rule_that_is_gone(asked, profile):

@@ -21,12 +21,12 @@ from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.jobs import json_argument
 from secateur.models.load import load_model
-from secateur.training import acoustic
+from secateur.training import acoustic, command_line
 from secateur.training.distillation import Distillation, teacher_for
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import evaluate
 from secateur.training.regularise import RisingWeight, Skipping, regularised, without_intermediate_ctc
-from secateur.training.task import Task, finish
+from secateur.training.task import finish
 from secateur.training.trials import best_of
 
 DRAWS = 5
@@ -41,12 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rates", type=float, nargs="+", help="learning rates to try, instead of that of --training")
     parser.add_argument("--teacher", type=Path, help="folder of a model to learn from, too")
     parser.add_argument("--distil", type=float, default=0.5, help="weight of what is learnt from it")
-    acoustic.add_arguments(parser)
+    command_line.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    task, start = Task.of(arguments), load_model(arguments.start)
-    material = acoustic.Material.of(arguments)
+    task, start = command_line.task(arguments), load_model(arguments.start)
+    material = command_line.material(arguments)
     torch.manual_seed(arguments.seed)
     model, config, hooks = start.model, start.config, []
     autocast = devices.autocast(task.device, task.options.precision)

@@ -11,8 +11,8 @@ from secateur.models.checkpoint import save_model
 from secateur.scripts.import_model import take
 from secateur.speech.data import TextExamples
 from secateur.speech.tokens import Tokenizer, token_files
-from secateur.training.acoustic import add_training
-from secateur.training.task import Task, finish, untrained
+from secateur.training import command_line
+from secateur.training.task import finish, untrained
 from secateur.training.texts import add_texts, learn, transcripts
 
 SECTION = "language_models"
@@ -20,7 +20,7 @@ SECTION = "language_models"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pretrained", type=Path, required=True, help="folder of the language model")
-    add_training(parser, required=False)
+    command_line.add_training(parser, required=False)
     add_texts(parser)
 
 
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         untrained(arguments.output, record, arguments.seed)
         return
     torch.manual_seed(arguments.seed)
-    task, tokenizer = Task.of(arguments), Tokenizer.load(arguments.tokens)
+    task, tokenizer = command_line.task(arguments), Tokenizer.load(arguments.tokens)
     training, dev = (TextExamples(transcripts(files), tokenizer) for files in (arguments.train, arguments.dev))
     files = [Path(file) for file in formats.describe(arguments.pretrained, SECTION).files]
     files = [*token_files(arguments.tokens), *arguments.train, *arguments.dev, *files]

@@ -11,14 +11,14 @@ from secateur.models import formats
 from secateur.models.checkpoint import save_model
 from secateur.models.load import Loaded
 from secateur.speech.tokens import Tokenizer
-from secateur.training import acoustic
-from secateur.training.task import Task, untrained
+from secateur.training import acoustic, command_line
+from secateur.training.task import untrained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pretrained", type=Path, required=True, help="folder of the model")
-    acoustic.add_training(parser, required=False)
-    acoustic.add_data(parser)
+    command_line.add_training(parser, required=False)
+    command_line.add_data(parser)
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         return
     torch.manual_seed(arguments.seed)
     files = [Path(file) for file in formats.describe(arguments.pretrained).files]
-    task, material = Task.of(arguments), acoustic.Material.of(arguments)
+    task, material = command_line.task(arguments), command_line.material(arguments)
     acoustic.fit(task, record, material, loaded.model, loaded.config, inputs=files)
 
 

@@ -23,9 +23,8 @@ from secateur.pruning.engines.calendar import GROWS_BACK, movement
 from secateur.pruning.engines.given import Given
 from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask, prunable, save_masks, union, weights
 from secateur.pruning.engines.ranking import RANKINGS, magnitude_mask, smallest
-from secateur.training import acoustic
+from secateur.training import acoustic, command_line
 from secateur.training.distillation import Distillation, teacher_for
-from secateur.training.task import Task
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,13 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         how = {"type": kind, "choices": schema.get("enum"), "default": schema.get("default")}
         how = {"action": "store_true"} if schema.get("type") == "boolean" else how
         parser.add_argument(f"--{name.replace('_', '-')}", help=f"{users}: {schema['description']}", **how)
-    acoustic.add_arguments(parser)
+    command_line.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     method = methods.named(arguments.method)
     _check(arguments, method)
-    material = acoustic.Material.of(arguments, monolingual=method.from_masks)
+    material = command_line.material(arguments, monolingual=method.from_masks)
     start = load_model(arguments.start)
     hook = method.hook(_given(arguments, method)) if method.hook else None
     if "soft" in method.options and arguments.soft == GROWS_BACK:
@@ -65,7 +64,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     inputs += [file for file in (arguments.within, *(arguments.masks or ())) if file]
     if hook is not None and not method.trains:
         change = partial(_calibrated, hook, material, arguments)
-        acoustic.without_training(Task.of(arguments), record, material, start.model, start.config, change)
+        acoustic.without_training(command_line.task(arguments), record, material, start.model, start.config, change)
     else:
         teacher = teacher_for(start, arguments.teacher)
         hooks = [
@@ -73,7 +72,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             *([Distillation(start.model, teacher, arguments.distil)] if teacher else []),
         ]
         inputs += [arguments.teacher / "model.safetensors"] if arguments.teacher else []
-        acoustic.fit(Task.of(arguments), record, material, start.model, start.config, hooks, inputs)
+        acoustic.fit(command_line.task(arguments), record, material, start.model, start.config, hooks, inputs)
     if hook is None:
         return
     union(hook.masks.values()).check(start.model)

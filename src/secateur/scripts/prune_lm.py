@@ -21,10 +21,11 @@ from secateur.pruning.engines.mask import Mask
 from secateur.pruning.engines.ranking import magnitude_mask
 from secateur.speech.data import Batch, BatchPlan, TextExamples
 from secateur.speech.tokens import Tokenizer, token_files
+from secateur.training import command_line
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import evaluate
 from secateur.training.options import TrainingOptions
-from secateur.training.task import Task, finish
+from secateur.training.task import finish
 from secateur.training.texts import add_texts, learn, transcripts
 
 TOKENS_AT_ONCE = 2000
@@ -58,7 +59,7 @@ class Masked(TrainingHook):
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     trained = arguments.training is not None
     arguments.training = arguments.training or TrainingOptions(steps=1, learning_rate=1.0)
-    task, tokenizer = Task.of(arguments), Tokenizer.load(arguments.tokens)
+    task, tokenizer = command_line.task(arguments), Tokenizer.load(arguments.tokens)
     loaded = load_model(arguments.start, task.device)
     if not hasattr(loaded.model, "lm") or tokenizer.tokens != loaded.tokens:
         raise SecateurError(f"{arguments.start}: not a language model over {arguments.tokens}; give one that is")

@@ -10,14 +10,14 @@ import torch
 from secateur.core.files import write_tsv
 from secateur.core.options import argument
 from secateur.models.upstream.encoder import Encoder
-from secateur.ssl import fitting
+from secateur.ssl import command_line, fitting
 from secateur.ssl.checkpoints import load_encoder
 from secateur.ssl.distillation import GATE_COLUMNS, Distillation, SparsityTarget, missed
 from secateur.ssl.layer_choice import chosen
 from secateur.ssl.options import GatedStudent, LayersStudent, Student
 from secateur.ssl.students import make_student, save_student
+from secateur.training import command_line as training_line
 from secateur.training.options import TrainingOptions
-from secateur.training.task import Task
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,14 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=argument(TrainingOptions, "training"),
         help="JSON: an entry of `training`, by which what is left of the student is distilled on (none)",
     )
-    fitting.add_arguments(parser)
+    command_line.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     options, training = arguments.student, arguments.training
     torch.manual_seed(arguments.seed)
     teacher = load_encoder(arguments.teacher)
-    task, waves = Task.of(arguments), fitting.Waves.of(arguments)
+    task, waves = training_line.task(arguments), command_line.waves(arguments)
     layers: Sequence[int] = ()
     if isinstance(options, LayersStudent) and options.strategy:
         batches = fitting.dev_batches(task, waves, teacher.config)

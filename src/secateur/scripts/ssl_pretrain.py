@@ -11,12 +11,12 @@ from secateur.core.jobs import json_argument
 from secateur.core.options import argument
 from secateur.models.upstream.config import EncoderConfig
 from secateur.models.upstream.encoder import Encoder
-from secateur.ssl import fitting
+from secateur.ssl import command_line, fitting
 from secateur.ssl.checkpoints import load_encoder, save_encoder
 from secateur.ssl.clusters import read_targets
 from secateur.ssl.options import PredictionOptions
 from secateur.ssl.pretraining import MaskedPrediction
-from secateur.training.task import Task
+from secateur.training import command_line as training_line
 
 HEAD = "JSON: `clusters`, and what `pretraining` in a study has of masks, codewords and the loss"
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--head", type=argument(PredictionOptions, "head"), required=True, help=HEAD)
     parser.add_argument("--targets", type=Path, required=True, help="folder of the targets")
     parser.add_argument("--start", type=Path, help="folder of an encoder to go on from (random weights)")
-    fitting.add_arguments(parser)
+    command_line.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
@@ -39,6 +39,6 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     inputs = [arguments.targets / "clusters.json"]
     inputs += [arguments.start / "model.safetensors"] if arguments.start else []
     targets = read_targets(arguments.targets)
-    task, waves = Task.of(arguments), fitting.Waves.of(arguments)
+    task, waves = training_line.task(arguments), command_line.waves(arguments)
     fitting.fit(task, record, waves, model, encoder.config, inputs=inputs, targets=targets)
     save_encoder(arguments.output, encoder)

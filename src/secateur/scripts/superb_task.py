@@ -20,8 +20,7 @@ from secateur.ssl.tasks.hidden import GIGABYTE, Hidden
 from secateur.ssl.tasks.run import DIRECTORIES
 from secateur.ssl.tasks.run import run as run_tasks
 from secateur.ssl.tasks.upstream import Fbank
-from secateur.training import state
-from secateur.training.task import facts
+from secateur.training import command_line, state
 
 LOG_MEL = {"fbank": False, "fbank-cmvn": True}
 """Log-mel features, and whether they are normalised per clip."""
@@ -53,7 +52,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     files = [] if arguments.upstream in LOG_MEL else sorted(Path(arguments.upstream).glob("*.safetensors"))
     files += sorted(arguments.data.glob("*/*/text")) if needed else []
     folder = arguments.output / state.FOLDER
-    fit = Fit(arguments.seed, device, folder, identity(facts(arguments), files))
+    fit = Fit(arguments.seed, device, folder, identity(command_line.facts(arguments), files))
     scores = run_tasks(arguments.tasks, corpus, hidden, fit)
     write_json(arguments.output / "scores.json", {"upstream": arguments.upstream, "tasks": scores})
     record |= {

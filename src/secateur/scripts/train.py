@@ -11,19 +11,18 @@ from secateur.core.jobs import json_argument
 from secateur.models.build import build_model
 from secateur.models.checkpoint import read_checkpoint
 from secateur.speech.features import mean_and_std
-from secateur.training import acoustic
-from secateur.training.task import Task
+from secateur.training import acoustic, command_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=json_argument, required=True, help="JSON: an entry of `models`")
     parser.add_argument("--start", type=Path, help="folder of a trained model whose encoder and CTC head to start from")
-    acoustic.add_arguments(parser)
+    command_line.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    task = Task.of(arguments)
-    material = acoustic.Material.of(arguments)
+    task = command_line.task(arguments)
+    material = command_line.material(arguments)
     torch.manual_seed(task.seed)
     model = build_model(arguments.model, material.tokenizer.tokens)
     mean, std = mean_and_std(material.features)

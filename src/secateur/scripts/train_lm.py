@@ -12,8 +12,9 @@ from secateur.models.build import build_model
 from secateur.speech.corpora.lm_text import read_sentences
 from secateur.speech.data import TextExamples
 from secateur.speech.tokens import UNKNOWN, Tokenizer, check_coverage, token_files
+from secateur.training import command_line
 from secateur.training.options import TrainingOptions
-from secateur.training.task import Task, finish
+from secateur.training.task import finish
 from secateur.training.texts import add_texts, learn, transcripts
 
 
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    task = Task.of(arguments)
+    task = command_line.task(arguments)
     tokenizer = Tokenizer.load(arguments.tokens)
     training = TextExamples(training_sentences(arguments, tokenizer), tokenizer)
     dev = TextExamples(transcripts(arguments.dev), tokenizer)

@@ -1,6 +1,5 @@
-"""What the jobs that train encoders share: their arguments, their data, and training itself."""
+"""What the jobs that train encoders share: their data, and training itself."""
 
-import argparse
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,6 @@ import torch
 
 from secateur.core.devices import autocast
 from secateur.core.errors import SecateurError
-from secateur.core.options import argument
 from secateur.models.upstream.config import EncoderConfig
 from secateur.speech.data import Batch
 from secateur.speech.features import SAMPLE_RATE
@@ -21,19 +19,6 @@ from secateur.training.hooks import TrainingHook
 from secateur.training.loop import Dev, evaluate, train
 from secateur.training.options import TrainingOptions
 from secateur.training.task import Task, note
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of a `Task` and of `fit`."""
-    parser.add_argument(
-        "--training", type=argument(TrainingOptions, "training"), required=True, help="JSON: an entry of `training`"
-    )
-    parser.add_argument("--crop-seconds", type=float, default=15.6, help="longest piece of an utterance in a batch")
-    parser.add_argument("--train", type=Path, nargs="+", required=True, help="data directories to train on")
-    parser.add_argument("--dev", type=Path, nargs="+", required=True, help="data directories for the dev loss")
-    parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to train")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the encoder")
 
 
 @dataclass(frozen=True)
@@ -48,11 +33,6 @@ class Waves:
     train: Sequence[Path]
     dev: Sequence[Path]
     crop_seconds: float = 15.6
-
-    @classmethod
-    def of(cls, arguments: argparse.Namespace) -> "Waves":
-        """The speech that a command was given."""
-        return cls(arguments.train, arguments.dev, arguments.crop_seconds)
 
 
 def fit(

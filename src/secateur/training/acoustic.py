@@ -1,6 +1,5 @@
-"""What all jobs that train an acoustic model share: their arguments, their data, and saving the result."""
+"""What all jobs that train an acoustic model share: their data, training itself, and saving the result."""
 
-import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,42 +10,15 @@ import torch
 
 from secateur.core import devices
 from secateur.core.errors import SecateurError
-from secateur.core.options import argument
 from secateur.models.specaug import specaug
 from secateur.speech.data import BatchPlan, SpeechExamples
 from secateur.speech.tokens import Tokenizer, token_files
 from secateur.speech.turns import Turns
 from secateur.training.hooks import TrainingHook
 from secateur.training.loop import evaluate, train
-from secateur.training.options import TrainingOptions
 from secateur.training.task import HISTORY_COLUMNS, Task, finish
 
 FRAMES_PER_SECOND = 100
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of a `Task` and of its `Speech`."""
-    add_training(parser, required=True)
-    add_data(parser)
-
-
-def add_training(parser: argparse.ArgumentParser, required: bool) -> None:
-    """An entry of `training`."""
-    kind = argument(TrainingOptions, "training")
-    parser.add_argument("--training", type=kind, required=required, help="JSON: an entry of `training`")
-
-
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """All but `TRAINING`."""
-    parser.add_argument("--data", type=Path, required=True, help="folder with {language}/{split} data directories")
-    parser.add_argument("--features", type=Path, required=True, help="folder with {language}/{split} features")
-    parser.add_argument("--speeds", type=float, nargs="+", default=[1.0], help="speeds that the training features hold")
-    parser.add_argument("--languages", nargs="+", required=True, help="languages to train on")
-    parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt")
-    parser.add_argument("--before", type=int, default=0, help="steps of earlier trainings, not to repeat their batches")
-    parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to train")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the model")
 
 
 @dataclass(frozen=True)
@@ -65,11 +37,6 @@ class Speech:
     tokens: Path
     speeds: Sequence[float] = (1.0,)
 
-    @classmethod
-    def of(cls, arguments: argparse.Namespace) -> "Speech":
-        """The speech that a command was given."""
-        return cls(arguments.data, arguments.features, arguments.languages, arguments.tokens, arguments.speeds)
-
     def folders(self, split: str) -> list[tuple[Path, Path]]:
         """Folder of the features and data directory, for each language."""
         return [(self.features / language / split, self.data / language / split) for language in self.languages]
@@ -84,12 +51,6 @@ class Material:
         monolingual: whether a batch may hold one language only.
         temperature: of the sampling of languages (`TrainingOptions`); with one, training batches hold one language.
     """
-
-    @classmethod
-    def of(cls, arguments: argparse.Namespace, monolingual: bool = False) -> "Material":
-        """The data that a command was given."""
-        options = arguments.training
-        return cls(Speech.of(arguments), options.batch_seconds, arguments.seed, monolingual, options.temperature)
 
     def __init__(
         self,

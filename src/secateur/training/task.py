@@ -1,6 +1,5 @@
 """What a training is asked for, and what it leaves behind beside the model."""
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,7 +8,6 @@ from typing import Any
 
 import torch
 
-from secateur.core import devices
 from secateur.core.devices import autocast_dtype
 from secateur.core.files import identity, write_tsv
 from secateur.core.jobs import LEFT_OVER, plain
@@ -41,12 +39,6 @@ class Task:
     before: int = 0
     facts: Sequence[str] = ()
 
-    @classmethod
-    def of(cls, arguments: argparse.Namespace) -> "Task":
-        """The training that a command was asked for."""
-        device, before = devices.pick(arguments.device), getattr(arguments, "before", 0)
-        return cls(arguments.training, arguments.output, arguments.seed, device, before, facts(arguments))
-
     @property
     def state(self) -> Path:
         """Folder of the saved state."""
@@ -55,11 +47,6 @@ class Task:
     def identity(self, files: Sequence[Path]) -> str:
         """That of the saved state of a training on the contents of `files`."""
         return identity([plain(self.options), self.seed, self.before, list(self.facts)], files)
-
-
-def facts(arguments: argparse.Namespace) -> list[str]:
-    """What decides the result of a command: the values of its options but for where the result goes."""
-    return [str(plain(value)) for name, value in vars(arguments).items() if name not in ("output", "run_json")]
 
 
 def finish(

@@ -16,16 +16,16 @@ from secateur.core.jobs import plain
 from secateur.models import zoo as zoo_module
 from secateur.models.upstream.encoder import Encoder
 from secateur.speech.datadir import read_data_dir, write_data_dir
-from secateur.ssl import fitting
+from secateur.ssl import command_line, fitting
 from secateur.ssl.checkpoints import load_upstream, save_encoder
 from secateur.ssl.clusters import read_targets
 from secateur.ssl.distillation import SparsityTarget
 from secateur.ssl.options import PredictionOptions
 from secateur.ssl.pretraining import MaskedPrediction
 from secateur.ssl.students import make_student, save_student
+from secateur.training import command_line as training_line
 from secateur.training.hooks import TrainingHook
 from secateur.training.options import TrainingOptions
-from secateur.training.task import Task
 
 TRAINING = TrainingOptions(
     steps=8,
@@ -188,7 +188,7 @@ def test_killed_and_resumed_distillation_ends_with_the_same_bytes(speech, tiny, 
         arguments = Namespace(**common(speech, output))
         model = make_student(teacher, replace(GATES, conv_sparsity=0.3))
         target = SparsityTarget(0.5, 2, 8, every=1, channels=0.3)
-        fitting.fit(Task.of(arguments), {}, fitting.Waves.of(arguments), model, tiny, [target, *more])
+        fitting.fit(training_line.task(arguments), {}, command_line.waves(arguments), model, tiny, [target, *more])
         save_student(arguments.output, {}, model, target)
         return model.state_dict(), target.log()
 
@@ -211,7 +211,7 @@ def test_killed_and_resumed_pretraining_ends_with_the_same_bytes(speech, tiny):
         torch.manual_seed(1)
         model = MaskedPrediction(Encoder(tiny), HEAD)
         arguments = Namespace(**common(speech, output))
-        fitting.fit(Task.of(arguments), {}, fitting.Waves.of(arguments), model, tiny, more, targets=found)
+        fitting.fit(training_line.task(arguments), {}, command_line.waves(arguments), model, tiny, more, targets=found)
         return model.state_dict()
 
     whole = pretrain("whole")
@@ -229,7 +229,7 @@ def test_crops_that_no_batch_can_hold_are_refused(speech, tiny):
     for seconds in (2.5, 0.01):
         with pytest.raises(SecateurError, match="a crop must hold a frame and fit into a batch"):
             arguments = Namespace(**common(speech, "x", crop_seconds=seconds))
-            fitting.fit(Task.of(arguments), {}, fitting.Waves.of(arguments), model, tiny)
+            fitting.fit(training_line.task(arguments), {}, command_line.waves(arguments), model, tiny)
 
 
 def test_an_encoder_becomes_an_entry_of_the_zoo_with_a_card(speech, tiny, monkeypatch):
