@@ -12,14 +12,21 @@ SPREADS = (0.0, 0.1, 0.3)
 
 
 def test_a_rate_over_utterances_by_hand():
-    """Rate 6 / 30; pulls 1 − 2, 2 − 2, 3 − 2 of 30 words: the variance of their sum is 3 / 2 · 2 / 30²."""
+    """Rate 6 / 30, of the others 5 / 20, 4 / 20 and 3 / 20: it moves by 5, 0 and −5 %, with the variance 3 / 2 · 50."""
     found = error_rate([1, 2, 3], TestSet([10, 10, 10]))
     assert (found.value, found.seeds, found.utterances) == (pytest.approx(20.0), 1, 3)
-    assert found.se == pytest.approx(100 * np.sqrt(3) / 30)
+    assert found.se == pytest.approx(np.sqrt(75))
     assert found.df == pytest.approx(2)
     # t with 2 degrees of freedom, on the scale of logarithms.
     factor = np.exp(4.302653 * found.se / 20)
     assert (found.low, found.high) == pytest.approx((20 / factor, 20 * factor), rel=1e-5)
+
+
+def test_long_utterances_count_by_what_the_rate_is_without_them():
+    errors, words = np.array([0, 3, 9, 2]), np.array([5, 10, 40, 8])
+    without = [100 * (14 - errors[place]) / (63 - words[place]) for place in range(4)]
+    moved = np.subtract(without, 100 * 14 / 63)
+    assert error_rate(errors, TestSet(words)).se == pytest.approx(np.sqrt(4 / 3 * (moved**2).sum()))
 
 
 def test_seeds_and_utterances_are_joined_by_hand():
@@ -28,9 +35,9 @@ def test_seeds_and_utterances_are_joined_by_hand():
     found = difference(errors, np.zeros((2, 4)), TestSet([10] * 4))
     assert found.value == pytest.approx(25.0)  # of 20 and 30
     over_seeds = 50.0 / 2
-    # Pulls in percent: −2.5, 0, 2.5, 0 and −2.5, −2.5, 5, 0; their means −2.5, −1.25, 3.75, 0.
-    over_utterances = 4 / 3 * (2.5**2 + 1.25**2 + 3.75**2)
-    both = 4 / 3 * (2 * 1.25**2 + 2 * 1.25**2) / 2
+    # A tenth of the errors less those of the mean, of 30 words: −10, 0, 10, 0 and −10, −10, 20, 0; means −10, −5, 15, 0.
+    over_utterances = 4 / 3 * (10**2 + 5**2 + 15**2) / 9
+    both = 4 / 3 * (2 * 5**2 + 2 * 5**2) / 2 / 9
     variance = over_seeds + over_utterances - both
     assert found.se == pytest.approx(np.sqrt(variance))
     assert found.df == pytest.approx(variance**2 / (3 * over_seeds**2 + over_utterances**2 / 3))
@@ -107,8 +114,14 @@ def test_where_nothing_differs_an_error_more_or_less_is_still_to_be_expected():
     test = TestSet([10] * 100)
     found = difference([1] * 100, [1] * 100, test)
     assert (found.value, found.se) == (0.0, pytest.approx(0.1))
-    none = error_rate([0] * 100, test)
-    assert (none.value, none.low) == (0.0, 0.0) and none.high == pytest.approx(0.198, abs=1e-3)
+
+
+def test_no_error_at_all_says_what_would_give_none_in_2_5_percent_of_test_sets():
+    """exp(−3.69) = 0.025: so many errors in 1000 words, in 37 of 10 000, and t instead of the normal distribution."""
+    none = error_rate([0] * 100, TestSet([10] * 100))
+    assert (none.value, none.low) == (0.0, 0.0) and none.high == pytest.approx(0.369 * 1.984 / 1.96, abs=1e-3)
+    perfect = relative_change([0] * 100, [1] * 100, TestSet([10] * 100))
+    assert (perfect.value, perfect.low) == (-100, -100) and perfect.high == pytest.approx(-100 + 3.7345, abs=1e-3)
 
 
 def test_one_utterance_shows_no_spread():
