@@ -2,7 +2,8 @@
 
 layers   of the encoder
 systems  by format: `model` and, where the search has one, `lm`, names of files below `FOLDER`; `bytes` of each,
-         `model_bytes` and `lm_bytes`; and `differences`, the largest ones from torch's log-probabilities, in nats
+         `model_bytes` and `lm_bytes`; `peak_memory` of the model, in bytes, as of models in torch; and `differences`,
+         the largest ones from torch's log-probabilities, in nats
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,12 @@ from typing import Any
 import torch
 
 from secateur.core.files import read_json, write_json
-from secateur.decoding.onnx import export_onnx, quantise, session
+from secateur.decoding.onnx import INPUTS, export_onnx, quantise, session
 from secateur.decoding.onnx_lm import OnnxLM, export_lm
+from secateur.decoding.onnx_memory import peak_memory
 from secateur.exported import FILE, FOLDER
 from secateur.models.load import Loaded
+from secateur.models.size import ten_seconds
 from secateur.models.surgery.layers import layer_numbers
 
 PLAIN, INT8 = FORMATS = ("onnx", "int8")
@@ -34,6 +37,8 @@ def write(loaded: Loaded, lm: torch.nn.Module | None, formats: Sequence[str], fo
     if lm is not None:
         plain["lm"] = files / f"{PLAIN}-lm.onnx"
         differences["lm"] = export_lm(lm, plain["lm"])
+    speech, lengths = ten_seconds(loaded.model, loaded.config["features"])
+    feeds = dict(zip(INPUTS, (speech.numpy(), lengths.numpy()), strict=True))
     systems: dict[str, dict[str, Any]] = {}
     for name in formats:
         systems[name] = {"differences": differences if name == PLAIN else {}}
@@ -43,6 +48,7 @@ def write(loaded: Loaded, lm: torch.nn.Module | None, formats: Sequence[str], fo
                 written = file.with_name(file.name.replace(PLAIN, INT8, 1))
                 quantise(file, written)
             systems[name] |= {part: written.name, f"{part}_bytes": written.stat().st_size}
+        systems[name]["peak_memory"] = peak_memory(files / systems[name]["model"], feeds)
     if PLAIN not in formats:
         for file in plain.values():
             file.unlink()

@@ -73,6 +73,12 @@ def noise(model: torch.nn.Module, lengths: Sequence[int], bins: int, generator: 
     return torch.randn(len(lengths), max(lengths), bins, generator=generator)
 
 
+def ten_seconds(model: torch.nn.Module, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """What costs are counted of: made-up input (1, T, F) of `SECONDS`, and its length (1,)."""
+    frames = round(SECONDS * getattr(model, "frames_per_second", FRAMES_PER_SECOND))
+    return noise(model, [frames], bins, torch.Generator().manual_seed(0)), torch.tensor([frames])
+
+
 @torch.no_grad()
 def encoding_cost(model: torch.nn.Module, bins: int) -> dict[str, int]:
     """Cost of encoding ten seconds of speech with `bins` features per frame, by a model in evaluation mode.
@@ -81,9 +87,7 @@ def encoding_cost(model: torch.nn.Module, bins: int) -> dict[str, int]:
     unstructured sparsity count: dense kernels multiply them), and `peak_memory`, the bytes of all parameters and
     buffers plus the most that the tensors of the computation took at once.
     """
-    frames = round(SECONDS * getattr(model, "frames_per_second", FRAMES_PER_SECOND))
-    speech = noise(model, [frames], bins, torch.Generator().manual_seed(0))
-    lengths = torch.tensor([frames])
+    speech, lengths = ten_seconds(model, bins)
 
     def run() -> None:
         encoder_out, _ = model.encode(speech, lengths)

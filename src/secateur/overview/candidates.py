@@ -150,8 +150,9 @@ def _costs_of_parts(results: Results, candidate: Candidate) -> Sequence[Mapping[
         found = results.json(exits.exits_file(run, candidate.search), "points")["points"][candidate.sub_model]
         macs = {"macs_per_second": found["dev"]["macs_per_second"]}
         return [_smallest_file(results.size(run, *COSTS)) | macs]
-    if candidate.kind == EXPORTED:  # the same arithmetic; memory is what ONNX Runtime takes, which is not measured
-        facts = {"bytes": _system(results, candidate)["model_bytes"], "peak_memory": None}
+    if candidate.kind == EXPORTED:  # the same arithmetic
+        system = _system(results, candidate)
+        facts = {"bytes": system["model_bytes"], "peak_memory": system["peak_memory"]}
         return [{**_smallest_file(results.size(run, *COSTS)), **facts, "format": candidate.sub_model}]
     if candidate.kind == SHALLOWER:
         cost = results.size(run, "sub_models")["sub_models"][candidate.sub_model]

@@ -163,7 +163,7 @@ def test_a_study_decodes_and_times_what_it_exports(search, study):
     )  # fmt: skip
     for found in record["systems"].values():
         assert found["model_bytes"] == (study / "onnx/files" / found["model"]).stat().st_size
-        assert ("lm_bytes" in found) == bool(language)
+        assert ("lm_bytes" in found) == bool(language) and found["peak_memory"] > found["model_bytes"] / 2
     rows = read_tsv(study / "onnx/hypotheses.tsv")
     assert {row["sub_model"] for row in rows} == {"onnx", "int8"}
     assert (study / "onnx/score.json").is_file()
