@@ -19,7 +19,7 @@ from secateur.core.files import read_tsv
 from secateur.layers import strategies
 from secateur.layers.dev import Dev, Score, word_errors, words
 from secateur.layers.strategies import Given, Layers, without
-from secateur.layers.whole import GeneratingScorer, TransducerScorer
+from secateur.layers.whole import EspnetTransducerScorer, GeneratingScorer, TransducerScorer
 from secateur.models import types
 from secateur.models.surgery.layers import layer_numbers
 from secateur.models.surgery.stepwise import first_input, frames, handed_on, run_layer
@@ -95,6 +95,8 @@ def _scorer(model: torch.nn.Module, strategy: str, dev: Dev, objective: str, mem
         return GeneratingScorer(model, dev, objective)
     if hasattr(model, "transducer_losses"):  # not its class: searches of other types do not wait for it
         return TransducerScorer(model, dev, objective)
+    if hasattr(model, "criterion_transducer"):
+        return EspnetTransducerScorer(model, dev, objective)
     return Scorer(model, dev, objective, memory if strategies.MEMORY in strategies.needs(strategy) else 0)
 
 
@@ -141,7 +143,7 @@ class Scorer:
         if getattr(model, "ctc", None) is None or not hasattr(model.encoder, "after_norm"):
             raise SecateurError(
                 f"{type(model).__name__}: the search for layers needs an encoder whose layers run singly, and a CTC "
-                "head; choose a CTC or hybrid model, or a transducer of this project's"
+                "head; choose a CTC or hybrid model, or a transducer"
             )
         self.model, self.dev, self.objective = model, dev, objective
         self.layers = dict(zip(layer_numbers(model), model.encoder.encoders, strict=True))

@@ -111,3 +111,28 @@ class TransducerScorer(WholeScorer):
         search = Greedy(self.model, len(batch.utterances))
         search.advance(*encoded)
         return self._references(batch), [self.dev.tokenizer.decode(labels) for labels in search.labels]
+
+
+class EspnetTransducerScorer(WholeScorer):
+    """Of ESPnet's transducers (`secateur.models.espnet_transducer`): likewise, with ESPnet's own search, greedy."""
+
+    def losses(self, encoded: Encoded, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        texts = zip(tensors["text"], tensors["text_lengths"], strict=True)
+        return torch.stack(
+            [
+                self.model._calc_transducer_loss(frames[None], torch.tensor([len(frames)]), text[None, :count])[0]
+                for frames, (text, count) in zip(_utterances(encoded), texts, strict=True)
+            ]
+        )
+
+    def written(self, encoded: Encoded, batch: Batch) -> tuple[list[str], list[str]]:
+        from secateur.decoding.search.transducer_espnet import labels_of
+
+        labels = labels_of(self.model, beam=1, algorithm="default")
+        return self._references(batch), [self.dev.tokenizer.decode(labels(frames)) for frames in _utterances(encoded)]
+
+
+def _utterances(encoded: Encoded) -> list[torch.Tensor]:
+    """The encoder output (T', D) of each utterance, without padding."""
+    frames = encoded[0][0] if isinstance(encoded[0], tuple) else encoded[0]  # also of layers with intermediate CTC
+    return [one[:length] for one, length in zip(frames, encoded[1].tolist(), strict=True)]

@@ -18,7 +18,9 @@ GENERATE = "generate"
 
 JOINER = "joiner"
 """The part that this project's transducers have."""
-ORDERED = {CTC, GENERATE, JOINER}
+JOINT = "joint_network"
+"""The part that ESPnet's transducers have."""
+ORDERED = {CTC, GENERATE, JOINER, JOINT}
 """The parts whose loss says which layers a model can do without."""
 
 

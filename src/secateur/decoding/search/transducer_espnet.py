@@ -3,6 +3,7 @@
 {type: transducer_espnet, beam: 5, algorithm: default, lm: NAME or null, lm_weight: 0.3}
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -33,21 +34,34 @@ def transducer_espnet(recognizer: Recognizer, beam: int, algorithm: str, lm_weig
         algorithm: `default` is Graves (2012), the others its faster relatives, as ESPnet names them.
     """
     model = recognizer.model
+    search = labels_of(model, beam, algorithm, recognizer.lm, lm_weight)
+    return partial(
+        one_by_one,
+        recognizer,
+        best=lambda encoder_out: recognizer.tokenizer.decode(search(encoder_out)),
+        lm_watch=Stopwatch(recognizer.device),
+    )
+
+
+def labels_of(
+    model: torch.nn.Module, beam: int, algorithm: str, lm: torch.nn.Module | None = None, lm_weight: float = 0.0
+) -> Callable[[torch.Tensor], list[int]]:
+    """What finds the labels of an utterance from its encoder output (T', D)."""
     search = BeamSearchTransducer(
         decoder=model.decoder,
         joint_network=model.joint_network,
         beam_size=beam,
-        lm=recognizer.lm,
+        lm=lm,
         lm_weight=lm_weight,
         search_type=algorithm,
         token_list=list(model.token_list),
     )
 
-    def best(encoder_out: torch.Tensor) -> str:
-        labels = list(map(int, search(encoder_out)[0].yseq[1:]))
-        return recognizer.tokenizer.decode([label for label in labels if label != model.blank_id])
+    def labels(encoder_out: torch.Tensor) -> list[int]:
+        found = map(int, search(encoder_out)[0].yseq[1:])
+        return [label for label in found if label != model.blank_id]
 
-    return partial(one_by_one, recognizer, best=best, lm_watch=Stopwatch(recognizer.device))
+    return labels
 
 
 SEARCH = Search(transducer_espnet, part=PART, called="joint network")
