@@ -56,7 +56,7 @@ def test_the_smaller_model_has_fewer_parameters(left):
 def test_the_systems_have_the_rates_counted_by_hand(left):
     _, names = left
     assert names["rate"].value == pytest.approx(100 / 9)
-    assert names["comparison"].difference.value == pytest.approx(-200 / 9)
+    assert names["compared"].value == pytest.approx(-200 / 9)
 
 
 def test_the_adapted_mask_is_obeyed(left):

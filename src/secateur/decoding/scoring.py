@@ -1,4 +1,4 @@
-"""Word and character error rates, their bootstrap intervals, paired comparisons and readable alignments."""
+"""Word and character error rates, their intervals, and readable alignments."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 
 from secateur.core.errors import SecateurError
 from secateur.speech.units import WORD, unit_of, units
-from secateur.statistics.bootstrap import Resampled, resample
+from secateur.statistics.estimates import TestSet, error_rate
 
 _UTTERANCES_AT_ONCE = 100  # for jiwer, which holds a list of words, a list of characters and chunks for each
 
@@ -21,19 +21,6 @@ class Interval:
     value: float
     low: float
     high: float
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Difference of two systems' word error rates on the same utterances.
-
-    Attributes:
-        difference: WER of A minus WER of B, in percentage points, with its interval. Negative: A is better.
-        p_value: two-sided, for the hypothesis that the two are equally good.
-    """
-
-    difference: Interval
-    p_value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +113,14 @@ def _count(chunks: Sequence[jiwer.AlignmentChunk]) -> dict[str, int]:
     return counts
 
 
-def summary(scores: Sequence[UtteranceScore], seed: int = 0) -> dict[str, Any]:
+def summary(scores: Sequence[UtteranceScore]) -> dict[str, Any]:
     """Corpus-level rates (errors of all utterances / words of all references, in percent) and counts."""
-    wer = word_error_rate([item.errors for item in scores], [item.words for item in scores], seed)
+    wer = word_error_rate([item.errors for item in scores], [item.words for item in scores])
     characters = sum(item.characters for item in scores)
     return {
         "wer": wer.value,
         "wer_low": wer.low,
-        "wer_high": wer.high,
+        "wer_high": wer.high if np.isfinite(wer.high) else None,  # of one utterance
         "cer": 100 * sum(item.character_errors for item in scores) / characters,
         "unit": scores[0].unit,
         "utterances": len(scores),
@@ -146,70 +133,21 @@ def summary(scores: Sequence[UtteranceScore], seed: int = 0) -> dict[str, Any]:
     }
 
 
-def word_error_rate(errors: Sequence[int], words: Sequence[int], seed: int = 0) -> Interval:
-    """Corpus-level WER of utterances with these counts, and its bootstrap interval."""
-    return percentage(errors, words, seed)
+def word_error_rate(errors: Sequence[int], words: Sequence[int]) -> Interval:
+    """Corpus-level WER of utterances with these counts, and its interval over them."""
+    return average_error_rate({"": (errors, words)})
 
 
-def percentage(parts: Sequence[int], wholes: Sequence[int], seed: int = 0) -> Interval:
-    """100·Σ parts / Σ wholes over items, and its bootstrap interval (Bisani & Ney 2004): items are resampled."""
-    return interval_of(mean_rate([(parts, wholes)], seed))
-
-
-def average_error_rate(languages: Mapping[str, tuple[Sequence[int], Sequence[int]]], seed: int = 0) -> Interval:
+def average_error_rate(languages: Mapping[str, tuple[Sequence[int], Sequence[int]]]) -> Interval:
     """Unweighted mean of the languages' WERs. `languages` maps a code to its utterances' (errors, words).
 
-    For the interval, the utterances are resampled within each language, since the set of languages is no sample.
+    The interval is over the utterances of each language, since the set of languages is no sample.
     """
-    return interval_of(mean_rate(list(languages.values()), seed))
-
-
-def paired_bootstrap(
-    errors_a: Sequence[int], errors_b: Sequence[int], words: Sequence[int], seed: int = 0
-) -> Comparison:
-    """Compare two systems on the same utterances (M. Bisani and H. Ney, "Bootstrap estimates for confidence intervals
-    in ASR performance evaluation", ICASSP 2004).
-
-    Both systems are scored on the same draws, so what makes an utterance hard for both cancels.
-    """
-    if not len(errors_a) == len(errors_b) == len(words):
-        raise SecateurError(
-            f"paired bootstrap of {len(errors_a)} and {len(errors_b)} utterances with {len(words)} references; "
-            "score both systems on the same data"
-        )
-    return paired_average({"": (errors_a, errors_b, words)}, seed)
-
-
-def paired_average(
-    languages: Mapping[str, tuple[Sequence[int], Sequence[int], Sequence[int]]], seed: int = 0
-) -> Comparison:
-    """`paired_bootstrap` of the unweighted means of two systems' WERs over languages.
-
-    `languages` maps a code to its utterances' (errors of A, errors of B, words), resampled within each language.
-    """
-    differences = [(np.subtract(errors_a, errors_b), words) for errors_a, errors_b, words in languages.values()]
-    found = mean_rate(differences, seed)
-    return Comparison(interval_of(found), p_value=min(1.0, 2 * min(found.p_below(0), found.p_above(0))))
-
-
-def mean_rate(groups: Sequence[tuple[Sequence[int], Sequence[int]]], seed: int) -> Resampled:
-    """The mean over groups of 100·Σ parts / Σ wholes of their (parts, wholes), resampled within each."""
-    counts = [(np.asarray(parts, dtype=np.float64), np.asarray(wholes, dtype=np.float64)) for parts, wholes in groups]
-
-    def mean(*draws: np.ndarray) -> np.ndarray:
-        rates = [
-            100 * parts[drawn].sum(axis=1) / wholes[drawn].sum(axis=1)
-            for (parts, wholes), drawn in zip(counts, draws, strict=True)
-        ]
-        return np.mean(rates, axis=0)
-
-    value = np.mean([100 * parts.sum() / wholes.sum() for parts, wholes in counts])
-    return resample(value, mean, [len(parts) for parts, _ in counts], seed)
-
-
-def interval_of(found: Resampled) -> Interval:
-    """A resampled number with its 95 % interval."""
-    return Interval(found.value, found.low, found.high)
+    errors = np.concatenate([np.asarray(errors) for errors, _ in languages.values()])
+    words = [count for _, counts in languages.values() for count in counts]
+    codes = [code for code, (_, counts) in languages.items() for _ in counts]
+    found = error_rate(errors, TestSet(words, codes))
+    return Interval(float(found.value), float(found.low), float(found.high))
 
 
 def alignment_text(scores: Sequence[UtteranceScore]) -> str:

@@ -2,9 +2,10 @@
 
 A clock on a machine with other work is unsteady for seconds to minutes. So all systems are timed on one utterance, in
 random order, then on the next, and all of that in several rounds: what slows the machine down slows them all, and the
-median over rounds leaves out what hit one of them. Intervals are those of rounds and utterances both drawn anew (Owen
-2007, see `secateur.statistics.bootstrap`). The reference is timed twice, as though it were two systems (an A/A test):
-where that shows a difference, the other differences are not to be believed either.
+median over rounds leaves out what hit one of them. Intervals are of rounds and utterances: those of shares, percentiles
+and ratios of systems of both drawn anew (Owen 2007, see `secateur.statistics.bootstrap`). The reference is timed twice,
+as though it were two systems (an A/A test): where that shows a difference, the other differences are not to be believed
+either.
 """
 
 import logging
@@ -19,6 +20,7 @@ import numpy as np
 
 from secateur.core.errors import SecateurError
 from secateur.statistics.bootstrap import Resampled, resample
+from secateur.statistics.estimates import TestSet, error_rate
 
 PARTS = ("encoder_s", "search_s", "lm_s")
 AGAIN = "A/A"
@@ -160,7 +162,11 @@ def latency(rows: Rows) -> dict[str, float]:
 
 
 def latency_intervals(rows: Rows, seed: int = 0) -> dict[str, tuple[float, float]]:
-    """The interval (low, high) of each number that `latency` gives; it raises as that does."""
+    """The interval (low, high) of each number that `latency` gives; it raises as that does.
+
+    Those of percentiles are of rounds and utterances drawn anew; so are all of one utterance. Few rounds that decide
+    much, and times as skewed as durations, make that too narrow for means: see `_interval`.
+    """
     _, seconds, durations = _seconds(rows)
     summary = latency(rows)
     columns = list(summary)
@@ -170,9 +176,29 @@ def latency_intervals(rows: Rows, seed: int = 0) -> dict[str, tuple[float, float
         return np.stack([found[name] for name in columns], axis=1)
 
     draws = _resample(0.0, seconds, drawn, seed)
-    sizes = draws.sizes
-    found = {name: Resampled(summary[name], draws.draws[:, place], sizes) for place, name in enumerate(columns)}
-    return {name: (each.low, each.high) for name, each in found.items()}
+    found = {name: Resampled(summary[name], draws.draws[:, place], draws.sizes) for place, name in enumerate(columns)}
+    ends = {name: (each.low, each.high) for name, each in found.items()}
+    if len(durations) > 1:
+        totals = np.concatenate([seconds, seconds.sum(axis=2, keepdims=True)], axis=2)
+        for place, name in enumerate((*PARTS, "total_s")):
+            ends[name] = _interval(summary[name], totals[..., place], np.ones_like(durations))
+        ends["rtf"] = _interval(summary["rtf"], totals[..., -1], durations)
+    return ends
+
+
+def _interval(value: float, seconds: np.ndarray, lengths: np.ndarray) -> tuple[float, float]:
+    """The interval of a ratio of sums over utterances: medians of seconds (rounds, utterances), and `lengths`.
+
+    All utterances are timed in all rounds, as they are read by models of all seeds in `secateur.statistics.estimates`,
+    and times are as skewed as error counts: so the interval is that of an error rate, of nanoseconds. The median of
+    rounds is less sure than their mean, whose standard error is √(π / 2) times smaller.
+    """
+    if not value:
+        return 0.0, 0.0
+    medians = np.median(seconds, axis=0)
+    deviations = np.minimum(seconds, STALL * medians) - medians
+    found = error_rate(1e9 * (medians + (np.pi / 2) ** 0.5 * deviations), TestSet(lengths.tolist()))
+    return float(value * found.low / found.value), float(value * found.high / found.value)
 
 
 def relative_time(rows: Rows, baseline: Rows, seed: int = 0) -> tuple[float, float, float]:

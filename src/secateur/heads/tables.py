@@ -209,9 +209,9 @@ def combinations(results: Results) -> Iterator[dict[str, Any]]:
 
 TIMED = (
     "Utterances of the dev sets of all languages, one at a time; all systems take turns, and the median over rounds "
-    "counts. In brackets: 95 % bootstrap interval over rounds and utterances."
+    "counts. In brackets: 95 % interval over rounds and utterances."
 )
-PAIRED = "Both on the same utterances. In brackets: 95 % bootstrap interval over rounds and utterances."
+PAIRED = "Both on the same utterances. In brackets: 95 % interval over rounds and utterances."
 
 
 def view(tables: views.Tables) -> list[Grid]:

@@ -266,7 +266,7 @@ def speed_view(tables: views.Tables) -> list[Grid]:
         grid = pivot(title, members, index, cells, keep=("measured_model", "depth", "device"))
         note = (
             f"{members[0]['utterances']} utterances of the dev sets, one at a time; all depths take turns, the time "
-            f"of an utterance is its median over {members[0]['rounds']} rounds. In brackets: 95 % bootstrap interval "
+            f"of an utterance is its median over {members[0]['rounds']} rounds. In brackets: 95 % interval "
             f"over rounds and utterances. {soundness(members)} "
         )
         grids.append(replace(grid, caption=note + _about(tables, corpus, model, members)))

@@ -123,7 +123,7 @@ def _row(found: Mapping[str, Any]) -> dict[str, Any]:
 NOTE = (
     "Milliseconds per utterance of the dev sets, one at a time: all systems of one architecture take turns, and the "
     "median over the rounds counts. p50, p95: percentiles over utterances. RTF: real-time factor. Over dense: time "
-    "over that of the dense model by the same search. In brackets: 95 % bootstrap interval over rounds and utterances. "
+    "over that of the dense model by the same search. In brackets: 95 % interval over rounds and utterances. "
     "Measured as: the model that computes the same and was timed in the place of this one."
 )
 

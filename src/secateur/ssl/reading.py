@@ -36,7 +36,7 @@ def view(tables: views.Tables) -> list[Grid]:
         notes = [
             "Frozen encoder, learned weighted sum of its layers, a small head for each task; percent.",
             _scale(rows, score),
-            "In brackets: 95 % bootstrap interval over test items, and over heads where a task trains several. fbank: "
+            "In brackets: 95 % interval over test items, and over heads where a task trains several. fbank: "
             "log-mel features; fbank-cmvn: the same, normalised per clip; random: the teacher with random weights.",
             *(f"{task}: not run; {missing(task)}." for task in left_out if missing(task)),
             _chances(rows),
@@ -139,7 +139,7 @@ def structured_view(tables: views.Tables) -> list[Grid]:
             "After training, the gates with the lowest log α "
             "close until the target is met, by one threshold for all kinds; one that alone would overshoot (a block) "
             "is passed over, unless it comes nearest. Seconds: features of so much dev audio, one utterance at a time, "
-            "medians over rounds in which all encoders take turns. Speed-up: in brackets its 95 % bootstrap interval "
+            "medians over rounds in which all encoders take turns. Speed-up: in brackets its 95 % interval "
             f"over rounds and utterances. {soundness(rows)}",
             "fahp: fine-grained head pruning; ste: straight-through gradients.",
             "Expected: the sparsity that the gates promised when training ended, of what the target counts (parameters "

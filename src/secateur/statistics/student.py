@@ -1,4 +1,4 @@
-"""Student's t distribution and the normal one, of arrays, in numpy alone."""
+"""Student's t distribution, the normal and the beta one, of arrays, in numpy alone."""
 
 from math import lgamma, pi
 from statistics import NormalDist
@@ -22,7 +22,7 @@ def t_cdf(value: np.ndarray | float, df: np.ndarray | float) -> np.ndarray:
     """
     value, df = np.broadcast_arrays(np.clip(value, -1e100, 1e100), np.minimum(df, NORMAL))
     square = value**2
-    outside = _incomplete_beta(df / 2, df / (df + square), square / (df + square))
+    outside = _incomplete_beta(df / 2, np.full_like(df, 0.5), df / (df + square), square / (df + square))
     return np.where(value > 0, 1 - outside / 2, outside / 2)[()]
 
 
@@ -56,12 +56,27 @@ def detectable(se: np.ndarray | float, df: np.ndarray | float) -> np.ndarray:
     return steps * se / (1 - 2 / (9 * np.asarray(df))) ** 1.5
 
 
-def _incomplete_beta(a: np.ndarray, x: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """I_x(a, 1 / 2), with `rest` = 1 − x, by Lentz's evaluation of its continued fraction (DLMF 8.17.22).
+def beta_cdf(value: np.ndarray | float, a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
+    """P(B ≤ value) of the beta distribution with parameters above 0; the three are broadcast."""
+    x, a, b = np.broadcast_arrays(np.clip(np.asarray(value, np.float64), 0, 1), np.asarray(a, np.float64), b)
+    return np.clip(_incomplete_beta(a, b.astype(np.float64), x, 1 - x), 0, 1)[()]
 
-    The fraction converges fast for x below (a + 1) / (a + 2.5); beyond, I_x(a, b) = 1 − I_(1−x)(b, a).
+
+def beta_quantile(probability: float, a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
+    """The value that B stays below with `probability`, by halving intervals."""
+    low, high = np.zeros(np.broadcast(a, b).shape), np.ones(np.broadcast(a, b).shape)
+    for _ in range(40):
+        middle = (low + high) / 2
+        below = beta_cdf(middle, a, b) < probability
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return ((low + high) / 2)[()]
+
+
+def _incomplete_beta(a: np.ndarray, b: np.ndarray, x: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """I_x(a, b), with `rest` = 1 − x, by Lentz's evaluation of its continued fraction (DLMF 8.17.22).
+
+    The fraction converges fast for x below (a + 1) / (a + b + 2); beyond, I_x(a, b) = 1 − I_(1−x)(b, a).
     """
-    b = np.full_like(a, 0.5)
     turned = x > (a + 1) / (a + b + 2)
     a, b = np.where(turned, b, a), np.where(turned, a, b)
     x, rest = np.where(turned, rest, x), np.where(turned, x, rest)

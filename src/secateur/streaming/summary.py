@@ -41,7 +41,8 @@ def summary(
     texts = {row["utterance"]: row["text"] for row in mine}
     scores = score({name: references[name] for name in texts}, texts)
     rate = word_error_rate([one.errors for one in scores], [one.words for one in scores])
-    found: dict[str, Any] = {"wer": rate.value, "wer_low": rate.low, "wer_high": rate.high}
+    high = rate.high if np.isfinite(rate.high) else None
+    found: dict[str, Any] = {"wer": rate.value, "wer_low": rate.low, "wer_high": high}
     for name in WAITED:
         found |= _median(name, [row[name] for row in mine])
         pairs = [(row[name], other[name]) for row, other in zip(mine, whole, strict=True)]

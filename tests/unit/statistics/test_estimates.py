@@ -35,7 +35,7 @@ def test_seeds_and_utterances_are_joined_by_hand():
     found = difference(errors, np.zeros((2, 4)), TestSet([10] * 4))
     assert found.value == pytest.approx(25.0)  # of 20 and 30
     over_seeds = 50.0 / 2
-    # A tenth of the errors less those of the mean, of 30 words: −10, 0, 10, 0 and −10, −10, 20, 0; means −10, −5, 15, 0.
+    # A tenth of the errors less those of the mean, of 30 words: −10, 0, 10, 0 and −10, −10, 20, 0, mean −10, −5, 15, 0.
     over_utterances = 4 / 3 * (10**2 + 5**2 + 15**2) / 9
     both = 4 / 3 * (2 * 5**2 + 2 * 5**2) / 2 / 9
     variance = over_seeds + over_utterances - both

@@ -1,9 +1,11 @@
 """Student's t against closed forms and printed tables."""
 
+from math import comb
+
 import numpy as np
 import pytest
 
-from secateur.statistics.student import t_cdf, t_quantile
+from secateur.statistics.student import beta_cdf, beta_quantile, t_cdf, t_quantile
 
 # P(T ≤ t) for one, two and four degrees of freedom.
 CLOSED_FORMS = {
@@ -40,3 +42,17 @@ def test_many_degrees_of_freedom_are_the_normal_distribution():
 def test_infinite_values_and_single_numbers():
     assert (t_cdf(-np.inf, 3), t_cdf(np.inf, 3)) == (pytest.approx(0, abs=1e-12), 1)
     assert isinstance(t_cdf(1.0, 3), float) and isinstance(t_quantile(0.9, 3), float)
+
+
+@pytest.mark.parametrize("count, right, share", [(10, 3, 0.2), (50, 49, 0.95), (7, 0, 0.3), (300, 290, 0.97)])
+def test_the_beta_distribution_is_that_of_binomial_tails(count, right, share):
+    """P(X ≤ k) of n items is P(B > p) with parameters k + 1 and n − k."""
+    tail = sum(comb(count, k) * share**k * (1 - share) ** (count - k) for k in range(right + 1))
+    assert 1 - beta_cdf(share, right + 1, count - right) == pytest.approx(tail, abs=1e-12)
+    assert beta_quantile(1 - tail, right + 1, count - right) == pytest.approx(share, abs=1e-9)
+
+
+def test_the_beta_distribution_by_closed_forms():
+    assert beta_cdf([0.0, 0.3, 1.0], 1.0, 1.0) == pytest.approx([0.0, 0.3, 1.0])
+    assert beta_cdf(0.3, 2.5, 1.0) == pytest.approx(0.3**2.5)
+    assert beta_quantile(0.025, 20.0, 1.0) == pytest.approx(0.025 ** (1 / 20))

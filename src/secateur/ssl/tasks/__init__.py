@@ -32,7 +32,7 @@ from typing import Any
 from secateur.core.errors import SecateurError
 from secateur.ssl.known_tasks import TASKS
 from secateur.ssl.tasks.clips import Clip
-from secateur.statistics.bootstrap import Resampled
+from secateur.ssl.tasks.metrics import Measured
 
 SPLITS = ("train", "dev", "test")
 
@@ -124,7 +124,7 @@ class Data:
 class Result:
     """What a task measured: each metric with its interval, and what explains it (layer weights, chosen thresholds)."""
 
-    metrics: Mapping[str, Resampled]
+    metrics: Mapping[str, Measured]
     details: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional
 
 from secateur.core.errors import SecateurError
-from secateur.decoding.scoring import mean_rate, score
+from secateur.decoding.scoring import score
 from secateur.speech.corpora.librispeech import transcripts
 from secateur.speech.corpora.text import normalise
 from secateur.speech.tokens import BLANK, SOS_EOS, SPACE, UNKNOWN, Tokenizer
@@ -32,8 +32,8 @@ from secateur.ssl.tasks.clips import recording, whole
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.heads import RecurrentCTC
 from secateur.ssl.tasks.hidden import Hidden
+from secateur.ssl.tasks.metrics import Measured, mean_rate
 from secateur.ssl.tasks.recognize import Symbols, Transcription, transcribe
-from secateur.statistics.bootstrap import Resampled
 
 SHOWN = {"order": 40, "rate": "wer"}
 SCHEMA = {
@@ -130,7 +130,7 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
     """Bidirectional LSTM layers with CTC on characters. `options["search"]` is null for the best path, else as for
     `secateur.decoding.search.lexicon`: {beam, order, lm_weight, word_score}."""
     heard = transcribe(TASK, data, hidden, fit, RecurrentCTC, options, lambda item: tuple(item.target[0]), word_errors)
-    metrics: dict[str, Resampled] = {}
+    metrics: dict[str, Measured] = {}
     for split, prefix in (("test", ""), ("dev", DEV)):
         texts = best_path(heard, split)
         if options["search"]:
@@ -149,7 +149,7 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
     return Result(metrics, details)
 
 
-def rates(items: Sequence[Item], texts: Mapping[str, str], resampling: int) -> dict[str, Resampled]:
+def rates(items: Sequence[Item], texts: Mapping[str, str], resampling: int) -> dict[str, Measured]:
     """`wer` and `cer` of clips, means over their languages; in one without spaces both are of characters."""
     groups = []
     for members in by_language(items).values():

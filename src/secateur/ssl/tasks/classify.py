@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 
-from secateur.decoding.scoring import mean_rate
 from secateur.ssl.options import head_training
 from secateur.ssl.tasks import Data, Item, Result, Task
 from secateur.ssl.tasks.fit import Examples, Fit
 from secateur.ssl.tasks.heads import Pooled
 from secateur.ssl.tasks.hidden import Hidden
-from secateur.ssl.tasks.metrics import accuracy
+from secateur.ssl.tasks.metrics import accuracy, mean_accuracy
 
 UNKNOWN = -1
 
@@ -33,7 +32,7 @@ def run(task: Task, data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, 
         outcomes[name], head = _fold(name, items, data.crops, hidden, fit, options)
         shares.append(head.sum.shares())
     if data.folds:
-        value = mean_rate([(right, [1] * len(right)) for right in outcomes.values()], fit.resampling)
+        value = mean_accuracy(list(outcomes.values()), fit.resampling)
     else:
         value = accuracy(outcomes[task.name], fit.resampling)
     return Result({metric.name: value}, {"layer_shares": shares if data.folds else shares[0]})

@@ -1,36 +1,111 @@
-"""What SUPERB's tasks measure, in percent, with 95 % bootstrap intervals over test items.
+"""What SUPERB's tasks measure, in percent, with 95 % intervals over test items.
 
-An interval holds the middle 95 % of the values of resampled test sets; trained heads and chosen thresholds stay as they
-are. Error rates, accuracies and diarization errors are ratios of sums over items (`rate`).
+Trained heads and chosen thresholds stay as they are. Error rates are ratios of sums over items (`rate`), with the
+intervals of `secateur.statistics.estimates`; shares of items that are right have those of `secateur.statistics.shares`.
+Of what is measured over all items at once, an interval holds the middle 95 % of the values of resampled test sets. All
+are resampled in the same way, so that two models can be compared on the same draws.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from secateur.core.errors import SecateurError
-from secateur.decoding.scoring import mean_rate
 from secateur.statistics.bootstrap import Resampled, multiplicities, resample
+from secateur.statistics.estimates import Estimate, TestSet, error_rate, over_seeds
+from secateur.statistics.shares import Share
 
 MISS_COST, FALSE_ALARM_COST, PRIOR = 100.0, 1.0, 0.0008
 """Of QUESST 2014 (Anguera et al., "Query by Example Search on Speech at MediaEval 2014")."""
 FALSE_ALARM_WEIGHT = FALSE_ALARM_COST / MISS_COST * (1 / PRIOR - 1)
 FOLDS = 5
 """Of queries, where thresholds are chosen on others."""
+_NO_LENGTH = 1e-9
+Groups = Sequence[tuple[Sequence[float], Sequence[int]]]
 
 
-def rate(parts: Sequence[float], wholes: Sequence[int], seed: int = 0) -> Resampled:
+@dataclass(frozen=True)
+class Measured:
+    """A metric on test items.
+
+    Attributes:
+        number: what it is, with its interval.
+        resampled: its values on resampled items, for differences from others on the same items.
+    """
+
+    number: Estimate | Share | Resampled
+    resampled: Resampled
+
+    @classmethod
+    def of(cls, number: Resampled) -> "Measured":
+        """What has no other interval than that of its resampled values."""
+        return cls(number, number)
+
+    @property
+    def value(self) -> float:
+        return float(self.number.value)
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval."""
+        return float(self.number.low)
+
+    @property
+    def high(self) -> float:
+        """Upper end of the 95 % interval; of a single item that tells none, that of its resampled values."""
+        high = float(self.number.high)
+        return high if np.isfinite(high) else self.resampled.high
+
+
+def rate(parts: Sequence[float], wholes: Sequence[int], seed: int = 0) -> Measured:
     """100·Σ parts / Σ wholes over items."""
     return mean_rate([(parts, wholes)], seed)
 
 
-def accuracy(correct: Sequence[bool], seed: int = 0) -> Resampled:
-    """Share of items that are right."""
-    return rate([int(value) for value in correct], [1] * len(correct), seed)
+def mean_rate(groups: Groups, seed: int = 0) -> Measured:
+    """The mean of the rates of groups of items, (parts, wholes), as of languages."""
+    return Measured(_estimate(groups), resampled_rate(groups, seed))
 
 
-def over_heads(found: Sequence[Resampled], seed: int) -> Resampled:
-    """What heads of several seeds measured on the same items: the mean, resampled over items and heads.
+def accuracy(right: Sequence[float], seed: int = 0) -> Measured:
+    """Share of items that are right, or the mean of what is between 0 and 1."""
+    return mean_accuracy([right], seed)
+
+
+def mean_accuracy(folds: Sequence[Sequence[float]], seed: int = 0) -> Measured:
+    """The mean of the shares of folds."""
+    groups = [([float(one) for one in right], [1] * len(right)) for right in folds]
+    draws = resampled_rate(groups, seed)
+    variance = np.sum([np.var(right) / len(right) for right, _ in groups]) / len(groups) ** 2
+    return Measured(Share(draws.value, 100 * float(variance) ** 0.5, sum(map(len, folds))), draws)
+
+
+def resampled_rate(groups: Groups, seed: int) -> Resampled:
+    """The mean over groups of 100·Σ parts / Σ wholes of their (parts, wholes), resampled within each."""
+    counts = [(np.asarray(parts, dtype=np.float64), np.asarray(wholes, dtype=np.float64)) for parts, wholes in groups]
+
+    def mean(*draws: np.ndarray) -> np.ndarray:
+        rates = [
+            100 * parts[drawn].sum(axis=1) / wholes[drawn].sum(axis=1)
+            for (parts, wholes), drawn in zip(counts, draws, strict=True)
+        ]
+        return np.mean(rates, axis=0)
+
+    value = np.mean([100 * parts.sum() / wholes.sum() for parts, wholes in counts])
+    return resample(value, mean, [len(parts) for parts, _ in counts], seed)
+
+
+def _estimate(groups: Groups) -> Estimate:
+    """The mean of the rates of groups. Items of no length, as sentences without a slot, count with their errors."""
+    parts = np.concatenate([np.asarray(parts, dtype=np.float64) for parts, _ in groups])
+    wholes = [max(float(whole), _NO_LENGTH) for _, wholes in groups for whole in wholes]
+    names = [str(place) for place, (_, wholes) in enumerate(groups) for _ in wholes]
+    return error_rate(parts, TestSet(wholes, names))
+
+
+def over_heads(found: Sequence[Measured], seed: int) -> Measured:
+    """What heads of several seeds measured on the same items: the mean, over items and heads.
 
     `found` must be of the same draws of items. In each draw as many heads are drawn, with replacement, as there are. A
     bootstrap of k heads is too narrow, so the distance of a draw from the mean of all heads is stretched by
@@ -38,13 +113,21 @@ def over_heads(found: Sequence[Resampled], seed: int) -> Resampled:
     """
     if len(found) == 1:
         return found[0]
-    draws = np.stack([each.draws for each in found])
+    draws = np.stack([each.resampled.draws for each in found])
     heads = len(found)
     chosen = np.random.default_rng(seed).integers(0, heads, draws.shape)
     mean = draws.mean(0)
     drawn = np.take_along_axis(draws, chosen, 0).mean(0)
     spread = mean + (heads / (heads - 1)) ** 0.5 * (drawn - mean)
-    return Resampled(float(np.mean([each.value for each in found])), spread, found[0].sizes)
+    values = [each.value for each in found]
+    resampled = Resampled(float(np.mean(values)), spread, found[0].resampled.sizes)
+    first = found[0].number
+    if isinstance(first, Resampled):
+        return Measured.of(resampled)
+    joined = over_seeds(values, [each.number.se for each in found if not isinstance(each.number, Resampled)])
+    if isinstance(first, Share):
+        return Measured(Share(joined.value, joined.se, first.items, joined.df), resampled)
+    return Measured(replace(joined, utterances=first.utterances, floor=first.floor), resampled)
 
 
 def equal_error_rate(

@@ -27,7 +27,7 @@ from secateur.ssl.tasks.clips import QUIETER, recording, whole
 from secateur.ssl.tasks.dtw import costs, normalize
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.hidden import Hidden
-from secateur.ssl.tasks.metrics import maximum_term_weighted_value
+from secateur.ssl.tasks.metrics import Measured, maximum_term_weighted_value
 
 SHOWN = {"order": 60}
 SCHEMA = {
@@ -134,7 +134,7 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
     values = [maximum_term_weighted_value(*found, seed=fit.resampling).value for found in dev]
     layer = int(np.argmax(values))
     value = maximum_term_weighted_value(*search("test", layer, data, hidden, fit), seed=fit.resampling)
-    return Result({"mtwv": value}, {"layer": layer, "dev_mtwv": values})
+    return Result({"mtwv": Measured.of(value)}, {"layer": layer, "dev_mtwv": values})
 
 
 def search(split: str, layer: int, data: Data, hidden: Hidden, fit: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -97,8 +97,8 @@ def described(task: Task, data: Data, result: Result, seconds: float) -> dict[st
                 "higher_is_better": metric.higher,
                 "scored": metric.scored and not data.confounded,
                 "chance": data.chance.get(metric.name),
-                "units": list(result.metrics[metric.name].sizes),
-                "draws": [round(float(draw), 4) for draw in result.metrics[metric.name].draws[:KEPT]],
+                "units": list(result.metrics[metric.name].resampled.sizes or ()),
+                "draws": [round(float(draw), 4) for draw in result.metrics[metric.name].resampled.draws[:KEPT]],
             }
             for metric in task.metrics
             if metric.name in result.metrics

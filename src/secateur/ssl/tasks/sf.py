@@ -24,7 +24,7 @@ from secateur.ssl.tasks.clips import recording
 from secateur.ssl.tasks.fit import Fit
 from secateur.ssl.tasks.heads import RecurrentCTC
 from secateur.ssl.tasks.hidden import Hidden
-from secateur.ssl.tasks.metrics import rate
+from secateur.ssl.tasks.metrics import accuracy, rate
 from secateur.ssl.tasks.recognize import Symbols, transcribe
 
 MISSING = "the corpus' transcripts have no slots; its prompts are a machine's announcements"
@@ -154,6 +154,6 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
     """Bidirectional LSTM layers with CTC on characters and tags."""
     heard = transcribe(TASK, data, hidden, fit, RecurrentCTC, options, lambda item: item.target, sentence_errors)
     pairs = [(slots(item.target), slots(heard.texts["test"][item.id])) for item in data.items["test"]]
-    f1 = rate([slot_f1(*pair) for pair in pairs], [1] * len(pairs), fit.resampling)
+    f1 = accuracy([slot_f1(*pair) for pair in pairs], fit.resampling)
     errors, totals = np.array([value_errors(*pair) for pair in pairs]).T
     return Result({"f1": f1, "cer": rate(errors, totals, fit.resampling)}, {"layer_shares": heard.head.sum.shares()})

@@ -28,7 +28,7 @@ from secateur.ssl.tasks.clips import QUIETER, Clip, middle, recording
 from secateur.ssl.tasks.fit import Examples, Fit
 from secateur.ssl.tasks.heads import XVector
 from secateur.ssl.tasks.hidden import Hidden
-from secateur.ssl.tasks.metrics import equal_error_rate
+from secateur.ssl.tasks.metrics import Measured, equal_error_rate
 from secateur.ssl.tasks.sid import find
 
 OFFICIAL = ("trials",)
@@ -177,4 +177,4 @@ def run(data: Data, hidden: Hidden, fit: Fit, options: Mapping[str, Any]) -> Res
         [trial.second for trial in trials],
         fit.resampling,
     )
-    return Result({"eer": eer}, {"layer_shares": head.sum.shares()})
+    return Result({"eer": Measured.of(eer)}, {"layer_shares": head.sum.shares()})

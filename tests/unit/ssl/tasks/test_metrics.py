@@ -1,6 +1,6 @@
 """Equal error rate, term-weighted value and diarization error rate against numbers worked out by hand."""
 
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from secateur.core.errors import SecateurError
 from secateur.ssl.tasks import metrics
 from secateur.statistics import bootstrap
+from secateur.statistics.estimates import TestSet, error_rate
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +133,46 @@ def test_diarization_errors_are_missed_false_and_confused_speech_under_the_best_
 
 def test_accuracy_is_a_percentage_with_an_interval():
     value = metrics.accuracy([True] * 30 + [False] * 10)
-    assert value.value == 75.0 and 55 < value.low < 75 < value.high < 92
+    # Clopper and Pearson's interval of 30 of 40, from tables.
+    assert (value.value, value.low, value.high) == pytest.approx((75.0, 58.8, 87.3), abs=0.5)
+    assert set(np.round(value.resampled.draws % 2.5, 6)) <= {0.0, 2.5}
+
+
+def test_where_all_items_are_right_the_interval_is_that_of_so_many_items():
+    """0.025 = p^20, where percentiles of resampled items would have no width."""
+    value = metrics.accuracy([True] * 20)
+    assert (value.value, value.low, value.high) == pytest.approx((100.0, 100 * 0.025 ** (1 / 20), 100.0))
+    assert metrics.accuracy([False] * 20).high == pytest.approx(100 - value.low)
+
+
+def test_an_accuracy_over_folds_is_their_mean_and_as_sure_as_all_their_items():
+    folds = [[True] * 9 + [False], [True] * 15 + [False] * 15]
+    value = metrics.mean_accuracy(folds)
+    assert value.value == pytest.approx(70.0)
+    se = (0.9 * 0.1 / 10 + 0.25 / 30) ** 0.5 / 2
+    assert value.number.se == pytest.approx(100 * se)
+    assert value.low < 70 - 1.7 * 100 * se and value.high > 70 + 1.6 * 100 * se
+
+
+def test_a_rate_has_the_interval_of_error_rates_and_items_of_no_length_count_with_their_errors():
+    value = metrics.rate([1, 2, 6, 0], [10, 10, 20, 10])
+    table = error_rate([1, 2, 6, 0], TestSet([10, 10, 20, 10]))
+    assert (value.low, value.high) == pytest.approx((table.low, table.high))
+    assert metrics.rate([1, 2, 6, 0], [10, 10, 20, 0]).value == pytest.approx(100 * 9 / 40)
+    assert metrics.rate([1, 2, 6, 3], [10, 10, 20, 0]).value == pytest.approx(100 * 12 / 40)
+    languages = metrics.mean_rate([([1, 3], [10, 10]), ([6, 0], [20, 10])])
+    assert languages.value == pytest.approx(20.0) and languages.low < 20 < languages.high
+
+
+def test_a_rate_is_resampled_over_items(monkeypatch):
+    """Against all 4^4 draws."""
+    monkeypatch.setattr(bootstrap, "DRAWS", 10_000)
+    parts, wholes = np.array([0, 1, 3, 2]), np.array([5, 7, 4, 9])
+    draws = np.array(list(product(range(4), repeat=4)))
+    exact = 100 * parts[draws].sum(1) / wholes[draws].sum(1)
+    found = metrics.rate(parts, wholes).resampled.draws
+    assert (found.mean(), found.std()) == pytest.approx((exact.mean(), exact.std()), rel=0.03)
+    assert np.median(found) == pytest.approx(np.median(exact), abs=1)
 
 
 def test_heads_and_items_are_in_one_interval():
@@ -141,9 +181,24 @@ def test_heads_and_items_are_in_one_interval():
     spreads, truth = [], (9 / 3 + 16) ** 0.5
     for _ in range(300):
         items = generator.normal(0, 4, 2000)
-        heads = [bootstrap.Resampled(50 + shift, 50 + shift + items, [10**6]) for shift in generator.normal(0, 3, 3)]
+        shifts = generator.normal(0, 3, 3)
+        heads = [metrics.Measured.of(bootstrap.Resampled(50 + one, 50 + one + items, [10**6])) for one in shifts]
         found = metrics.over_heads(heads, 1)
         assert found.value == pytest.approx(np.mean([head.value for head in heads]))
-        spreads.append(found.draws.var())
+        spreads.append(found.resampled.draws.var())
     assert np.mean(spreads) ** 0.5 == pytest.approx(truth, rel=0.05)
     assert metrics.over_heads(heads[:1], 1) is heads[0]
+
+
+def test_heads_that_differ_widen_the_intervals_of_rates_and_shares():
+    """Of two heads, as of two seeds: Student's t with one degree of freedom where they decide."""
+    rates = [metrics.rate([few, 5, 6, 4] * 50, [100] * 200) for few in (5, 25)]
+    joined = metrics.over_heads(rates, 1)
+    assert joined.value == pytest.approx(7.5) and joined.low > 0
+    assert joined.high - joined.low > 3 * (rates[1].high - rates[1].low)
+    shares = [metrics.accuracy([True] * right + [False] * (400 - right)) for right in (300, 380)]
+    joined = metrics.over_heads(shares, 1)
+    assert joined.value == pytest.approx(85)
+    assert joined.high - joined.low > 3 * (shares[0].high - shares[0].low)
+    perfect = metrics.over_heads([metrics.accuracy([True] * 20)] * 2, 1)
+    assert perfect.value == 100 and 70 < perfect.low < 90
