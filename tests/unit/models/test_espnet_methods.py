@@ -109,32 +109,31 @@ def test_layers_of_a_transducer_go_on_demand(tmp_path):
 
 
 def test_late_regularisers_teach_a_trained_models_first_layer(tmp_path):
-    """Intermediate CTC after the first layer: the model of that layer alone becomes far better than it was."""
-    speech = Speech("transformer-ctc", "train", 8, tmp_path)
+    """Trained on alike but for intermediate CTC, the model of its first layer alone is far better with it."""
+    speech = Speech("transformer-ctc", "train", 4, tmp_path)
     loaded = formats.load(REFERENCE / "transformer-ctc")
-    model, _ = regularised(loaded, {"layers": [1], "weight": 0.5}, 0.1)
     batch = speech.load(list(speech.texts)).tensors
 
-    def losses() -> tuple[float, float]:
-        """Of the whole model, and of its first layer alone."""
-        whole = copy.deepcopy(model).eval()
-        with torch.no_grad(), without_intermediate_ctc(whole):
-            first = whole(**batch)[0].item()
-            return first, keep_layers(whole, [1])(**batch)[0].item()
+    def first_layer_alone(intermediate_ctc) -> float:
+        """Its loss after ten steps; there is no other randomness than that of training."""
+        torch.manual_seed(1)
+        model, _ = regularised(loaded, intermediate_ctc, 0.0)
+        optimizer = torch.optim.Adam(model.train().parameters(), lr=1e-3)
+        for _ in range(10):
+            loss, statistics, _ = model(**batch)
+            assert ("loss_interctc_layer1" in statistics) == bool(intermediate_ctc["layers"])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        trained = regularised(loaded, intermediate_ctc, 0.0)[0].eval()
+        trained.load_state_dict(model.state_dict())
+        with torch.no_grad(), without_intermediate_ctc(trained):
+            return keep_layers(trained, [1])(**batch)[0].item()
 
-    before = losses()
-    assert before[1] > 1.5 * before[0]
-    torch.manual_seed(1)
-    optimizer = torch.optim.Adam(model.train().parameters(), lr=1e-3)
-    for _ in range(25):
-        loss, statistics, _ = model(**batch)
-        assert "loss_interctc_layer1" in statistics
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    after = losses()
-    assert after[1] < 0.7 * before[1], (before, after)
-    assert after[0] < 2 * before[0] + 5, (before, after)
+    with_it, without = (
+        first_layer_alone(one) for one in ({"layers": [1], "weight": 0.5}, {"layers": [], "weight": 0.0})
+    )
+    assert with_it < 0.5 * without, (with_it, without)
 
 
 def test_what_the_language_model_of_an_espnet_folder_costs_is_timed(tmp_path):
