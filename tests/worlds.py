@@ -45,11 +45,13 @@ def _variant(name: str, places: list[int]) -> dict[str, Any]:
 
 
 def _layers(model: str, strategies: list[str], depths: list[int], trained: list[int]) -> dict[str, Any]:
-    about = {"corpus": "talk", "model": model, "variant": None, "searches": ["greedy"], "rtf_budgets": []}
-    return about | {"strategies": strategies, "depths": depths, "trained": trained}
+    about = {"corpus": "talk", "model": model, "of": "encoder", "variant": None}
+    how = {"searches": ["greedy"], "rtf_budgets": [], "strategies": strategies}
+    return about | how | {"depths": depths, "trained": trained}
 
 
-STEP = dict.fromkeys(("layers", "heads", "channels", "mask", "sparsity", "recover")) | {"schedule": "levels"}
+STEP = dict.fromkeys(("layers", "heads", "channels", "mask", "sparsity", "recover"))
+STEP |= {"schedule": "levels", "of": "encoder"}
 COMPOSED = "compose--layers-svcca-2--mask-lap-500"
 CONFIG: dict[str, Any] = {
     "study": "worlds",

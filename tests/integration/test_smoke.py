@@ -20,8 +20,9 @@ STUDY = "workflow/studies/smoke.yaml"
 LEXICONS = 3 if find_spec("flashlight") else 0
 """Decodings by lexicon search; none where Python is too new for it."""
 DECODINGS = 46 + LEXICONS
-LAYERS = {"decode_depths": 3, "decode_exits": 1, "decode_onnx": 1}
-"""Jobs that decode sub-models: the hybrid model with two searches, the late one with one; the CTC model left early, and
+LAYERS = {"decode_depths": 4, "decode_exits": 1, "decode_onnx": 1}
+"""Jobs that decode sub-models: the hybrid model with two searches, without layers of its
+decoder with one, the late model with one; the CTC model left early, and
 exported."""
 HEADS = {"decode_heads": 1}
 """Jobs that decode the hybrid model without sets of its heads."""
@@ -30,7 +31,7 @@ COMPOSED = {"compose_layers": 1, "compose_heads": 2, "compose_channels": 1, "com
 TIMING = {"timing": 3}
 """Jobs that time a family: the CTC model's, the hybrid one's with that of one layer, the transducer's."""
 LM_JOBS = {
-    "train_lm": 1, "prune_lm": 1, "perplexity": 2, "tune_lms": 1, "decode": 13, "decode_depths": 1, "decode_onnx": 1,
+    "train_lm": 1, "prune_lm": 1, "perplexity": 2, "tune_lms": 1, "decode": 13, "decode_depths": 2, "decode_onnx": 1,
     **HEADS, **TIMING, "sizes": 1,
     "tables": 1, "figures": 1, "report": 1,
 }  # fmt: skip
@@ -111,6 +112,24 @@ def test_every_row_of_the_tables_is_there_and_names_its_source(clone):
         assert (table == "table3") != bool(read_tsv(clone / SMOKE / "tables" / f"{table}.tsv"))
 
 
+def test_layers_of_the_decoder_stand_beside_those_of_the_encoder(clone):
+    tables = clone / SMOKE / "tables"
+    rows = [row for row in read_tsv(tables / "layers.tsv") if row["model"] == "hybrid/decoder"]
+    assert {(row["strategy"], row["depth"], row["search"]) for row in rows} == {
+        ("whole", "2", "beam"), ("greedy", "1", "beam")
+    }  # fmt: skip
+    (kept,) = {row["layers_kept"] for row in rows if row["strategy"] == "greedy"}
+    timed = {row["depth"] for row in read_tsv(tables / "depth_rtf.tsv") if row["measured_model"] == "hybrid/decoder"}
+    assert kept in ("1", "2") and timed == {"1", "2"}
+    system = next(row for row in read_tsv(tables / "systems.tsv") if row["sub_model"] == f"decoder {kept}")
+    whole = next(
+        row for row in read_tsv(tables / "systems.tsv") if (row["system"], row["search"]) == ("hybrid", "beam")
+    )
+    assert system["kind"] == "fewer layers" and system["timed"] == "in turns"
+    assert 0 < int(float(system["bytes"])) < int(float(whole["bytes"]))
+    assert system["macs_per_second"] == whole["macs_per_second"]
+
+
 def test_pruned_weights_are_zero_where_their_mask_says_so(clone):
     """Exactly, in the files that are decoded, for every kind of mask."""
     for folder in (clone / SMOKE / "models/espeak/ctc").glob("*/*/s*/seed1"):
@@ -170,11 +189,11 @@ def test_touched_files_and_clocks_that_differ_run_nothing(clone):
 
 
 def test_a_decoding_key_reruns_decoding_and_report(clone, edited):
-    # The beam search is run by 5 models, by one's sub-models, by five models of fewer heads or layers, and it decides
-    # how long attention takes.
+    # The beam search is run by 5 models, by one's sub-models of either half, by five models of fewer heads or layers,
+    # and it decides how long attention takes.
     edited(STUDY, "  beam: {beam: 2}", "  beam: {beam: 3}")
     assert planned(clone) == {
-        "decode": 13, "decode_depths": 1, "timing": 2, "tune_lms": 1,
+        "decode": 13, "decode_depths": 2, "timing": 2, "tune_lms": 1,
         "head_times": 1, "head_removals": 1, **HEADS, "tables": 1, "figures": 1, "report": 1,
     }  # fmt: skip
 
@@ -182,7 +201,7 @@ def test_a_decoding_key_reruns_decoding_and_report(clone, edited):
 def test_the_learning_rate_reruns_training_and_what_depends_on_it(clone, edited):
     edited(STUDY, "acoustic: {", "acoustic: {learning_rate: 0.001, ")
     assert planned(clone) == {
-        "train": 6, "regularise": 2, "layer_search": 5, "layer_similarity": 1, "similarity": 2, **LAYERS,
+        "train": 6, "regularise": 2, "layer_search": 6, "layer_similarity": 1, "similarity": 2, **LAYERS,
         "head_importance": 4, "head_times": 1, "head_removals": 1, **HEADS, "prune_heads": 2, "export_depth": 2,
         "recover": 2, "tune_lms": 1, **TIMING, **COMPOSED, "stream_delays": 1,
         "prune": 9, "prune_adaptive": 5, "prune_control": 7, "sizes": 1, "masks": 1,

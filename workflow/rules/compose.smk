@@ -6,7 +6,7 @@ use rule export_depth as compose_layers with:
     input:
         files(compose_commands.keep_layers),
     wildcard_constraints:
-        method=rf"{COMPOSED}layers-({one_of(STRATEGIES.names())})-\d+",
+        method=rf"{COMPOSED}layers-(decoder-)?({one_of(STRATEGIES.names())})-\d+",
     params:
         arguments=words(compose_commands.keep_layers),
 

@@ -1,5 +1,5 @@
 # Layer pruning on demand: which layers to remove, all depths decoded from one checkpoint, and late regularisers.
-DEPTHS_TAIL = f"{MODEL_TAIL}/depths/{{search}}"
+DEPTHS_TAIL = f"{MODEL_TAIL}/{{depths}}/{{search}}"
 DEPTHS = f"{ROOT}/{DEPTHS_TAIL}"
 SIMILARITY_TAIL = "similarity/{corpus}/{rate}/seed{seed}"
 
@@ -30,7 +30,7 @@ rule layer_search:
     log:
         f"{LOGS}/{MODEL_TAIL}/layers/{{strategy}}.log",
     wildcard_constraints:
-        strategy=one_of(STRATEGIES.names()),
+        strategy=f"(decoder-)?({one_of(STRATEGIES.names())})",
     conda:
         "../../envs/train.yaml"
     resources:
@@ -54,6 +54,8 @@ use rule decode as decode_depths with:
         f"{LOGS}/{DEPTHS_TAIL}.log",
     benchmark:
         f"{BENCHMARKS}/{DEPTHS_TAIL}.tsv"
+    wildcard_constraints:
+        depths="(decoder-)?depths",
     params:
         arguments=words(layers_commands.decode_depths),
 

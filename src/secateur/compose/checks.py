@@ -1,11 +1,28 @@
 """The section `compose`: chains of steps, and which of them make sense."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from secateur.compose.study import CHANNELS, HEADS, LAYERS, MASK, RECOVER, STEPS, Step, kind_of, step_name
+from secateur.compose.study import (
+    CHANNELS,
+    COMPOSED,
+    HEADS,
+    INT8,
+    LAYERS,
+    MASK,
+    RECOVER,
+    STEPS,
+    THEN,
+    Step,
+    kind_of,
+    step_name,
+)
+from secateur.core.errors import SecateurError
+from secateur.decoding.search import runs
 from secateur.heads.policies import POLICIES, TIMES
 from secateur.heads.policies import needs as policy_needs
+from secateur.layers.checks import no_decoder
 from secateur.layers.strategies import SIMILARITY, STRATEGIES, needs
 from secateur.models import types
 from secateur.pruning import methods
@@ -38,12 +55,38 @@ def expand(config: dict[str, Any]) -> None:
         entry | {"corpus": corpus} for entry in config["compose"] for corpus in corpora_of(config, entry)
     ]
     for entry in config["compose"]:
+        _export_ends(config, entry)
         steps = [step for chain in entry["chains"] for step in chain]
         for step in steps:
             if step[MASK] is not None and step["schedule"] is None:
                 step["schedule"] = next(iter(config["pruning"]), None)
         # What importances are estimated with (`secateur.heads.study.estimated`).
         entry["again"], entry["shares"] = None, sorted({step[HEADS] for step in steps if step[HEADS] is not None})
+
+
+def _export_ends(config: dict[str, Any], entry: dict[str, Any]) -> None:
+    """Take a last step `int8` from every chain, and make `export` write and decode what the chain makes."""
+    chains, methods = [], []
+    for chain in entry["chains"]:
+        ends = len(chain) > 1 and chain[-1][INT8] and all(chain[-1][kind] is None for kind in STEPS)
+        steps = chain[:-1] if ends else chain
+        with suppress(SecateurError):  # of a step that lacks something, which `problems` says
+            methods += [THEN.join([COMPOSED, *map(step_name, steps)])] if ends else []
+        if not ends or steps not in entry["chains"]:
+            chains.append(steps)
+    entry["chains"] = chains
+    for method in methods:
+        mine = [
+            other
+            for other in config["export"]
+            if other["model"] == entry["model"] and other["corpus"] in (None, entry["corpus"])
+        ]
+        if not mine:
+            mine = [{"corpus": entry["corpus"], "model": entry["model"], "methods": [], "formats": []}]
+            mine[0]["searches"] = list(entry["searches"])
+            config["export"].append(mine[0])
+        for key, value in (("methods", method), ("formats", INT8)):
+            mine[0][key] = list(dict.fromkeys([*mine[0][key], value]))
 
 
 def problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -71,9 +114,14 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
 def _of_step(config: Mapping[str, Any], where: str, step: Step) -> Iterator[str]:
     """What is wrong with a step by itself."""
     kinds = [kind for kind in STEPS if step[kind] is not None]
+    if step[INT8]:
+        yield f"{where}.int8: allowed as the last step, alone, behind another; `export` has the dense model in int8"
+        return
     if len(kinds) != 1:
         yield f"{where}: {', '.join(kinds) or 'nothing'} in one step; allowed: one of {', '.join(STEPS)}"
         return
+    if step["of"] != types.ENCODER and kinds[0] != LAYERS:
+        yield f"{where}.of: {step['of']}; allowed with layers, whose they are, alone"
     if (step["sparsity"] is not None) != (kinds[0] == MASK):
         yield f"{where}.sparsity: {step['sparsity']}; allowed with a mask, which needs it, alone"
     for key in (HEADS, CHANNELS, "sparsity"):
@@ -88,7 +136,7 @@ def _of_step(config: Mapping[str, Any], where: str, step: Step) -> Iterator[str]
 def _of_order(config: Mapping[str, Any], where: str, entry: Mapping[str, Any], chain: Sequence[Step]) -> Iterator[str]:
     """Steps that make no sense where they stand, and those that the model's type does not have."""
     model, masked, last = config["models"][entry["model"]], False, ""
-    layers = model["encoder"]["layers"]
+    left = {half: model[half]["layers"] for half in types.HALVES if model.get(half)}
     for place, step in enumerate(chain):
         kind, at = kind_of(step), f"{where}[{place}]"
         if masked:
@@ -101,17 +149,30 @@ def _of_order(config: Mapping[str, Any], where: str, entry: Mapping[str, Any], c
         if kind == RECOVER and last in ("", RECOVER):
             yield f"{at}: recover where nothing is gone since the last training; put it behind a removal"
         if kind == LAYERS:
-            yield from _of_layers(at, entry["model"], model["type"], step, layers)
-            layers = step[LAYERS]
+            yield from _of_layers(config, at, entry, step, left.get(step["of"], 0))
+            left[step["of"]] = step[LAYERS]
         if kind == CHANNELS and model.get("input") != FRONT_END:
             yield f"{at}: channels of {entry['model']!r}, which has no convolutions in front (`input: {FRONT_END}`)"
         masked, last = kind == MASK, kind
 
 
-def _of_layers(where: str, name: str, kind: str, step: Step, layers: int) -> Iterator[str]:
+def _of_layers(
+    config: Mapping[str, Any], where: str, entry: Mapping[str, Any], step: Step, layers: int
+) -> Iterator[str]:
     """What is wrong with a step that removes layers from a model that has so many."""
+    name, kind = entry["model"], config["models"][entry["model"]]["type"]
     fit = [one for one in types.TYPES.all() if types.ORDERED & {*types.parts(one)}]
-    if kind not in fit:
+    if step["of"] == types.DECODER:
+        if wrong := no_decoder(config, name):
+            yield f"{where}.of: decoder; allowed: encoder, as {wrong}"
+            return
+        known = (config["searches"].get(search) for search in entry["searches"])
+        if not any(runs(search["type"], types.DECODER) for search in known if search):
+            searches = ", ".join(entry["searches"])
+            yield f"{where}.of: decoder; allowed with a search that runs it, which none of {searches} does"
+        if SIMILARITY in needs(step["strategy"]):
+            yield f"{where}.strategy: {step['strategy']!r}; allowed for a decoder: those that need no similarity"
+    elif kind not in fit:
         yield f"{where}.layers: {name!r} is of type {kind}, whose layers no search orders; allowed: {', '.join(fit)}"
     elif types.GENERATE in types.parts(kind) and SIMILARITY in needs(step["strategy"]):
         yield f"{where}.strategy: {step['strategy']!r}; allowed for {name!r}: those that need no similarity of layers"

@@ -13,10 +13,10 @@ from secateur.study.paths import Paths, run_of
 
 
 def keep_layers(paths: Paths, at: Any) -> Command:
-    """The model before without some of its layers."""
+    """The model before without some of its encoder's layers, or its decoder's."""
     run = run_of(at)
     step, before = compose.found(paths.config, run)[1][-1], compose.before(paths.config, run)
-    return layers.export_depth(paths, before, order_file(before, step["strategy"]), step[compose.LAYERS])
+    return layers.export_depth(paths, before, order_file(before, step["strategy"], step["of"]), step[compose.LAYERS])
 
 
 def remove_heads(paths: Paths, at: Any) -> Command:

@@ -13,6 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from secateur.core.errors import SecateurError
+from secateur.layers.study import prefix
+from secateur.models import types
 from secateur.pruning import methods
 from secateur.study.runs import Decoding, Kind, ModelRun, Parents, Timed, languages, splits
 
@@ -21,6 +23,8 @@ LAYERS, HEADS, CHANNELS, MASK, RECOVER = STEPS = ("layers", "heads", "channels",
 """The keys that say what a step does; each has one of them."""
 PREFIXES = {LAYERS: "layers", HEADS: "headless", CHANNELS: "channels", MASK: "mask", RECOVER: "recover"}
 """How the name of a step begins; `headless`, because rules of heads alone make what is called `heads-…`."""
+INT8 = "int8"
+"""The key of a last step that makes no model: `export` writes what is there in this format."""
 WITH_TRAINING = (MASK, RECOVER)
 """Steps that leave a history of training, if only of no step."""
 Step = Mapping[str, Any]
@@ -39,7 +43,7 @@ def step_name(step: Step) -> str:
     """The name of a step, as the method of its model has it."""
     kind = kind_of(step)
     if kind == LAYERS:
-        return f"{PREFIXES[kind]}-{step['strategy']}-{step[LAYERS]}"
+        return f"{PREFIXES[kind]}-{prefix(step['of'])}{step['strategy']}-{step[LAYERS]}"
     if kind == HEADS:
         return f"{PREFIXES[kind]}-{step['policy']}-{round(1000 * step[HEADS])}"
     if kind == CHANNELS:
@@ -113,7 +117,7 @@ def said(config: Mapping[str, Any], run: ModelRun) -> str:
     for step in found(config, run)[1]:
         kind = kind_of(step)
         if kind == LAYERS:
-            parts.append(f"{step[LAYERS]} layers")
+            parts.append(f"{step[LAYERS]} {'' if step['of'] == types.ENCODER else 'decoder '}layers")
         elif kind == HEADS:
             parts.append(f"{100 * step[HEADS]:g} % of the heads removed")
         elif kind == CHANNELS:

@@ -8,6 +8,13 @@ from secateur.models import types
 from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole
 
 
+TRANSDUCERS = (
+    ", whose joiner has learnt the last layer's output alone, and whose upper layers need keys and memory of all frames "
+    "before, those that would have left among them"
+)
+"""Why there is no early exit from a streaming transducer."""
+
+
 def expand(config: dict[str, Any]) -> None:
     """Put an entry for each corpus in the place of one for all, and the model's own exits and depths in that of none.
 
@@ -30,7 +37,8 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
         where, model = f"exits[{index}]", config["models"][entry["model"]]
         if types.CTC not in types.parts(model["type"]) or "intermediate_ctc" not in model:
             fit = ", ".join(name for name, plugin in types.TYPES.all().items() if "intermediate_ctc" in plugin.options)
-            yield f"{where}.model: {entry['model']!r} is of type {model['type']}; allowed: {fit}"
+            why = TRANSDUCERS if types.JOINER in types.parts(model["type"]) else ""
+            yield f"{where}.model: {entry['model']!r} is of type {model['type']}{why}; allowed: {fit}"
             continue
         yield from begins(config, where, entry)
         yield from not_of_the_whole(config, f"{where}.searches", entry, entry["searches"])

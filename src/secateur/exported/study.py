@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from secateur.compose.study import bare_runs
 from secateur.exported import FILE
 from secateur.heads.study import checkpoints
 from secateur.study.parts_of_models import decoded, first_seeds, no_models
@@ -28,7 +29,7 @@ def runs(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], ModelRu
     """Every model that is exported, with its entry of `export`."""
     if not (entries := config.get("export")):
         return
-    known = dict.fromkeys([*model_runs(config), *checkpoints(config)])
+    known = dict.fromkeys([*model_runs(config), *checkpoints(config), *bare_runs(config)])
     for entry in entries:
         for run in known:
             wanted = (run.corpus, run.model, run.scope) == (entry["corpus"], entry["model"], "all")

@@ -153,8 +153,9 @@ def _combined(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -
 
 def _layers(config: Mapping[str, Any], entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The entries of `layers` that are about the dense model of an entry of `heads`."""
-    wanted = entry["corpus"], entry["model"], None
-    return [other for other in config["layers"] if (other["corpus"], other["model"], other["variant"]) == wanted]
+    wanted = entry["corpus"], entry["model"], None, "encoder"
+    parts = ((other, tuple(other[key] for key in ("corpus", "model", "variant", "of"))) for other in config["layers"])
+    return [other for other, part in parts if part == wanted]
 
 
 def _listed(shares) -> str:

@@ -4,8 +4,9 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from secateur.decoding.search import runs
 from secateur.layers.strategies import SIMILARITY, STRATEGIES, needs
-from secateur.layers.study import hear_alike, trained_name
+from secateur.layers.study import hear_alike, trained_name, whole_depth
 from secateur.models import types
 from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole, taken, trained, unknown, untrained
 from secateur.study.runs import DEV
@@ -29,8 +30,8 @@ def expand(config: dict[str, Any]) -> None:
             entry | {"corpus": corpus} for entry in config[section] for corpus in corpora_of(config, entry)
         ]
     for entry in config["layers"]:
-        layers = config["models"][entry["model"]]["encoder"]["layers"]
-        entry["depths"] = sorted(entry["depths"] or range(1, layers), reverse=True)
+        part = config["models"][entry["model"]].get(entry["of"]) or {"layers": 1}
+        entry["depths"] = sorted(entry["depths"] or range(1, part["layers"]), reverse=True)
 
 
 def add_models(config: dict[str, Any]) -> None:
@@ -76,9 +77,15 @@ def _of_layers(config: Mapping[str, Any]) -> Iterator[str]:
     for index, entry in enumerate(config["layers"]):
         where, model = f"layers[{index}]", config["models"][entry["model"]]
         yield from _begins(config, where, entry)
-        key = (entry["corpus"], entry["model"], entry["variant"])
+        if wrong := list(_of_decoder(config, where, entry)):
+            yield from wrong
+            continue
+        key = (entry["corpus"], entry["model"], entry["variant"], entry["of"])
         if key in seen:
-            yield f"{where}: a second entry for model {entry['model']!r}; allowed: one, and one for each `variant`"
+            yield (
+                f"{where}: a second entry for model {entry['model']!r} with of: {entry['of']}; allowed: one, and one "
+                "for each `variant`"
+            )
         seen.append(key)
         compare = [name for name in entry["strategies"] if SIMILARITY in needs(name)]
         if compare and not hear_alike(model["type"]):
@@ -86,7 +93,7 @@ def _of_layers(config: Mapping[str, Any]) -> Iterator[str]:
                 f"{where}.strategies: {compare[0]!r} compares layers frame by frame, and those of "
                 f"{entry['model']!r} hear different frames in encoder and decoder; leave it out"
             )
-        layers = model["encoder"]["layers"]
+        layers = whole_depth(config, entry)
         for depth in entry["depths"]:
             if not 0 < depth < layers:
                 yield f"{where}.depths: {depth}; allowed: 1 to {layers - 1}, {entry['model']!r} has {layers} layers"
@@ -112,6 +119,39 @@ def _of_layers(config: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{where}.trained: {entry['trained']}; allowed with `variant`: none"
         else:
             yield from not_of_the_whole(config, f"{where}.searches", entry, entry["searches"])
+
+
+def _of_decoder(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with an entry that takes layers from a decoder."""
+    name, known = entry["model"], config["searches"]
+    if entry["of"] != types.DECODER:
+        return
+    if wrong := no_decoder(config, name):
+        yield f"{where}.of: decoder; allowed: encoder, as {wrong}"
+        return
+    allowed = ", ".join(one for one, search in known.items() if runs(search["type"], types.DECODER)) or "none here"
+    for search in entry["searches"]:
+        if search in known and not runs(known[search]["type"], types.DECODER):
+            yield (
+                f"{where}.searches: {search!r} does not run the decoder of {name!r}, so its layers make no difference; "
+                f"allowed: {allowed}"
+            )
+    for strategy in entry["strategies"]:
+        if SIMILARITY in needs(strategy):
+            yield (
+                f"{where}.strategies: {strategy!r}; allowed for a decoder: those that need no similarity of layers, "
+                "which is measured frame by frame"
+            )
+    if entry["trained"]:
+        yield f"{where}.trained: {entry['trained']}; allowed with of: decoder: none"
+
+
+def no_decoder(config: Mapping[str, Any], name: str) -> str:
+    """Why a model has no decoder layers that go by themselves; "" if it has some."""
+    model = config["models"][name]
+    if types.GENERATE in types.parts(model["type"]):
+        return f"the layers of {name!r} are numbered through, those of its decoder among them"
+    return "" if model.get("decoder") else f"{name!r} has no attention decoder"
 
 
 def _of_regularise(config: Mapping[str, Any]) -> Iterator[str]:

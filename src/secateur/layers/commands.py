@@ -4,6 +4,7 @@ from typing import Any
 
 from secateur.layers import strategies
 from secateur.layers import study as layers
+from secateur.models import types
 from secateur.study import commands, runs
 from secateur.study.command import Command
 from secateur.study.paths import Paths, run_of
@@ -48,20 +49,22 @@ def compared(paths: Paths, at: Any) -> Command:
 def search(paths: Paths, at: Any) -> Command:
     """The order in which a strategy removes the layers of a model."""
     run, config = run_of(at), paths.config
+    of, strategy = layers.split_prefix(at.strategy)
     known = paths.of(f"{run.folder}/layers/similarity.tsv", f"{run.folder}/layers/curves.json")
-    known = known if strategies.SIMILARITY in strategies.needs(at.strategy) else ()
+    known = known if strategies.SIMILARITY in strategies.needs(strategy) else ()
     options = {
         "model": paths.folder(run),
         "tokens": paths.tokens(run.corpus)[0],
-        "strategy": at.strategy,
-        "objective": layers.objective(config, run.whole),
+        "strategy": strategy,
+        "of": of if of != types.ENCODER else None,
+        "objective": layers.objective(config, run.whole, of),
         "batch_seconds": config["training"][runs.training_of(config, run.whole)]["batch_seconds"],
         "seed": run.seed,
         **dict(zip(("similarity", "similarity_curves"), known, strict=False)),
         **dev_options(paths, run.corpus),
     }
     files = (*analysed(paths, run), *known)
-    modules = (commands.model_module(paths, run.model), strategies.STRATEGIES.named(at.strategy).module)
+    modules = (commands.model_module(paths, run.model), strategies.STRATEGIES.named(strategy).module)
     return Command("layer_search", options, files, modules)
 
 
@@ -73,17 +76,12 @@ def export_depth(paths: Paths, before: runs.ModelRun, order: str, depth: int) ->
     return Command("export_depth", options, (*paths.model(before.folder), file), modules)
 
 
-def orders(paths: Paths, run: runs.ModelRun) -> list[str]:
-    """What all strategies found for a model."""
-    strategies = layers.entry_of(paths.config, run)["strategies"]
-    return list(paths.of(*(layers.order_file(run, name) for name in strategies)))
-
-
 def decode_depths(paths: Paths, at: Any) -> Command:
     """All sub-models of a model with one search."""
-    run = run_of(at)
-    found = orders(paths, run)
-    command = commands.decode(paths, at, layers=found, depths=layers.entry_of(paths.config, run)["depths"])
+    run, (of, _) = run_of(at), layers.split_prefix(at.depths)
+    (entry,) = layers.entries_of(paths.config, run, of)
+    found = list(paths.of(*layers.order_files(entry, run).values()))
+    command = commands.decode(paths, at, layers=found, depths=entry["depths"])
     return commands.reading(command, *found)
 
 

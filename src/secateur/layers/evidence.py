@@ -33,11 +33,11 @@ def sub_models(
     found = []
     for seed in results.config["seeds"]:
         run = layers.whole(entry, seed)
-        order = results.json(layers.order_file(run, strategy), "depths")
+        order = results.json(layers.order_file(run, strategy, entry["of"]), "depths")
         kept = ",".join(map(str, order["depths"][str(depth)]["layers"]))
         codes = languages(results.config, run.corpus, run.scope)
-        decodings = {code: layers.DepthDecoding(run, split, code, search) for code in codes}
-        found.append(System(decodings, kept))
+        decodings = {code: layers.decoding_of(entry)(run, split, code, search) for code in codes}
+        found.append(System(decodings, layers.sub_model(entry, kept)))
     return found
 
 
@@ -81,7 +81,7 @@ def regularised(results: Results, entry: Mapping[str, Any]) -> bool:
 
 def as_trained_alone(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
     """At each depth: the sub-model of a model with both regularisers against the one trained alone."""
-    for entry in filter(lambda entry: regularised(results, entry), results.config["layers"]):
+    for entry in filter(lambda entry: regularised(results, entry), layers.of_encoders(results.config)):
         split, strategy = main_split(results.config, entry["corpus"]), entry["strategies"][0]
         search = entry["searches"][0]
         for depth in entry["trained"]:
@@ -97,9 +97,9 @@ def as_trained_alone(results: Results, claim: Claim) -> Iterator[Finding | Missi
 
 def without_regularisers(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
     """At each depth: the sub-model of a model without regularisers against one trained alone, its own or another's."""
-    plain = [entry for entry in results.config["layers"] if not regularised(results, entry)]
+    plain = [entry for entry in layers.of_encoders(results.config) if not regularised(results, entry)]
     for entry in plain:
-        others = [entry, *(other for other in results.config["layers"] if _alike(results, entry, other))]
+        others = [entry, *(other for other in layers.of_encoders(results.config) if _alike(results, entry, other))]
         rival = next((other for other in others if set(other["trained"]) & set(entry["depths"])), None)
         if rival is None:
             yield Missing(f"no model of the size of {_name(results, entry)} is trained alone at one of its depths")
@@ -119,7 +119,7 @@ def without_regularisers(results: Results, claim: Claim) -> Iterator[Finding | M
 def speed_at_equal_errors(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
     """The greatest depth that is fast enough (else the fastest), against the whole model: time, and errors no worse."""
     most, times = evidence.tolerated(results.config, PUBLISHED_RATIO), Times(results)
-    for entry in filter(lambda entry: regularised(results, entry), results.config["layers"]):
+    for entry in filter(lambda entry: regularised(results, entry), layers.of_encoders(results.config)):
         split, strategy = main_split(results.config, entry["corpus"]), entry["strategies"][0]
         runs = [layers.whole(entry, seed) for seed in results.config["seeds"]]
         family, search = times.family(runs[0]), entry["searches"][0]
@@ -142,7 +142,7 @@ def speed_at_equal_errors(results: Results, claim: Claim) -> Iterator[Finding | 
 
 def svcca(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
     """Layers chosen by SVCCA against layers drawn at random: errors, mean over the depths at which they differ."""
-    for entry in results.config["layers"]:
+    for entry in layers.of_encoders(results.config):
         if not {"svcca", "random"} <= set(entry["strategies"]):
             yield Missing(f"{_name(results, entry)} has not both strategies, svcca and random")
             continue

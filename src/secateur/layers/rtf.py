@@ -4,11 +4,18 @@ from pathlib import Path
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
+from secateur.models.types import ENCODER
 
 
-def depth_name(depth: int | str) -> str:
+def depth_name(depth: int | str, of: str = ENCODER) -> str:
     """What a sub-model of so many layers is called where it is timed; which layers these are hardly matters."""
-    return f"depth {depth}"
+    return f"depth {depth}" if of == ENCODER else f"{of} depth {depth}"
+
+
+def depth_name_of(sub_model: str) -> str:
+    """What a sub-model is called where it is timed, by its name where it is decoded: `1,2,5`, `decoder 1,3`."""
+    of, _, layers = sub_model.rpartition(" ")
+    return depth_name(len(layers.split(",")), of or ENCODER)
 
 
 def depth_within(file: str | Path, budget: float, device: str, search: str | None = None) -> int:

@@ -1,8 +1,8 @@
-"""Which layers are safe to remove: strategies that order the encoder layers of one model, for every depth at once.
+"""Which layers are safe to remove: strategies that order the layers of one model's encoder, or of its decoder.
 
-A strategy gives one order of removal, so that its sub-models are nested, and each of them gets its loss on dev data;
-their word error rates on test data are for `secateur.decoding.recognize` to measure. Strategies are the files of
-`secateur.layers.strategies`; what they share is here.
+A strategy gives one order of removal for every depth at once, so that its sub-models are nested, and each of them gets
+its loss on dev data; their word error rates on test data are for `secateur.decoding.recognize` to measure. Strategies
+are the files of `secateur.layers.strategies`; what they share is here.
 """
 
 import logging
@@ -17,12 +17,14 @@ import torch
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
 from secateur.layers import strategies
+from secateur.layers.decoder import DecoderScorer
 from secateur.layers.dev import Dev, Score, word_errors, words
 from secateur.layers.strategies import Given, Layers, without
 from secateur.layers.whole import EspnetTransducerScorer, GeneratingScorer, TransducerScorer
 from secateur.models import types
 from secateur.models.surgery.layers import layer_numbers
 from secateur.models.surgery.stepwise import first_input, frames, handed_on, run_layer
+from secateur.models.types import DECODER, ENCODER
 
 OBJECTIVES = ("loss", "wer")
 MEMORY = 4 * 2**30
@@ -37,21 +39,22 @@ def search(
     seed: int = 1,
     similarity: Mapping[int, float] | None = None,
     memory: int = MEMORY,
+    of: str = ENCODER,
 ) -> dict[str, Any]:
     """Order the layers of `model`, in evaluation mode, by `strategy`: a CTC or hybrid model, a transducer or Whisper.
 
     Args:
         strategy: one of `secateur.layers.strategies`.
-        objective: what `greedy` compares: `loss`, the CTC loss after the last layer, or of transducers and Whisper the
-            one that they train with; or `wer`, the word error rate of greedy decoding over all languages together, and
-            of equal ones the loss. What is equal even so: the later layer goes first.
+        objective: what `greedy` compares: `loss`, of CTC after the last layer, or the one that transducers, Whisper and
+            attention decoders train with; or `wer`, the word error rate of greedy decoding (of a decoder, of joint beam
+            search) over all languages together, and of equal ones the loss; then the later layer goes first.
         seed: of strategies that draw at random.
         similarity: for strategies that need it: how much the output of each layer is like its input.
-        memory: bytes of hidden states that a strategy that needs it may keep from round to round, on the model's
-            device.
+        memory: bytes of hidden states that a strategy which needs it may keep from round to round on the device.
+        of: `decoder` for the layers of a hybrid model's attention decoder.
 
     Returns what a `layers.json` holds. Layers have their numbers in the whole model.
-        strategy, objective, and what the strategy records: `greedy` its `rounds`, `random` its `seed`.
+        strategy, of, objective, and what the strategy records: `greedy` its `rounds`, `random` its `seed`.
         order_removed: the layers in the order of their removal; one layer never is.
         depths: for every depth: `layers`, those that are kept; `dev_loss`, the mean loss of an utterance in nats;
             with the objective `wer` also `dev_wer`, in percent.
@@ -60,18 +63,18 @@ def search(
         dev_batches, dev_utterances.
     What measuring the similarity cost is not in it (the script layer_search.py adds it).
 
-    Raises SecateurError for a strategy or an objective that is unknown, a similarity that is missing or of other
-    layers, a model without a CTC head or with an encoder whose layers do not run singly, and a loss that is not finite.
+    Raises SecateurError for a strategy or an objective that is unknown or no use for a decoder, a similarity that is
+    missing or of other layers, a model without such layers or a CTC head, and a loss that is not finite.
     """
     chosen = strategies.STRATEGIES.named(strategy)
     if objective not in OBJECTIVES:
         raise SecateurError(f"objective {objective!r} is unknown; it must be one of {', '.join(OBJECTIVES)}")
-    layers = tuple(layer_numbers(model))
-    scorer = _scorer(model, strategy, dev, objective, memory)
+    layers = tuple(layer_numbers(model, of))
+    scorer = _scorer(model, strategy, dev, objective, memory, of)
     started = time.perf_counter()
     found = chosen.load().order(Given(layers, scorer, seed, similarity))
     searched, forwards = time.perf_counter(), scorer.layer_forwards
-    result: dict[str, Any] = {"strategy": strategy, "objective": objective, **found.record}
+    result: dict[str, Any] = {"strategy": strategy, "of": of, "objective": objective, **found.record}
     models = family(layers, found.order)
     scores = scorer.score(models) if found.scores is None else found.scores
     result["depths"] = {
@@ -90,7 +93,11 @@ def search(
     }
 
 
-def _scorer(model: torch.nn.Module, strategy: str, dev: Dev, objective: str, memory: int) -> Any:
+def _scorer(model: torch.nn.Module, strategy: str, dev: Dev, objective: str, memory: int, of: str) -> Any:
+    if of == DECODER:
+        if strategies.SIMILARITY in strategies.needs(strategy):
+            raise SecateurError(f"strategy {strategy}: layers of a decoder hear tokens, not frames; choose another one")
+        return DecoderScorer(model, dev, objective)
     if hasattr(model, types.GENERATE):
         return GeneratingScorer(model, dev, objective)
     if hasattr(model, "transducer_losses"):  # not its class: searches of other types do not wait for it

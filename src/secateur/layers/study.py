@@ -1,7 +1,8 @@
 """What a study runs of layer pruning on demand, and where it goes. No heavy imports.
 
 A sub-model has no checkpoint of its own: `{model}/layers/{strategy}.json` says which of the model's layers it keeps;
-all sub-models of a model are decoded together, into `{model}/depths/{search}`.
+all sub-models of a model are decoded together, into `{model}/depths/{search}`. Those of a hybrid model that lost layers
+of its decoder are in `layers/decoder-{strategy}.json` and `decoder-depths/{search}`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,9 +21,43 @@ LATE = "late-"
 class DepthDecoding(Decoding):
     """All sub-models of one model, decoded on one split of one language with one search."""
 
+    of = types.ENCODER
+
     @property
     def folder(self) -> str:
-        return f"{self.run.folder}/depths/{self.search}"
+        return f"{self.run.folder}/{prefix(self.of)}depths/{self.search}"
+
+
+class DecoderDepthDecoding(DepthDecoding):
+    """As `DepthDecoding`, of sub-models that lack layers of the decoder."""
+
+    of = types.DECODER
+
+
+def decoding_of(entry: Mapping[str, Any]) -> type[DepthDecoding]:
+    """How the sub-models of an entry of `layers` are decoded."""
+    return DecoderDepthDecoding if entry["of"] == types.DECODER else DepthDecoding
+
+
+def prefix(of: str) -> str:
+    """How names begin of what is about the layers of a part of a model."""
+    return "" if of == types.ENCODER else f"{of}-"
+
+
+def split_prefix(name: str) -> tuple[str, str]:
+    """The inverse: the part of a model, and the name without its prefix."""
+    of, dash, rest = name.partition("-")
+    return (of, rest) if dash and of == types.DECODER else (types.ENCODER, name)
+
+
+def whole_depth(config: Mapping[str, Any], entry: Mapping[str, Any]) -> int:
+    """How many layers the whole model has where an entry of `layers` takes some away."""
+    return config["models"][entry["model"]][entry["of"]]["layers"]
+
+
+def of_encoders(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The entries of `layers` that take layers from an encoder."""
+    return [entry for entry in config["layers"] if entry["of"] == types.ENCODER]
 
 
 def runs(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], ModelRun]]:
@@ -56,14 +91,14 @@ def whole(entry: Mapping[str, Any], seed: int) -> ModelRun:
     return ModelRun(entry["corpus"], entry["model"], "all", seed)
 
 
-def entry_of(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
-    """The entry of `layers` that is about a model."""
-    return next(entry for entry, other in runs(config) if other.folder == run.folder)
+def entries_of(config: Mapping[str, Any], run: ModelRun, of: str = types.ENCODER) -> list[Mapping[str, Any]]:
+    """The entry of `layers` that is about a part of a model, or none."""
+    return [entry for entry, other in runs(config) if (other.folder, entry["of"]) == (run.folder, of)]
 
 
-def objective(config: Mapping[str, Any], run: ModelRun) -> str:
+def objective(config: Mapping[str, Any], run: ModelRun, of: str = types.ENCODER) -> str:
     """What a greedy search compares for a model: what its entry of `layers` says, the loss for one without."""
-    return next((entry["objective"] for entry, other in runs(config) if other.folder == run.folder), "loss")
+    return next((entry["objective"] for entry in entries_of(config, run, of)), "loss")
 
 
 REGULARISED = "-regularised"
@@ -81,23 +116,34 @@ def trained_runs(config: Mapping[str, Any], entry: Mapping[str, Any], depth: int
     return [ModelRun(entry["corpus"], name, "all", seed) for name in names if name in config["models"]]
 
 
-def order_file(run: ModelRun, strategy: str) -> str:
+def order_file(run: ModelRun, strategy: str, of: str = types.ENCODER) -> str:
     """What a strategy found: the order of removal, and the layers that are kept at every depth."""
-    return f"{run.folder}/layers/{strategy}.json"
+    return f"{run.folder}/layers/{prefix(of)}{strategy}.json"
+
+
+def order_files(entry: Mapping[str, Any], run: ModelRun) -> dict[str, str]:
+    """By strategy, what it found for the model of an entry of `layers`."""
+    return {name: order_file(run, name, entry["of"]) for name in entry["strategies"]}
 
 
 def orders(config: Mapping[str, Any]) -> dict[str, list[str]]:
     """By folder of a model, what all strategies found for it."""
-    return {run.folder: [order_file(run, name) for name in entry["strategies"]] for entry, run in runs(config)}
+    found: dict[str, list[str]] = {}
+    for entry, run in runs(config):
+        found.setdefault(run.folder, []).extend(order_files(entry, run).values())
+    return found
 
 
 def timed(config: Mapping[str, Any]) -> Iterator[Timed]:
     """All depths of a model, on the first seed: as the first strategy chose them, since that hardly matters here."""
     for entry, run in runs(config):
         if run.seed == config["seeds"][0]:
-            order = order_file(run, entry["strategies"][0])
+            order, depths = next(iter(order_files(entry, run).values())), tuple(entry["depths"])
             for search in entry["searches"]:
-                yield Timed(run, search, layers=order, depths=tuple(entry["depths"]))
+                if entry["of"] == types.DECODER:
+                    yield Timed(run, search, decoder_layers=order, decoder_depths=depths)
+                else:
+                    yield Timed(run, search, layers=order, depths=depths)
 
 
 def _trained_models(config: Mapping[str, Any]) -> dict[tuple[str, str], str]:
@@ -112,12 +158,13 @@ def _trained_models(config: Mapping[str, Any]) -> dict[tuple[str, str], str]:
 
 def decodings(config: Mapping[str, Any]) -> Iterator[DepthDecoding]:
     """Every decoding of sub-models."""
-    return decoded(config, runs(config), DepthDecoding)
+    for entry, run in runs(config):
+        yield from decoded(config, [(entry, run)], decoding_of(entry))
 
 
 def compared(config: Mapping[str, Any], corpus: str, rate: str, seed: int) -> dict[str, ModelRun]:
     """The models of a corpus with a frame rate whose layers are compared with one another, by their names in tables."""
-    found = [run for _, run in runs(config)]
+    found = [run for entry, run in runs(config) if entry["of"] == types.ENCODER]
     for entry in config["regularise"]:
         for number in config["seeds"]:
             names = filter(None, (entry["model"], entry["scratch"]))
@@ -129,7 +176,7 @@ def compared(config: Mapping[str, Any], corpus: str, rate: str, seed: int) -> di
 
 def comparisons(config: Mapping[str, Any]) -> list[tuple[str, str, int]]:
     """(corpus, frame rate, seed) of every comparison of layers: one for all models with the same frames."""
-    found = [run for _, run in runs(config)]
+    found = [run for entry, run in runs(config) if entry["of"] == types.ENCODER]
     found += [
         ModelRun(entry["corpus"], entry["model"], "all", seed)
         for entry in config["regularise"]
@@ -155,9 +202,20 @@ def frame_rate(config: Mapping[str, Any], run: ModelRun) -> str:
     return entry["input"].replace(":", "") if entry["input"] != "stack" else f"stack{entry['stack']}"
 
 
-def name(run: ModelRun) -> str:
-    """What tables of layers call a model."""
-    return run.model if run.method == "dense" else f"{run.model}/{run.method}"
+def name(run: ModelRun, of: str = types.ENCODER) -> str:
+    """What tables of layers call a model, or the decoder of one."""
+    named = run.model if run.method == "dense" else f"{run.model}/{run.method}"
+    return named if of == types.ENCODER else f"{named}/{of}"
+
+
+def of_name(name: str) -> str:
+    """The model whose decoder tables call by this name, or which they call so itself."""
+    return name.removesuffix(f"/{types.DECODER}")
+
+
+def sub_model(entry: Mapping[str, Any], kept: str) -> str:
+    """What files of decodings and sizes call a sub-model of an entry of `layers`, by the layers that it keeps."""
+    return kept if entry["of"] == types.ENCODER else f"{entry['of']} {kept}"
 
 
 def _late_runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:

@@ -7,7 +7,7 @@ from typing import Any
 from secateur.decoding.timing import AGAIN, RATIO
 from secateur.layers import study as layers
 from secateur.layers.rtf import depth_name
-from secateur.layers.study import DepthDecoding, late_run
+from secateur.layers.study import late_run
 from secateur.reporting import rates, views
 from secateur.reporting.grid import Cell, Grid, Row, listing, measure, pivot
 from secateur.reporting.results import Results
@@ -48,7 +48,8 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
     """One row per sub-model, whole model and model trained alone, in every language; as language `avg` their mean."""
     times = Times(results)
     for entry, run in layers.runs(results.config):
-        costs = {name: results.json(layers.order_file(run, name), "depths") for name in entry["strategies"]}
+        files = layers.order_files(entry, run)
+        costs = {name: results.json(file, "depths") for name, file in files.items()}
         for split in reported_splits(results.config, run.corpus):
             for search in entry["searches"]:
                 found = list(_parts(results, entry, run, costs, split, search))
@@ -56,7 +57,14 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
                     cost = costs.get(part.strategy, {})
                     timed = _time(times, entry, run, part, search)
                     for language, values in scored(results, part.system):
-                        axes = (run.corpus, layers.name(run), run.seed, part.strategy, part.depth, part.kept)
+                        axes = (
+                            run.corpus,
+                            layers.name(run, entry["of"]),
+                            run.seed,
+                            part.strategy,
+                            part.depth,
+                            part.kept,
+                        )
                         yield {
                             **dict(zip(AXES, (*axes, split, language, search), strict=True)),
                             **values,
@@ -79,14 +87,14 @@ def _parts(
 ) -> Iterator[Part]:
     """The whole model, its sub-models, and the models that were trained at a smaller depth."""
     codes = languages(results.config, run.corpus, run.scope)
-    size = results.config["models"][run.model]["encoder"]["layers"]
+    size = layers.whole_depth(results.config, entry)
     whole = ",".join(str(number) for number in range(1, size + 1))
     yield Part(WHOLE, size, whole, System({code: Decoding(run, split, code, search) for code in codes}))
-    decodings = {code: DepthDecoding(run, split, code, search) for code in codes}
+    decodings = {code: layers.decoding_of(entry)(run, split, code, search) for code in codes}
     for strategy, order in orders.items():
         for depth in entry["depths"]:
             kept = ",".join(map(str, order["depths"][str(depth)]["layers"]))
-            yield Part(strategy, depth, kept, System(decodings, kept))
+            yield Part(strategy, depth, kept, System(decodings, layers.sub_model(entry, kept)))
     for depth in entry["trained"]:
         for other in layers.trained_runs(results.config, entry, depth, run.seed):
             name = WITH if other.model.endswith(layers.REGULARISED) else TRAINED
@@ -98,7 +106,7 @@ def _time(times: Times, entry: Mapping[str, Any], run: ModelRun, part: Part, sea
     if part.strategy in (TRAINED, WITH):
         decoding = next(iter(part.system.decodings.values()))
         return times.of(decoding.run, search)[0]
-    return times.of(run, search, "" if part.strategy == WHOLE else depth_name(part.depth))[0]
+    return times.of(run, search, "" if part.strategy == WHOLE else depth_name(part.depth, entry["of"]))[0]
 
 
 def speeds(results: Results) -> Iterator[dict[str, Any]]:
@@ -113,16 +121,17 @@ def speeds(results: Results) -> Iterator[dict[str, Any]]:
         family = times.family(run)
         for device in family.devices:
             for search in entry["searches"]:
-                depths = {depth: family.of(run, search, depth_name(depth), device) for depth in entry["depths"]}
-                found = [(layers.name(run), family.of(run, search, device=device))]
-                found += [(layers.name(run), row) for row in depths.values()]
+                whole, name = layers.whole_depth(results.config, entry), layers.name(run, entry["of"])
+                parts = {whole: "", **{depth: depth_name(depth, entry["of"]) for depth in entry["depths"]}}
+                timed = {depth: family.of(run, search, part, device) for depth, part in parts.items()}
+                found = [(name, row and row | {"depth": str(depth)}) for depth, row in timed.items()]
                 alone = [layers.trained_runs(results.config, entry, depth, run.seed)[:1] for depth in entry["trained"]]
                 found += [(other.model, family.of(other, search, device=device)) for (other,) in alone]
-                answers = _answers(entry, found[: 1 + len(depths)])
+                answers = _answers(entry, found[: len(parts)])
                 for model, row in (*found, (AGAIN, family.again(search, device))):
                     if row:
-                        axes = {"corpus": run.corpus, "model": layers.name(run), "seed": run.seed}
-                        budgets = "" if model != layers.name(run) else answers.get(row["depth"], "")
+                        axes = {"corpus": run.corpus, "model": name, "seed": run.seed}
+                        budgets = "" if model != name else answers.get(row["depth"], "")
                         facts = axes | {"measured_model": model, "budgets": budgets, "source": family.source}
                         yield {column: (row | facts).get(column) for column in RTF_COLUMNS}
 
@@ -314,5 +323,5 @@ def _about(tables: views.Tables, corpus: str, model: str, rows: Sequence[Row], n
     """Corpus, budget and seeds of the models that rows of layers are about."""
     if not named:
         alone = {layers.trained_name(model, int(row["depth"]), kept) for row in rows for kept in (False, True)}
-        named = {model, *alone}
+        named = {layers.of_name(model), *alone}
     return views.about(tables, corpus, rows, named)

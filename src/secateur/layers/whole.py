@@ -1,6 +1,7 @@
 """Scores of sub-models that run as a whole: Whisper's, of encoder and decoder together, and transducers'.
 
-The loss is the one that the model trains with, which has no CTC head to be read at.
+The loss is the one that the model trains with, which has no CTC head to be read at. Those of hybrid models without
+layers of their decoder are in `secateur.layers.decoder`.
 """
 
 import math
@@ -14,6 +15,7 @@ from secateur.decoding.transducer import Greedy
 from secateur.layers.dev import Dev, Score, word_errors, words
 from secateur.layers.strategies import Layers
 from secateur.models.surgery.layers import layer_numbers, only, stacks
+from secateur.models.types import ENCODER
 from secateur.speech.corpora.text import normalise_anything
 from secateur.speech.data import Batch
 
@@ -27,12 +29,12 @@ class WholeScorer(ABC):
     Sub-models with the same encoder, one after another, share its output. Nothing is kept from round to round.
     """
 
-    def __init__(self, model: torch.nn.Module, dev: Dev, objective: str):
-        self.model, self.dev, self.objective = model, dev, objective
+    def __init__(self, model: torch.nn.Module, dev: Dev, objective: str, of: str = ENCODER):
+        self.model, self.dev, self.objective, self.of = model, dev, objective, of
         self.layer_forwards = 0
         self.utterances = sum(map(len, dev.batches))
         self._words = words(dev)
-        self._encoder = set(layer_numbers(model)[: len(stacks(model)[0])])
+        self._encoder = set(layer_numbers(model)[: len(stacks(model)[0])]) if of == ENCODER else set()
 
     def score(self, models: Sequence[Layers]) -> list[Score]:
         """Score sub-models, given by the numbers of their layers, on all dev data, batch by batch."""
@@ -43,10 +45,13 @@ class WholeScorer(ABC):
             tensors = {name: tensor.to(device) for name, tensor in batch.tensors.items()}
             encoded: dict[Layers, Encoded] = {}
             for layers, score in zip(models, scores, strict=True):
-                with only(self.model, layers):
+                with only(self.model, layers, self.of):
                     below = tuple(layer for layer in layers if layer in self._encoder)
                     if below not in encoded:
-                        encoded = {below: self.model.encode(tensors["speech"], tensors["speech_lengths"])}
+                        encoder_out, lengths = self.model.encode(tensors["speech"], tensors["speech_lengths"])
+                        if isinstance(encoder_out, tuple):  # with the outputs of intermediate layers
+                            encoder_out = encoder_out[0]
+                        encoded = {below: (encoder_out, lengths)}
                         self.layer_forwards += len(below)
                     self.layer_forwards += len(layers) - len(below)
                     self._add(score, encoded[below], tensors, batch)

@@ -12,8 +12,9 @@ from secateur.models.build import build_model
 from secateur.models.checkpoint import read_checkpoint
 from secateur.models.surgery.channels import keep_channels, kept_channels
 from secateur.models.surgery.heads import has_all_heads, keep_heads, kept_heads
-from secateur.models.surgery.layers import keep_layers, layer_numbers
+from secateur.models.surgery.layers import has_decoder, keep_layers, layer_numbers
 from secateur.models.surgery.units import keep_units, kept_units
+from secateur.models.types import DECODER
 
 PARTS = {
     "kept_channels": (keep_channels, kept_channels),
@@ -43,21 +44,27 @@ def has_library_form(loaded: Loaded) -> bool:
 def smaller(config: Mapping[str, Any], model: torch.nn.Module) -> dict[str, Any]:
     """The configuration of a model that lost layers or parts of them, as its checkpoint holds it, for `rebuild`.
 
-    `encoder.kept` lists the encoder layers that it has, `kept_heads` the heads of those, `kept_units` the units of
-    their feed-forward networks, `kept_channels` the channels of the convolutions before them. All else is as in
-    `config`, that of the whole model or of one that it was made from. Language models, whose layers have no key of
-    their own, have these in `kept_layers`.
+    `encoder.kept` lists the encoder layers that it has, `decoder.kept` those of an attention decoder, `kept_heads` the
+    heads of both, `kept_units` the units of their feed-forward networks, `kept_channels` the channels of the
+    convolutions before them. All else is as in `config`, that of the whole model or of one that it was made from.
+    Language models, whose layers have no key of their own, have these in `kept_layers`.
     """
     kept = {key: found for key, (_, kept_of) in PARTS.items() if (found := kept_of(model))}
     if "encoder" not in config:
         return {**config, "kept_layers": layer_numbers(model), **kept}
+    if has_decoder(model):
+        kept["decoder"] = {**config["decoder"], "kept": layer_numbers(model, DECODER)}
     return {**config, "encoder": {**config["encoder"], "kept": layer_numbers(model)}, **kept}
 
 
 def whole(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration of the whole model that a smaller one was made from; of a whole model its own."""
-    encoder = {key: value for key, value in config["encoder"].items() if key != "kept"}
-    return {key: value for key, value in config.items() if key not in PARTS} | {"encoder": encoder}
+    halves = {
+        half: {key: value for key, value in config[half].items() if key != "kept"}
+        for half in ("encoder", "decoder")
+        if config.get(half)
+    }
+    return {key: value for key, value in config.items() if key not in PARTS} | halves
 
 
 def rebuild(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Module:
@@ -68,6 +75,8 @@ def rebuild(config: Mapping[str, Any], tokens: Sequence[str]) -> torch.nn.Module
             keep(model, kept)
     if kept := config.get("kept_layers") or config.get("encoder", {}).get("kept"):
         keep_layers(model, kept)
+    if has_decoder(model) and (kept := (config.get("decoder") or {}).get("kept")):
+        keep_layers(model, kept, DECODER)
     return model
 
 

@@ -20,6 +20,8 @@ JOINER = "joiner"
 """The part that this project's transducers have."""
 JOINT = "joint_network"
 """The part that ESPnet's transducers have."""
+ENCODER, DECODER = HALVES = ("encoder", "decoder")
+"""What layers are of: the encoder, or the attention decoder of a hybrid model."""
 ORDERED = {CTC, GENERATE, JOINER, JOINT}
 """The parts whose loss says which layers a model can do without."""
 

@@ -16,7 +16,7 @@ from secateur.exported.study import ExportedDecoding
 from secateur.heads import study as heads
 from secateur.heads.study import DEPTH, HEADS, THEN, HeadsDecoding
 from secateur.layers import study as layers
-from secateur.layers.study import DepthDecoding
+from secateur.models import types
 from secateur.overview.comparisons import systems
 from secateur.overview.study import dense_of, saved
 from secateur.pruning import methods
@@ -191,13 +191,15 @@ def composed_name(config: Mapping[str, Any], run: ModelRun) -> str:
 def _shallower(results: Results) -> Iterator[Candidate]:
     """The sub-models of every strategy and depth, which may keep other layers in every seed."""
     for entry, run in layers.runs(results.config):
-        orders = {name: results.json(layers.order_file(run, name), "depths")["depths"] for name in entry["strategies"]}
+        files = layers.order_files(entry, run)
+        orders = {name: results.json(file, "depths")["depths"] for name, file in files.items()}
+        whose = "" if entry["of"] == types.ENCODER else f"{entry['of']} "
         for search in entry["searches"]:
             for strategy, depths in orders.items():
                 for depth in entry["depths"]:
-                    kept = ",".join(map(str, depths[str(depth)]["layers"]))
-                    name = f"{layers.name(run)}, {depth} layers by {strategy}"
-                    parts = _by_split(results, run, DepthDecoding, search, kept)
+                    kept = layers.sub_model(entry, ",".join(map(str, depths[str(depth)]["layers"])))
+                    name = f"{layers.name(run)}, {depth} {whose}layers by {strategy}"
+                    parts = _by_split(results, run, layers.decoding_of(entry), search, kept)
                     yield Candidate(SHALLOWER, name, run, search, parts, kept)
 
 
@@ -244,10 +246,11 @@ def _left_early(results: Results) -> Iterator[Candidate]:
 def _exported(results: Results) -> Iterator[Candidate]:
     """Every format of every model that is exported."""
     for entry, run in exported.runs(results.config):
+        called = composed_name(results.config, run) if kind_of(run) == COMPOSED else name_of(run)
         for search in entry["searches"]:
             for name in entry["formats"]:
                 parts = _by_split(results, run, ExportedDecoding, search, name)
-                yield Candidate(EXPORTED, f"{name_of(run)}, {name}", run, search, parts, name)
+                yield Candidate(EXPORTED, f"{called}, {name}", run, search, parts, name)
 
 
 def _by_split(results: Results, run: ModelRun, decoding: Any, search: str, part: str = "") -> dict[str, System]:

@@ -15,6 +15,7 @@ from secateur.layers.export import export
 from secateur.models.checkpoint import save_model
 from secateur.models.load import load_model, smaller
 from secateur.models.surgery.heads import Head
+from secateur.models.surgery.layers import Kept
 from secateur.overview.candidates import EARLY, EXPORTED, SHALLOWER, SPARSE, STRUCTURED
 from secateur.pruning.engines.mask import masks_of
 from secateur.pruning.sparse import export_sparse
@@ -56,7 +57,8 @@ def _hand_over_model(root: Path, folder: str, row: Mapping[str, str], output: Pa
         else:
             _copy(root / folder, output)
     elif row["kind"] == SHALLOWER:
-        export(root / folder, map(int, part.split(",")), output)
+        kept = Kept.named(part)
+        export(root / folder, kept.layers, output, kept.of)
     elif row["kind"] == EXPORTED:  # token list and configuration beside it, and the language model if it has one
         _copy_exported(root / folder, row, output)
     elif row["kind"] == EARLY:  # all layers, and when to leave

@@ -10,7 +10,7 @@ from typing import Any
 from secateur.decoding.timing import AGAIN, RATIO
 from secateur.heads import study as heads
 from secateur.heads.study import CONTROL, RECOVERED, heads_step
-from secateur.layers.rtf import depth_name
+from secateur.layers.rtf import depth_name_of
 from secateur.overview.candidates import SHALLOWER, Candidate, name_of
 from secateur.overview.comparisons import systems
 from secateur.overview.study import dense_of
@@ -44,7 +44,7 @@ class Times:
         """
         part = candidate.sub_model
         if part and candidate.kind == SHALLOWER:  # which layers are kept does not matter for the time
-            part = depth_name(len(part.split(",")))
+            part = depth_name_of(part)
         found, taken_over = self.find(candidate.run, candidate.search, part)
         if not found:
             return {}

@@ -68,7 +68,7 @@ class Study:
         study = cls(root)
         for file in sorted(root.glob("models/*/*/*/*/*/seed*/**/decode/*/utterances.tsv")):
             study._add(file, file.relative_to(root).parts)
-        for file in sorted(root.glob("models/*/*/*/*/*/seed*/depths/*/utterances.tsv")):
+        for file in sorted(root.glob("models/*/*/*/*/*/seed*/*depths/*/utterances.tsv")):
             study._add(file, file.relative_to(root).parts)
         if not study.systems:
             raise SecateurError(f"{root}: nothing is decoded there; name a study, or the folder of its results")

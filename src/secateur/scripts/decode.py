@@ -1,7 +1,7 @@
 """Decode test sets with a model, or with sub-models of it: hypotheses and their error rates.
 
 With --languages, there is one data directory for each, and the files have a column `language`; with --splits, they have
-a column `split`, too. With --layers, the model is decoded without some of its encoder layers: at all --depths that the
+a column `split`, too. With --layers, the model is decoded without some of its layers: at all --depths that the
 files have, at once, or at the greatest depth that a real-time factor allows; with --heads, without each set of heads
 that a file has; with --exits, left early as each point of a file says. The files then have a column `sub_model`: the
 layers that were kept, or the name of the set or point; hypotheses of early exits, a column `layers`: where each left.
@@ -33,7 +33,8 @@ from secateur.layers.rtf import depth_within
 from secateur.models.checkpoint import weights_file
 from secateur.models.load import language_model, load_model
 from secateur.models.sparse import FILE as SPARSE_FILE
-from secateur.models.surgery.layers import keep_layers, listed, read_depth, read_depths
+from secateur.models.surgery.layers import read_depth, read_depths
+from secateur.models.types import ENCODER
 from secateur.pruning.engines.mask import Mask, mask_for
 from secateur.speech.datadir import read_data_dir, read_table
 from secateur.speech.tokens import SPACE, Tokenizer
@@ -227,8 +228,10 @@ def sub_models(
     if arguments.rtf:
         depths = [depth_within(arguments.rtf, arguments.rtf_budget, device, arguments.rtf_search)]
     chosen = [read_depth(file, depth) for file in arguments.layers for depth in (depths or read_depths(file))]
-    for kept in dict.fromkeys(map(tuple, chosen)):
-        yield listed(kept, ","), keep_layers(copy.deepcopy(model), kept)
+    if arguments.rtf and any(kept.of != ENCODER for kept in chosen):
+        raise SecateurError("--rtf-budget is for layers of the encoder; name --depths of the decoder")
+    for kept in dict.fromkeys(chosen):
+        yield kept.name, kept.apply_(copy.deepcopy(model))
 
 
 def tokenizer(arguments: argparse.Namespace, tokens: list[str]) -> Tokenizer:

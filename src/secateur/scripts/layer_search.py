@@ -1,4 +1,4 @@
-"""Find out which encoder layers of a model are safe to remove: an order of removal, and the dev loss at every depth."""
+"""Find out which layers of a model are safe to remove: an order of removal, and the dev loss at every depth."""
 
 import argparse
 from pathlib import Path
@@ -10,6 +10,7 @@ from secateur.core.files import read_json, write_json
 from secateur.layers.search import MEMORY, OBJECTIVES, Dev, read_similarity, search
 from secateur.layers.strategies import STRATEGIES
 from secateur.models.load import load_model
+from secateur.models.types import ENCODER, HALVES
 from secateur.speech.data import BatchPlan, SpeechExamples
 from secateur.speech.datadir import read_data_dir
 from secateur.speech.tokens import Tokenizer
@@ -21,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", type=Path, required=True, help="tokens.txt of the model")
     parser.add_argument(
         "--strategy", default=STRATEGIES.names()[0], choices=STRATEGIES.names(), help="how to choose the layers"
+    )
+    parser.add_argument(
+        "--of", default=ENCODER, choices=HALVES, help="whose layers: the encoder's, or a hybrid model's decoder's"
     )
     parser.add_argument("--objective", default="loss", choices=OBJECTIVES, help="what greedy compares")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories, of all languages")
@@ -63,6 +67,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         arguments.seed,
         similarity,
         int(arguments.memory * 2**30),
+        arguments.of,
     )
     if arguments.similarity_curves:
         cost = read_json(arguments.similarity_curves)

@@ -24,7 +24,7 @@ from secateur.heads.study import checkpoints
 from secateur.models.checkpoint import stored_bytes
 from secateur.models.load import Loaded, load_model
 from secateur.models.size import parameter_counts, size
-from secateur.models.surgery.layers import keep_layers, listed, read_depths
+from secateur.models.surgery.layers import Kept, read_depths
 from secateur.pruning.engines.mask import masks_of
 from secateur.pruning.sparse import chosen_masks, sparse_bytes
 from secateur.speech.datadir import read_table
@@ -94,12 +94,12 @@ def cost(folder: Path, loaded: Loaded) -> dict[str, Any]:
 
 def sub_models(loaded: Loaded, files: list[Path]) -> dict[str, dict[str, Any]]:
     """The size of every sub-model that searches found, by its layers as tables name them: `1,2,5`."""
-    found = {listed(kept, ","): kept for file in files for kept in read_depths(file).values()}
+    found = {kept.name: kept for file in files for kept in read_depths(file).values()}
     return {name: _cost_of(loaded, kept) for name, kept in found.items()}
 
 
-def _cost_of(loaded: Loaded, kept: list[int]) -> dict[str, Any]:
-    model = keep_layers(copy.deepcopy(loaded.model), kept)
+def _cost_of(loaded: Loaded, kept: Kept) -> dict[str, Any]:
+    model = kept.apply_(copy.deepcopy(loaded.model))
     return size(model, loaded.config["features"]) | {"bytes": stored_bytes(model)}
 
 

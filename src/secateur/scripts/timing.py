@@ -1,11 +1,11 @@
 """Time systems on the same utterances, one utterance at a time, in random order, in rounds, on every device.
 
 A system is a model with a search. With `heads`, a file of head_removals.py, it is also timed without each set of heads
-that the file has; with `layers`, a file of layer_search.py, also at the `depths`; with `exits`, a file of
-decode_exits.py, also left early at each of its points; with `onnx`, a file of decode_onnx.py, also in its formats, by
-ONNX Runtime. Groups of searches are timed one after the other, with
-utterances and rounds of their own. In each the first system, the reference, is timed twice, the second time as the
-sub-model A/A: the two must not differ. What is not sound is measured once more.
+that the file has; with `layers`, a file of layer_search.py, also at the `depths` (with `decoder_layers`, of its
+decoder, at the `decoder_depths`); with `exits`, a file of decode_exits.py, also left early at each of its points; with
+`onnx`, a file of decode_onnx.py, also in its formats, by ONNX Runtime. Groups of searches are timed one after the
+other, with utterances and rounds of their own. In each the first system, the reference, is timed twice, the second time
+as the sub-model A/A: the two must not differ. What is not sound is measured once more.
 """
 
 import argparse
@@ -41,7 +41,8 @@ from secateur.exported import systems as exported
 from secateur.heads import removals
 from secateur.layers.rtf import depth_name
 from secateur.models.load import language_model, load_model
-from secateur.models.surgery.layers import keep_layers, layer_numbers, read_depth
+from secateur.models.surgery.layers import layer_numbers, read_depth
+from secateur.models.types import DECODER
 from secateur.speech.datadir import read_table
 from secateur.speech.tokens import Tokenizer
 
@@ -155,11 +156,14 @@ class Systems:
                 if key not in self._models:
                     self._models[key] = dict(sub_models(whole, file))
                 found |= self._models[key]
-        for depth in entry.get("depths", ()):
-            key = (folder, entry["layers"], depth_name(depth))
-            if key not in self._models:
-                self._models[key] = keep_layers(copy.deepcopy(whole), read_depth(entry["layers"], depth))
-            found[depth_name(depth)] = self._models[key]
+        for prefix in ("", f"{DECODER}_"):
+            for depth in entry.get(f"{prefix}depths", ()):
+                kept = read_depth(entry[f"{prefix}layers"], depth)
+                name = depth_name(depth, kept.of)
+                key = (folder, entry[f"{prefix}layers"], name)
+                if key not in self._models:
+                    self._models[key] = kept.apply_(copy.deepcopy(whole))
+                found[name] = self._models[key]
         return found
 
     def _lm(self, folder: str, tokens: list[str]) -> torch.nn.Module:

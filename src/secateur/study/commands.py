@@ -288,8 +288,7 @@ def timing(paths: Paths, at: Any) -> Command:
         search = config["searches"][one.search]
         parts = {name: paths.of(file)[0] for name in families.PART_FILES if (file := getattr(one, name))}
         entry: dict[str, Any] = dict(parts)
-        if one.depths:
-            entry["depths"] = list(one.depths)
+        entry |= {name: list(depths) for name in families.DEPTHS if (depths := getattr(one, name))}
         if file := runs.tuned(config, one.run, one.search):
             entry["tuned"] = paths.of(file)[0]
             files.append(entry["tuned"])

@@ -67,7 +67,12 @@ def _choose_searches(config: Mapping[str, Any], section: str, entry: dict[str, A
     parts = types.parts(model["type"]) if model else ()
     fitting = [name for name, search in known.items() if registry.part(search["type"]) in parts]
     greedy = [name for name in fitting if registry.is_greedy(known[name]["type"])]
-    if section != "dense":
+    if (
+        section == "layers" and entry["of"] == types.DECODER
+    ):  # a search that runs the decoder, asked for if there is one
+        running = [name for name in fitting if registry.runs(known[name]["type"], types.DECODER)]
+        entry["searches"] = sorted(running, key=lambda name: name not in wanted)[:1] or greedy[:1]
+    elif section != "dense":
         entry["searches"] = greedy[:1] or wanted[:1]  # `problems` says what is wrong with the latter
     elif not set(wanted) & set(fitting) and set(wanted) <= known.keys():
         entry["searches"] = greedy[:1]

@@ -116,6 +116,7 @@ class Timed:
         search: name of the search.
         heads: file of sets of heads, without each of which it is timed; empty for none.
         layers: file that says which layers are kept at `depths`, the numbers of layers that it is timed with.
+        decoder_layers, decoder_depths: likewise, of its decoder.
         exits: file with the points at which it is left early, at each of which it is timed; empty for none.
         onnx: file with the formats that it is exported in, in each of which it is timed; empty for none.
     """
@@ -125,6 +126,8 @@ class Timed:
     heads: str = ""
     layers: str = ""
     depths: tuple[int, ...] = ()
+    decoder_layers: str = ""
+    decoder_depths: tuple[int, ...] = ()
     exits: str = ""
     onnx: str = ""
 

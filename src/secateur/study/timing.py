@@ -16,8 +16,10 @@ from secateur.study.runs import DENSE, ModelRun, Timed, kind_of, kinds
 
 SPLIT = "dev"
 """Where times are measured: the test sets are for error rates alone."""
-PART_FILES = ("heads", "layers", "exits", "onnx")
+PART_FILES = ("heads", "layers", "decoder_layers", "exits", "onnx")
 """The files that say which parts of a model are timed, as `Timed` and the command call them."""
+DEPTHS = ("depths", "decoder_depths")
+"""The numbers of layers that go with two of these, likewise."""
 QUICK, BEAM = "quick", "beam"
 """The groups of searches that are timed together."""
 
@@ -60,9 +62,10 @@ def families(config: Mapping[str, Any]) -> dict[Family, list[Timed]]:
 
 
 def _both(one: Timed, other: Timed) -> Timed:
-    depths = tuple(dict.fromkeys((*one.depths, *other.depths)))
-    files = {name: getattr(one, name) or getattr(other, name) for name in PART_FILES}
-    return replace(one, depths=depths, **files)
+    found: dict[str, Any] = {name: getattr(one, name) or getattr(other, name) for name in PART_FILES}
+    for name in DEPTHS:
+        found[name] = tuple(dict.fromkeys((*getattr(one, name), *getattr(other, name))))
+    return replace(one, **found)
 
 
 def _reference_first(family: Family, members: Iterable[Timed]) -> list[Timed]:

@@ -3,7 +3,8 @@
 from secateur.layers import study as runs
 from secateur.study.runs import ModelRun, leaves_masks, model_runs, parents, shape, steps, steps_before, training_of
 
-ENTRY = {"corpus": "c", "model": "deep", "variant": None, "strategies": ["greedy"], "searches": ["greedy", "lm"]}
+ENTRY = {"corpus": "c", "model": "deep", "of": "encoder", "variant": None, "strategies": ["greedy"]}
+ENTRY |= {"searches": ["greedy", "lm"]}
 LATE = {"corpus": "c", "model": "plain", "scratch": "deep", "searches": ["greedy"]}
 CONFIG = {
     "seeds": [1, 2],
@@ -51,7 +52,7 @@ def test_sub_models_are_decoded_together_beside_their_model():
         for model in models for _ in ("en", "fr") for search in ("greedy", "lm")
     ]  # fmt: skip
     run = runs.late_run(CONFIG["layers"][1], "both", 1)
-    assert runs.entry_of(CONFIG, run) == CONFIG["layers"][1]
+    assert runs.entries_of(CONFIG, run) == [CONFIG["layers"][1]]
     assert runs.order_file(run, "greedy") == "models/c/plain/all/late-both/s000/seed1/layers/greedy.json"
     models = {"models": {"deep": {}, "deep-depth2": {}, "deep-depth2-regularised": {}, "deep-depth1": {}}}
     assert [one.folder for one in runs.trained_runs(models, ENTRY, 2, 1)] == [

@@ -43,6 +43,7 @@ def find(folder, **given):
         "model": folder / "model",
         "tokens": folder / "tokens.txt",
         "strategy": "greedy",
+        "of": "encoder",
         "objective": "wer",
         "data": [folder / "data" / language for language in TEXTS],
         "features": [folder / "features" / language for language in TEXTS],
@@ -60,7 +61,14 @@ def find(folder, **given):
 
 
 def cut(folder, **given):
-    arguments = {"model": folder / "model", "layers": None, "depth": None, "keep": None, "output": folder / "cut"}
+    arguments = {
+        "model": folder / "model",
+        "layers": None,
+        "depth": None,
+        "keep": None,
+        "of": None,
+        "output": folder / "cut",
+    }
     return run("export_depth", **arguments | given)
 
 
@@ -102,7 +110,7 @@ def test_a_depth_is_found_and_exported(folder):
     assert found["depths"]["2"].keys() == {"layers", "dev_loss", "dev_wer"}
 
     kept = found["depths"]["2"]["layers"]
-    assert cut(folder, layers=folder / "layers.json", depth=2) == {"layers": kept}
+    assert cut(folder, layers=folder / "layers.json", depth=2) == {"layers": kept, "of": "encoder"}
     exported = load_model(folder / "cut")
     assert layer_numbers(exported.model) == kept
     assert exported.tokens == TOKENS
@@ -112,7 +120,7 @@ def test_a_depth_is_found_and_exported(folder):
 
 
 def test_layers_may_be_named_instead(folder):
-    assert cut(folder, keep=[3, 1]) == {"layers": [1, 3]}
+    assert cut(folder, keep=[3, 1]) == {"layers": [1, 3], "of": "encoder"}
     assert layer_numbers(load_model(folder / "cut").model) == [1, 3]
 
 

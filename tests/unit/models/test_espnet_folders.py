@@ -29,6 +29,7 @@ from secateur.models.formats.espnet import config_file
 from secateur.models.load import rebuild, smaller
 from secateur.models.surgery.heads import check_compaction, heads, made_up_batch, remove_heads
 from secateur.models.surgery.layers import keep_layers
+from secateur.models.types import DECODER
 from secateur.pruning.engines.ranking import magnitude_mask
 from secateur.speech.datadir import read_table
 from secateur.speech.front_ends import front_end
@@ -316,6 +317,20 @@ def test_espnets_own_loader_hears_the_same_of_what_goes_back(loaded, features, t
             assert len(set(found.values())) > 4, "different things are heard"
             changed += found != {name: said_by(expected(kind))[search][name] for name in names}
     assert changed > 4, "and mostly others than before"
+
+
+def test_decoder_layers_of_a_hybrid_go_and_espnet_loads_what_is_left(loaded, features, tmp_path):
+    kind, names = "conformer-hybrid", list(TEXTS)[-8:]
+    model = copy.deepcopy(loaded[kind].model)
+    last = len(model.decoder.decoders)
+    assert last > 1
+    back = given_back(kind, keep_layers(model, [last], DECODER), tmp_path / kind)
+    again = formats.load(back)
+    assert again.config["decoder"]["layers"] == 1 and "kept" not in again.config["decoder"]
+    few = {kind: {name: features[kind][name] for name in names}}
+    for search, theirs in heard_by_espnet([back], names)[kind].items():
+        lm = formats.load(back, "language_models").model.lm if "lm" in SEARCHES[search] else None
+        assert heard(again.model, kind, few, SEARCHES[search], tmp_path, lm) == theirs, search
 
 
 def heard_by_espnet(folders, names: list[str]) -> dict:

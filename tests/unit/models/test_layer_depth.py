@@ -205,7 +205,7 @@ def test_a_model_without_encoder_layers_is_refused():
 def test_the_layers_of_a_depth_are_read_from_a_search(tmp_path):
     file = tmp_path / "layers.json"
     write_json(file, {"depths": {"2": {"layers": [1, 4]}, "10": {"layers": list(range(1, 11))}}})
-    assert read_depth(file, 2) == [1, 4]
+    assert read_depth(file, 2).layers == (1, 4)
     for depth in (0, 3, 11):
         with pytest.raises(SecateurError, match=rf"layers.json: no depth {depth}; choose from 2, 10"):
             read_depth(file, depth)

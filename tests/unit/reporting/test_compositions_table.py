@@ -9,7 +9,7 @@ from secateur.reporting.render import write_tables
 from secateur.reporting.table import measured, read_tables
 
 STEP = dict.fromkeys(("layers", "heads", "channels", "mask", "sparsity", "recover", "schedule"))
-STEP |= {"strategy": "greedy", "policy": "global"}
+STEP |= {"strategy": "greedy", "policy": "global", "of": "encoder"}
 SHALLOW = STEP | {"layers": 2}
 ENTRY = {"corpus": "talk_show", "model": "ctc", "searches": ["greedy"], "importance": "gradient"}
 STUDY = {

@@ -48,6 +48,7 @@ STUDY = {
         {
             "corpus": "talk_show",
             "model": "ctc",
+            "of": "encoder",
             "variant": None,
             "strategies": ["greedy", "truncate"],
             "depths": [2, 1],

@@ -123,6 +123,19 @@ def test_exits_are_where_a_model_has_heads():
     assert "exits[0].model: 'ctx' is not in models (did you mean 'ctc'?)" in said(model="ctx")
 
 
+def test_a_streaming_transducer_has_no_exits_and_the_reason_is_said():
+    encoder = {"type": "emformer", "layers": 4, "dim": 64, "heads": 4}
+    change = {
+        "models": {"rnnt": {"type": "rnnt", "training": "acoustic", "encoder": encoder}},
+        "searches": {"stream": {"type": "transducer_greedy", "streaming": True}},
+        "dense": [*DEFAULT["dense"], {"corpus": "asterisk", "model": "rnnt", "searches": ["stream"]}],
+        "exits": [{"model": "rnnt", "at": [2], "searches": ["stream"]}],
+    }
+    (line,) = [line for line in refusal(change).splitlines() if "exits[0]" in line]
+    assert "exits[0].model: 'rnnt' is of type rnnt, whose joiner has learnt the last layer's output alone" in line
+    assert "keys and memory of all frames before" in line and "allowed: ctc, hybrid" in line
+
+
 def test_self_conditioning_needs_heads_and_stays():
     inner = {"layers": [], "condition": True}
     text = "models.ctc-small.intermediate_ctc.condition: true; allowed without layers, which would be heard: false"

@@ -16,7 +16,8 @@ from secateur.study.timing import Family, families, files, group_of, stand_ins
 
 ROOT = Path(__file__).resolve().parents[3]
 LAYERS = {
-    "corpus": "c", "model": "m", "variant": None, "strategies": ["greedy", "svcca"], "depths": [2, 1], "trained": [1],
+    "corpus": "c", "model": "m", "of": "encoder", "variant": None, "strategies": ["greedy", "svcca"],
+    "depths": [2, 1], "trained": [1],
     "searches": ["greedy"],
 }  # fmt: skip
 HEADS = {

@@ -4,7 +4,7 @@
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -59,9 +59,22 @@ def beam(
     Args:
         beam: hypotheses kept; fewer than there are tokens.
     """
+    lm_watch = Stopwatch(recognizer.device)
+    best = best_of(recognizer, beam, ctc_weight, lm_weight, length_bonus, lm_watch)
+    return partial(one_by_one, recognizer, best=best, lm_watch=lm_watch)
+
+
+def best_of(
+    recognizer: Recognizer,
+    beam: int,
+    ctc_weight: float,
+    lm_weight: float,
+    length_bonus: float,
+    lm_watch: Stopwatch,
+) -> Callable[[torch.Tensor], str]:
+    """What finds the best text of an encoder's output (T', D); arguments as of `beam`."""
     model, tokens = recognizer.model, recognizer.tokenizer.tokens
     logging.getLogger("espnet").setLevel(logging.ERROR)  # it logs ten lines for every utterance
-    lm_watch = Stopwatch(recognizer.device)
     if model.decoder is None:
         ctc_weight = 1.0
     search = BatchBeamSearch(
@@ -89,7 +102,7 @@ def beam(
             hypotheses = search(encoder_out)
         return recognizer.tokenizer.decode(hypotheses[0].yseq.tolist()) if hypotheses else ""
 
-    return partial(one_by_one, recognizer, best=best, lm_watch=lm_watch)
+    return best
 
 
 class _TimedScorer(BatchScorerInterface):

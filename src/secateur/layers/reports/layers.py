@@ -12,8 +12,8 @@ from secateur.study.timing import files
 
 
 def sub_models(config: Mapping[str, Any]) -> Iterator[str]:
-    for entry, run in layers.runs(config):
-        yield from (layers.order_file(run, name) for name in entry["strategies"])
+    for files_of_model in layers.orders(config).values():
+        yield from files_of_model
     yield from counted_of((*layers.decodings(config), *decodings(config)))
     yield from speeds(config)
 
@@ -40,8 +40,8 @@ def late(config: Mapping[str, Any]) -> Iterator[ModelRun]:
 def evidence_files(config: Mapping[str, Any]) -> Iterator[str]:
     """What the comparisons and claims about layers are made of."""
     yield from counted_of((*layers.decodings(config), *decodings(config)))
-    for entry, run in layers.runs(config):
-        yield from (layers.order_file(run, name) for name in entry["strategies"])
+    for files_of_model in layers.orders(config).values():
+        yield from files_of_model
     yield from speeds(config)
     yield from files_of(late(config), "run.json", "history.tsv")
 

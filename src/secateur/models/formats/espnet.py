@@ -288,7 +288,8 @@ def export(loaded: Any, source: Path, folder: Path) -> None:
 
 def _shallower(config: dict[str, Any], loaded: Any) -> dict[str, Any]:
     """The configuration with the layers and regularisers that the model has now."""
-    from secateur.models.surgery.layers import layer_numbers
+    from secateur.models.surgery.layers import has_decoder, layer_numbers
+    from secateur.models.types import DECODER
 
     kept, encoder = layer_numbers(loaded.model), dict(config.get("encoder_conf") or {})
     encoder |= {"num_blocks": len(kept), "interctc_layer_idx": list(loaded.model.encoder.interctc_layer_idx)}
@@ -296,7 +297,11 @@ def _shallower(config: dict[str, Any], loaded: Any) -> dict[str, Any]:
         encoder["stochastic_depth_rate"] = [rates[number - 1] for number in kept]
     weight = loaded.model.interctc_weight if encoder["interctc_layer_idx"] else 0.0
     model = dict(config.get("model_conf") or {}) | {"interctc_weight": weight}
-    return {**config, "encoder_conf": encoder, "model_conf": model}
+    found = {**config, "encoder_conf": encoder, "model_conf": model}
+    if has_decoder(loaded.model):
+        left = len(layer_numbers(loaded.model, DECODER))
+        found["decoder_conf"] = dict(config.get("decoder_conf") or {}) | {"num_blocks": left}
+    return found
 
 
 def _beside(source: Path, file: Path, config: Mapping[str, Any]) -> Iterator[Path]:

@@ -24,7 +24,7 @@ from secateur.core.errors import SecateurError
 from secateur.models import types
 from secateur.models.no_block import NoBlock, NoBranch
 from secateur.models.surgery.compaction import by_utterance, keep_inputs, keep_outputs, keep_slices, remove_block
-from secateur.models.surgery.layers import numbered_layers, stacks
+from secateur.models.surgery.layers import has_decoder, numbered_layers, stacks
 
 BLOCKS = ("encoder-self", "decoder-self", "decoder-source")
 # Attention and its norm in the layers of ESPnet's Conformer, Transformer and E-Branchformer, of the Emformer and of
@@ -101,7 +101,7 @@ def attentions(model: torch.nn.Module) -> dict[tuple[str, int], Attention]:
             raise SecateurError(f"{type(layer).__name__}: no attention whose heads could be removed is known in it")
         found["encoder-self", number] = Attention(layer, *names)
     for block, names in _DECODER_MODULES.items():
-        for number, layer in enumerate(getattr(getattr(model, "decoder", None), "decoders", ()), 1):
+        for number, layer in numbered_layers(model, types.DECODER).items() if has_decoder(model) else ():
             found[block, number] = Attention(layer, *names)
     return dict(sorted(found.items(), key=lambda one: (BLOCKS.index(one[0][0]), one[0][1])))
 

@@ -17,8 +17,9 @@ from typing import NamedTuple
 import torch
 
 from secateur.core.errors import SecateurError
+from secateur.models import types
 from secateur.models.surgery import compaction
-from secateur.models.surgery.layers import numbered_layers
+from secateur.models.surgery.layers import has_decoder, numbered_layers
 
 FEED_FORWARD, MACARON, DECODER = "feed-forward", "macaron", "decoder"
 _LINEARS = {
@@ -54,8 +55,8 @@ def networks(model: torch.nn.Module) -> dict[Network, tuple[torch.nn.Linear, tor
     """The linear layers of every feed-forward network that has units, by block and layer."""
     found = {}
     layers = [(block, number, layer) for number, layer in numbered_layers(model).items() for block in _LINEARS]
-    decoder = getattr(getattr(model, "decoder", None), "decoders", ())
-    layers += [(DECODER, number, layer) for number, layer in enumerate(decoder, 1)]
+    if has_decoder(model):
+        layers += [(DECODER, number, layer) for number, layer in numbered_layers(model, types.DECODER).items()]
     for block, number, layer in layers:
         for names in _LINEARS[FEED_FORWARD if block == DECODER else block]:
             up, down = (_inner(layer, name) for name in names)
