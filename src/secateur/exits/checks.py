@@ -7,10 +7,9 @@ from secateur.decoding import search as registry
 from secateur.models import types
 from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole
 
-
 TRANSDUCERS = (
-    ", whose joiner has learnt the last layer's output alone, and whose upper layers need keys and memory of all frames "
-    "before, those that would have left among them"
+    ", whose joiner has learnt the last layer's output alone, and whose upper layers need keys and memory of all "
+    "frames before, those that would have left among them"
 )
 """Why there is no early exit from a streaming transducer."""
 

@@ -6,7 +6,7 @@ from secateur.compose import study as compose
 from secateur.config.complete import complete
 from secateur.exits import study as exits
 from secateur.overview.study import all_decodings
-from secateur.study.runs import asked, reported_splits
+from secateur.study.runs import asked, splits
 
 CONFIG = complete(DEFAULT)
 
@@ -33,7 +33,7 @@ def test_it_leaves_a_model_early_on_dev_and_test():
 
 def test_it_has_one_other_condition_which_dense_and_pruned_models_are_decoded_under():
     (name,) = CONFIG["conditions"]
-    assert name in reported_splits(CONFIG, "asterisk")
+    assert name in splits(CONFIG, "asterisk", narrow=True)
     entry = CONFIG["conditions"][name]
     assert all(asked(CONFIG, name, language, "greedy") for language in entry["languages"])
     methods = {method for method, _, split in decoded() if split == name}
