@@ -96,7 +96,8 @@ def test_a_shallow_headless_masked_model_is_exported_in_int8(tmp_path):
     where = ("--data", tmp_path / "data/en/dev", "--features", tmp_path / "features/en/dev", "--device", "cpu")
     run_script(
         *("decode_onnx", "--model", tmp_path / "masked", *where, "--search", json.dumps(GREEDY)),
-        *("--mask", tmp_path / "masked/masks/all.safetensors", "--formats", "onnx", "int8", "--output", tmp_path / "onnx"),
+        *("--mask", tmp_path / "masked/masks/all.safetensors", "--formats", "onnx", "int8"),
+        *("--output", tmp_path / "onnx"),
     )
     assert {row["sub_model"] for row in read_tsv(tmp_path / "onnx/hypotheses.tsv")} == {"onnx", "int8"}
     written = read_json(tmp_path / "onnx/onnx.json")["systems"]
