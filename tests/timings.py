@@ -71,4 +71,5 @@ def _parts(root: Path, one: Timed) -> list[str]:
     sets = list(read_json(root / one.heads)["sets"]) if one.heads else []
     points = list(read_json(root / one.exits)["points"]) if one.exits else []
     formats = list(read_json(root / one.onnx)["systems"]) if one.onnx else []
-    return ["", *sets, *points, *formats, *map(depth_name, one.depths)]
+    of_decoder = (depth_name(depth, "decoder") for depth in one.decoder_depths)
+    return ["", *sets, *points, *formats, *map(depth_name, one.depths), *of_decoder]
