@@ -46,7 +46,6 @@ def test_rows_times_and_costs_of_the_decoder(pruned, tmp_path, write_heard):  # 
 
     both = {one.name: one for one in candidates(results) if one.kind == SHALLOWER}
     assert len(both) == sum(map(len, ORDERS.values())) + 1 == len(ERRORS) + 1
-    one = both["ctc/decoder, 1 decoder layers by greedy"] if "ctc/decoder, 1 decoder layers by greedy" in both else None
-    one = one or both["ctc, 1 decoder layers by greedy"]
+    one = both["ctc, 1 decoder layers by greedy"]
     assert one.sub_model == "decoder 2" and costs(results, one)["bytes"] == 1500
     assert Times(results).of(one)["rtf"] == 0.08
