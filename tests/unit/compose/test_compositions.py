@@ -58,7 +58,8 @@ def test_every_prefix_is_a_model_that_chains_share():
     assert chain == [two, first, first]
     assert runs.parents(config, study.before(config, bare)).start.method == "dense"
     steps = {run.method: runs.steps(config, run) for run in (masked, recovered, bare)}
-    assert steps == {names[0]: 2 * 150, names[1]: 50, names[2]: 0}  # a level's steps are of each language
+    level = config["training"]["retrain"]["steps"]  # of each language
+    assert steps == {names[0]: 2 * level, names[1]: 50, names[2]: 0}
     assert study.said(config, masked) == "4 layers, then 50 % of the heads removed, then LTH 50 %"
 
 
@@ -75,7 +76,7 @@ def test_each_step_begins_with_the_model_before_it():
         before = method
     assert command.options["ranked"] == start and command.options["sparsity"] == 0.5
     assert command.options["before"] == config["models"]["ctc"]["own"]["steps"] + 50
-    assert command.options["training"]["steps"] == 300
+    assert command.options["training"]["steps"] == 2 * config["training"]["retrain"]["steps"]
 
 
 def test_layers_go_one_at_a_time_by_what_the_model_became():
