@@ -2,7 +2,7 @@
 
 A clock on a machine with other work is unsteady for seconds to minutes. So all systems are timed on one utterance, in
 random order, then on the next, and all of that in several rounds: what slows the machine down slows them all, and the
-median over rounds leaves out what hit one of them. Intervals are of rounds and utterances: those of shares, percentiles
+median over rounds leaves out what hit one of them. Intervals are of rounds and utterances: those of percentiles
 and ratios of systems of both drawn anew (Owen 2007, see `secateur.statistics.bootstrap`). The reference is timed twice,
 as though it were two systems (an A/A test): where that shows a difference, the other differences are not to be believed
 either.
@@ -227,21 +227,21 @@ def time_ratio(rows: Rows, baseline: Rows, seed: int = 0) -> Resampled:
     return _resample(totals[: len(PARTS)].sum() / totals[len(PARTS) :].sum(), both, ratio, seed)
 
 
-def share_of_time(rows: Rows, part: str, seed: int = 0) -> tuple[float, float, float]:
+def share_of_time(rows: Rows, part: str) -> tuple[float, float, float]:
     """The share that one of `PARTS` has in all seconds of a decoding, and its interval (low, high).
 
+    What slows a whole round down changes no share: only what the part deviates by from its share of a time counts.
     Raises SecateurError as `latency` does.
     """
     _, seconds, _ = _seconds(rows)
-    place = PARTS.index(part)
-
-    def share(medians: np.ndarray, utterances: np.ndarray) -> np.ndarray:
-        totals = np.take_along_axis(medians, utterances[..., None], axis=1).sum(axis=1)
-        return totals[:, place] / totals.sum(axis=1)
-
-    totals = np.median(seconds, axis=0).sum(axis=0)
-    found = _resample(totals[place] / totals.sum(), seconds, share, seed)
-    return found.value, found.low, found.high
+    totals, mine = seconds.sum(axis=2), seconds[..., PARTS.index(part)]
+    lengths = np.median(totals, axis=0)
+    medians = np.median(seconds, axis=0).sum(axis=0)
+    value = medians[PARTS.index(part)] / medians.sum()
+    if len(lengths) == 1:
+        return float(value), float(value), float(value)
+    low, high = _interval(value, np.maximum(mine + value * (lengths - totals), 0.0), lengths)
+    return float(value), low, min(high, 1.0)
 
 
 def _resample(

@@ -73,7 +73,7 @@ def coverage(rounds, utterances, machine):
         ends = latency_intervals(first, trial)
         ratio = time_ratio(second, first, trial)
         ends["ratio"] = ratio.low, ratio.high
-        ends["share"] = share_of_time(first, "lm_s", trial)[1:]
+        ends["share"] = share_of_time(first, "lm_s")[1:]
         for name, value in wanted.items():
             inside[name] += ends[name][0] <= value <= ends[name][1]
     return {(name, rounds, utterances): 100 * count / TRIALS for name, count in inside.items()}

@@ -85,12 +85,21 @@ def test_times_are_compared_utterance_by_utterance():
 
 
 def test_the_share_of_a_part_is_of_all_seconds_and_its_interval_of_the_utterances():
+    """Of utterances of ten seconds each, every other one has two and four of them: 30 % ± 10 / √200 · 1.97."""
+    parts = {"encoder_s": 1.0, "search_s": 7.0, "lm_s": 2.0}, {"encoder_s": 1.0, "search_s": 5.0, "lm_s": 4.0}
+    rows = [{"utterance": str(number), "duration_s": 1.0} | parts[number % 2] for number in range(200)]
+    share, low, high = share_of_time(rows, "lm_s")
+    assert share == pytest.approx(0.3)
+    assert low == pytest.approx(0.3 * np.exp(-0.0465), abs=5e-4)
+    assert high == pytest.approx(0.3 * np.exp(0.0465), abs=5e-4)
+    slow = [row | {"round": 2} | {part: 3 * row[part] for part in parts[0]} for row in rows]
+    assert share_of_time(rows + slow, "lm_s") == pytest.approx((share, low, high), rel=0.01)  # a slow round
     rows = [
         {"utterance": "a", "duration_s": 1.0, "encoder_s": 1.0, "search_s": 0.0, "lm_s": 1.0},
         {"utterance": "b", "duration_s": 1.0, "encoder_s": 2.0, "search_s": 4.0, "lm_s": 2.0},
     ]
-    # 3 of 10 seconds; if the first is drawn twice 1 of 2, if the second is 2 of 8.
-    assert share_of_time(rows, "lm_s") == pytest.approx((0.3, 0.25, 0.5))
+    share, low, high = share_of_time(rows, "lm_s")
+    assert share == pytest.approx(0.3) and 0 <= low < 0.05 and high == 1.0  # two utterances say next to nothing
     assert share_of_time(rows[:1], "encoder_s") == (0.5, 0.5, 0.5)
 
 
