@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture(scope="module")
 def paths():
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["training"]["retrain"] |= {"steps": 150, "evaluate_every": 75}  # tests count with these
     return Paths(complete(config))
 
 
