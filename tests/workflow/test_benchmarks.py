@@ -247,7 +247,7 @@ def test_a_share_of_pairs_beyond_its_limit_fails_the_benchmark(copy, slow, statu
     monkeypatch.setattr("secateur.statistics.bootstrap.DRAWS", 100)
     monkeypatch.setattr(timing, "once", once)
     monkeypatch.setattr(timing, "slower", lambda percent: (1, percent))
-    monkeypatch.setattr(sys, "argv", ["timing_aa.py", "--runs", "40", "--copies", "2"])
+    monkeypatch.setattr(sys, "argv", ["timing_aa.py", "--runs", "80", "--copies", "2"])
     threads, root = torch.get_num_threads(), logging.getLogger()
     level = root.level
     try:

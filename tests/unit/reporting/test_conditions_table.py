@@ -113,7 +113,7 @@ def test_on_another_corpus_each_cost_is_paired_by_itself():
     found = on_another_corpus((3, 1, 2), (1, 1, 1))
     here, there = np.array([1, 1]), np.array([2, 0, 1])
     variances = [
-        n / (n - 1) * np.sum((100 * (more - more.sum() / n) / words) ** 2)
+        (n / (n - 1)) ** 3 * np.sum((100 * (more - more.sum() / n) / words) ** 2)
         for more, words, n in ((here, 10, 2), (there, 12, 3))
     ]
     variances[0] = (100 / 10) ** 2  # no utterance differs: one error more or less is still to be expected

@@ -205,7 +205,8 @@ def test_every_system_stands_beside_the_whole_model(pruned):
     row = rows[1]
     assert numbers(row, "ratio", "ratio_low", "ratio_high") == pytest.approx([0.8] * 3)
     # (0.8 + 2.4) s for 4 s of speech; the mean is between its two utterances.
-    assert numbers(row, "rtf", "total_s_low", "total_s_high") == pytest.approx([0.8, 0.8, 2.4])
+    rtf, low, high = numbers(row, "rtf", "total_s_low", "total_s_high")
+    assert rtf == pytest.approx(0.8) and low < 0.8 and high > 2.4  # two utterances say next to nothing
     assert row["source"].split()[0].endswith("heads/decode/greedy/utterances.tsv")
     average = chosen(tables["heads"], language="avg", search="greedy", policy="by-layer", share="0.5")[0]
     assert float(average["wer"]) == 100.0
@@ -238,7 +239,7 @@ def test_locality_is_judged_at_the_same_share_by_intervals(pruned):
     assert english["time"] == "faster"
     # 6 and 4 errors against 4 and 1, of 6 and 4 words: 2 and 3 more, where a rate of 0.5 would have 3 and 2.
     assert numbers(english, "difference", "wer_a", "wer_b") == pytest.approx([50, 100, 50])
-    half = half_width(10, 10)
+    half = 12.706 * (2 * ((10 / 0.6) ** 2 + (10 / 0.4) ** 2)) ** 0.5  # a unit moves a rate that it is left out of
     assert numbers(english, "difference_low", "difference_high") == pytest.approx([50 - half, 50 + half], rel=1e-3)
     assert (english["errors"], english["seeds"], english["utterances"]) == ("undecided", "1", "2")
     assert english["interval"] == "utterances, these speakers" and float(english["detectable"]) > half
