@@ -4,6 +4,7 @@ Compared are a model of smaller matrices and the whole one whose weights the sam
 """
 
 import json
+from dataclasses import asdict
 import runpy
 from functools import cache
 
@@ -175,7 +176,7 @@ def test_fewer_layers_of_whispers_encoder_are_still_a_whisper(tmp_path):
 def test_gates_prune_the_encoder_of_a_trained_whisper_and_it_goes_back(tmp_path):
     for split in ("train", "dev"):
         write_speech(tmp_path / "wav", split)
-    gates = GATED | {
+    gates = asdict(GATED) | {
         "log_alpha": dict.fromkeys(("mha", "ffn", "heads", "conv"), 5.0) | dict.fromkeys(("qk", "vo", "int"), 2.0),
         "sparsity": 0.3,
         "sparsity_warmup": 0.5,
