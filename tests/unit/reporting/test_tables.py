@@ -50,8 +50,8 @@ def test_a_row_of_error_rates_by_hand(tables, finished):
     row = only(tables["wer"], scope="all", seed="1", language="fr", search="beam_lm")
     # fr 2 + beam_lm 0 + seed 1 = 3 errors in the first utterance, 1 in the second, of 10 words
     assert (row["wer"], row["cer"]) == ("40.0", "8.0")  # of 10 words and 50 characters
-    # Without the one the rate moves by 6 / 0.4 = 15 points, without the other by −6 / 0.6: a variance of 2 (15² + 10²). t of
-    # 1 degree of freedom, 12.71, on the scale of logarithms.
+    # Without the one the rate moves by 6 / 0.4 = 15 points, without the other by −6 / 0.6: a variance of
+    # 2 (15² + 10²). Student's t of 1 degree of freedom, 12.71, on the scale of logarithms.
     factor = math.exp(12.706 * 650**0.5 / 40)
     assert [float(row[f"wer_{end}"]) for end in ("low", "high")] == pytest.approx([40 / factor, 40 * factor], rel=1e-2)
     assert (row["lm"], row["sparsity"], row["method"], row["words"]) == ("small", "0.0", "dense", "10")

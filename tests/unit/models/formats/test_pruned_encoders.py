@@ -4,8 +4,8 @@ Compared are a model of smaller matrices and the whole one whose weights the sam
 """
 
 import json
-from dataclasses import asdict
 import runpy
+from dataclasses import asdict
 from functools import cache
 
 import jiwer
