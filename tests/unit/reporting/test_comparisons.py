@@ -109,7 +109,7 @@ def test_a_difference_and_its_interval_by_hand(table, finished):
     # Seeds 0 and 1: 2 and 3 errors of 10 words against 3 and 4; A has one less in the first utterance, of 6 words.
     assert (row["wer_a"], row["wer_b"], row["difference"]) == ("25.0", "35.0", "-10.0")
     assert float(row["relative"]) == pytest.approx(-100 * 10 / 35)
-    # The utterances pull by ∓4 points; without them it moves by 4 / 0.6 and 4 / 0.4: a variance of 17². Student's t of 1.
+    # The utterances pull by ∓4 points; without them it moves by 4 / 0.6 and 4 / 0.4: a variance of 17². t of 1.
     assert float(row["difference_high"]) == pytest.approx(-10 + 12.706 * 16.997, abs=0.1)
     assert float(row["difference_low"]) == pytest.approx(-10 - 12.706 * 16.997, abs=0.1)
     assert (row["seeds"], row["utterances"], row["interval"]) == ("2", "2", "seeds and utterances, these speakers")
