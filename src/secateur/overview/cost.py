@@ -121,7 +121,8 @@ def training_jobs(config: Mapping[str, Any]) -> list[Job]:
 
 def encoder_notes(config: Mapping[str, Any]) -> list[str]:
     """What the hours leave out: trainings of self-supervised encoders, whose steps are of another kind."""
-    found = [config["training"][upstreams.training_of(entry, run.model)] for entry, run in upstreams.trained(config)]
+    trained = upstreams.trained(config)
+    found = [training for entry, run in trained for training in upstreams.own_trainings(config, entry, run.model)]
     if not found:
         return []
     steps = sum(training["steps"] for training in found)

@@ -124,16 +124,21 @@ def steps_to_come(config: Mapping[str, Any], entry: Mapping[str, Any], part: str
     """Steps of the longest chain of trainings that a part of an entry begins: how urgent it is."""
     chain = [*iterations(entry)]
     if part not in chain:
-        return _steps(config, entry, part)
-    students = [_steps(config, entry, student["name"]) for student in entry["students"]]
+        return own_steps(config, entry, part)
+    students = [own_steps(config, entry, student["name"]) for student in entry["students"]]
     later = chain[chain.index(part) :]
-    return sum(_steps(config, entry, each) for each in later) + max(students, default=0)
+    return sum(own_steps(config, entry, each) for each in later) + max(students, default=0)
 
 
-def _steps(config: Mapping[str, Any], entry: Mapping[str, Any], part: str) -> int:
-    """Steps of a part's training, and of its second distillation."""
+def own_trainings(config: Mapping[str, Any], entry: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
+    """A part's training, and its second distillation where it has one."""
     second = None if part in iterations(entry) else student_of(entry, part).get("second")
-    return sum(config["training"][name]["steps"] for name in (training_of(entry, part), second) if name)
+    return [config["training"][name] for name in (training_of(entry, part), second) if name]
+
+
+def own_steps(config: Mapping[str, Any], entry: Mapping[str, Any], part: str) -> int:
+    """Steps of all of a part's own trainings."""
+    return sum(training["steps"] for training in own_trainings(config, entry, part))
 
 
 def sizes(entry: Mapping[str, Any]) -> list[bool]:
@@ -149,7 +154,7 @@ def total_steps(config: Mapping[str, Any], entry: Mapping[str, Any], part: str) 
         before = chain[: chain.index(part)][-1:] if again else []
     else:
         before = chain[-1:]
-    return _steps(config, entry, part) + sum(total_steps(config, entry, each) for each in before)
+    return own_steps(config, entry, part) + sum(total_steps(config, entry, each) for each in before)
 
 
 def trained(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], UpstreamRun]]:

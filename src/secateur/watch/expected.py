@@ -10,6 +10,7 @@ from typing import Any
 from secateur.heads import study as heads
 from secateur.overview.resources import JobResources
 from secateur.ssl import checks as ssl
+from secateur.ssl import commands as ssl_commands
 from secateur.ssl import study as upstreams
 from secateur.study import runs, timing
 from secateur.study.paths import run_of
@@ -55,9 +56,11 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
     """The work of a job by its rule and `at`, the wildcards of the rule as attributes."""
     config = resources.paths.config
     if rule in ("ssl_pretrain", "ssl_distill", "ssl_prune"):
-        training, encoder = resources.training_of(at), ssl.sizes(upstreams.entry_of(config, at.upstream)) or {}
+        entry = upstreams.entry_of(config, at.upstream)
+        training, encoder = resources.training_of(at), ssl.sizes(entry) or {}
         seconds = LEAST_STEP + STEP * _encoder_parameters(encoder) * training["batch_seconds"]
-        return Work(f"{rule} {at.upstream}", TRAINING, training["steps"], seconds)
+        steps = upstreams.own_steps(config, entry, ssl_commands.part_of(at))
+        return Work(f"{rule} {at.upstream}", TRAINING, steps, seconds)
     if hasattr(at, "lm") and rule in ("train_lm", "import_lm", "prune_lm"):
         training, model = resources.training_of(at), config["language_models"][at.lm]
         if not training["steps"]:  # it is there
