@@ -21,7 +21,7 @@ STEP = 1.0e-8
 LEAST_STEP = 0.02
 """Seconds of a step beside that, however small the model."""
 TOKENS_A_SECOND = 15  # of speech
-UTTERED = 2.7
+UTTERED = 0.6
 """Seconds to decode one language's split, with a model of `PARAMETERS`."""
 EXTENDED = 5.5
 """The same for each hypothesis that a beam search keeps."""
@@ -33,16 +33,20 @@ SECONDS = {
     "decode_depths": 70, "decode_exits": 37, "decode_onnx": 13, "head_importance": 5, "head_removals": 6,
     "head_times": 3, "decode_heads": 115, "prune_heads": 1, "export_depth": 1,
     "compose_heads": 1, "compose_channels": 15, "compose_layers": 1,
-    "perplexity": 1, "tune_lms": 320, "ssl_targets": 40, "superb": 9, "ssl_speed": 130, "stream_delays": 60,
+    "perplexity": 1, "tune_lms": 160, "ssl_targets": 40, "superb": 9, "stream_delays": 60,
 }  # fmt: skip
 """Of a unit of work of a job by its rule, where it needs torch: of all of it, of a task of `superb`."""
 BEAM_SECONDS = {"decode_heads": 265, "decode_onnx": 180, "decode_depths": 300, "decode_exits": 160}
 """The same with a beam search."""
-OWN_SPEED_SECONDS = 20
-"""Of `ssl_speed` at the encoder's own size, where that is small."""
-TIMED_SECONDS = {timing.QUICK: 5, timing.BEAM: 8}
+EXTRACTED = 5e-9
+"""Seconds to extract features from a second of audio, for each parameter of the encoder."""
+BASE = 8.5e7
+"""Parameters of WavLM base's layers."""
+TAUGHT = 3
+"""A step of a student takes so many times that of its encoder: its teacher runs, too, and gates cost."""
+TIMED_SECONDS = {timing.QUICK: 6.5, timing.BEAM: 12}
 """Of a system that is timed, by the group of its search. One of a family is timed twice."""
-LIGHT_SECONDS = {"fetch": 2, "features": 4, "validate": 1, "tables": 30, "figures": 20, "report": 4}
+LIGHT_SECONDS = {"fetch": 2, "features": 4, "validate": 1, "tables": 40, "figures": 22, "report": 4}
 """The same of jobs that do without."""
 TRAINING_RULES = (
     *("train", "import_model", "prune", "prune_adaptive", "prune_control", "regularise", "recover"),
@@ -59,6 +63,7 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
         entry = upstreams.entry_of(config, at.upstream)
         training, encoder = resources.training_of(at), ssl.sizes(entry) or {}
         seconds = LEAST_STEP + STEP * _encoder_parameters(encoder) * training["batch_seconds"]
+        seconds *= 1 if rule == "ssl_pretrain" else TAUGHT
         steps = upstreams.own_steps(config, entry, ssl_commands.part_of(at))
         return Work(f"{rule} {at.upstream}", TRAINING, steps, seconds)
     if hasattr(at, "lm") and rule in ("train_lm", "import_lm", "prune_lm"):
@@ -83,14 +88,14 @@ def expected(resources: JobResources, rule: str, at: Any) -> Work:
         return Work(f"decode {at.model} {at.search}", DECODING, sets, seconds, _like(config, rule, at))
     if rule == "timing":
         return Work(f"timing {at.model}", OTHER, 1, _timing_seconds(config, at), "timing")
+    if rule == "ssl_speed":
+        return Work(f"{rule} {at.size}", OTHER, 1, _extraction_seconds(config, at), f"{rule} {at.size}")
     amount = max(1, len(upstreams.entry_of(config, at.upstream)["tasks"])) if rule == "superb" else 1
-    axes = [str(getattr(at, axis)) for axis in ("model", "search", "strategy", "number", "size") if hasattr(at, axis)]
+    axes = [str(getattr(at, axis)) for axis in ("model", "search", "strategy", "number") if hasattr(at, axis)]
     key = " ".join([rule, *axes])
     if rule in SECONDS:
         kind, like = DECODING if rule.startswith("decode") else OTHER, _like(config, rule, at)
         seconds = SECONDS[rule] if like == rule else BEAM_SECONDS.get(rule, SECONDS[rule])
-        if getattr(at, "size", "") == "own":
-            seconds = OWN_SPEED_SECONDS
         return Work(key, kind, amount, seconds, like)
     return Work(key, LIGHT, amount, LIGHT_SECONDS.get(rule, LIGHT_OTHERS))
 
@@ -107,6 +112,15 @@ def _timing_seconds(config: Mapping[str, Any], at: Any) -> float:
             systems += len(heads.systems(entry)) * len(entry["shares"])
         seconds += systems * TIMED_SECONDS[timing.BEAM if beam else timing.QUICK]
     return seconds
+
+
+def _extraction_seconds(config: Mapping[str, Any], at: Any) -> float:
+    """Of timing the teacher, twice, and its students."""
+    entry = upstreams.entry_of(config, at.upstream)
+    speed, base = entry["speed"], at.size == "base"
+    size = BASE if base else _encoder_parameters(ssl.sizes(entry) or {})
+    audio = speed["base"] if base else speed["seconds"]
+    return EXTRACTED * size * audio * speed["runs"] * (2 + len(entry["students"]))
 
 
 def _without_training(rule: str, name: str) -> Work:
