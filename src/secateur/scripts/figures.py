@@ -1,6 +1,6 @@
 """Draw the figures of a study (SVG) from its tables, and from nothing else.
 
-Example: python workflow/scripts/figures.py --tables results/smoke/tables --output results/smoke/figures
+Example: secateur figures --tables results/smoke/tables --output results/smoke/figures
 """
 
 import argparse

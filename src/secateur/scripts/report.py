@@ -1,6 +1,6 @@
 """Write the report of a study: one HTML page that opens offline, with figures and style inside.
 
-Example: python workflow/scripts/report.py --config @study.json --root results/smoke \\
+Example: secateur report --config @study.json --root results/smoke \\
     --output results/smoke/report/index.html
 """
 

@@ -1,6 +1,6 @@
 """Collect the results of a study into tidy tables (TSV), and the same tables as Markdown and LaTeX.
 
-Example: python workflow/scripts/tables.py --study @study.json --root results/smoke
+Example: secateur tables --study @study.json --root results/smoke
 """
 
 import argparse

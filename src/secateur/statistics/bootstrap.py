@@ -51,12 +51,14 @@ class Resampled:
         """p-value, one-sided, of the hypothesis that the number is at least `bound`: small if it is below.
 
         One is added to the draws and to those that contradict, so that it is never 0 (Davison & Hinkley 1997, 4.2).
+        Where none contradicts, draws say no more, and many claims at a time want more: the distance to the bound is
+        then measured by that to the end of the interval on its side, as a t statistic.
         """
-        return self._p(np.count_nonzero(self.draws >= bound))
+        return self._p(np.count_nonzero(self.draws >= bound), self.high - self.value, bound - self.value)
 
     def p_above(self, bound: float) -> float:
         """As `p_below`, of the hypothesis that the number is at most `bound`."""
-        return self._p(np.count_nonzero(self.draws <= bound))
+        return self._p(np.count_nonzero(self.draws <= bound), self.value - self.low, self.value - bound)
 
     @cached_property
     def _ends(self) -> tuple[float, float]:
@@ -64,10 +66,13 @@ class Resampled:
         low, high = np.nanpercentile(self.draws, [100 * tail, 100 * (1 - tail)])
         return float(low), float(high)
 
-    def _p(self, against: int) -> float:
+    def _p(self, against: int, end: float, distance: float) -> float:
         share = (against + 1) / (np.count_nonzero(~np.isnan(self.draws)) + 1)
         df, scale = self._spread
-        return float(t_cdf(normal_quantile(share) / scale, df)) if share < 1 else 1.0
+        read = float(t_cdf(normal_quantile(share) / scale, df)) if share < 1 else 1.0
+        if against or end <= 0:
+            return read
+        return min(read, float(t_cdf(t_quantile((1 - CONFIDENCE) / 2, df) * distance / end, df)))
 
     @property
     def _spread(self) -> tuple[float, float]:

@@ -7,6 +7,7 @@ import pytest
 
 from secateur.statistics import bootstrap
 from secateur.statistics.bootstrap import Resampled, multiplicities, resample
+from secateur.statistics.student import t_cdf
 
 
 def test_a_two_way_bootstrap_agrees_with_every_possible_draw():
@@ -23,7 +24,8 @@ def test_a_two_way_bootstrap_agrees_with_every_possible_draw():
     for percent in (1, 10, 25, 50, 75, 90, 99):
         assert np.percentile(found.draws, percent) == pytest.approx(np.percentile(exact, percent), abs=0.12)
     assert found.draws.std() == pytest.approx(exact.std(), rel=0.03)
-    assert found.p_below(exact.max() + 1) == found.p_above(exact.min() - 1) < 0.02
+    assert 0 < found.p_below(exact.max() + 1) < 0.02
+    assert 0 < found.p_above(exact.min() - 1) < 0.02
 
 
 def test_multiplicities_count_units():
@@ -59,10 +61,26 @@ def test_percentiles_are_widened_for_few_units():
     assert (plain.low, plain.high) == pytest.approx((-1.96, 1.96), abs=0.02)
 
 
+def test_beyond_all_draws_the_p_value_is_that_of_a_t_statistic():
+    """A few thousand draws say no less than some 0.001, which no claim among 50 could pass by Holm's correction."""
+    draws = np.random.default_rng(0).normal(size=100_000)
+    found = Resampled(0.0, draws, [5, 8])
+    assert float(np.abs(draws).max()) < 6
+    distance = 8 / (13 / 11) ** 0.5  # in standard errors of 13 units with 11 degrees of freedom
+    expected = float(t_cdf(-distance, 11))
+    assert expected < 2e-5
+    assert found.p_below(8.0) == pytest.approx(expected, rel=0.5)
+    assert found.p_above(-8.0) == pytest.approx(expected, rel=0.5)
+    assert found.p_below(9.0) < found.p_below(8.0) < found.p_below(draws.max() + 0.01)
+    skewed = Resampled(1.0, np.random.default_rng(0).exponential(size=1_000), [5, 8])
+    assert skewed.p_below(14.0) > 10 * found.p_below(13.0)  # a long tail counts on its side
+    assert Resampled(2.0, np.full(100, 2.0), [5]).p_below(3.0) > 0  # no spread at all: the draws alone speak
+
+
 def test_draws_without_a_value_are_left_out():
     found = Resampled(1.0, np.array([np.nan, *np.linspace(0, 2, 101)]))
     assert (found.low, found.high) == pytest.approx((0.05, 1.95), abs=1e-4)
-    assert found.p_below(3) == pytest.approx(1 / 102, rel=1e-3)
+    assert found.p_below(1.99) == pytest.approx(2 / 102, rel=1e-3)
 
 
 def test_intervals_of_ten_units_cover_95_percent(monkeypatch):
