@@ -1,4 +1,4 @@
-"""Make the targets of masked prediction: cluster frames, of MFCCs or of an encoder's layer, and label all of them."""
+"""Make the targets of masked prediction: cluster frames, of MFCCs or of a layer, and label all of them."""
 
 import argparse
 import random
@@ -9,6 +9,7 @@ import torch
 
 from secateur.core import devices
 from secateur.core.files import write_json
+from secateur.models.load import load_model
 from secateur.models.tensors import save_tensors
 from secateur.ssl import clusters
 from secateur.ssl.checkpoints import load_encoder
@@ -18,8 +19,10 @@ from secateur.ssl.waves import WaveExamples
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="data directories to cluster and label")
     parser.add_argument("--dev", type=Path, nargs="*", default=[], help="data directories to label only")
-    parser.add_argument("--hop", type=int, default=320, help="samples from one frame to the next, of MFCCs")
-    parser.add_argument("--encoder", type=Path, help="folder of an encoder, whose layer is clustered instead of MFCCs")
+    parser.add_argument("--hop", type=int, default=320, help="samples from one target to the next, but of --encoder")
+    layered = parser.add_mutually_exclusive_group()
+    layered.add_argument("--encoder", type=Path, help="folder of an encoder, whose layer is clustered instead of MFCCs")
+    layered.add_argument("--guide", type=Path, help="folder of an acoustic model, whose layer is clustered instead")
     parser.add_argument("--layer", type=int, help="which layer, from 1 (the middle one)")
     parser.add_argument("--clusters", type=int, required=True, help="number of clusters")
     parser.add_argument("--frames", type=int, default=200_000, help="most frames to find the clusters with")
@@ -34,6 +37,11 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         encoder = load_encoder(arguments.encoder, device)
         layer = arguments.layer or (len(encoder.config.shapes) + 1) // 2
         frames = clusters.layer_frames(encoder, layer, device)
+        record["layer"] = layer
+    elif arguments.guide:
+        guide = load_model(arguments.guide, device)
+        layer = arguments.layer or (guide.config["encoder"]["layers"] + 1) // 2
+        frames = clusters.guide_frames(guide.model, guide.config, layer, arguments.hop, device)
         record["layer"] = layer
     else:
         frames = clusters.mfcc_frames(arguments.hop)

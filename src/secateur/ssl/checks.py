@@ -100,10 +100,28 @@ def _teacher(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) ->
     for number, iteration in enumerate(entry["pretraining"]["iterations"]):
         below = f"{where}.pretraining.iterations[{number}]"
         yield from untrained(config, below, iteration)
-        if number == 0 and (iteration["layer"] or iteration["again"]):
+        if iteration["guide"]:
+            yield from _guide(below, iteration)
+        if number == 0 and (iteration["again"] or (iteration["layer"] and not iteration["guide"])):
             yield f"{below}: `layer` and `again`; allowed from the second iteration on, the first clusters MFCCs"
+        elif iteration["guide"]:
+            continue
         elif iteration["layer"] and entry["encoder"] and iteration["layer"] > _depth(entry["encoder"]):
             yield f"{below}.layer: {iteration['layer']}; allowed: 1 to {_depth(entry['encoder'])}"
+
+
+def _guide(where: str, iteration: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the acoustic model whose layer is clustered."""
+    folder = Path(iteration["guide"])
+    try:
+        model = json.loads((folder / "model.json").read_text(encoding="utf-8"))["config"]
+    except (OSError, ValueError, KeyError):
+        yield f"{where}.guide: {folder}; allowed: a checkpoint of this project, with model.json and model.safetensors"
+        return
+    if model["type"] not in upstreams.GUIDES:
+        yield f"{where}.guide: {folder} is of type {model['type']}; allowed: {', '.join(upstreams.GUIDES)}"
+    elif (iteration["layer"] or 1) > model["encoder"]["layers"]:
+        yield f"{where}.layer: {iteration['layer']}; allowed: 1 to {model['encoder']['layers']}, those of {folder}"
 
 
 def _encoder(where: str, encoder: Mapping[str, Any]) -> Iterator[str]:

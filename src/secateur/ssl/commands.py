@@ -31,10 +31,11 @@ def students(paths: Paths, gated: bool) -> list[str]:
 
 
 def targets(paths: Paths, at: Any) -> Command:
-    """The targets of an iteration of pretraining: clusters of frames, from the second on of an encoder's layer."""
+    """The targets of an iteration of pretraining: clusters of MFCCs, of a guide's layer, or of the encoder before."""
     entry, number = entry_of(paths, at), int(at.number)
     step = _step(entry, number)
-    before = _iteration(paths, at, number - 1) if number > 1 else None
+    guide = step["guide"] or None
+    before = _iteration(paths, at, number - 1) if number > 1 and not guide else None
     options = {
         "hop": upstreams.hop(entry["encoder"]),
         "clusters": step["clusters"],
@@ -43,9 +44,14 @@ def targets(paths: Paths, at: Any) -> Command:
         "device": paths.config["device"],
         **_audio(paths, entry),
         "encoder": before,
+        "guide": guide,
         "layer": step["layer"] or None,
     }
-    return Command("ssl_targets", options, (*_audio_files(paths, entry), *(_encoder(before) if before else ())))
+    files, modules = [*_audio_files(paths, entry), *(_encoder(before) if before else ())], []
+    if guide:
+        files += [f"{guide}/model.safetensors", f"{guide}/model.json"]
+        modules = [f"secateur.models.{kind}" for kind in upstreams.GUIDES]
+    return Command("ssl_targets", options, tuple(files), tuple(modules))
 
 
 def pretrain(paths: Paths, at: Any) -> Command:

@@ -3,12 +3,17 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from small_models import CONFORMER, make_model
+from tiny import with_encoder
 
 from secateur.core.errors import SecateurError
+from secateur.layers.hidden import layer_outputs
 from secateur.models.upstream.encoder import Encoder
+from secateur.speech.features import log_mel
 from secateur.ssl.clusters import (
     assign,
     differences,
+    guide_frames,
     in_batches,
     kmeans,
     layer_frames,
@@ -136,3 +141,22 @@ def test_batches_keep_the_order_and_their_size():
     batches = list(in_batches(lambda name: np.zeros(lengths[name]), lengths, "bced", budget=100))
     assert [names for names, _ in batches] == [["b", "c", "e", "d"]]
     assert [len(samples) for samples in batches[0][1]] == [3, 3, 1, 9]
+
+
+@pytest.mark.parametrize(("front", "apart"), [({"input": "stack", "stack": 3}, 480), ({"input": "conv2d"}, 640)])
+def test_frames_of_a_guide_are_its_outputs_at_their_middle(front, apart):
+    """Every 320 samples one of the outputs of a model that makes one every 480, or 640, whatever the batch."""
+    config = with_encoder(CONFORMER, dim=24) | front
+    model, device = make_model(config), torch.device("cpu")
+    generator = np.random.default_rng(0)
+    waves = [generator.normal(scale=0.1, size=size).astype(np.float32) for size in (16_000, 9_000, 500)]
+    found = guide_frames(model, config, 2, 320, device)(waves)
+    assert [len(one) for one in found] == [len(mfcc(samples, 320)) for samples in waves[:2]] + [0]
+    for samples, frames in zip(waves[:2], found, strict=False):
+        speech = torch.from_numpy(log_mel(samples, config["features"]))[None]
+        with layer_outputs(model) as outputs:
+            hidden, (count,) = outputs(speech, torch.tensor([speech.shape[1]]))
+        for place, frame in enumerate(frames):
+            output = min((320 * place + 160) // apart, int(count) - 1)
+            np.testing.assert_allclose(frame, hidden[2][0, output].numpy(), rtol=1e-3, atol=1e-4)
+    assert len({int(row) for row in (found[0][:, 0] * 1e6)}) > 10

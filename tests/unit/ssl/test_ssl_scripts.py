@@ -9,11 +9,14 @@ import pytest
 import torch
 from gated_student import GATED, LAYERS, MAGNITUDE, starting_at
 from safetensors.torch import load_file
+from tiny import CTC, TOKENS
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv, write_json
 from secateur.core.jobs import plain
 from secateur.models import zoo as zoo_module
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
 from secateur.models.upstream.encoder import Encoder
 from secateur.speech.datadir import read_data_dir, write_data_dir
 from secateur.ssl import command_line, fitting
@@ -70,7 +73,7 @@ def common(speech, output, **changes):
 
 
 def targets(speech, output, **changes):
-    values = {"encoder": None, "layer": None, "hop": 320, "clusters": 5, "frames": 150}
+    values = {"encoder": None, "guide": None, "layer": None, "hop": 320, "clusters": 5, "frames": 150}
     chosen = {name: common(speech, output)[name] for name in ("train", "dev", "seed", "device", "output")}
     return run("ssl_targets", **(values | chosen | changes))
 
@@ -81,6 +84,12 @@ def weights(folder):
 
 def same(first, second):
     return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_targets_of_a_guide(speech):
+    save_model(speech / "guide", build_model(CTC, TOKENS), CTC, TOKENS)
+    assert targets(speech, "guided", guide=speech / "guide")["layer"] == 2
+    assert read_targets(speech / "guided")["train-2"].shape == ((round(0.76 * 16000) - 400) // 320 + 1,)
 
 
 def test_two_iterations_of_pretraining_and_a_pruned_student_of_their_encoder(speech, tiny):
@@ -242,8 +251,8 @@ def test_an_encoder_becomes_an_entry_of_the_zoo_with_a_card(speech, tiny, monkey
     for split in ("train", "dev"):
         write_data_dir(data / split, read_data_dir(speech / split))
     found = {"train": [data / "train"], "dev": [data / "dev"]}
-    run("ssl_targets", **found, encoder=None, layer=None, hop=320, clusters=5, frames=150, seed=1, device="cpu",
-        output=speech / "targets")  # fmt: skip
+    run("ssl_targets", **found, encoder=None, guide=None, layer=None, hop=320, clusters=5, frames=150, seed=1,
+        device="cpu", output=speech / "targets")  # fmt: skip
     entry = speech / "results" / "zoo" / "upstreams" / "tiny"
     output = entry / "iteration2" / "seed1"
     encoder = {key: value for key, value in mel.to_dict().items() if key != "layers"}

@@ -62,6 +62,26 @@ SSL_MISTAKES = {
         {"pretraining": {"iterations": [{"clusters": 5, "training": "pretrain", "layer": 1}]}},
         "ssl[0].pretraining.iterations[0]: `layer` and `again`; allowed from the second iteration on",
     ),
+    "no guide": (
+        {"pretraining": {"iterations": [{"clusters": 5, "training": "pretrain", "guide": "nowhere"}]}},
+        "ssl[0].pretraining.iterations[0].guide: nowhere; allowed: a checkpoint of this project",
+    ),
+    "guide of another type": (
+        {
+            "pretraining": {
+                "iterations": [{"clusters": 5, "training": "pretrain", "guide": "pretrained/rnnt-streaming"}]
+            }
+        },
+        "pretrained/rnnt-streaming is of type rnnt; allowed: ctc, hybrid",
+    ),
+    "layer of a guide": (
+        {
+            "pretraining": {
+                "iterations": [{"clusters": 5, "training": "pretrain", "guide": "pretrained/ctc-plain", "layer": 7}]
+            }
+        },
+        "ssl[0].pretraining.iterations[0].layer: 7; allowed: 1 to 6, those of pretrained/ctc-plain",
+    ),
     "type of student": ({"students": [STUDENT | {"type": "gate"}]}, "type 'gate' is unknown (did you mean 'gates'?)"),
     "no sparsity": ({"students": [STUDENT | {"sparsity": 0}]}, "ssl[0].students[0].sparsity: 0; allowed: > 0"),
     "all sparse": ({"students": [STUDENT | {"sparsity": 1}]}, "ssl[0].students[0].sparsity: 1; allowed: < 1"),
