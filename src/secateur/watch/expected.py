@@ -42,6 +42,8 @@ EXTRACTED = 5e-9
 """Seconds to extract features from a second of audio, for each parameter of the encoder."""
 BASE = 8.5e7
 """Parameters of WavLM base's layers."""
+DEV_SECONDS = 200
+"""Audio that is extracted where a study names no amount: dev sets have as much as they have."""
 TAUGHT = 3
 """A step of a student takes so many times that of its encoder: its teacher runs, too, and gates cost."""
 TIMED_SECONDS = {timing.QUICK: 6.5, timing.BEAM: 12}
@@ -119,7 +121,7 @@ def _extraction_seconds(config: Mapping[str, Any], at: Any) -> float:
     entry = upstreams.entry_of(config, at.upstream)
     speed, base = entry["speed"], at.size == "base"
     size = BASE if base else _encoder_parameters(ssl.sizes(entry) or {})
-    audio = speed["base"] if base else speed["seconds"]
+    audio = speed["base"] if base else speed["seconds"] or DEV_SECONDS
     return EXTRACTED * size * audio * speed["runs"] * (2 + len(entry["students"]))
 
 

@@ -184,5 +184,18 @@ def test_the_work_of_an_encoder_from_a_folder_is_that_of_its_size(paths):
     )
     batch = resources.training_of(wildcards)["batch_seconds"]
     six_layers = 6 * (2 * 128 * 512 + 4 * 128**2)  # of pretrained/ssl-small
-    found = expected(resources, "ssl_distill", wildcards).seconds
-    assert found == pytest.approx(0.02 + 1e-8 * six_layers * batch)
+    found = expected(resources, "ssl_distill", wildcards)
+    assert found.seconds == pytest.approx(3 * (0.02 + 1e-8 * six_layers * batch))
+    second = paths.config["training"]["distil-again"]["steps"]
+    assert found.amount == resources.training_of(wildcards)["steps"] + second
+    entry = paths.config["ssl"][0]
+    entry["speed"] = entry["speed"] | {"seconds": 60, "runs": 6, "base": 10}
+    own, base = (
+        expected(resources, "ssl_speed", SimpleNamespace(upstream="ssl-small", seed="1", size=size))
+        for size in ("own", "base")
+    )
+    systems = 2 + len(entry["students"])
+    assert own.seconds == pytest.approx(5e-9 * six_layers * 60 * 6 * systems)
+    assert base.seconds == pytest.approx(5e-9 * 8.5e7 * 10 * 6 * systems)
+    entry["speed"] = entry["speed"] | {"seconds": None}  # all of the dev sets
+    assert expected(resources, "ssl_speed", SimpleNamespace(upstream="ssl-small", seed="1", size="own")).seconds > 0
