@@ -1,7 +1,6 @@
 """Distil a self-supervised encoder into a smaller one: pruned through learned gates, at once, or some of its layers."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ from secateur.core.options import argument
 from secateur.models.upstream.encoder import Encoder
 from secateur.ssl import command_line, fitting
 from secateur.ssl.checkpoints import load_encoder
-from secateur.ssl.distillation import GATE_COLUMNS, Distillation, SparsityTarget, missed
-from secateur.ssl.layer_choice import chosen
+from secateur.ssl.distillation import GATE_COLUMNS, SparsityTarget, missed
 from secateur.ssl.options import GatedStudent, LayersStudent, Student
-from secateur.ssl.students import make_student, save_student
+from secateur.ssl.students import layer_by_layer, make_student, save_student
 from secateur.training import command_line as training_line
 from secateur.training.options import TrainingOptions
 
@@ -40,29 +38,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    options, training = arguments.student, arguments.training
+    options, training, second = arguments.student, arguments.training, arguments.second
     torch.manual_seed(arguments.seed)
     teacher = load_encoder(arguments.teacher)
     task, waves = training_line.task(arguments), command_line.waves(arguments)
-    layers: Sequence[int] = ()
-    if isinstance(options, LayersStudent) and options.strategy:
-        batches = fitting.dev_batches(task, waves, teacher.config)
-        layers = record["kept"] = chosen(teacher, options.strategy, options.layers, batches, arguments.seed)
-    model = make_student(teacher, options, layers)
-    target = None
-    if isinstance(options, GatedStudent):
-        warmup = round(options.sparsity_warmup * training.steps)
-        target = SparsityTarget(options.sparsity, warmup, training.steps, arguments.log_every, options.conv_sparsity)
     inputs = [arguments.teacher / name for name in ("config.json", "model.safetensors")]
-    history = fitting.fit(task, record, waves, model, teacher.config, [target] if target else [], inputs)
+    count = 1 + len(getattr(options, "depths", ())) + (second is not None)
+    trainings = fitting.Trainings(task, waves, teacher.config, inputs, count=count)
+    target = None
+    if isinstance(options, LayersStudent):
+        record["depths"] = {}
+        for layers, model in layer_by_layer(teacher, options, trainings.dev_batches, arguments.seed):
+            trainings.train(model, training)
+            record["depths"][str(len(layers))] = layers
+    else:
+        model = make_student(teacher, options)
+        if isinstance(options, GatedStudent):
+            warmup = round(options.sparsity_warmup * training.steps)
+            every = arguments.log_every
+            target = SparsityTarget(options.sparsity, warmup, training.steps, every, options.conv_sparsity)
+        trainings.train(model, training, [target] if target else [])
 
     def polish(student: Encoder) -> Encoder:
-        smaller = Distillation(student, teacher, model.objective, None, model.train_extractor)
-        fitting.again(task, record, waves, smaller, teacher.config, arguments.second, history, inputs)
+        smaller = model.of(student)
+        trainings.improve(record, smaller, second)
         return smaller.student
 
-    student = save_student(arguments.output, record, model, target, polish if arguments.second else None)
-    smaller = Distillation(student.to(task.device), teacher, model.objective, None, model.train_extractor)
-    record["missed"] = missed(smaller, fitting.dev_batches(task, waves, teacher.config))
+    student = save_student(arguments.output, record, model, target, polish if second else None)
+    trainings.note(record)
+    record["missed"] = missed(model.of(student.to(task.device)), trainings.dev_batches())
     if target:
         write_tsv(arguments.output / "gates.tsv", GATE_COLUMNS, target.log())

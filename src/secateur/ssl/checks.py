@@ -193,12 +193,25 @@ def _students(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -
         if student["second"] and student["second"] not in config["training"]:
             yield unknown(f"{below}.second", student["second"], "training", config["training"])
         recipe = config["training"].get(student["training"], {})
-        if student.get("target") == "latency" and recipe.get("processes", 1) * recipe.get("nodes", 1) > 1:
+        several = recipe.get("processes", 1) * recipe.get("nodes", 1) > 1
+        if student.get("target") == "latency" and several:
             yield f"{below}.target: latency, which every process would measure anew; allowed with one process"
+        for key in ("depths", "second") if several else ():
+            if student.get(key):
+                yield f"{below}.{key}: {student[key]}, a training after another; allowed with one process"
+        if student["type"] == "layers":
+            yield from _on_the_way(below, student)
         if student["distil"] != sorted(student["distil"]):
             yield f"{below}.distil: {student['distil']}; allowed: layers in ascending order"
         if teacher:
             yield from _fits(below, student, teacher)
+
+
+def _on_the_way(where: str, student: Mapping[str, Any]) -> Iterator[str]:
+    """Numbers of layers that do not lead down to those of a student of some layers."""
+    depths, last = student["depths"], student["layers"]
+    if [*depths, last] != sorted({*depths, last}, reverse=True):
+        yield f"{where}.depths: {depths}; allowed: descending numbers, above {last}, that of `layers`"
 
 
 def _fits(where: str, student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Iterator[str]:

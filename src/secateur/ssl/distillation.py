@@ -150,6 +150,10 @@ class Distillation(nn.Module):
     def teacher(self) -> Encoder:
         return self._teacher[0]
 
+    def of(self, student: Encoder) -> "Distillation":
+        """What another student, without gates, is trained by: the same teacher and objective."""
+        return Distillation(student, self.teacher, self.objective, None, self.train_extractor)
+
     def forward(
         self, waveforms: torch.Tensor, lengths: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:

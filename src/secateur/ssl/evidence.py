@@ -213,7 +213,7 @@ def _rival(entry: Entry, student: str, kind: str) -> tuple[str | None, str]:
             return other["name"], ""
         if kind == "fahp" and same and set(other["kinds"]) == set(WHOLE_HEADS) and other["straight_through"]:
             return other["name"], ""
-        if kind == "layers" and other["type"] == "layers" and not other.get("strategy"):
+        if kind == "layers" and other["type"] == "layers" and not (other.get("strategy") or other.get("depths")):
             return other["name"], ""
     return None, {
         "ste": f"student like {student} without straight-through gradients",

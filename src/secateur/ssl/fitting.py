@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from secateur.core import progress
 from secateur.core.devices import autocast
 from secateur.core.errors import SecateurError
 from secateur.models.upstream.config import EncoderConfig
@@ -35,6 +36,78 @@ class Waves:
     crop_seconds: float = 15.6
 
 
+class Trainings:
+    """Trainings of one model, one after another, with one history: steps and seconds go on, and no batch comes again.
+
+    The saved state of each lies within that of the one before, so that a job which was killed repeats none.
+
+    Args:
+        task: where the result goes, and the seed and device of all.
+        config: of the encoder that the crops are for: pieces shorter than one of its frames are left out.
+        inputs: further files that the result depends on: the checkpoint that training starts from, targets.
+        targets: targets of every utterance, or None.
+        count: how many trainings there will be.
+
+    Attributes:
+        history: one row per evaluation.
+        steps: of all trainings so far.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        waves: Waves,
+        config: EncoderConfig,
+        inputs: Sequence[Path] = (),
+        targets: Mapping[str, np.ndarray] | None = None,
+        count: int = 1,
+    ):
+        self.task, self.waves, self.config, self.inputs, self.targets = task, waves, config, inputs, targets
+        self.history: list[dict[str, Any]] = []
+        self.steps, self._done, self._count = 0, 0, count
+        self._folder = task.output
+
+    def train(self, model: torch.nn.Module, options: TrainingOptions, hooks: Sequence[TrainingHook] = ()) -> None:
+        """Train `model` on crops."""
+        progress.JOB.part(self._done, self._count)
+        task = replace(self.task, options=options, output=self._folder, before=self.steps)
+        examples, plan, dev, files = _material(task, self.waves, self.config, self.targets)
+        where = task.seed, task.device, task.state, task.identity([*files, *self.inputs])
+        rows = train(model, examples, plan, dev, options, *where, hooks, task.before)
+        seconds = self.history[-1]["seconds"] if self.history else 0
+        self.history += [{**row, "step": row["step"] + self.steps, "seconds": row["seconds"] + seconds} for row in rows]
+        self.steps, self._done, self._folder = self.steps + options.steps, self._done + 1, task.state
+
+    def improve(self, record: dict[str, Any], model: torch.nn.Module, options: TrainingOptions) -> None:
+        """Train `model`, what came of the trainings so far, on; keep that only where the dev loss is not higher for it.
+
+        The record has the dev loss `before` and `after`, and whether what came after was `kept`.
+        """
+        task, device = replace(self.task, options=options), self.task.device
+        start = copy.deepcopy(model.state_dict())
+        _, _, dev, _ = _material(task, self.waves, self.config, None)
+
+        def loss() -> float:
+            return evaluate(model.to(device), *dev, device, autocast(device, options.precision))
+
+        before = loss()
+        self.train(model, options)
+        after = loss()
+        if not after <= before:
+            model.load_state_dict(start)
+        record["second"] = {"steps": options.steps, "before": before, "after": after, "kept": after <= before}
+
+    def dev_batches(self) -> Iterator[Batch]:
+        """What the dev loss is of."""
+        _, _, (examples, batches), _ = _material(self.task, self.waves, self.config, None)
+        return (examples.load(keys) for keys in batches)
+
+    def note(self, record: dict[str, Any]) -> None:
+        """Save the history in the folder of the result, and note seed, device, steps and seconds."""
+        options = replace(self.task.options, steps=self.steps)
+        note(replace(self.task, options=options), record, self.history)
+
+
 def fit(
     task: Task,
     record: dict[str, Any],
@@ -44,73 +117,11 @@ def fit(
     hooks: Sequence[TrainingHook] = (),
     inputs: Sequence[Path] = (),
     targets: Mapping[str, np.ndarray] | None = None,
-) -> list[dict[str, Any]]:
-    """Train `model` on crops, save its history in the folder of the result, and note seed, device, steps, seconds.
-
-    Args:
-        config: of the encoder that the crops are for: pieces shorter than one of its frames are left out.
-        inputs: further files that the result depends on: the checkpoint that training starts from, targets.
-        targets: targets of every utterance, or None.
-
-    Returns the history, one row per evaluation.
-    """
-    examples, plan, dev, files = _material(task, waves, config, targets)
-    history = train(
-        model,
-        examples,
-        plan,
-        dev,
-        task.options,
-        task.seed,
-        task.device,
-        task.state,
-        task.identity([*files, *inputs]),
-        hooks,
-    )
-    note(task, record, history)
-    return history
-
-
-def again(
-    task: Task,
-    record: dict[str, Any],
-    waves: Waves,
-    model: torch.nn.Module,
-    config: EncoderConfig,
-    options: TrainingOptions,
-    history: Sequence[Mapping[str, Any]],
-    inputs: Sequence[Path] = (),
 ) -> None:
-    """Train `model`, what came of `task`, on by `options`, and keep that only where the dev loss is not higher for it.
-
-    Its rows are added to `history`, that of `task`, with the steps and seconds going on; the record has the dev loss
-    `before` and `after`, and whether what came after was `kept`. Its state is within that of `task`.
-    """
-    second = replace(task, options=options, output=task.state, before=task.options.steps)
-    examples, plan, dev, files = _material(second, waves, config, None)
-    start, device = copy.deepcopy(model.state_dict()), task.device
-
-    def loss() -> float:
-        return evaluate(model.to(device), *dev, device, autocast(device, options.precision))
-
-    before = loss()
-    rows = train(
-        model, examples, plan, dev, options, task.seed, device, second.state, second.identity([*files, *inputs]), (),
-        second.before,
-    )  # fmt: skip
-    after = loss()
-    if not after <= before:
-        model.load_state_dict(start)
-    steps, seconds = task.options.steps, history[-1]["seconds"]
-    later = [{**row, "step": row["step"] + steps, "seconds": row["seconds"] + seconds} for row in rows]
-    note(replace(task, options=replace(task.options, steps=steps + options.steps)), record, [*history, *later])
-    record["second"] = {"steps": options.steps, "before": before, "after": after, "kept": after <= before}
-
-
-def dev_batches(task: Task, waves: Waves, config: EncoderConfig) -> Iterator[Batch]:
-    """What the dev loss of `task` is of."""
-    _, _, (examples, batches), _ = _material(task, waves, config, None)
-    return (examples.load(keys) for keys in batches)
+    """Train `model` as `task` says, once, and note it: see `Trainings`."""
+    trainings = Trainings(task, waves, config, inputs, targets)
+    trainings.train(model, task.options, hooks)
+    trainings.note(record)
 
 
 def _material(

@@ -126,6 +126,9 @@ class LayersStudent(_Student):
     strategy: str | None = None
     """Which: as a strategy of `layers` chooses them, by how far the output is from the teacher's on dev data; null for
     the first, as in DistilHuBERT."""
+    depths: tuple[Annotated[int, {"minimum": 1}], ...] = ()
+    """Numbers of layers on the way, the most first, with which it is trained, too, each time by all of `training`; what
+    goes next is chosen by what it became. Without any, all layers that go are gone before it is trained."""
 
 
 Student = GatedStudent | MagnitudeStudent | LayersStudent

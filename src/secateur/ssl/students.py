@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,13 @@ from torch import nn
 
 from secateur.models.tensors import save_tensors
 from secateur.models.upstream.encoder import Encoder
+from secateur.speech.data import Batch
 from secateur.ssl.channels import ChannelGates, compact_front, sparsity
 from secateur.ssl.checkpoints import save_encoder
 from secateur.ssl.costs import costs_of
 from secateur.ssl.distillation import Distillation, LayerPairs, PredictionHeads, SparsityTarget
 from secateur.ssl.gated import EncoderGates, block_parameters, compact
-from secateur.ssl.layer_choice import kept
+from secateur.ssl.layer_choice import chosen, kept
 from secateur.ssl.limits import APART
 from secateur.ssl.magnitude import magnitude_gates
 from secateur.ssl.options import GatedStudent, LayersStudent, MagnitudeStudent, Student
@@ -41,6 +42,33 @@ def make_student(teacher: Encoder, options: Student, layers: Sequence[int] = ())
             student = kept(teacher, layers or range(1, options.layers + 1))
             objective = PredictionHeads(options.distil, student.config, config)
     return Distillation(student, teacher, objective, None, options.train_extractor)
+
+
+def layer_by_layer(
+    teacher: Encoder, options: LayersStudent, batches: Callable[[], Iterable[Batch]], seed: int = 1
+) -> Iterator[tuple[list[int], Distillation]]:
+    """The models to train for a student of some layers, each made of what the one before has become by then.
+
+    The layers that go next are chosen by the student as it is, whose own output is what it is to be near to. There is
+    one model for each number of layers on the way, and the student itself, each with the layers that it has of the
+    teacher's, numbered from 1.
+
+    Args:
+        batches: dev data, for a strategy.
+        seed: for a strategy that draws.
+
+    Raises SecateurError for a number of layers that is above the one before, and as `make_student`.
+    """
+    whole, left = teacher, list(range(1, teacher.config.num_hidden_layers + 1))
+    model: Distillation | None = None
+    for depth in (*options.depths, options.layers):
+        places: Sequence[int] = range(1, depth + 1)
+        if options.strategy:
+            places = chosen(whole, options.strategy, depth, batches(), seed)
+        model = make_student(teacher, options, places) if model is None else model.of(kept(whole, places))
+        left = [left[place - 1] for place in places]
+        yield left, model
+        whole = model.student
 
 
 def _gated(teacher: Encoder, options: GatedStudent) -> Distillation:

@@ -133,9 +133,10 @@ def steps_to_come(config: Mapping[str, Any], entry: Mapping[str, Any], part: str
 
 
 def own_trainings(config: Mapping[str, Any], entry: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
-    """A part's training, and its second distillation where it has one."""
-    second = None if part in iterations(entry) else student_of(entry, part).get("second")
-    return [config["training"][name] for name in (training_of(entry, part), second) if name]
+    """A part's trainings, one after another: one for each depth of a student, and its second distillation."""
+    student = {} if part in iterations(entry) else student_of(entry, part)
+    names = [training_of(entry, part)] * (1 + len(student.get("depths", ())))
+    return [config["training"][name] for name in (*names, student.get("second")) if name]
 
 
 def own_steps(config: Mapping[str, Any], entry: Mapping[str, Any], part: str) -> int:

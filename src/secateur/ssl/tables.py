@@ -232,7 +232,7 @@ def _published_name(results: Results, entry: Mapping[str, Any], run: UpstreamRun
         return NAMES.get(kind, "")
     student = upstreams.student_of(entry, run.model)
     if student["type"] == "layers":
-        return "" if student.get("strategy") else DISTILLED.get(kind, "")
+        return "" if student.get("strategy") or student.get("depths") else DISTILLED.get(kind, "")
     if student["type"] != "gates" or kind != "wavlm" or student["sparsity"] != published.S4_SPARSITY:
         return ""
     if student.get("conv_sparsity"):

@@ -1,5 +1,6 @@
 """The scripts around encoders, on a tiny model and made-up speech: targets, pretraining, distillation, resuming."""
 
+import copy
 import importlib.util
 import json
 from argparse import Namespace
@@ -23,6 +24,7 @@ from secateur.ssl import command_line, fitting
 from secateur.ssl.checkpoints import load_upstream, save_encoder
 from secateur.ssl.clusters import read_targets
 from secateur.ssl.distillation import SparsityTarget
+from secateur.ssl.layer_choice import chosen
 from secateur.ssl.options import PredictionOptions
 from secateur.ssl.pretraining import MaskedPrediction
 from secateur.ssl.students import make_student, save_student
@@ -146,7 +148,8 @@ def test_two_iterations_of_pretraining_and_a_pruned_student_of_their_encoder(spe
     options = replace(LAYERS, layers=1, strategy="greedy")
     record = run("ssl_distill", teacher=second, student=options, log_every=3, **common(speech, "layers"))
     waveforms, lengths = torch.randn(2, 5000), torch.tensor([5000, 2500])
-    assert len(load_upstream(speech / "layers")(waveforms, lengths)[0]) == 2 and len(record["kept"]) == 1
+    assert len(load_upstream(speech / "layers")(waveforms, lengths)[0]) == 2
+    assert [(depth, len(layers)) for depth, layers in record["depths"].items()] == [("1", 1)]
 
     run("ssl_export_onnx", encoder=speech / "gated", format="float32", output=speech / "pruned.onnx")
     assert (speech / "pruned.onnx").stat().st_size > 4 * left
@@ -210,6 +213,67 @@ def test_killed_and_resumed_distillation_ends_with_the_same_bytes(speech, tiny, 
     for one, other in zip(weights(speech / "whole").values(), weights(speech / "cut").values(), strict=True):
         assert same(one, other)
     assert read_json(speech / "whole" / "config.json") == read_json(speech / "cut" / "config.json")
+
+
+def distilled_by_layers(speech, strategy, output, **changes):
+    """The record of a student that loses one layer of three, and, once it is trained, another."""
+    options = replace(LAYERS, layers=1, depths=(2,), strategy=strategy)
+    arguments = common(speech, output, **changes) | {"teacher": speech / "teacher", "log_every": 3}
+    return run("ssl_distill", student=options, **arguments)
+
+
+@pytest.mark.parametrize("strategy", [None, "greedy"])
+def test_the_next_layer_goes_by_what_the_student_became(speech, tiny, strategy, monkeypatch):
+    """Each training starts with what the one before left, layers and prediction heads, and has batches of its own."""
+    torch.manual_seed(0)
+    save_encoder(speech / "teacher", Encoder(tiny))
+    seen, train = [], fitting.train
+
+    def watched(model, *rest):
+        before = copy.deepcopy(model.state_dict())
+        rows = train(model, *rest)
+        seen.append((before, copy.deepcopy(model), rest[-1]))
+        return rows
+
+    monkeypatch.setattr(fitting, "train", watched)
+    record = distilled_by_layers(speech, strategy, "steps")
+    assert [row["step"] for row in read_tsv(speech / "steps" / "history.tsv")] == ["4", "8", "12", "16"]
+    assert record["steps"] == 16 and [steps for _, _, steps in seen] == [0, 8]
+    two, one = record["depths"]["2"], record["depths"]["1"]
+    assert len(two) == 2 and len(one) == 1 and set(one) < set(two)
+    (start, half, _), (then, last, _) = seen
+    student, place, inner = half.student.eval(), two.index(one[0]), "student.encoder.layers"
+    arguments = Namespace(**common(speech, "steps"))
+    batches = fitting.Trainings(training_line.task(arguments), command_line.waves(arguments), tiny).dev_batches()
+    assert [place + 1] == (chosen(student, strategy, 1, batches) if strategy else [1])
+    found = half.state_dict()
+    assert any(not torch.equal(value, found[name]) for name, value in start.items() if name.startswith(inner))
+    for name, value in then.items():
+        assert torch.equal(value, found[name.replace(f"{inner}.0.", f"{inner}.{place}.")]), name
+    assert same(load_upstream(speech / "steps").state_dict(), last.student.state_dict())
+
+
+@pytest.mark.parametrize("kill", [5, 13, 20])
+def test_killed_and_resumed_distillation_by_layers_ends_with_the_same_bytes(speech, tiny, kill, monkeypatch):
+    """Before the second removal, after it, and in the second distillation, by the same options as the first."""
+    torch.manual_seed(0)
+    save_encoder(speech / "teacher", Encoder(tiny))
+    train, again = fitting.train, {"second": TRAINING}
+    whole = distilled_by_layers(speech, "greedy", "whole", **again)
+
+    def dying(model, *rest):
+        *rest, hooks, before = rest
+        return train(model, *rest, [*hooks, KillAt(kill - before)], before)
+
+    monkeypatch.setattr(fitting, "train", dying)
+    with pytest.raises(Killed):
+        distilled_by_layers(speech, "greedy", "cut", **again)
+    monkeypatch.undo()
+    resumed = distilled_by_layers(speech, "greedy", "cut", **again)
+    assert resumed["depths"] == whole["depths"] and resumed["second"] == whole["second"] and resumed["steps"] == 24
+    rows = [[{**row, "seconds": 0} for row in read_tsv(speech / name / "history.tsv")] for name in ("whole", "cut")]
+    assert rows[0] == rows[1] and len(rows[0]) == 6
+    assert same(*(weights(speech / name)["model.safetensors"] for name in ("whole", "cut")))
 
 
 def test_killed_and_resumed_pretraining_ends_with_the_same_bytes(speech, tiny):

@@ -45,6 +45,9 @@ def test_parts_have_recipes_and_urgency():
     assert [upstreams.total_steps(CONFIG, PRETRAINED, part) for part in parts] == [7, 20, 120, 23]
     assert [upstreams.total_steps(CONFIG, again, part) for part in parts] == [7, 27, 127, 30]
     assert upstreams.total_steps(CONFIG, GIVEN, "pruned") == 100
+    slow = GIVEN | {"students": [STUDENTS[1] | {"depths": [5, 4], "second": "first"}]}
+    assert upstreams.total_steps(CONFIG, slow, "short") == 3 * 3 + 7
+    assert [recipe["steps"] for recipe in upstreams.own_trainings(CONFIG, slow, "short")] == [3, 3, 3, 7]
     # An iteration begins a chain that ends with the longest student.
     assert [upstreams.steps_to_come(CONFIG, PRETRAINED, part) for part in parts] == [127, 120, 100, 3]
 

@@ -6,6 +6,7 @@ from studies import DEFAULT, merged, refusal
 from secateur.config.complete import complete
 
 STUDENT = {"name": "pruned", "type": "gates", "training": "distil", "distil": [2, 4], "sparsity": 0.8}
+SHALLOW = {"name": "s", "type": "layers", "training": "distil", "distil": [1], "layers": 1}
 UPSTREAM = {
     "name": "one",
     "corpus": "voices",
@@ -108,13 +109,23 @@ SSL_MISTAKES = {
     ),
     "too deep": ({"students": [STUDENT | {"distil": [5]}]}, "ssl[0].students[0].distil: 5; allowed: 1 to 4"),
     "strategy that compares layers": (
-        {
-            "students": [
-                {"name": "s", "type": "layers", "training": "distil", "distil": [1], "layers": 1, "strategy": "svcca"}
-            ]
-        },
+        {"students": [SHALLOW | {"strategy": "svcca"}]},
         "ssl[0].students[0].strategy: 'svcca' is not in the strategies that compare no layers; allowed: greedy",
     ),
+    "depths in another order": (
+        {"students": [SHALLOW | {"depths": [2, 3]}]},
+        "ssl[0].students[0].depths: [2, 3]; allowed: descending numbers, above 1, that of `layers`",
+    ),
+    "depth of the student": (
+        {"students": [SHALLOW | {"depths": [2, 1]}]},
+        "ssl[0].students[0].depths: [2, 1]; allowed: descending numbers, above 1, that of `layers`",
+    ),
+    "depth of the teacher": (
+        {"students": [SHALLOW | {"depths": [4, 2]}]},
+        "ssl[0].students[0].depths: 4; allowed: below 4, the number of the teacher's layers",
+    ),
+    "no depth": ({"students": [SHALLOW | {"depths": [0]}]}, "ssl[0].students[0].depths[0]: 0; allowed: ≥ 1"),
+    "depths of gates": ({"students": [STUDENT | {"depths": [2]}]}, "ssl[0].students[0].depths: unknown key"),
     "kind of gate": ({"students": [STUDENT | {"kinds": ["head"]}]}, "'head' (did you mean 'heads'?)"),
     "task": ({"tasks": {"st": {}}}, "ssl[0].tasks.st: unknown key"),
     "option of a task": ({"tasks": {"ks": {"keyword": 4}}}, "ssl[0].tasks.ks.keyword: unknown key (did you mean"),
@@ -172,3 +183,10 @@ def test_time_is_measured_by_one_process():
         "ssl": [UPSTREAM | {"students": [STUDENT | {"target": "latency"}]}],
     }
     assert "students[0].target: latency, which every process would measure anew" in refusal(many)
+
+
+@pytest.mark.parametrize("key, given", [("depths", [2]), ("second", "distil")])
+def test_one_training_after_another_is_for_one_process(key, given):
+    many = {"training": {"distil": {"processes": 2}}, "ssl": [UPSTREAM | {"students": [SHALLOW | {key: given}]}]}
+    said = refusal(many)
+    assert said == f"ssl[0].students[0].{key}: {given}, a training after another; allowed with one process", said
