@@ -55,7 +55,7 @@ def expand(config: dict[str, Any]) -> None:
 
 
 def _choose_searches(config: Mapping[str, Any], section: str, entry: dict[str, Any]) -> None:
-    """Give an entry that names no searches the first greedy one that fits the type of its model.
+    """Give an entry that names no searches a greedy one that fits the type of its model: the first of `dense`, or of all.
 
     Those of `dense` have the searches of `decode`, but where none of these fits a model from a folder.
     """
@@ -66,7 +66,9 @@ def _choose_searches(config: Mapping[str, Any], section: str, entry: dict[str, A
         return
     parts = types.parts(model["type"]) if model else ()
     fitting = [name for name, search in known.items() if registry.part(search["type"]) in parts]
+    asked = [one for other in config["dense"] if other["model"] == entry["model"] for one in other["searches"] or ()]
     greedy = [name for name in fitting if registry.is_greedy(known[name]["type"])]
+    greedy.sort(key=lambda name: name not in asked)
     if (
         section == "layers" and entry["of"] == types.DECODER
     ):  # a search that runs the decoder, asked for if there is one

@@ -271,12 +271,14 @@ def test_the_study_to_copy_takes_a_model_of_any_type():
     file = root / "workflow/studies/prune-mine.yaml"
     given = yaml.safe_load((root / "config.yaml").read_text())
     update_config(given, yaml.safe_load(file.read_text()))
-    for folder, search in {"fixtures/whisper": "generate", "reference/espnet/conformer-transducer": "espnet"}.items():
-        given["models"]["mine"] = {"pretrained": str(root / "tests" / folder)}
-        if search == "espnet":  # its own searches are not among those of config.yaml; layers are ordered by a CTC head
-            given["searches"] |= {search: {"type": "transducer_espnet", "beam": 1}}
-            given["layers"] = []
-        config = complete(given)
+    folders = {
+        "tests/fixtures/whisper": "generate",
+        "tests/reference/espnet/conformer-transducer": "transducer-espnet",
+        "pretrained/rnnt-streaming": "transducer",
+    }
+    for folder, search in folders.items():
+        given["models"]["mine"] = {"pretrained": str(root / folder)}
+        config = complete(copy.deepcopy(given))
         for section in ("dense", "prune", "layers", "heads"):
             assert all(entry["searches"] == [search] for entry in config[section]), section
         assert all(entry["latency"]["searches"] == [search] for entry in config["heads"])
