@@ -8,6 +8,8 @@ Needs numpy and onnxruntime alone. `secateur.decoding.streaming_export` writes t
     joiner.onnx      a frame and a prefix; the logits
     stream.json      tokens, sizes of the pieces, shapes of the caches
 
+The matrices of weights in the three files may be int8: what comes in and goes out is float32 all the same.
+
 Search is greedy, as `secateur.decoding.transducer.Greedy` does it.
 """
 
@@ -19,6 +21,7 @@ import numpy as np
 from secateur.decoding.sessions import session
 
 ENCODER, PREDICTOR, JOINER, ABOUT = "encoder.onnx", "predictor.onnx", "joiner.onnx", "stream.json"
+FILES = (ENCODER, PREDICTOR, JOINER)
 
 
 class StreamingTransducer:
@@ -30,15 +33,17 @@ class StreamingTransducer:
         max_symbols: most labels at one frame.
 
     Attributes:
+        bytes: of the files.
         labels: of the utterance so far.
         outputs: encoder output so far, one array (T', D) a segment, where `keep` is set.
     """
 
     def __init__(self, folder: str | Path, threads: int = 1, max_symbols: int = 10, keep: bool = False):
         self.about = json.loads((Path(folder) / ABOUT).read_text(encoding="utf-8"))
+        self.bytes = sum((Path(folder) / name).stat().st_size for name in FILES)
         self.max_symbols, self.keep = max_symbols, keep
         self._encoder, self._predictor, self._joiner = (
-            session(Path(folder) / name, threads) for name in (ENCODER, PREDICTOR, JOINER)
+            session(Path(folder) / name, threads) for name in FILES
         )
         self.begin()
 

@@ -1,15 +1,17 @@
 """Streaming transducers as ONNX files, checked against torch piece by piece; `decoding.streaming` runs them."""
 
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json, written_aside
-from secateur.decoding.onnx import OPSET
+from secateur.decoding.onnx import FLOAT32, OPSET, quantise
 from secateur.decoding.streaming import ABOUT, ENCODER, JOINER, PREDICTOR, StreamingTransducer
 from secateur.decoding.transducer import Greedy
 from secateur.models.emformer import Emformer, LayerState, State
@@ -93,11 +95,14 @@ def _all_caches(model: Transducer) -> dict[str, torch.Tensor]:
     return found
 
 
-def export_stream(model: torch.nn.Module, bins: int, tokens: Sequence[str], folder: str | Path) -> float:
+def export_stream(
+    model: torch.nn.Module, bins: int, tokens: Sequence[str], folder: str | Path, kind: str = FLOAT32
+) -> float:
     """Write `model`, a transducer with an Emformer in evaluation mode on the CPU, into `folder`, and check it.
 
     Args:
         bins: features per frame.
+        kind: one of `secateur.decoding.onnx.KINDS`; what is checked is float32, which int8 is made of.
 
     Returns the largest difference of encoder outputs from those of torch, piece by piece. Raises SecateurError where
     it is above `TOLERANCE` or the labels differ, and for models that do not stream.
@@ -107,13 +112,27 @@ def export_stream(model: torch.nn.Module, bins: int, tokens: Sequence[str], fold
             f"{type(model).__name__} with {type(getattr(model, 'encoder', None)).__name__}: only a transducer with an "
             "emformer encoder streams; export others whole (export-onnx)"
         )
-    folder, caches = Path(folder), empty_caches(model)
-    chunk = model.encoder.latency * model.preencoder.factor
-    layers, width = model.predictor.lstm.num_layers, model.predictor.lstm.hidden_size
-    state = torch.zeros(layers, 1, width)
+    folder, parts = Path(folder), _parts(model, bins)
+    with tempfile.TemporaryDirectory() as aside:
+        plain = folder if kind == FLOAT32 else Path(aside)
+        for name, (module, given, outputs) in parts.items():
+            _write(module.eval(), given, outputs, plain / name)
+        write_json(plain / ABOUT, _about(model, bins, tokens))
+        difference = _check(model, plain, bins)
+        if plain != folder:
+            for name in parts:
+                quantise(plain / name, folder / name)
+            write_json(folder / ABOUT, _about(model, bins, tokens))
+    return difference
+
+
+def _parts(model: Transducer, bins: int) -> dict[str, tuple[torch.nn.Module, dict[str, torch.Tensor], list[str]]]:
+    """By file: a module, what it takes, an example of each by name, and the names of what it gives."""
+    caches, state = empty_caches(model), _state(model)
+    chunk = _chunk(model)
     speech, length = torch.zeros(1, chunk, bins), torch.tensor([chunk])
     frame, prefix = torch.zeros(1, model.encoder.output_size()), torch.zeros(1, model.joiner.output.in_features)
-    parts = {
+    return {
         ENCODER: (
             _EncoderChunk(model),
             {"features": speech, "length": length, "segments": torch.tensor(0), **caches},
@@ -126,20 +145,30 @@ def export_stream(model: torch.nn.Module, bins: int, tokens: Sequence[str], fold
         ),
         JOINER: (_Joiner(model), {"frame": frame, "prefix": prefix}, ["logits"]),
     }
-    for name, (module, given, outputs) in parts.items():
-        _write(module.eval(), given, outputs, folder / name)
-    about = {
+
+
+def _about(model: Transducer, bins: int, tokens: Sequence[str]) -> dict[str, Any]:
+    """What `StreamingTransducer` needs to know."""
+    return {
         "bins": bins,
-        "chunk": chunk,
+        "chunk": _chunk(model),
         "step": model.encoder.segment * model.preencoder.factor,
         "blank": model.blank_id,
         "tokens": list(tokens),
-        "caches": {name: list(tensor.shape) for name, tensor in caches.items()},
-        "state": list(state.shape),
+        "caches": {name: list(tensor.shape) for name, tensor in empty_caches(model).items()},
+        "state": list(_state(model).shape),
         "algorithmic_latency": model.algorithmic_latency,
     }
-    write_json(folder / ABOUT, about)
-    return _check(model, folder, bins)
+
+
+def _chunk(model: Transducer) -> int:
+    """Frames of features in a segment with its look-ahead."""
+    return model.encoder.latency * model.preencoder.factor
+
+
+def _state(model: Transducer) -> torch.Tensor:
+    """What the predictor begins with: its hidden state, and its cell."""
+    return torch.zeros(model.predictor.lstm.num_layers, 1, model.predictor.lstm.hidden_size)
 
 
 def _write(module: torch.nn.Module, given: dict[str, torch.Tensor], outputs: list[str], path: Path) -> None:

@@ -1,8 +1,8 @@
 """Measure what streaming transducers let their listeners wait for, in turns, on the same utterances.
 
-Every model is written as ONNX files and transcribes each utterance in pieces, as it would arrive. The first model is
-the one that others are compared with; it is timed twice, the second time as A/A. systems.tsv in --output has a row for
-each, utterances.tsv one for each utterance of each.
+Every model is written as ONNX files, in each of --formats, and transcribes each utterance in pieces, as it would
+arrive. The first model is the one that others are compared with, in the first format; it is timed twice, the second
+time as A/A. systems.tsv in --output has a row for each, utterances.tsv one for each utterance of each.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from typing import Any
 from secateur.core.files import write_tsv
 from secateur.core.jobs import names_of
 from secateur.decoding.delays import speech_bounds
+from secateur.decoding.onnx import FLOAT32, KINDS
 from secateur.decoding.streaming import StreamingTransducer
 from secateur.decoding.streaming_export import export_stream
 from secateur.decoding.timing import AGAIN, measure
@@ -22,12 +23,13 @@ from secateur.speech.datadir import Utterance, read_data_dir, sample
 from secateur.speech.features import SAMPLE_RATE
 from secateur.speech.made import samples_of
 from secateur.streaming.listening import Listener
-from secateur.streaming.summary import COLUMNS, UTTERANCE_COLUMNS, summary, times
+from secateur.streaming.summary import COLUMNS, UTTERANCE_COLUMNS, called, summary, times
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", nargs="+", required=True, help="folders of the models, the whole one first")
     parser.add_argument("--names", nargs="+", help="what to call them (their folders)")
+    parser.add_argument("--formats", nargs="+", choices=KINDS, default=[FLOAT32], help="of matrices of weights")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories, of all languages")
     parser.add_argument("--milliseconds", type=int, default=100, help="length of a piece")
     parser.add_argument("--utterances", type=int, default=20, help="of all languages together")
@@ -37,17 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    names = names_of(arguments.names, arguments.models)
+    models = dict(zip(names_of(arguments.names, arguments.models), arguments.models, strict=True))
     chosen = sample_of(arguments.data, arguments.utterances, arguments.seed)
     waves = {name: samples_of(utterance) for name, utterance in chosen.items()}
     bounds = {name: speech_bounds(samples, SAMPLE_RATE) for name, samples in waves.items()}
     durations = {name: len(samples) / SAMPLE_RATE for name, samples in waves.items()}
     with tempfile.TemporaryDirectory() as folder:
         listeners = {
-            name: Listener(exported(model, Path(folder) / str(place)), waves, arguments.milliseconds)
-            for place, (name, model) in enumerate(zip(names, arguments.models, strict=True))
+            called(name, kind): Listener(exported(model, kind, Path(folder)), waves, arguments.milliseconds)
+            for name, model in models.items()
+            for kind in arguments.formats
         }
-        measured = measure(listeners, names[0], durations, arguments.rounds, arguments.seed)
+    whole = next(iter(listeners))
+    measured = measure(listeners, whole, durations, arguments.rounds, arguments.seed)
     about = {key: getattr(arguments, key) for key in ("rounds", "milliseconds")}
     utterances: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
@@ -60,9 +64,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         ]
         utterances += mine
         found = summary(mine, utterances[: len(mine)], {name: one.text for name, one in chosen.items()})
-        latency = {"latency": listener.model.about["algorithmic_latency"]}
-        rows.append({"system": system} | about | latency | found | times(measured, system, names[0]))
-    rows.append({"system": AGAIN} | about | times(measured, AGAIN, names[0]))
+        facts = {"latency": listener.model.about["algorithmic_latency"], "bytes": listener.model.bytes}
+        rows.append({"system": system} | about | facts | found | times(measured, system, whole))
+    rows.append({"system": AGAIN} | about | times(measured, AGAIN, whole))
     write_tsv(arguments.output / "systems.tsv", COLUMNS, rows)
     write_tsv(arguments.output / "utterances.tsv", UTTERANCE_COLUMNS, utterances)
     record |= {"seed": arguments.seed, "systems": len(listeners), "doubt": measured.doubt}
@@ -75,9 +79,8 @@ def sample_of(data: Sequence[Path], count: int, seed: int) -> dict[str, Utteranc
     return {name: known[name] for name in names}
 
 
-def exported(model: str, folder: Path) -> StreamingTransducer:
-    """A model in ONNX Runtime. Raises SecateurError for one that does not stream."""
+def exported(model: str, kind: str, folder: Path) -> StreamingTransducer:
+    """A model in ONNX Runtime, whose files are written over. Raises SecateurError for one that does not stream."""
     loaded = load_masked(model)
-    folder.mkdir()
-    export_stream(loaded.model, loaded.config["features"], loaded.tokens, folder)
+    export_stream(loaded.model, loaded.config["features"], loaded.tokens, folder, kind)
     return StreamingTransducer(folder)

@@ -17,7 +17,7 @@ def delays(paths: Paths, at: Any) -> Command:
         "models": [paths.folder(run) for run in found],
         "names": [run.folder for run in found],
         "data": [f"{paths.root}/data/{at.corpus}/{code}/{SPLIT}" for code in codes],
-        **{key: entry[key] for key in ("milliseconds", "utterances", "rounds")},
+        **{key: entry[key] for key in ("formats", "milliseconds", "utterances", "rounds")},
         "seed": paths.config["seeds"][0],
     }
     files = [file for run in found for file in (*paths.model(run.folder), *masks(paths, run))]

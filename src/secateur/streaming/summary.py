@@ -16,11 +16,16 @@ WORST = ("slowest_piece", "early_bytes", "late_bytes")
 FACTS = ("first_s", "last_s", "first_waited_s", "last_waited_s", *WORST)
 UTTERANCE_COLUMNS = ("system", "utterance", "duration_s", "speech_begins", "speech_ends", *FACTS, "text")
 RTF = ("rtf", "rtf_low", "rtf_high")
-ABOUT = ("utterances", "silent", "rounds", "milliseconds", "latency")
+ABOUT = ("bytes", "utterances", "silent", "rounds", "milliseconds", "latency")
 COLUMNS = (
     *("system", "wer", "wer_low", "wer_high", *DELAYS, "first_waited_s", "last_waited_s", *RTF, *RATIO),
     *(*WORST, *ABOUT, *CONDITIONS),
 )
+
+
+def called(name: str, kind: str) -> str:
+    """What a model is called whose matrices of weights are stored in this format."""
+    return name if kind == "float32" else f"{name}, {kind}"
 
 
 def times(measured: Measurement, system: str, whole: str) -> dict[str, Any]:

@@ -12,17 +12,20 @@ from secateur.reporting.results import Results
 from secateur.reporting.times import soundness
 from secateur.streaming import study as streaming
 from secateur.streaming.summary import COLUMNS as MEASURED
+from secateur.streaming.summary import called
 
 COLUMNS = ("corpus", "model", "seed", *MEASURED, "source")
 
 
 def rows(results: Results) -> Iterator[dict[str, Any]]:
-    """One row per model of an entry, and one for the dense model's second time."""
+    """One row per model of an entry and format, and one for the dense model's second time."""
     for entry, members in streaming.entries(results.config):
         source = streaming.file(entry)
         found = {row["system"]: row for row in results.tsv(source, *MEASURED)}
         axes = {"corpus": entry["corpus"], "model": entry["model"], "seed": members[0].seed}
-        for system, name in [*((run.folder, name_of(run)) for run in members), (AGAIN, AGAIN)]:
+        kinds = [(run, kind) for run in members for kind in entry["formats"]]
+        named = {called(run.folder, kind): called(name_of(run), kind) for run, kind in kinds}
+        for system, name in (named | {AGAIN: AGAIN}).items():
             yield axes | found[system] | {"system": name, "source": source}
 
 
@@ -34,8 +37,8 @@ NOTE = (
     "utterance. Waiting: what is left of a delay on a machine that takes no time: pieces, segments, look-ahead, and"
     " how late the model says what it knows. Slowest piece: its computation over its length; above 1 the text falls"
     " behind. Kept: the most bytes between two pieces; later: the most in the second half of an utterance over that"
-    " in the first, 1 where memory does not grow. Without: utterances without any label. ONNX Runtime, one thread, "
-    "dev utterances."
+    " in the first, 1 where memory does not grow. MB: of the files; int8: their matrices, by ONNX Runtime's own "
+    "quantiser. Without: utterances without any label. ONNX Runtime, one thread, dev utterances."
 )
 
 
@@ -57,6 +60,7 @@ def view(tables: views.Tables) -> list[Grid]:
                 ("Slowest piece", measure(row, "slowest_piece", 3)),
                 ("RTF", measure(row, "rtf", None, interval=True)),
                 ("Over dense", measure(row, "ratio", 2, interval=True)),
+                ("MB", measure(row, "bytes", 2, 1e-6)),
                 ("Kept (kB)", measure(row, "late_bytes", 1, 1e-3)),
                 ("Later", measure(row, "growth", 3)),
                 ("Without", measure(row, "silent", 0)),

@@ -8,6 +8,7 @@ from small_models import CONFORMER, EMFORMER, make_model
 from tiny import TOKENS, run_script, with_encoder
 
 from secateur.core.errors import SecateurError
+from secateur.decoding.onnx import KINDS
 from secateur.decoding.recognize import encode
 from secateur.decoding.streaming import StreamingTransducer
 from secateur.decoding.streaming_export import export_stream
@@ -72,6 +73,29 @@ def test_labels_come_before_the_end_and_are_spelled(tmp_path):
     assert first + 1 >= runtime.about["chunk"] and first < 150
     assert runtime.text([2, 3, 2, 4, 5]) == "a bc"  # <space> a <space> b c
     assert runtime.about["algorithmic_latency"] == pytest.approx(model.algorithmic_latency)
+
+
+def test_int8_computes_about_the_same_in_fewer_bytes(tmp_path):
+    config = with_encoder(EMFORMER, dim=48, ffn=192) | {"features": 20}
+    model = make_model(config)
+    save_model(tmp_path / "model", model, config, TOKENS)
+    speech = torch.randn(200, 20, generator=torch.Generator().manual_seed(3))
+    exported, outputs = {}, {}
+    for kind in KINDS:
+        folder = tmp_path / kind
+        exported[kind] = run_script(
+            *("export_stream", "--model", tmp_path / "model", "--format", kind, "--output", folder)
+        )
+        assert exported[kind]["bytes"] == sum(file.stat().st_size for file in folder.glob("*.onnx"))
+        runtime = StreamingTransducer(folder, keep=True)
+        runtime.accept(speech.numpy())
+        runtime.finish()
+        outputs[kind] = np.concatenate(runtime.outputs)
+    plain, rounded = (outputs[kind] for kind in KINDS)
+    np.testing.assert_allclose(plain, offline(model, speech)[0].numpy(), rtol=0, atol=1e-4)
+    assert exported["int8"]["difference"] == exported["float32"]["difference"] < 1e-4, "what is rounded was checked"
+    assert 1e-3 < np.abs(rounded - plain).max() < 0.2 * np.abs(plain).max()
+    assert exported["int8"]["bytes"] < 0.8 * exported["float32"]["bytes"]
 
 
 def test_what_does_not_stream_is_refused(tmp_path):

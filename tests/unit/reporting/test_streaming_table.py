@@ -14,7 +14,7 @@ from secateur.streaming import study as streaming
 from secateur.streaming.summary import COLUMNS
 from secateur.streaming.tables import rows
 
-ENTRY = {"corpus": "talk_show", "model": "rnnt", "methods": None}
+ENTRY = {"corpus": "talk_show", "model": "rnnt", "methods": None, "formats": ["float32", "int8"]}
 STUDY = {
     "seeds": [0],
     "models": {"rnnt": {"type": "rnnt", "encoder": {"type": "emformer", "layers": 6}, "training": "acoustic"}},
@@ -25,9 +25,10 @@ HALF = dict.fromkeys(("layers", "mask", "recover", "sparsity")) | {"heads": 0.5,
 COMPOSED = {"corpus": "talk_show", "model": "rnnt", "searches": ["greedy"], "chains": [[HALF]]}
 SOUND = {"same": 1.01, "same_low": 0.99, "same_high": 1.03, "others": 0.0, "measured": 1, "doubt": ""}
 BOTH = SOUND | {"wer": 12.5, "early_bytes": 4000, "late_bytes": 4400, "utterances": 2, "silent": 0, "rounds": 5}
-BOTH |= {"milliseconds": 100, "latency": 0.39, "rtf": 0.05, "slowest_piece": 0.4, "ratio": 1.0}
+BOTH |= {"milliseconds": 100, "bytes": 5.25e6, "latency": 0.39, "rtf": 0.05, "slowest_piece": 0.4, "ratio": 1.0}
 DENSE = {"first_s": 0.61, "first_s_low": 0.5, "first_s_high": 0.7, "last_s": 0.25, "first_waited_s": 0.55}
 PRUNED = {"first_s": 0.58, "first_s_more": -0.031, "last_s": 0.22, "first_waited_s": 0.55, "ratio": 0.62}
+ROUNDED = {"first_s": 0.57, "first_waited_s": 0.55, "bytes": 1.5e6}
 
 
 @pytest.fixture
@@ -39,7 +40,9 @@ def made(tmp_path, write_study):
     write_times(root, config, lambda *_: [(0.1, 0.1, 0.0)], [10.0])
     dense, pruned = streaming.members(config | {"compose": [COMPOSED]}, ENTRY)
     assert (dense.method, pruned.method) == ("dense", "compose--headless-global-500")
-    found = [{"system": dense.folder} | DENSE, {"system": pruned.folder} | PRUNED, {"system": AGAIN, "ratio": 1.01}]
+    facts = {dense.folder: DENSE, f"{dense.folder}, int8": ROUNDED, pruned.folder: PRUNED}
+    facts |= {f"{pruned.folder}, int8": ROUNDED, AGAIN: {"ratio": 1.01}}
+    found = [{"system": system} | one for system, one in facts.items()]
     write_tsv(root / streaming.file(ENTRY), COLUMNS, [BOTH | row for row in found])
     return config, root
 
@@ -47,8 +50,9 @@ def made(tmp_path, write_study):
 def test_dense_and_pruned_models_stand_side_by_side_with_the_second_time(made):
     config, root = made
     found = list(rows(Results(config | {"compose": [COMPOSED]}, root)))
-    assert [row["system"] for row in found] == ["rnnt", "rnnt, compose--headless-global-500", AGAIN]
-    assert [row["first_s_more"] for row in found] == ["", "-0.031", ""]
+    half = "rnnt, compose--headless-global-500"
+    assert [row["system"] for row in found] == ["rnnt", "rnnt, int8", half, f"{half}, int8", AGAIN]
+    assert [row["first_s_more"] for row in found] == ["", "", "-0.031", "", ""]
     assert {row["source"] for row in found} == {streaming.file(ENTRY)}
 
 
@@ -57,7 +61,7 @@ def test_the_report_has_the_table(made, files_read):
     write_tables(config, root)
     assert files_read(config, root) <= set(measured(config))
     shown = (root / "tables/streaming.md").read_text()
-    for text in ("0.61 [0.50, 0.70]", "Pieces of 100 ms", "waits for 0.39 s", "1.010 [0.990, 1.030]", "1.100", "12.5"):
+    for text in ("0.61 [0.50, 0.70]", "Pieces of 100 ms", "waits for 0.39 s", "1.010 [0.990, 1.030]", "1.100", "12.5", "rnnt, int8", "5.25", "1.50"):
         assert text in shown
     write_figures(root / "tables", root / "figures")
     write_report(config, root / "tables", root / "figures", root / "report/index.html", root)
