@@ -42,9 +42,7 @@ class StreamingTransducer:
         self.about = json.loads((Path(folder) / ABOUT).read_text(encoding="utf-8"))
         self.bytes = sum((Path(folder) / name).stat().st_size for name in FILES)
         self.max_symbols, self.keep = max_symbols, keep
-        self._encoder, self._predictor, self._joiner = (
-            session(Path(folder) / name, threads) for name in FILES
-        )
+        self._encoder, self._predictor, self._joiner = (session(Path(folder) / name, threads) for name in FILES)
         self.begin()
 
     def begin(self) -> None:

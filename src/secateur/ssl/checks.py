@@ -222,6 +222,8 @@ def _fits(where: str, student: Mapping[str, Any], teacher: Mapping[str, Any]) ->
     if student["type"] == "layers":
         if student["layers"] > depth:
             yield f"{where}.layers: {student['layers']}; allowed: 1 to {depth}"
+        if (most := max(student["depths"], default=0)) >= depth:
+            yield f"{where}.depths: {most}; allowed: below {depth}, the number of the teacher's layers"
         fit = [name for name in STRATEGIES.names() if SIMILARITY not in needs(name)]
         if student.get("strategy") not in (None, *fit):
             yield unknown(f"{where}.strategy", student["strategy"], "the strategies that compare no layers", fit)

@@ -55,7 +55,7 @@ def expand(config: dict[str, Any]) -> None:
 
 
 def _choose_searches(config: Mapping[str, Any], section: str, entry: dict[str, Any]) -> None:
-    """Give an entry that names no searches a greedy one that fits the type of its model: the first of `dense`, or of all.
+    """Give an entry that names no searches a greedy one that fits its model: the first of `dense`, or of all.
 
     Those of `dense` have the searches of `decode`, but where none of these fits a model from a folder.
     """

@@ -61,7 +61,17 @@ def test_the_report_has_the_table(made, files_read):
     write_tables(config, root)
     assert files_read(config, root) <= set(measured(config))
     shown = (root / "tables/streaming.md").read_text()
-    for text in ("0.61 [0.50, 0.70]", "Pieces of 100 ms", "waits for 0.39 s", "1.010 [0.990, 1.030]", "1.100", "12.5", "rnnt, int8", "5.25", "1.50"):
+    for text in (
+        "0.61 [0.50, 0.70]",
+        "Pieces of 100 ms",
+        "waits for 0.39 s",
+        "1.010 [0.990, 1.030]",
+        "1.100",
+        "12.5",
+        "rnnt, int8",
+        "5.25",
+        "1.50",
+    ):
         assert text in shown
     write_figures(root / "tables", root / "figures")
     write_report(config, root / "tables", root / "figures", root / "report/index.html", root)

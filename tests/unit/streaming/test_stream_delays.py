@@ -65,7 +65,9 @@ def test_memory_does_not_grow_and_lacks_the_caches_of_what_is_gone(measured):
     for name in SYSTEMS:
         assert float(systems[name]["late_bytes"]) <= float(systems[name]["early_bytes"])
     assert float(systems["pruned"]["late_bytes"]) < float(systems["dense"]["late_bytes"])
-    assert float(systems["pruned"]["bytes"]) < float(systems["dense"]["bytes"]) != float(systems["dense, int8"]["bytes"])
+    assert (
+        float(systems["pruned"]["bytes"]) < float(systems["dense"]["bytes"]) != float(systems["dense, int8"]["bytes"])
+    )
     assert float(systems["dense"]["ratio"]) == 1.0 and systems[AGAIN]["same"] == systems["dense"]["same"]
     assert float(systems[AGAIN]["ratio"]) == pytest.approx(float(systems["dense"]["same"]))
 
