@@ -192,8 +192,8 @@ def _students(config: Mapping[str, Any], where: str, entry: Mapping[str, Any]) -
         yield from untrained(config, below, student)
         if student["second"] and student["second"] not in config["training"]:
             yield unknown(f"{below}.second", student["second"], "training", config["training"])
-        recipe = config["training"].get(student["training"], {})
-        several = recipe.get("processes", 1) * recipe.get("nodes", 1) > 1
+        training = config["training"].get(student["training"], {})
+        several = training.get("processes", 1) * training.get("nodes", 1) > 1
         if student.get("target") == "latency" and several:
             yield f"{below}.target: latency, which every process would measure anew; allowed with one process"
         for key in ("depths", "second") if several else ():

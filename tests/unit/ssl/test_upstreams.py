@@ -38,7 +38,7 @@ def test_the_teacher_is_the_last_iteration_or_the_users_folder():
     assert upstreams.teacher_folder(GIVEN, 1, "results/x") == "/models/wavlm-base"
 
 
-def test_parts_have_recipes_and_urgency():
+def test_parts_have_trainings_and_urgency():
     parts = ("iteration1", "iteration2", "pruned", "short")
     assert [upstreams.training_of(PRETRAINED, part) for part in parts] == ["first", "second", "long", "brief"]
     again = PRETRAINED | {"pretraining": {"iterations": [{"training": "first"}, {"training": "second", "again": True}]}}
