@@ -31,7 +31,7 @@ def fingerprints_of(monkeypatch):
     """
 
     def forget():
-        for cached in (provenance._parsed, provenance._module_files, provenance._version):
+        for cached in (provenance.fingerprint, provenance._parsed, provenance._module_files, provenance._version):
             cached.cache_clear()
 
     def move(folder):

@@ -27,6 +27,7 @@ SCHEMA = "SCHEMA"
 _KEPT = 3  # to be raised when `_read` finds something else in the same file
 
 
+@cache
 def fingerprint(script: str | Path, extra_modules: tuple[str, ...] = ()) -> str:
     """A short hash of everything that decides what `script` computes.
 

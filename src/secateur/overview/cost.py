@@ -16,6 +16,7 @@ from secateur.core.files import read_json
 from secateur.pruning import methods
 from secateur.ssl import study as upstreams
 from secateur.study import runs as study
+from secateur.study.graph import ancestors
 
 CHARACTERS = 50  # in a token list that is not there yet
 STEPS_TO_SCALE = 100  # a shorter run is mostly its beginning
@@ -95,7 +96,7 @@ def training_jobs(config: Mapping[str, Any]) -> list[Job]:
     runs: dict[str, study.ModelRun] = {}
     language_models = {}
     for run in study.model_runs(config):
-        runs |= study.ancestors(config, run)
+        runs |= ancestors(config, run)
         for search in study.searches(config, run):
             if lm := config["searches"][search].get("lm"):
                 whole = config["language_models"][lm].get("pruned", {}).get("of")

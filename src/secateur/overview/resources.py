@@ -1,13 +1,16 @@
 """What jobs ask Snakemake for: processes, nodes, GPUs, and how urgent they are."""
 
+import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
+from secateur.core import gpus
 from secateur.decoding import search as searches
 from secateur.ssl import commands as ssl
 from secateur.ssl import study as upstreams
 from secateur.study import runs
+from secateur.study.graph import steps_to_come
 from secateur.study.paths import MODEL_TAIL, Paths, run_of
 
 FIRST = 10**9
@@ -28,6 +31,18 @@ class JobResources:
         # At most half of the cores: jobs of one core would hardly ever leave all of them free at once.
         self.feature_threads = max(1, min(4, cores // 2)) if cores else 4
 
+    @classmethod
+    def on_this_machine(cls, paths: Paths, cores: int | None) -> "JobResources":
+        """Those of a run with so many cores, on the GPUs that are visible here if the study lets it use any.
+
+        Jobs of this machine are told how many of them share a GPU; a cluster gives each job GPUs of its own.
+        """
+        device = paths.config["device"]
+        gpu = int(device == "cuda" or (device == "auto" and gpus.visible() > 0))
+        if gpu and cores:
+            os.environ[gpus.SHARE] = str(paths.config["gpu_share"])
+        return cls(paths, gpu, cores)
+
     def training_of(self, at: Any) -> Mapping[str, Any]:
         """The entry of `training` of the model, or language model, that the wildcards of a rule name."""
         config = self.paths.config
@@ -45,7 +60,7 @@ class JobResources:
 
     @cached_property
     def _to_come(self) -> Mapping[str, int]:
-        return runs.steps_to_come(self.paths.config)
+        return steps_to_come(self.paths.config)
 
     def urgency(self, at: Any) -> int:
         """The priority of a training: the steps of the longest chain of trainings that it begins.

@@ -17,7 +17,8 @@ from secateur.reporting.grid import Cell, Grid, Row, combined, label, listing, m
 from secateur.reporting.rates import rate
 from secateur.reporting.results import EACH, Results
 from secateur.reporting.systems import AVERAGE, System, counted_files, rated
-from secateur.study.runs import Decoding, ModelRun, ancestors, languages, model_runs, reported_splits, scope_of, steps
+from secateur.study.graph import ancestors
+from secateur.study.runs import Decoding, ModelRun, languages, model_runs, reported_splits, scope_of, steps
 
 AXES = ("corpus", "base", "method", "scope", "sparsity_target", "split", "search", "seed")
 COLUMNS = ("stage", "model", "initialization", "mask_changes", "most_changed", "sparsity", "stage_steps", "steps")

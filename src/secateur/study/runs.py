@@ -248,41 +248,6 @@ def steps_before(config: Mapping[str, Any], run: ModelRun) -> int:
     return 0 if made_from else config["models"].get(run.model, {}).get("own", {}).get("steps", 0)
 
 
-def ancestors(config: Mapping[str, Any], run: ModelRun) -> dict[str, ModelRun]:
-    """A model and all that it is made from, by folder."""
-    found = {run.folder: run}
-    made_from = parents(config, run)
-    parts = (made_from.start, made_from.ranked, *made_from.masks.values()) if made_from else (start(config, run),)
-    for parent in filter(None, parts):
-        found |= ancestors(config, parent)
-    return found
-
-
-def steps_to_come(config: Mapping[str, Any]) -> dict[str, int]:
-    """Optimiser steps of the longest chain of trainings that begins with each model's own, by folder.
-
-    The more there are, the sooner a model should be trained, or all else is done when its descendants only begin.
-    """
-    runs: dict[str, ModelRun] = {}
-    for run in model_runs(config):
-        runs |= ancestors(config, run)
-    children: dict[str, list[str]] = {folder: [] for folder in runs}
-    for folder, run in runs.items():
-        for parent in ancestors(config, run):
-            if parent != folder:
-                children[parent].append(folder)
-    longest: dict[str, int] = {}
-
-    def chain(folder: str) -> int:
-        if folder not in longest:
-            longest[folder] = steps_of_job(config, runs[folder]) + max(map(chain, children[folder]), default=0)
-        return longest[folder]
-
-    for folder in runs:
-        chain(folder)
-    return longest
-
-
 def shape(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a configuration that decides which models there are, and nothing else."""
     corpora = {name: {"languages": corpus["languages"]} for name, corpus in config["corpora"].items()}

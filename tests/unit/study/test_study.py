@@ -1,10 +1,10 @@
 import pytest
 
 from secateur.pruning.study import ends
+from secateur.study.graph import ancestors, steps_to_come
 from secateur.study.runs import (
     Decoding,
     ModelRun,
-    ancestors,
     decodings,
     languages,
     lm_folder,
@@ -14,7 +14,6 @@ from secateur.study.runs import (
     start,
     steps,
     steps_before,
-    steps_to_come,
 )
 
 CONFIG: dict = {
@@ -63,7 +62,7 @@ def test_the_shape_of_a_study_decides_its_models():
 PRUNED = CONFIG | {
     "models": {"big": {}},
     "seeds": [1],
-    "pruning": {"p": {"levels": [0.2, 0.5, 0.7], "steps_per": "all", "settle": 0.4}},
+    "pruning": {"p": {"levels": [0.2, 0.5, 0.7], "training": "short", "steps_per": "all", "settle": 0.4}},
     "prune": [
         {
             "corpus": "mls",
@@ -84,7 +83,6 @@ PRUNED = CONFIG | {
 TRAINED = PRUNED | {
     "models": {"big": {"training": "long"}},
     "training": {"long": {"steps": 100}, "short": {"steps": 7}},
-    "pruning": {"p": PRUNED["pruning"]["p"] | {"training": "short"}},
 }
 
 
