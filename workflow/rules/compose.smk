@@ -1,4 +1,6 @@
 # Compositions: one job a step, by the commands of the slices that the steps are of.
+from secateur.compose import commands as compose_commands
+
 COMPOSED = r"compose--([a-z0-9-]+--)?"
 
 

@@ -1,4 +1,9 @@
 # From a corpus to features and tokens: fetch → prepare (→ condition) → features; prepare → tokens → validate.
+from types import SimpleNamespace
+
+from secateur.overview.resources import FIRST
+
+SPELLED = own.spelled(config)
 
 
 rule fetch:

@@ -1,4 +1,6 @@
 # Decoding of every model with every search, in all its languages, the error rates, and the time of all systems.
+DECODING_TAIL = f"{MODEL_TAIL}/decode/{{search}}"
+DECODING = f"{ROOT}/{DECODING_TAIL}"
 TIMING_TAIL = "timing/{corpus}/{model}"
 TIMING = f"{ROOT}/{TIMING_TAIL}"
 

@@ -1,4 +1,6 @@
 # Early exit: thresholds chosen on dev data, and models decoded at all of them.
+from secateur.exits import commands as exits_commands
+
 EXITS_TAIL = f"{MODEL_TAIL}/exits/{{search}}"
 EXITS = f"{ROOT}/{EXITS_TAIL}"
 

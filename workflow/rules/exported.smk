@@ -1,4 +1,6 @@
 # Exported models: ONNX files, decoded by ONNX Runtime.
+from secateur.exported import commands as exported_commands
+
 ONNX_TAIL = f"{MODEL_TAIL}/onnx/{{search}}"
 ONNX = f"{ROOT}/{ONNX_TAIL}"
 

@@ -1,4 +1,6 @@
 # Head pruning: how much heads matter, which of them go, what that does to errors and time; and what language models cost.
+from secateur.heads import commands as heads_commands
+
 HEADS_TAIL = f"{MODEL_TAIL}/heads/decode/{{search}}"
 HEADS = f"{ROOT}/{HEADS_TAIL}"
 

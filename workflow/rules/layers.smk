@@ -1,4 +1,6 @@
 # Layer pruning on demand: which layers to remove, all depths decoded from one checkpoint, and late regularisers.
+from secateur.layers import commands as layers_commands
+
 DEPTHS_TAIL = f"{MODEL_TAIL}/{{depths}}/{{search}}"
 DEPTHS = f"{ROOT}/{DEPTHS_TAIL}"
 SIMILARITY_TAIL = "similarity/{corpus}/{rate}/seed{seed}"

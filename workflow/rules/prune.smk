@@ -1,4 +1,5 @@
 # Pruned models: one job a level, and pathways over the masks of levels. Methods differ in the files that they leave.
+from secateur.pruning import commands as pruning_commands
 
 
 rule prune:

@@ -1,4 +1,14 @@
 # From scores to tables, figures and the page.
+from secateur.decoding.search import SEARCHES
+from secateur.overview.study import lexicon_files, lexicons, lm_runs
+from secateur.reporting import claims, registry
+from secateur.reporting import figure as figure_specs
+from secateur.reporting import table as table_specs
+from secateur.ssl.known_tasks import TASKS
+from secateur.study.command import Command
+
+TABLE_FILES = [f"{ROOT}/tables/{name}" for table in table_specs.tables() for name in table.outputs]
+FIGURE_FILES = [f"{ROOT}/figures/{figure.file}" for figure in figure_specs.figures()]
 SIZES = commands.sizes(
     PATHS,
     [*heads.checkpoints(config), *compose.bare_runs(config)],

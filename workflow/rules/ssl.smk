@@ -1,4 +1,7 @@
 # Self-supervised encoders (S4): a teacher's pretraining, students distilled from it, and the tasks that all are scored on.
+from secateur.ssl import commands as ssl_commands
+from secateur.ssl import study as upstreams
+
 SSL = f"{ROOT}/upstreams/{{upstream}}"
 SSL_LOGS = f"{LOGS}/upstreams/{{upstream}}"
 SSL_BENCHMARKS = f"{BENCHMARKS}/upstreams/{{upstream}}"

@@ -1,4 +1,6 @@
 # Streaming: what transducers let their listeners wait for, before and after pruning.
+from secateur.streaming import commands as streaming_commands
+
 STREAMING_TAIL = "streaming/{corpus}/{model}"
 STREAMING = f"{ROOT}/{STREAMING_TAIL}"
 

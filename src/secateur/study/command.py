@@ -8,6 +8,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from secateur.core.provenance import PACKAGE_ROOT, fingerprint
@@ -29,7 +30,7 @@ class Command:
     inputs: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def arguments(self) -> str:
         """The options as one string, and with them the fingerprint of the command's code.
 
@@ -43,13 +44,13 @@ class Command:
             words.append(f"--{name.replace('_', '-')}")
             if isinstance(value, Mapping):
                 words.append(json.dumps(value, sort_keys=True))
-            elif isinstance(value, list):
+            elif isinstance(value, list | tuple):
                 words += map(str, value)
             elif value is not True:
                 words.append(str(value))
         return shlex.join([*words, "--code", self.code])
 
-    @property
+    @cached_property
     def code(self) -> str:
         """The fingerprint of the command's code."""
         return fingerprint(PACKAGE_ROOT / "secateur" / "scripts" / f"{self.name}.py", self.modules)
