@@ -99,3 +99,8 @@ def test_comments_docstrings_and_layout_rerun_nothing(rerun):
     assert rerun("models/surgery/heads.py", "import torch\n", "import torch  # a comment\n\n") == {}
     assert rerun("training/loop.py", '"""One step', '"""Just one step') == {}
     assert rerun("pruning/engines/adaptive.py", "\nfrom ", "\n# A comment.\nfrom ") == {}
+
+
+def test_what_a_study_runs_is_known_to_what_lists_it_alone(rerun):
+    """No training, search or decoding depends on the code that enumerates them."""
+    assert rerun("study/runs.py").keys() == {"sizes", "masks", "tables", "report"}

@@ -3,16 +3,19 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+CHECKS = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]]
+CHECKS += [["snakefmt", "--check", "Snakefile", "workflow"], ["snakemake", "--lint"]]
 
 
-@pytest.mark.parametrize("checks", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]], ids=" ".join)
+@pytest.mark.parametrize("checks", CHECKS, ids=" ".join)
 def test_the_sources_pass(checks, tmp_path):
-    cache = {"ruff": ["--no-cache"], "mypy": ["--cache-dir", str(tmp_path)]}[checks[0]]
+    cache = {"ruff": ["--no-cache"], "mypy": ["--cache-dir", str(tmp_path)]}.get(checks[0], [])
     answer = subprocess.run(
         [sys.executable, "-m", *checks, *cache], cwd=ROOT, capture_output=True, text=True, timeout=600
     )
@@ -40,3 +43,10 @@ def test_every_test_file_has_a_name_of_its_own():
     """Pytest, run on all of them, refuses two modules of one name; run on one folder, it does not."""
     names = [file.name for file in (ROOT / "tests").rglob("test_*.py")]
     assert sorted(names) == sorted(set(names))
+
+
+def test_the_types_of_all_options_are_checked():
+    files = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["files"]
+    for file in (ROOT / "src/secateur").glob("*/options.py"):
+        name = str(file.relative_to(ROOT))
+        assert name in files or str(file.parent.relative_to(ROOT)) in files, name

@@ -5,6 +5,7 @@ At a learning rate of 1e-30 no weight but zero changes: what it saves then is wh
 
 import json
 import logging
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from secateur.models.checkpoint import save_model
 from secateur.models.load import load_model
 from secateur.models.tensors import checksum, save_tensors
 from secateur.speech.data import BatchPlan
-from secateur.training import loop
+from secateur.training import command_line, loop
 from secateur.training.acoustic import Material, Speech
 from secateur.training.state import keep
 
@@ -151,3 +152,10 @@ def test_a_result_that_is_not_what_training_left_keeps_nothing(tmp_path):
 def test_where_nothing_was_trained_there_is_nothing_to_keep(tmp_path):
     keep(tmp_path / "resume", tmp_path / "model.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_option_may_be_renamed_without_voiding_a_saved_state():
+    """What decides the result are values; where it goes does not."""
+    found = command_line.facts(Namespace(seed=3, languages=["en", "fr"], output="here", run_json="there"))
+    assert found == command_line.facts(Namespace(chance=3, codes=["en", "fr"], output="elsewhere"))
+    assert found != command_line.facts(Namespace(seed=4, languages=["en", "fr"], output="here"))
