@@ -25,14 +25,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from secateur.config.schema import SCHEMA, filled
+from secateur.decoding.options import TimingAmount
 from secateur.decoding.recognize import Features, Recognizer, encode, timed
 from secateur.decoding.timing import measure, relative_time
 from secateur.models.build import build_model
 from secateur.speech.tokens import Tokenizer
 from secateur.statistics.estimates import TestSet, error_rate
 
-AMOUNT = {name: key.get("default") for name, key in filled(SCHEMA)["properties"]["timing"]["properties"].items()}
+AMOUNT = TimingAmount()
 """Utterances and rounds of a study that gives none."""
 MOST_DIFFERENT, LEAST_SLOWER = 8.0, 80.0  # percent
 TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefghijklmnopqrstuvwxyz'", "<sos/eos>"]
@@ -62,10 +62,8 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=80, help="at least 2 (default: %(default)s)")
     parser.add_argument("--copies", type=int, default=5, help="of the model (default: %(default)s)")
     parser.add_argument("--more", type=float, default=10, help="percent of work (default: %(default)s)")
-    parser.add_argument(
-        "--utterances", type=int, default=AMOUNT["utterances"], help="of 1 to 4 s (default: %(default)s)"
-    )
-    parser.add_argument("--rounds", type=int, default=AMOUNT["rounds"], help="(default: %(default)s)")
+    parser.add_argument("--utterances", type=int, default=AMOUNT.utterances, help="of 1 to 4 s (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=AMOUNT.rounds, help="(default: %(default)s)")
     arguments = parser.parse_args()
     if arguments.runs < 2 or arguments.copies < 2:
         parser.error("--runs and --copies are at least 2")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from secateur.compose.options import Step
 from secateur.compose.study import (
     CHANNELS,
     COMPOSED,
@@ -14,7 +15,7 @@ from secateur.compose.study import (
     RECOVER,
     STEPS,
     THEN,
-    Step,
+    chains_of,
     kind_of,
     step_name,
 )
@@ -67,13 +68,14 @@ def expand(config: dict[str, Any]) -> None:
 def _export_ends(config: dict[str, Any], entry: dict[str, Any]) -> None:
     """Take a last step `int8` from every chain, and make `export` write and decode what the chain makes."""
     chains, methods = [], []
-    for chain in entry["chains"]:
-        ends = len(chain) > 1 and chain[-1][INT8] and all(chain[-1][kind] is None for kind in STEPS)
-        steps = chain[:-1] if ends else chain
+    for chain, steps in zip(entry["chains"], chains_of(entry), strict=True):
+        ends = len(chain) > 1 and steps[-1].int8 and all(getattr(steps[-1], kind) is None for kind in STEPS)
         with suppress(SecateurError):  # of a step that lacks something, which `problems` says
-            methods += [THEN.join([COMPOSED, *map(step_name, steps)])] if ends else []
-        if not ends or steps not in entry["chains"]:
-            chains.append(steps)
+            methods += [THEN.join([COMPOSED, *map(step_name, steps[:-1])])] if ends else []
+        if not ends:
+            chains.append(chain)
+        elif chain[:-1] not in entry["chains"]:
+            chains.append(chain[:-1])
     entry["chains"] = chains
     for method in methods:
         mine = [
@@ -100,7 +102,7 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where}: a second entry for model {entry['model']!r}; allowed: one, with more chains"
         seen.append((entry["corpus"], entry["model"]))
         names: list[list[str]] = []
-        for number, chain in enumerate(entry["chains"]):
+        for number, chain in enumerate(chains_of(entry)):
             below = f"{where}.chains[{number}]"
             wrong = [line for place, step in enumerate(chain) for line in _of_step(config, f"{below}[{place}]", step)]
             yield from wrong
@@ -113,24 +115,24 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_step(config: Mapping[str, Any], where: str, step: Step) -> Iterator[str]:
     """What is wrong with a step by itself."""
-    kinds = [kind for kind in STEPS if step[kind] is not None]
-    if step[INT8]:
+    kinds = [kind for kind in STEPS if getattr(step, kind) is not None]
+    if step.int8:
         yield f"{where}.int8: allowed as the last step, alone, behind another; `export` has the dense model in int8"
         return
     if len(kinds) != 1:
         yield f"{where}: {', '.join(kinds) or 'nothing'} in one step; allowed: one of {', '.join(STEPS)}"
         return
-    if step["of"] != types.ENCODER and kinds[0] != LAYERS:
-        yield f"{where}.of: {step['of']}; allowed with layers, whose they are, alone"
-    if (step["sparsity"] is not None) != (kinds[0] == MASK):
-        yield f"{where}.sparsity: {step['sparsity']}; allowed with a mask, which needs it, alone"
-    for key in (HEADS, CHANNELS, "sparsity"):
-        if step[key] is not None and step[key] != round(step[key], 3):
-            yield f"{where}.{key}: {step[key]}; allowed: three decimals, as folders name it"
-    if kinds[0] == MASK and step["schedule"] not in config["pruning"]:
-        yield unknown(f"{where}.schedule", step["schedule"], "pruning", config["pruning"])
-    if kinds[0] == RECOVER and step[RECOVER] not in config["training"]:
-        yield unknown(f"{where}.recover", step[RECOVER], "training", config["training"])
+    if step.of != types.ENCODER and kinds[0] != LAYERS:
+        yield f"{where}.of: {step.of}; allowed with layers, whose they are, alone"
+    if (step.sparsity is not None) != (kinds[0] == MASK):
+        yield f"{where}.sparsity: {step.sparsity}; allowed with a mask, which needs it, alone"
+    for key, share in ((HEADS, step.heads), (CHANNELS, step.channels), ("sparsity", step.sparsity)):
+        if share is not None and share != round(share, 3):
+            yield f"{where}.{key}: {share}; allowed: three decimals, as folders name it"
+    if kinds[0] == MASK and step.schedule not in config["pruning"]:
+        yield unknown(f"{where}.schedule", step.schedule, "pruning", config["pruning"])
+    if kinds[0] == RECOVER and step.recover not in config["training"]:
+        yield unknown(f"{where}.recover", step.recover, "training", config["training"])
 
 
 def _of_order(config: Mapping[str, Any], where: str, entry: Mapping[str, Any], chain: Sequence[Step]) -> Iterator[str]:
@@ -149,8 +151,8 @@ def _of_order(config: Mapping[str, Any], where: str, entry: Mapping[str, Any], c
         if kind == RECOVER and last in ("", RECOVER):
             yield f"{at}: recover where nothing is gone since the last training; put it behind a removal"
         if kind == LAYERS:
-            yield from _of_layers(config, at, entry, step, left.get(step["of"], 0))
-            left[step["of"]] = step[LAYERS]
+            yield from _of_layers(config, at, entry, step, left.get(step.of, 0))
+            left[step.of] = step.layers
         if kind == CHANNELS and model.get("input") != FRONT_END:
             yield f"{at}: channels of {entry['model']!r}, which has no convolutions in front (`input: {FRONT_END}`)"
         masked, last = kind == MASK, kind
@@ -162,7 +164,7 @@ def _of_layers(
     """What is wrong with a step that removes layers from a model that has so many."""
     name, kind = entry["model"], config["models"][entry["model"]]["type"]
     fit = [one for one in types.TYPES.all() if types.ORDERED & {*types.parts(one)}]
-    if step["of"] == types.DECODER:
+    if step.of == types.DECODER:
         if wrong := no_decoder(config, name):
             yield f"{where}.of: decoder; allowed: encoder, as {wrong}"
             return
@@ -170,11 +172,11 @@ def _of_layers(
         if not any(runs(search["type"], types.DECODER) for search in known if search):
             searches = ", ".join(entry["searches"])
             yield f"{where}.of: decoder; allowed with a search that runs it, which none of {searches} does"
-        if SIMILARITY in needs(step["strategy"]):
-            yield f"{where}.strategy: {step['strategy']!r}; allowed for a decoder: those that need no similarity"
+        if SIMILARITY in needs(step.strategy):
+            yield f"{where}.strategy: {step.strategy!r}; allowed for a decoder: those that need no similarity"
     elif kind not in fit:
         yield f"{where}.layers: {name!r} is of type {kind}, whose layers no search orders; allowed: {', '.join(fit)}"
-    elif types.GENERATE in types.parts(kind) and SIMILARITY in needs(step["strategy"]):
-        yield f"{where}.strategy: {step['strategy']!r}; allowed for {name!r}: those that need no similarity of layers"
-    if not 0 < step[LAYERS] < layers:
-        yield f"{where}.layers: {step[LAYERS]}; allowed: 1 to {layers - 1}, as {layers} are left at this step"
+    elif types.GENERATE in types.parts(kind) and SIMILARITY in needs(step.strategy):
+        yield f"{where}.strategy: {step.strategy!r}; allowed for {name!r}: those that need no similarity of layers"
+    if not 0 < step.layers < layers:
+        yield f"{where}.layers: {step.layers}; allowed: 1 to {layers - 1}, as {layers} are left at this step"

@@ -16,27 +16,27 @@ def keep_layers(paths: Paths, at: Any) -> Command:
     """The model before without some of its encoder's layers, or its decoder's."""
     run = run_of(at)
     step, before = compose.found(paths.config, run)[1][-1], compose.before(paths.config, run)
-    return layers.export_depth(paths, before, order_file(before, step["strategy"], step["of"]), step[compose.LAYERS])
+    return layers.export_depth(paths, before, order_file(before, step.strategy, step.of), step.layers)
 
 
 def remove_heads(paths: Paths, at: Any) -> Command:
     """The model before without a share of its heads."""
     run = run_of(at)
     (entry, chain), before = compose.found(paths.config, run), compose.before(paths.config, run)
-    return heads.without_share(paths, before, entry["importance"], chain[-1]["policy"], chain[-1][compose.HEADS])
+    return heads.without_share(paths, before, entry["importance"], chain[-1].policy, chain[-1].heads)
 
 
 def remove_channels(paths: Paths, at: Any) -> Command:
     """The model before without a share of the channels of its front end."""
     (entry, chain), before = compose.found(paths.config, run_of(at)), compose.before(paths.config, run_of(at))
-    return heads.without_channels(paths, before, entry["utterances"], chain[-1][compose.CHANNELS])
+    return heads.without_channels(paths, before, entry["utterances"], chain[-1].channels)
 
 
 def mask(paths: Paths, at: Any) -> Command:
     """The model before under a mask, which is one for all languages."""
     step = compose.found(paths.config, run_of(at))[1][-1]
     schedule = compose.schedule_of(paths.config, step)
-    return pruning.by_method(paths, at, methods.named(step[compose.MASK]), schedule, step["sparsity"], ends=True)
+    return pruning.by_method(paths, at, methods.named(step.mask), schedule, step.sparsity, ends=True)
 
 
 def recover(paths: Paths, at: Any) -> Command:

@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from secateur.compose.options import Step
 from secateur.core.errors import SecateurError
 from secateur.layers.study import prefix
 from secateur.models import types
 from secateur.pruning import methods
+from secateur.pruning.study import Schedule, schedule_named
 from secateur.study.runs import Decoding, Kind, ModelRun, Parents, Timed, languages, splits
 
 COMPOSED, THEN = "compose", "--"
@@ -27,14 +29,13 @@ INT8 = "int8"
 """The key of a last step that makes no model: `export` writes what is there in this format."""
 WITH_TRAINING = (MASK, RECOVER)
 """Steps that leave a history of training, if only of no step."""
-Step = Mapping[str, Any]
 Entry = Mapping[str, Any]
 
 
 def kind_of(step: Step) -> str:
     """Which of `STEPS` a step is. Raises SecateurError for one that is none, or a mask without its sparsity."""
-    kind = next((kind for kind in STEPS if step[kind] is not None), "")
-    if not kind or (kind == MASK and step["sparsity"] is None):
+    kind = next((kind for kind in STEPS if getattr(step, kind) is not None), "")
+    if not kind or (kind == MASK and step.sparsity is None):
         raise SecateurError(f"compose: {kind or 'nothing'} in a step lacks what says how much goes; complete it")
     return kind
 
@@ -43,14 +44,23 @@ def step_name(step: Step) -> str:
     """The name of a step, as the method of its model has it."""
     kind = kind_of(step)
     if kind == LAYERS:
-        return f"{PREFIXES[kind]}-{prefix(step['of'])}{step['strategy']}-{step[LAYERS]}"
+        return f"{PREFIXES[kind]}-{prefix(step.of)}{step.strategy}-{step.layers}"
     if kind == HEADS:
-        return f"{PREFIXES[kind]}-{step['policy']}-{round(1000 * step[HEADS])}"
+        return f"{PREFIXES[kind]}-{step.policy}-{_permille(step.heads)}"
     if kind == CHANNELS:
-        return f"{PREFIXES[kind]}-{round(1000 * step[CHANNELS])}"
+        return f"{PREFIXES[kind]}-{_permille(step.channels)}"
     if kind == MASK:
-        return f"{PREFIXES[kind]}-{step[MASK]}-{round(1000 * step['sparsity'])}"
-    return f"{PREFIXES[kind]}-{step[RECOVER]}"
+        return f"{PREFIXES[kind]}-{step.mask}-{_permille(step.sparsity)}"
+    return f"{PREFIXES[kind]}-{step.recover}"
+
+
+def _permille(share: float | None) -> int:
+    return round(1000 * (share or 0.0))
+
+
+def chains_of(entry: Entry) -> list[tuple[Step, ...]]:
+    """The chains of an entry, complete or not."""
+    return [tuple(Step(**step) for step in chain) for chain in entry["chains"]]
 
 
 def run_of(entry: Entry, chain: Sequence[Step], seed: int) -> ModelRun:
@@ -64,7 +74,7 @@ def run_of(entry: Entry, chain: Sequence[Step], seed: int) -> ModelRun:
 def chains(config: Mapping[str, Any]) -> Iterator[tuple[Entry, Sequence[Step], ModelRun]]:
     """Every chain that has a step, with its entry and the model at its end."""
     for entry in config.get("compose", ()):
-        for chain in entry["chains"]:
+        for chain in chains_of(entry):
             for seed in config["seeds"] if chain else ():
                 yield entry, chain, run_of(entry, chain, seed)
 
@@ -73,7 +83,7 @@ def found(config: Mapping[str, Any], run: ModelRun) -> tuple[Entry, Sequence[Ste
     """The entry of a composed model, and the chain, or prefix of one, that it is the end of."""
     for entry in config["compose"]:
         if (entry["corpus"], entry["model"]) == (run.corpus, run.model):
-            for chain in entry["chains"]:
+            for chain in chains_of(entry):
                 for length in range(1, len(chain) + 1):
                     if run_of(entry, chain[:length], run.seed).method == run.method:
                         return entry, chain[:length]
@@ -86,9 +96,9 @@ def before(config: Mapping[str, Any], run: ModelRun) -> ModelRun:
     return run_of(entry, chain[:-1], run.seed)
 
 
-def schedule_of(config: Mapping[str, Any], step: Step) -> Mapping[str, Any]:
+def schedule_of(config: Mapping[str, Any], step: Step) -> Schedule:
     """The entry of `pruning` that says how a mask is made."""
-    return config["pruning"][step["schedule"]]
+    return schedule_named(config, step.schedule or "")
 
 
 def _ends(config: Mapping[str, Any], trained: bool) -> Iterator[ModelRun]:
@@ -117,13 +127,13 @@ def said(config: Mapping[str, Any], run: ModelRun) -> str:
     for step in found(config, run)[1]:
         kind = kind_of(step)
         if kind == LAYERS:
-            parts.append(f"{step[LAYERS]} {'' if step['of'] == types.ENCODER else 'decoder '}layers")
+            parts.append(f"{step.layers} {'' if step.of == types.ENCODER else 'decoder '}layers")
         elif kind == HEADS:
-            parts.append(f"{100 * step[HEADS]:g} % of the heads removed")
+            parts.append(f"{100 * step.heads:g} % of the heads removed")
         elif kind == CHANNELS:
-            parts.append(f"{100 * step[CHANNELS]:g} % of the front end's channels removed")
+            parts.append(f"{100 * step.channels:g} % of the front end's channels removed")
         elif kind == MASK:
-            parts.append(f"{methods.named(step[MASK]).shown.label} {100 * step['sparsity']:g} %")
+            parts.append(f"{methods.named(step.mask).shown.label} {100 * step.sparsity:g} %")
         else:
             parts.append("trained on")
     return ", then ".join(parts)
@@ -133,8 +143,8 @@ def _parents(config: Mapping[str, Any], run: ModelRun) -> Parents:
     """The model before; a mask's is ranked by its weights, too."""
     step, start = found(config, run)[1][-1], before(config, run)
     if kind_of(step) == MASK:
-        schedule, method = schedule_of(config, step), methods.named(step[MASK])
-        sharing = len(languages(config, run.corpus, run.scope)) if schedule["steps_per"] == "language" else 1
+        schedule, method = schedule_of(config, step), methods.named(step.mask)
+        sharing = len(languages(config, run.corpus, run.scope)) if schedule.steps_per == "language" else 1
         return Parents(start, start if method.ranked else None, levels=int(method.trains), languages=sharing)
     return Parents(start, levels=int(kind_of(step) == RECOVER))
 
@@ -143,8 +153,8 @@ def _training(config: Mapping[str, Any], run: ModelRun) -> str:
     """The entry of `training` of the last step; where nothing is trained, that of the dense model."""
     step = found(config, run)[1][-1]
     if kind_of(step) == RECOVER:
-        return step[RECOVER]
-    return schedule_of(config, step)["training"] if kind_of(step) == MASK else config["models"][run.model]["training"]
+        return step.recover
+    return schedule_of(config, step).training if kind_of(step) == MASK else config["models"][run.model]["training"]
 
 
 def _timed(config: Mapping[str, Any]) -> Iterator[Timed]:

@@ -1,5 +1,6 @@
 """The JSON Schema of a study: files in YAML, filled in with what plug-ins declare."""
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -8,17 +9,24 @@ from typing import Any
 import yaml
 
 from secateur.compose import checks as compose
+from secateur.compose.options import Step
 from secateur.core import options
 from secateur.core.errors import SecateurError
 from secateur.core.plugins import Plugin, closed
 from secateur.decoding import search
+from secateur.decoding.options import TimingOptions, TuningOptions
+from secateur.exits.options import ExitOptions
 from secateur.heads import checks as heads
+from secateur.heads.options import RecoveryOptions
 from secateur.layers import checks as layers
+from secateur.layers.options import LayerSearchOptions
 from secateur.models import types
 from secateur.pruning import checks as prune
+from secateur.pruning.options import CubicLevels, ScheduleOptions
 from secateur.speech import conditions, corpora
 from secateur.ssl import checks as ssl
 from secateur.ssl.options import PredictionOptions, Student
+from secateur.streaming.options import StreamingOptions
 from secateur.study.margins import Margins
 from secateur.training.options import TrainingOptions
 
@@ -80,13 +88,38 @@ def _searches(document: Document) -> None:
     document["$defs"]["search"]["oneOf"] = _by_type(search.SEARCHES.all())
 
 
+ENTRIES = {"layers": LayerSearchOptions, "exits": ExitOptions, "streaming": StreamingOptions}
+"""Sections whose entries have the keys of a class, among others."""
+
+
 def _options(document: Document) -> None:
     """Describe what classes have the options of."""
     document["$defs"]["training"] = options.schema(TrainingOptions)
     document["properties"]["claims"] |= options.schema(Margins)
-    entry = document["properties"]["ssl"]["items"]["properties"]
-    entry["pretraining"]["properties"] |= options.schema(PredictionOptions)["properties"]
-    entry["students"]["items"] = _with(entry["students"]["items"], options.schema(Student))
+    timing = document["properties"]["timing"]
+    timing["properties"] = _keys(TimingOptions) | timing["properties"]
+    schedule = document["$defs"]["schedule"]["properties"]
+    schedule["levels"]["properties"] = _keys(CubicLevels)
+    schedule |= _keys(ScheduleOptions)
+    for section, kind in ENTRIES.items():
+        entry = _entry(document, section)
+        entry |= _keys(kind)
+    for name, kind in (("tuning", TuningOptions), ("recovery", RecoveryOptions)):
+        _entry(document, "heads")[name]["properties"] = _keys(kind)
+    document["$defs"]["step"]["properties"] = _keys(Step)
+    encoder = _entry(document, "ssl")
+    encoder["pretraining"]["properties"] |= _keys(PredictionOptions)
+    encoder["students"]["items"] = _with(encoder["students"]["items"], options.schema(Student))
+
+
+def _entry(document: Document, section: str) -> Document:
+    """The keys of an entry of a section that is a list."""
+    return document["properties"][section]["items"]["properties"]
+
+
+def _keys(kind: Any) -> Document:
+    """The keys that an options' class stands for; what plug-ins add to them is not added to the class."""
+    return copy.deepcopy(options.schema(kind)["properties"])
 
 
 def _with(shared: Document, union: Document) -> Document:
@@ -112,6 +145,7 @@ def _by_type(plugins: Mapping[str, Plugin], **shared: Document) -> list[Document
 
 FILLS: dict[str, tuple[Callable[[Document], None], ...]] = {
     SCHEMA.name: (
+        _options,
         prune.fill_schema,
         layers.fill_schema,
         heads.fill_schema,
@@ -119,7 +153,6 @@ FILLS: dict[str, tuple[Callable[[Document], None], ...]] = {
         _models,
         _searches,
         _conditions,
-        _options,
     ),
     "corpora.schema.yaml": (_corpora,),
     "superb.schema.yaml": (ssl.fill_schema,),

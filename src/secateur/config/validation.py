@@ -87,6 +87,8 @@ def _explain(error: ValidationError) -> str:
             wanted = [wanted] if isinstance(wanted, str) else wanted
             written_as = written.meant(error.instance, wanted)
             return f"{where}: {error.instance!r} is of the wrong type{written_as}; allowed: {' or '.join(wanted)}"
+        case "const":
+            return f"{where}: {error.instance!r}; allowed: {error.validator_value}"
         case "enum":
             allowed = [str(value) for value in error.validator_value]
             guess = hint(error.instance, allowed) or written.meant(error.instance, ["string"])

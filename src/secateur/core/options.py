@@ -150,7 +150,7 @@ def _bare(hint: Any) -> tuple[Any, Mapping[str, Any], bool]:
     hint, bounds = (hint.__origin__, hint.__metadata__[0]) if hasattr(hint, "__metadata__") else (hint, {})
     if get_origin(hint) is not UnionType or NoneType not in get_args(hint):
         return hint, bounds, False
-    (inner,) = set(get_args(hint)) - {NoneType}
+    (inner,) = (one for one in get_args(hint) if one is not NoneType)
     return inner, bounds, True
 
 

@@ -1,11 +1,14 @@
 """The section `exits`: early exit by the heads of intermediate CTC."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from secateur.decoding import search as registry
+from secateur.exits.options import ExitOptions
 from secateur.models import types
 from secateur.study.checks import begins, corpora_of, known_models, not_of_the_whole
+from secateur.study.options import part
 
 TRANSDUCERS = (
     ", whose joiner has learnt the last layer's output alone, and whose upper layers need keys and memory of all "
@@ -23,10 +26,9 @@ def expand(config: dict[str, Any]) -> None:
     config["exits"] = [entry | {"corpus": corpus} for entry in config["exits"] for corpus in corpora_of(config, entry)]
     for entry in config["exits"]:
         model = config["models"][entry["model"]]
-        heads = sorted((model.get("intermediate_ctc") or {}).get("layers", []))
-        entry["at"] = sorted(entry["at"] or heads)
-        if entry["at"] and entry["mean_layers"] is None:
-            entry["mean_layers"] = list(range(model["encoder"]["layers"] - 1, entry["at"][0], -1))
+        heads = (model.get("intermediate_ctc") or {}).get("layers", [])
+        found = part(ExitOptions, entry, "exits").of_model(heads, model.get("encoder", {}).get("layers", 0))
+        entry |= {key: value if value is None else list(value) for key, value in asdict(found).items()}
 
 
 def problems(config: Mapping[str, Any]) -> Iterator[str]:

@@ -14,16 +14,17 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
 
 from secateur.core.errors import SecateurError
+from secateur.exits.options import Measure
 from secateur.models.surgery.layers import layer_numbers, listed
 from secateur.models.surgery.stepwise import first_input, frames, handed_on, run_layer, with_frames
 
-ENTROPY, AGREEMENT = MEASURES = ("entropy", "agreement")
+ENTROPY, AGREEMENT = MEASURES = get_args(Measure)
 UNLIKE = 2.0
 """The disagreement of the first head, which has none before it: above that of any two outputs."""
 
@@ -38,7 +39,7 @@ class Exit:
     """
 
     layers: tuple[int, ...]
-    measure: str = ENTROPY
+    measure: Measure = ENTROPY
     threshold: float = inf
 
 

@@ -1,9 +1,12 @@
 """The jobs of head pruning: what heads are worth, which go, the models without them; and what language models cost."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
+from secateur.core.options import read
 from secateur.decoding import search as searches
+from secateur.decoding.options import TuningOptions
 from secateur.heads import study as heads
 from secateur.heads.policies import POLICIES, TIMES, needs
 from secateur.layers import commands as layers
@@ -101,8 +104,8 @@ def export_depth(paths: Paths, at: Any) -> Command:
 def recover(paths: Paths, at: Any) -> Command:
     """A smaller model, or for a control the whole one, trained on."""
     run = run_of(at)
-    entry = heads.entry_of(paths.config, run)
-    return trained_on(paths, at, heads.parent(run), heads.rates(entry), entry["recovery"]["distil"])
+    options = heads.of_model(paths.config, run)
+    return trained_on(paths, at, heads.parent(run), options.rates, options.distil)
 
 
 def trained_on(
@@ -134,7 +137,7 @@ def tuning(paths: Paths, at: Any) -> Command:
         "model": paths.folder(run),
         "searches": found,
         "lms": {name: f"{paths.root}/{folder}" for name, folder in lms.items()},
-        **{key: entry["tuning"][key] for key in ("lm_weights", "length_bonuses", "widen", "utterances")},
+        **asdict(read(TuningOptions, entry["tuning"], "tuning")),
         "seed": run.seed,
         **dev_options(paths, run.corpus),
     }

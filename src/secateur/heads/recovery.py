@@ -1,6 +1,6 @@
 """What training on does to models that lost heads or layers, by learning rate, and to the whole one, the control."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -23,16 +23,16 @@ def rows(results: Results) -> Iterator[dict[str, Any]]:
     for entry, run in heads.runs(results.config):
         methods = heads.recovered(entry)
         for method in [CONTROL, *(one + RECOVERED for one in methods)] if methods else []:
-            yield from _of_model(results, entry, heads.smaller_run(entry, method, run.seed))
+            yield from _of_model(results, heads.smaller_run(entry, method, run.seed))
 
 
-def _of_model(results: Results, entry: Mapping[str, Any], run: ModelRun) -> Iterator[dict[str, Any]]:
+def _of_model(results: Results, run: ModelRun) -> Iterator[dict[str, Any]]:
     training = results.config["training"][training_of(results.config, run)]
     source = f"{run.folder}/run.json"
     facts = {
         **{"corpus": run.corpus, "model": run.model, "seed": run.seed, "steps": training["steps"], "source": source},
         "removed": NOTHING if run.method == CONTROL else run.method.removesuffix(RECOVERED),
-        "distil": entry["recovery"].get("distil", 0.0),
+        "distil": heads.of_model(results.config, run).distil,
     }
     record = results.json(source, "initial_loss")
     if "trials" not in record:

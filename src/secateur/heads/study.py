@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from secateur.core.options import read
+from secateur.heads.options import RecoveryOptions
 from secateur.heads.policies import plain
 from secateur.study.runs import Decoding, Kind, ModelRun, Parents, Timed, languages, lm_folder, splits
 
@@ -61,11 +63,16 @@ def combined(entry: Mapping[str, Any]) -> list[str]:
     return [depth, heads, depth + THEN + heads, heads + THEN + depth]
 
 
+def recovery_of(entry: Mapping[str, Any]) -> RecoveryOptions | None:
+    """How models of an entry of `heads` are trained on, if they are."""
+    return read(RecoveryOptions, entry["recovery"], "heads.recovery") if entry["recovery"] else None
+
+
 def recovered(entry: Mapping[str, Any]) -> list[str]:
     """The methods of an entry of `heads` whose models are trained on."""
-    if not (recovery := entry["recovery"]):
+    if not (recovery := recovery_of(entry)):
         return []
-    alone = [heads_step(policy, share) for policy in recovery["policies"] for share in recovery["shares"]]
+    alone = [heads_step(policy, share) for policy in recovery.policies for share in recovery.shares]
     both = combined(entry) if entry["combine"] and entry["combine"]["recovery"] else []
     return list(dict.fromkeys(alone + both))
 
@@ -238,9 +245,9 @@ def trained_on_runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
             yield smaller_run(entry, method, run.seed)
 
 
-def rates(entry: Mapping[str, Any]) -> list[float]:
-    """The learning rates that the models of an entry are trained on at; none for that of the entry of `training`."""
-    return entry["recovery"].get("rates", [])
+def of_model(config: Mapping[str, Any], run: ModelRun) -> RecoveryOptions:
+    """How a model that lost heads or layers, or the control, is trained on."""
+    return read(RecoveryOptions, entry_of(config, run)["recovery"], "heads.recovery")
 
 
 def _shape(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -252,10 +259,10 @@ KIND = Kind(
     owns=lambda method: method.startswith((HEADS, DEPTH)) or method == CONTROL,
     runs=trained_on_runs,
     parents=lambda config, run: Parents(_whole(run)),
-    training=lambda config, run: entry_of(config, run)["recovery"]["training"],
+    training=lambda config, run: of_model(config, run).training,
     searches=lambda config, run: entry_of(config, run)["searches"],
     shape=_shape,
-    trials=lambda config, run: max(1, len(rates(entry_of(config, run)))),
+    trials=lambda config, run: max(1, len(of_model(config, run).rates)),
     whole=_whole,
     timed=_timed,
     tuned=tuned,

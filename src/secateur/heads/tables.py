@@ -22,6 +22,7 @@ from secateur.heads.study import (
     HeadsDecoding,
     combined,
     heads_step,
+    recovery_of,
     smaller_run,
     system_name,
 )
@@ -113,10 +114,10 @@ def _systems(
     for found in content["systems"]:
         axes = {axis: found[axis] for axis in ("importance", "policy", "share", "heads_removed")}
         yield System(parts, found["set"]), axes | {"recovery": False}, found["set"]
-    recovery = entry["recovery"] or {"policies": [], "shares": []}
+    recovery = recovery_of(entry)
     for found in content["systems"]:
         first = found["importance"] == entry["importances"][0]
-        if first and found["policy"] in recovery["policies"] and found["share"] in recovery["shares"]:
+        if first and recovery and recovery.of(found["policy"], found["share"]):
             other = smaller_run(entry, heads_step(found["policy"], found["share"]) + RECOVERED, run.seed)
             axes = {axis: found[axis] for axis in ("importance", "policy", "share", "heads_removed")}
             yield _system(results, other, split, search), axes | {"recovery": True}, found["set"]

@@ -15,7 +15,7 @@ from secateur.decoding.timing import AGAIN
 from secateur.heads import study as heads
 from secateur.heads.evidence import part_of, sets_of, system_of, whole_runs
 from secateur.heads.measured import RATIO, SOUND, Relative, Times, relative_times
-from secateur.heads.study import RECOVERED, combined, heads_step, smaller_run, system_name
+from secateur.heads.study import RECOVERED, combined, heads_step, recovery_of, smaller_run, system_name
 from secateur.heads.tables import AGAINST, ORDERS, WHOLE, mean_language, searches_of
 from secateur.reporting import compared, views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
@@ -137,14 +137,14 @@ def _removed(results: Results, entry: Entry, split: str) -> Iterator[Pair]:
     """Every set of heads removed, and what was trained on after that, against the whole model."""
     runs = whole_runs(results, entry)
     sets, nothing = [sets_of(results, run) for run in runs], [""] * len(runs)
-    recovery = entry["recovery"] or {"policies": [], "shares": []}
+    recovery = recovery_of(entry)
     for search in searches_of(entry):
         for importance, policy, share in sets[0]:
             axes = {"importance": importance, "policy": policy, "share": share, "recovery": False, "b": WHOLE}
             axes |= {"a": f"{policy} by {importance}, {100 * share:g} %"}
             parts = [found[importance, policy, share] for found in sets]
             yield _pair(results, entry, runs, axes, search, split, [parts, nothing])
-            kept = policy in recovery["policies"] and share in recovery["shares"]
+            kept = recovery is not None and recovery.of(policy, share)
             if kept and importance == entry["importances"][0] and search in entry["searches"]:
                 method = heads_step(policy, share) + RECOVERED
                 axes |= {"recovery": True, "a": f"{axes['a']}, trained on"}

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -19,6 +19,7 @@ from secateur.core.files import read_tsv
 from secateur.layers import strategies
 from secateur.layers.decoder import DecoderScorer
 from secateur.layers.dev import Dev, Score, word_errors, words
+from secateur.layers.options import Half, Objective
 from secateur.layers.strategies import Given, Layers, without
 from secateur.layers.whole import EspnetTransducerScorer, GeneratingScorer, TransducerScorer
 from secateur.models import types
@@ -26,7 +27,7 @@ from secateur.models.surgery.layers import layer_numbers
 from secateur.models.surgery.stepwise import first_input, frames, handed_on, run_layer
 from secateur.models.types import DECODER, ENCODER
 
-OBJECTIVES = ("loss", "wer")
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 MEMORY = 4 * 2**30
 
 
@@ -35,11 +36,11 @@ def search(
     model: torch.nn.Module,
     strategy: str,
     dev: Dev,
-    objective: str = "loss",
+    objective: Objective = "loss",
     seed: int = 1,
     similarity: Mapping[int, float] | None = None,
     memory: int = MEMORY,
-    of: str = ENCODER,
+    of: Half = ENCODER,
 ) -> dict[str, Any]:
     """Order the layers of `model`, in evaluation mode, by `strategy`: a CTC or hybrid model, a transducer or Whisper.
 

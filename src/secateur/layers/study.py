@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from secateur.layers.options import LayerSearchOptions, Objective
 from secateur.models import types
 from secateur.study.parts_of_models import decoded
 from secateur.study.runs import Decoding, Kind, ModelRun, Parents, Timed
@@ -96,9 +97,10 @@ def entries_of(config: Mapping[str, Any], run: ModelRun, of: str = types.ENCODER
     return [entry for entry, other in runs(config) if (other.folder, entry["of"]) == (run.folder, of)]
 
 
-def objective(config: Mapping[str, Any], run: ModelRun, of: str = types.ENCODER) -> str:
+def objective(config: Mapping[str, Any], run: ModelRun, of: str = types.ENCODER) -> Objective:
     """What a greedy search compares for a model: what its entry of `layers` says, the loss for one without."""
-    return next((entry["objective"] for entry in entries_of(config, run, of)), "loss")
+    default = LayerSearchOptions().objective
+    return next((entry["objective"] for entry in entries_of(config, run, of)), default)
 
 
 REGULARISED = "-regularised"

@@ -17,7 +17,7 @@ from typing import Any
 from secateur.decoding import search as searches
 from secateur.pruning import methods
 from secateur.pruning import tables as pruning
-from secateur.pruning.study import schedule_of
+from secateur.pruning.study import levels_of
 from secateur.reporting import compared, published, views
 from secateur.reporting.grid import Cell, Grid, Row, label, measure, pivot
 from secateur.reporting.rates import rate
@@ -178,7 +178,7 @@ def _fixed_pathways(config, found, system: System) -> System | None:
     parsed = methods.find(system.run.method)
     if not (parsed and parsed.method.adapts and parsed.method.from_masks):
         return None
-    target = schedule_of(config, system.run)["levels"][-1]
+    target = levels_of(config, system.run)[-1]
     plain = next(one.name for one in methods.registry().values() if one.from_masks and not one.adapts)
     variant = f"+{parsed.variant}" if parsed.variant else ""
     return _of_method(found, system, f"{plain}-{parsed.masks.name}-{level_name(target)}{variant}", target)

@@ -5,6 +5,7 @@ from typing import Any
 
 from secateur.pruning import methods
 from secateur.pruning.levels import spelled_out
+from secateur.pruning.study import schedule_named
 from secateur.study.checks import corpora_of, known_models, trained, unfit, unknown
 
 
@@ -61,34 +62,34 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_schedules(config: Mapping[str, Any]) -> Iterator[str]:
-    for name, schedule in config["pruning"].items():
-        where, levels = f"pruning.{name}", schedule["levels"]
+    for name in config["pruning"]:
+        where, schedule = f"pruning.{name}", schedule_named(config, name)
+        levels, training = list(schedule.levels), config["training"].get(schedule.training)
         if levels != sorted(set(levels)):
             yield f"{where}.levels: {levels} does not rise; allowed: sparsities in rising order"
         for level in levels:
             if level != round(level, 3):
                 yield f"{where}.levels: {level}; allowed: 0.001 to 0.999, in three decimals, as folders name them"
-        if schedule["ranking"] == "2of4" and levels != [0.5]:
+        if schedule.ranking == "2of4" and levels != [0.5]:
             yield f"{where}.levels: {levels}; allowed with ranking: 2of4: [0.5], which it is by construction"
-        if schedule["training"] not in config["training"]:
-            yield unknown(f"{where}.training", schedule["training"], "training", config["training"])
+        if training is None:
+            yield unknown(f"{where}.training", schedule.training, "training", config["training"])
             continue
-        training = config["training"][schedule["training"]]
-        adapting = training["steps"] - round(schedule["settle"] * training["steps"])
-        if schedule["adapt_every"] >= adapting:
+        adapting, every = training["steps"] - round(schedule.settle * training["steps"]), schedule.own["adapt_every"]
+        if every >= adapting:
             yield (
-                f"{where}.adapt_every: {schedule['adapt_every']}; allowed: less than the steps of a level before it "
-                f"settles, training.{schedule['training']}.steps = {training['steps']} without {where}.settle = "
-                f"{schedule['settle']:g} of them: {adapting}"
+                f"{where}.adapt_every: {every}; allowed: less than the steps of a level before it settles, "
+                f"training.{schedule.training}.steps = {training['steps']} without {where}.settle = "
+                f"{schedule.settle:g} of them: {adapting}"
             )
         if training["average_best"]:
             yield (
-                f"training.{schedule['training']}.average_best: {training['average_best']}; allowed: 0, because "
+                f"training.{schedule.training}.average_best: {training['average_best']}; allowed: 0, because "
                 f"{where} uses it: the mean of checkpoints with different masks has no mask"
             )
         if training["ema"]:
             yield (
-                f"training.{schedule['training']}.ema: {training['ema']}; allowed: 0, because {where} uses it: the "
+                f"training.{schedule.training}.ema: {training['ema']}; allowed: 0, because {where} uses it: the "
                 "average of weights under masks that change has no mask"
             )
 
@@ -133,19 +134,19 @@ def _of_pathways(
     config: Mapping[str, Any], below: str, entry: Mapping[str, Any], pathways: Mapping[str, Any]
 ) -> Iterator[str]:
     languages = config["corpora"][entry["corpus"]]["languages"]
-    schedule = config["pruning"][entry["schedule"]]
-    levels = schedule["levels"]
+    schedule = schedule_named(config, entry["schedule"])
+    levels, every = list(schedule.levels), schedule.own["adapt_every"]
     for language in pathways["languages"]:
         if language not in languages:
             yield unknown(f"{below}.languages", language, f"corpora.{entry['corpus']}.languages", languages)
     for _, sparsity in pathways["start"]:
         if sparsity not in levels:
             yield f"{below}.start: {sparsity} is no level of pruning.{entry['schedule']}; allowed: {levels}"
-    turns = config["training"].get(schedule["training"], {"steps": 0})["steps"]
-    turns //= 1 if schedule["steps_per"] == "language" else len(pathways["languages"])
+    turns = config["training"].get(schedule.training, {"steps": 0})["steps"]
+    turns //= 1 if schedule.steps_per == "language" else len(pathways["languages"])
     adapts = methods.named(pathways["method"]).adapts
-    if adapts and schedule["adapt_every"] >= turns > 0:
+    if adapts and every >= turns > 0:
         yield (
-            f"{below}: pruning.{entry['schedule']}.adapt_every is {schedule['adapt_every']}; allowed: less "
+            f"{below}: pruning.{entry['schedule']}.adapt_every is {every}; allowed: less "
             f"than the {turns} steps that each of {len(pathways['languages'])} languages has at a level"
         )

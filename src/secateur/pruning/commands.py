@@ -1,6 +1,7 @@
 """The jobs of unstructured pruning: one level of a method, or pathways over the masks of levels."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from secateur.pruning import methods
@@ -18,7 +19,7 @@ def prune(paths: Paths, at: Any) -> Command:
 
 
 def by_method(
-    paths: Paths, at: Any, method: methods.Method, schedule: Mapping[str, Any], sparsity: float, ends: bool
+    paths: Paths, at: Any, method: methods.Method, schedule: pruning.Schedule, sparsity: float, ends: bool
 ) -> Command:
     """Make a model by a method and a schedule; `ends` says whether its training ends a schedule."""
     config, run = paths.config, run_of(at)
@@ -28,22 +29,21 @@ def by_method(
         "start": paths.folder(parents.start),
         "training": _training(config, run, schedule, parents, ends),
         "before": runs.steps_before(config, run),
-        **{key: schedule[key] for key in method.options},
+        **{key: schedule.own[key] for key in method.options},
         **commands.training_options(paths, at),
     }
-    if method.trains and schedule["distil"]:
-        told |= {"teacher": paths.folder(pruning.dense_of(run)), "distil": schedule["distil"]}
+    if method.trains and schedule.distil:
+        told |= {"teacher": paths.folder(pruning.dense_of(run)), "distil": schedule.distil}
     if method.adapts:
-        told["settle"] = schedule["settle"] if ends else 0.0
+        told["settle"] = schedule.settle if ends else 0.0
     if parents.ranked:
-        told |= {key: schedule[key] for key in ("ranking", "include", "exclude")}
+        told |= asdict(schedule.ranked)
         told |= {"ranked": paths.folder(parents.ranked), "sparsity": sparsity}
         told["within"] = _mask(paths, parents.ranked) if parents.nested else None
     if parents.masks:
-        told |= {"masks": [_mask(paths, parent) for parent in parents.masks.values()], "ranking": schedule["ranking"]}
+        told |= {"masks": [_mask(paths, parent) for parent in parents.masks.values()], "ranking": schedule.ranking}
         told["levels"] = list(parents.sparsities) or None
-    modules = (commands.model_module(paths, run.model), method.module)
-    taught = method.trains and schedule["distil"]
+    modules, taught = (commands.model_module(paths, run.model), method.module), method.trains and schedule.distil > 0
     return Command("prune", told, _inputs(paths, run, parents, taught), modules)
 
 
@@ -57,9 +57,9 @@ def training_of(config: Mapping[str, Any], run: runs.ModelRun) -> dict[str, Any]
 
 
 def _training(
-    config: Mapping[str, Any], run: runs.ModelRun, schedule: Mapping[str, Any], made_from: runs.Parents, ends: bool
+    config: Mapping[str, Any], run: runs.ModelRun, schedule: pruning.Schedule, made_from: runs.Parents, ends: bool
 ) -> dict[str, Any]:
-    level, settle = config["training"][schedule["training"]], schedule["settle"]
+    level, settle = config["training"][schedule.training], schedule.settle
     told = {**level, "steps": runs.steps(config, run) or level["steps"], "cycles": made_from.levels or 1}
     told |= {key: level[key] * made_from.languages for key in ("warmup", "evaluate_every")}
     if level["schedule"] == "wsd":

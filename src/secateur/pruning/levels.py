@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+from secateur.core.options import read
+from secateur.pruning.options import CubicLevels
+
 
 def spelled_out(levels: Sequence[float] | Mapping[str, Any]) -> list[float]:
     """A list of levels as it is; `type: cubic` as the levels s_k = s_f + (s_i − s_f)·(1 − k/n)³, k = 1 … n.
@@ -15,7 +18,7 @@ def spelled_out(levels: Sequence[float] | Mapping[str, Any]) -> list[float]:
     """
     if not isinstance(levels, Mapping):
         return list(levels)
-    first, target = (Fraction(str(levels[key])) for key in ("initial", "target"))
-    count = levels["count"]
-    exact = [target + (first - target) * (1 - Fraction(k, count)) ** 3 for k in range(1, count + 1)]
+    cubic = read(CubicLevels, levels, "levels")
+    first, target = Fraction(str(cubic.initial)), Fraction(str(cubic.target))
+    exact = [target + (first - target) * (1 - Fraction(k, cubic.count)) ** 3 for k in range(1, cubic.count + 1)]
     return [math.floor(1000 * level + Fraction(1, 2)) / 1000 for level in exact]

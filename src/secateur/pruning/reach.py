@@ -17,6 +17,7 @@ from typing import Any
 from secateur.core.options import read
 from secateur.pruning import commands, methods
 from secateur.pruning.engines.calendar import GROWS_BACK, Calendar, movement
+from secateur.pruning.options import RankingOptions
 from secateur.pruning.study import dense_of, ends, schedule_of
 from secateur.pruning.study import parents as parents_of
 from secateur.study.runs import ModelRun, languages, model_runs
@@ -75,13 +76,12 @@ def reaches(config: Mapping[str, Any], folder: Path) -> Iterator[Reach]:
         seen.add(place)
         training = read(TrainingOptions, commands.training_of(config, run))
         levels = list(made_from.sparsities) or [run.sparsity]
-        calendar = Calendar(levels, training.steps, schedule["adapt_every"], schedule["settle"])
+        calendar = Calendar(levels, training.steps, schedule.own["adapt_every"], schedule.settle)
         dense = folder / dense_of(run).folder
-        chosen = {key: schedule[key] for key in ("ranking", "include", "exclude")}
-        asked = (dense, run.sparsity, str(chosen))
+        asked = (dense, run.sparsity, schedule.ranked)
         if asked not in measured:
-            measured[asked] = threshold(dense, run.sparsity, **chosen)
-        grows_back = schedule["soft"] == GROWS_BACK
+            measured[asked] = threshold(*asked)
+        grows_back = schedule.own["soft"] == GROWS_BACK
         yield Reach(run, movement(training, calendar, count), measured[asked], grows_back)
 
 
@@ -91,7 +91,7 @@ def doubts(config: Mapping[str, Any], folder: str) -> list[str]:
     They are measured in a process of its own, so that a caller that lasts need not load torch.
     """
     growing = [
-        run for run in model_runs(config) if _ranks_again(run) and schedule_of(config, run)["soft"] == GROWS_BACK
+        run for run in model_runs(config) if _ranks_again(run) and schedule_of(config, run).own["soft"] == GROWS_BACK
     ]
     if not any((Path(folder) / dense_of(run).folder / "model.safetensors").is_file() for run in growing):
         return []
@@ -105,7 +105,7 @@ def _ranks_again(run: ModelRun) -> bool:
     return bool(run.mask_changes) and "soft" in methods.parse(run.method).method.options
 
 
-def threshold(model: Path, sparsity: float, ranking: str, include: list[str], exclude: list[str]) -> float | None:
+def threshold(model: Path, sparsity: float, ranked: RankingOptions) -> float | None:
     """The smallest magnitude that a mask of this sparsity over the model in a folder keeps; None if it is not there."""
     if not (model / "model.safetensors").is_file():
         return None
@@ -114,5 +114,5 @@ def threshold(model: Path, sparsity: float, ranking: str, include: list[str], ex
     from secateur.pruning.engines.ranking import magnitude_mask, smallest
 
     loaded = load_model(model).model
-    candidates = weights(loaded, prunable(loaded, include, exclude))
-    return smallest(candidates, magnitude_mask(candidates, sparsity, ranking))
+    candidates = weights(loaded, prunable(loaded, ranked.include, ranked.exclude))
+    return smallest(candidates, magnitude_mask(candidates, sparsity, ranked.ranking))

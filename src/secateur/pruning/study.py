@@ -1,10 +1,45 @@
 """What a study runs of unstructured pruning (`prune`), and what each model is made from. No heavy imports."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from secateur.pruning import methods
+from secateur.pruning.options import RankingOptions, ScheduleOptions
 from secateur.study.runs import Kind, ModelRun, Parents, languages, level_name, scope_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(ScheduleOptions):
+    """An entry of `pruning`.
+
+    Attributes:
+        levels: sparsities in rising order, the last one being the target.
+        own: the options of methods.
+    """
+
+    levels: tuple[float, ...]
+    own: Mapping[str, Any]
+
+    @property
+    def ranked(self) -> RankingOptions:
+        """What of it says what is ranked."""
+        return RankingOptions(ranking=self.ranking, include=self.include, exclude=self.exclude)
+
+
+SHARED = tuple(one.name for one in fields(ScheduleOptions))
+
+
+def schedule_named(config: Mapping[str, Any], name: str) -> Schedule:
+    """The pruning schedule of this name."""
+    entry = {key: tuple(value) if isinstance(value, list) else value for key, value in config["pruning"][name].items()}
+    shared = {key: entry.pop(key) for key in (*SHARED, "levels") if key in entry}
+    return Schedule(**shared, own=entry)
+
+
+def levels_named(config: Mapping[str, Any], name: str) -> tuple[float, ...]:
+    """The levels of the pruning schedule of this name."""
+    return tuple(config["pruning"][name]["levels"])
 
 
 def entry_of(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
@@ -13,9 +48,14 @@ def entry_of(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
     return next(entry for entry in config["prune"] if (entry["corpus"], entry["model"], entry["variant"]) == wanted)
 
 
-def schedule_of(config: Mapping[str, Any], run: ModelRun) -> Mapping[str, Any]:
+def schedule_of(config: Mapping[str, Any], run: ModelRun) -> Schedule:
     """The pruning schedule of a pruned model."""
-    return config["pruning"][entry_of(config, run)["schedule"]]
+    return schedule_named(config, entry_of(config, run)["schedule"])
+
+
+def levels_of(config: Mapping[str, Any], run: ModelRun) -> tuple[float, ...]:
+    """The levels of the schedule of a pruned model."""
+    return levels_named(config, entry_of(config, run)["schedule"])
 
 
 def runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
@@ -27,9 +67,9 @@ def runs(config: Mapping[str, Any]) -> Iterator[ModelRun]:
 
 
 def _of_methods(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) -> Iterator[ModelRun]:
-    levels = config["pruning"][entry["schedule"]]["levels"]
+    levels = levels_named(config, entry["schedule"])
     for method in map(methods.named, entry["methods"]):
-        found = {methods.EVERY: levels, methods.TARGET: levels[-1:], methods.ZERO: [0.0]}[method.levels]
+        found = {methods.EVERY: levels, methods.TARGET: levels[-1:], methods.ZERO: (0.0,)}[method.levels]
         scopes = ["all"] if method.scope == methods.ALL else config["corpora"][entry["corpus"]]["languages"]
         for scope in scopes:
             for sparsity in found:
@@ -46,7 +86,7 @@ def _of_methods(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) 
 
 
 def _pathways(config: Mapping[str, Any], entry: Mapping[str, Any], seed: int) -> Iterator[ModelRun]:
-    target = config["pruning"][entry["schedule"]]["levels"][-1]
+    target = levels_named(config, entry["schedule"])[-1]
     for pathways in entry["pathways"]:
         method = methods.named(pathways["method"])
         for masks, sparsity in pathways["start"]:
@@ -74,9 +114,9 @@ def dense_of(run: ModelRun) -> ModelRun:
 def parents(config: Mapping[str, Any], run: ModelRun) -> Parents:
     """What a pruned model is made from."""
     parsed, schedule = methods.parse(run.method), schedule_of(config, run)
-    method, levels = parsed.method, schedule["levels"]
+    method, levels = parsed.method, schedule.levels
     dense = dense_of(run)
-    sharing = len(languages(config, run.corpus, run.scope)) if schedule["steps_per"] == "language" else 1
+    sharing = len(languages(config, run.corpus, run.scope)) if schedule.steps_per == "language" else 1
 
     def other(scope: str, name: str, sparsity: float) -> ModelRun:
         variant = f"+{parsed.variant}" if parsed.variant else ""
@@ -116,7 +156,7 @@ def _pathways_levels(config: Mapping[str, Any], run: ModelRun) -> int:
 
     Those that step up from the lowest start need most; the others stay at their last level for the rest.
     """
-    entry, levels = entry_of(config, run), schedule_of(config, run)["levels"]
+    entry, levels = entry_of(config, run), levels_of(config, run)
     alike = [part for part in entry["pathways"] if scope_of(config, run.corpus, part["languages"]) == run.scope]
     stepping = [part for part in alike if methods.named(part["method"]).levels != methods.MASKS]
     return max((len(_steps_up(levels, start)) for part in stepping for _, start in part["start"]), default=1)
@@ -127,7 +167,7 @@ def ends(config: Mapping[str, Any], run: ModelRun) -> bool:
 
     Levels on the way have neither, nor has the training that the first of them begins with.
     """
-    method, target = methods.parse(run.method).method, schedule_of(config, run)["levels"][-1]
+    method, target = methods.parse(run.method).method, levels_of(config, run)[-1]
     return not method.first_level and (method.levels != methods.EVERY or run.sparsity == target)
 
 
@@ -144,7 +184,7 @@ KIND = Kind(
     owns=lambda method: methods.find(method) is not None,
     runs=runs,
     parents=parents,
-    training=lambda config, run: schedule_of(config, run)["training"],
+    training=lambda config, run: schedule_of(config, run).training,
     searches=lambda config, run: entry_of(config, run)["searches"],
     shape=_shape,
     masks=_leaves_masks,

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from secateur.pruning import methods
-from secateur.pruning.study import schedule_of
+from secateur.pruning.study import levels_of
 from secateur.reporting import views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
 from secateur.reporting.results import SIZES_FILE, Results
@@ -77,7 +77,7 @@ def at_target(config: Mapping[str, Any], run: ModelRun) -> bool:
     """
     if (parsed := methods.find(run.method)) is None:
         return False
-    return run.sparsity in (0.0, schedule_of(config, run)["levels"][-1]) or parsed.method.levels == methods.MASKS
+    return run.sparsity in (0.0, levels_of(config, run)[-1]) or parsed.method.levels == methods.MASKS
 
 
 def schedules(results: Results) -> Iterator[Row]:

@@ -8,14 +8,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from secateur.core import devices
+from secateur.core import devices, flags
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
 from secateur.exits.choice import look
-from secateur.exits.encoder import MEASURES
+from secateur.exits.options import ExitOptions
 from secateur.exits.points import chosen
 from secateur.layers.dev import Dev
-from secateur.models.load import load_model
+from secateur.models.load import Loaded, load_model
+from secateur.models.surgery.layers import layer_numbers
 from secateur.scripts import decode
 from secateur.speech.data import BatchPlan, SpeechExamples
 from secateur.speech.datadir import read_data_dir
@@ -26,9 +27,7 @@ FILE = "exits.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--exit-layers", type=int, nargs="+", required=True, help="numbers of the layers with an exit")
-    parser.add_argument("--measures", nargs="+", choices=MEASURES, default=[MEASURES[0]], help="what exits go by")
-    parser.add_argument("--mean-layers", type=float, nargs="*", default=[], help="mean numbers of layers to come near")
+    flags.add(parser, ExitOptions)
     parser.add_argument("--dev-data", type=Path, nargs="+", required=True, help="dev data, of all languages")
     parser.add_argument("--dev-features", type=Path, nargs="+", required=True, help="folder of the features of each")
     parser.add_argument("--batch-seconds", type=float, default=60.0, help="seconds of dev speech in a batch")
@@ -41,11 +40,21 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     device = devices.pick(arguments.device)
     loaded = load_model(arguments.model, device)
     tokenizer = decode.tokenizer(arguments, loaded.tokens)
-    seen = look(loaded.model, arguments.exit_layers, dev_of(arguments, tokenizer))
-    found = chosen(loaded.model.cpu(), seen, arguments.measures, arguments.mean_layers, loaded.config["features"])
+    options = exits_of(arguments, loaded)
+    seen = look(loaded.model, options.at, dev_of(arguments, tokenizer))
+    found = chosen(loaded.model.cpu(), seen, options.measures, options.mean_layers, loaded.config["features"])
     arguments.exits = arguments.output / FILE
     write_json(arguments.exits, found)
     decode.run(arguments, record)
+
+
+def exits_of(arguments: argparse.Namespace, loaded: Loaded) -> ExitOptions:
+    """Where a model may be left, by default after the layers of its intermediate CTC."""
+    heads = (loaded.config.get("intermediate_ctc") or {}).get("layers", ())
+    options = flags.given(ExitOptions, arguments).of_model(heads, layer_numbers(loaded.model)[-1])
+    if not options.at:
+        raise SecateurError(f"--at: {arguments.model} has no intermediate CTC; name the layers to leave it after")
+    return options
 
 
 def dev_of(arguments: argparse.Namespace, tokenizer: Tokenizer) -> Dev:

@@ -4,13 +4,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from secateur.core import devices
+from secateur.core import devices, flags
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
-from secateur.layers.search import MEMORY, OBJECTIVES, Dev, read_similarity, search
+from secateur.layers.options import LayerSearchOptions
+from secateur.layers.search import MEMORY, Dev, read_similarity, search
 from secateur.layers.strategies import STRATEGIES
 from secateur.models.load import load_model
-from secateur.models.types import ENCODER, HALVES
 from secateur.speech.data import BatchPlan, SpeechExamples
 from secateur.speech.datadir import read_data_dir
 from secateur.speech.tokens import Tokenizer
@@ -23,10 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strategy", default=STRATEGIES.names()[0], choices=STRATEGIES.names(), help="how to choose the layers"
     )
-    parser.add_argument(
-        "--of", default=ENCODER, choices=HALVES, help="whose layers: the encoder's, or a hybrid model's decoder's"
-    )
-    parser.add_argument("--objective", default="loss", choices=OBJECTIVES, help="what greedy compares")
+    flags.add(parser, LayerSearchOptions)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories, of all languages")
     parser.add_argument("--features", type=Path, nargs="+", required=True, help="folder of the features of each")
     parser.add_argument("--batch-seconds", type=float, default=20.0, help="seconds of speech in a batch")
@@ -43,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    device = devices.pick(arguments.device)
+    device, options = devices.pick(arguments.device), flags.given(LayerSearchOptions, arguments)
     loaded, tokenizer = load_model(arguments.model, device), Tokenizer.load(arguments.tokens)
     if tokenizer.tokens != loaded.tokens:
         raise SecateurError(
@@ -63,11 +60,11 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         loaded.model,
         arguments.strategy,
         Dev(examples, batches, references, tokenizer),
-        arguments.objective,
+        options.objective,
         arguments.seed,
         similarity,
         int(arguments.memory * 2**30),
-        arguments.of,
+        options.of,
     )
     if arguments.similarity_curves:
         cost = read_json(arguments.similarity_curves)

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from secateur.core import flags
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_tsv
 from secateur.models.load import load_model
@@ -22,7 +23,8 @@ from secateur.pruning import methods
 from secateur.pruning.engines.calendar import GROWS_BACK, movement
 from secateur.pruning.engines.given import Given
 from secateur.pruning.engines.mask import ONE_FOR_ALL, Mask, prunable, save_masks, union, weights
-from secateur.pruning.engines.ranking import RANKINGS, magnitude_mask, smallest
+from secateur.pruning.engines.ranking import magnitude_mask, smallest
+from secateur.pruning.options import RankingOptions
 from secateur.training import acoustic, command_line
 from secateur.training.distillation import Distillation, teacher_for
 
@@ -37,17 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--masks", type=Path, nargs="+", help="for pathways: masks, in the order of --languages")
     parser.add_argument("--levels", type=float, nargs="+", help="for pathways that adapt: sparsities on the way")
     parser.add_argument("--settle", type=float, default=0.0, help="share of the last level with fixed masks")
-    parser.add_argument("--ranking", default="global", choices=RANKINGS, help="what is ranked, and together")
-    parser.add_argument("--include", nargs="*", default=[], help="regular expressions: weights that are prunable, too")
-    parser.add_argument("--exclude", nargs="*", default=[], help="regular expressions: weights that are not prunable")
+    flags.add(parser, RankingOptions)
     parser.add_argument("--teacher", type=Path, help="folder of a model to learn from, too")
     parser.add_argument("--distil", type=float, default=0.5, help="weight of what is learnt from it")
     for name, schema in methods.options().items():
         users = ", ".join(method.name for method in known.values() if name in method.options)
-        kind = {"integer": int, "number": float}.get(schema.get("type"), str)
-        how = {"type": kind, "choices": schema.get("enum"), "default": schema.get("default")}
-        how = {"action": "store_true"} if schema.get("type") == "boolean" else how
-        parser.add_argument(f"--{name.replace('_', '-')}", help=f"{users}: {schema['description']}", **how)
+        flags.add_key(parser, name, {**schema, "description": f"{users}: {schema['description']}"})
     command_line.add_arguments(parser)
 
 
@@ -102,9 +99,10 @@ def _check(arguments: argparse.Namespace, method: methods.Method) -> None:
 def _given(arguments: argparse.Namespace, method: methods.Method) -> Given:
     """What the method makes its hook from."""
     candidates: Mapping[str, Any] = {}
+    options = flags.given(RankingOptions, arguments)
     if method.ranked:
         ranked = load_model(arguments.ranked or arguments.start).model
-        candidates = weights(ranked, prunable(ranked, arguments.include, arguments.exclude))
+        candidates = weights(ranked, prunable(ranked, options.include, options.exclude))
     files = dict(zip(arguments.languages, arguments.masks, strict=True)) if method.from_masks else {}
     return Given(
         weights=candidates,
@@ -114,7 +112,7 @@ def _given(arguments: argparse.Namespace, method: methods.Method) -> Given:
         levels=arguments.levels,
         steps=arguments.training.steps,
         settle=arguments.settle,
-        ranking=arguments.ranking,
+        ranking=options.ranking,
         seed=arguments.seed,
         languages=arguments.languages,
         options={name: getattr(arguments, name) for name in method.options},

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from secateur.core import flags
 from secateur.core.files import write_tsv
 from secateur.core.jobs import names_of
 from secateur.decoding.delays import speech_bounds
@@ -23,6 +24,7 @@ from secateur.speech.datadir import Utterance, read_data_dir, sample
 from secateur.speech.features import SAMPLE_RATE
 from secateur.speech.made import samples_of
 from secateur.streaming.listening import Listener
+from secateur.streaming.options import StreamingOptions
 from secateur.streaming.summary import COLUMNS, UTTERANCE_COLUMNS, called, summary, times
 
 
@@ -31,35 +33,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--names", nargs="+", help="what to call them (their folders)")
     parser.add_argument("--formats", nargs="+", choices=KINDS, default=[FLOAT32], help="of matrices of weights")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories, of all languages")
-    parser.add_argument("--milliseconds", type=int, default=100, help="length of a piece")
-    parser.add_argument("--utterances", type=int, default=20, help="of all languages together")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds; the median over them counts")
+    flags.add(parser, StreamingOptions)
     parser.add_argument("--seed", type=int, default=1, help="seed of the utterances and their order")
     parser.add_argument("--output", type=Path, required=True, help="folder for systems.tsv and utterances.tsv")
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     models = dict(zip(names_of(arguments.names, arguments.models), arguments.models, strict=True))
-    chosen = sample_of(arguments.data, arguments.utterances, arguments.seed)
+    options = flags.given(StreamingOptions, arguments)
+    chosen = sample_of(arguments.data, options.utterances, arguments.seed)
     waves = {name: samples_of(utterance) for name, utterance in chosen.items()}
     bounds = {name: speech_bounds(samples, SAMPLE_RATE) for name, samples in waves.items()}
     durations = {name: len(samples) / SAMPLE_RATE for name, samples in waves.items()}
     with tempfile.TemporaryDirectory() as folder:
         listeners = {
-            called(name, kind): Listener(exported(model, kind, Path(folder)), waves, arguments.milliseconds)
+            called(name, kind): Listener(exported(model, kind, Path(folder)), waves, options.milliseconds)
             for name, model in models.items()
             for kind in arguments.formats
         }
     whole = next(iter(listeners))
-    measured = measure(listeners, whole, durations, arguments.rounds, arguments.seed)
-    about = {key: getattr(arguments, key) for key in ("rounds", "milliseconds")}
+    measured = measure(listeners, whole, durations, options.rounds, arguments.seed)
+    about = {"rounds": options.rounds, "milliseconds": options.milliseconds}
     utterances: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     for system, listener in listeners.items():
         mine = [
             {"system": system, "utterance": name, "duration_s": durations[name], "text": heard.text}
             | dict(zip(("speech_begins", "speech_ends"), bounds[name], strict=True))
-            | heard.facts(arguments.rounds, *bounds[name], arguments.milliseconds)
+            | heard.facts(options.rounds, *bounds[name], options.milliseconds)
             for name, heard in sorted(listener.heard.items())
         ]
         utterances += mine

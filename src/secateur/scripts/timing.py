@@ -10,7 +10,7 @@ as the sub-model A/A: the two must not differ. What is not sound is measured onc
 
 import argparse
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from secateur.core import devices
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_tsv
 from secateur.core.jobs import json_argument
+from secateur.core.options import read
+from secateur.decoding.options import TimedGroup
 from secateur.decoding.recognize import Recognizer, read_sample, timed
 from secateur.decoding.timing import (
     AGAIN,
@@ -65,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--searches", type=json_argument, required=True, help="JSON: searches by name, complete")
     parser.add_argument(
         "--groups",
-        type=json_argument,
+        type=timed_groups,
         required=True,
         help="JSON: name → {searches: [name], utterances: of all languages together, rounds: number}",
     )
@@ -78,6 +80,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for timing.tsv and utterances.tsv")
 
 
+def timed_groups(text: str) -> dict[str, TimedGroup]:
+    """The argparse type of --groups."""
+    return {name: read(TimedGroup, group, f"groups.{name}") for name, group in json_argument(text).items()}
+
+
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     threads = devices.use_threads()
     available = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -85,10 +92,10 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     utterances: list[dict[str, Any]] = []
     for device in available if arguments.device == "auto" else [arguments.device]:
         systems = Systems(arguments, devices.pick(device))
-        for group, facts in arguments.groups.items():
-            per_language = -(-facts["utterances"] // len(arguments.data))
+        for group, amount in arguments.groups.items():
+            per_language = -(-amount.utterances // len(arguments.data))
             features, durations = read_sample(arguments.data, arguments.features, per_language, arguments.seed)
-            recognizers = dict(systems.of(facts["searches"]))
+            recognizers = dict(systems.of(amount.searches))
             found = {
                 name: timed(recognizer, search_of(arguments, name), features)
                 for name, recognizer in recognizers.items()
@@ -96,9 +103,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             if not found:
                 raise SecateurError(f"--groups: no system has a search of the group {group!r}; leave the group out")
             reference = next(iter(found))
-            measured = measure(found, reference, durations, facts["rounds"], arguments.seed)
+            measured = measure(found, reference, durations, amount.rounds, arguments.seed)
             about = {"device": device, "group": group}
-            conditions = {"rounds": facts["rounds"], "utterances": len(durations), "threads": threads}
+            conditions = {"rounds": amount.rounds, "utterances": len(durations), "threads": threads}
             depths = {name: depth_of(recognizer.model) for name, recognizer in recognizers.items()}
             for name, times in named(measured, reference):
                 axes = about | dict(zip(AXES[2:], name, strict=True))
@@ -125,7 +132,7 @@ class Systems:
         self.arguments, self.device = arguments, device
         self._models: dict[tuple[str, ...], Any] = {}
 
-    def of(self, searches: list[str]) -> Iterator[tuple[Name, Recognizer]]:
+    def of(self, searches: Sequence[str]) -> Iterator[tuple[Name, Recognizer]]:
         """Those with some of the searches, in the order of the systems."""
         for system, found in self.arguments.systems.items():
             for search, entry in found["searches"].items():

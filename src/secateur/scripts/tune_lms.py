@@ -11,10 +11,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from secateur.core import devices, progress
+from secateur.core import devices, flags, progress
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
 from secateur.core.jobs import json_argument
+from secateur.decoding.options import TuningOptions
 from secateur.decoding.recognize import Features, Recognizer, check, decode, read_sample
 from secateur.decoding.scoring import score
 from secateur.decoding.tuning import FILE_KEYS, Tuned, tune
@@ -29,19 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lms", type=json_argument, default={}, help="JSON: folder of a search's language model")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories, of all languages")
     parser.add_argument("--features", type=Path, nargs="+", required=True, help="folder of the features of each")
-    parser.add_argument("--lm-weights", type=float, nargs="+", required=True, help="weights to begin with")
-    parser.add_argument("--length-bonuses", type=float, nargs="+", required=True, help="bonuses to begin with")
-    parser.add_argument("--widen", type=int, default=4, help="values that may join the grid of a search")
-    parser.add_argument("--utterances", type=int, default=20, help="utterances of every language, drawn at random")
+    flags.add(parser, TuningOptions)
     parser.add_argument("--seed", type=int, default=1, help="seed of the utterances")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to decode")
     parser.add_argument("--output", type=Path, required=True, help="tuning.json to write")
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    device = devices.pick(arguments.device)
+    device, options = devices.pick(arguments.device), flags.given(TuningOptions, arguments)
     loaded = load_model(arguments.model, device)
-    features, _ = read_sample(arguments.data, arguments.features, arguments.utterances, arguments.seed)
+    features, _ = read_sample(arguments.data, arguments.features, options.utterances, arguments.seed)
     texts = [read_table(folder / "text") for folder in arguments.data]
     references = [{name: text[name] for name in features if name in text} for text in texts]
     found: dict[str, Any] = {}
@@ -51,7 +49,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             raise SecateurError(f"--lms: search {name!r} has lm {search.get('lm')!r}; give the folder of the one named")
         lm = language_model(arguments.lms[name], loaded.tokens, device) if name in arguments.lms else None
         recognizer = Recognizer(loaded.model, Tokenizer(loaded.tokens), device, lm)
-        found[name] = tuned(recognizer, search, features, references, arguments)
+        found[name] = tuned(recognizer, search, features, references, options)
     utterances = [len(reference) for reference in references]
     write_json(arguments.output, {"searches": found, "utterances": sum(utterances)})
     record |= {"seed": arguments.seed, "device": str(device), "utterances": sum(utterances)}
@@ -62,7 +60,7 @@ def tuned(
     search: Mapping[str, Any],
     features: Features,
     references: list[dict[str, str]],
-    arguments: argparse.Namespace,
+    options: TuningOptions,
 ) -> dict[str, Any]:
     """What is found for one search; without a language model the length bonus alone is tuned."""
     check(search, recognizer.tokenizer.tokens)
@@ -81,8 +79,8 @@ def tuned(
         return fmean(words), fmean(characters)
 
     started = time.perf_counter()
-    weights = arguments.lm_weights if recognizer.lm else [0.0]
-    result: Tuned = tune(errors, weights, arguments.length_bonuses, arguments.widen)
+    weights = options.lm_weights if recognizer.lm else [0.0]
+    result: Tuned = tune(errors, weights, options.length_bonuses, options.widen)
     best = dict(zip(FILE_KEYS, result.best, strict=True))
     grid = [dict(zip((*FILE_KEYS, "wer", "cer"), (*pair, *rates), strict=True)) for pair, rates in result.found.items()]
     cost = {"decodings": len(grid) * len(features), "seconds": round(time.perf_counter() - started, 3)}

@@ -1,10 +1,13 @@
 """The job that measures streaming models."""
 
+from dataclasses import asdict
 from typing import Any
 
 from secateur.streaming import study as streaming
+from secateur.streaming.options import StreamingOptions
 from secateur.study.command import Command
 from secateur.study.commands import masks, model_module
+from secateur.study.options import part
 from secateur.study.paths import Paths
 from secateur.study.timing import SPLIT
 
@@ -17,7 +20,8 @@ def delays(paths: Paths, at: Any) -> Command:
         "models": [paths.folder(run) for run in found],
         "names": [run.folder for run in found],
         "data": [f"{paths.root}/data/{at.corpus}/{code}/{SPLIT}" for code in codes],
-        **{key: entry[key] for key in ("formats", "milliseconds", "utterances", "rounds")},
+        "formats": entry["formats"],
+        **asdict(part(StreamingOptions, entry, "streaming")),
         "seed": paths.config["seeds"][0],
     }
     files = [file for run in found for file in (*paths.model(run.folder), *masks(paths, run))]

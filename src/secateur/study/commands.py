@@ -225,7 +225,7 @@ SCORING = "secateur.scripts.score"
 """What `decode` imports by name, so that an edit of how errors are counted decodes nothing again."""
 
 
-def decode(paths: Paths, at: Any, **options: Any) -> Command:
+def decode(paths: Paths, at: Any, /, **options: Any) -> Command:
     """One model on all splits and languages with one search; `options` say which sub-models of it, if any."""
     config, run = paths.config, run_of(at)
     search = config["searches"][at.search]
@@ -329,7 +329,9 @@ def _groups(config: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in names:
         group = families.group_of(config["searches"][name])
-        found.setdefault(group, {"searches": [], **families.amount(config, group)})["searches"].append(name)
+        amount = families.amount(config, group)
+        empty = {"searches": [], "utterances": amount.utterances, "rounds": amount.rounds}
+        found.setdefault(group, empty)["searches"].append(name)
     return found
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from secateur.core.options import read
+from secateur.decoding.options import TimingAmount, TimingOptions
 from secateur.study.runs import DENSE, ModelRun, Timed, kind_of, kinds
 
 SPLIT = "dev"
@@ -98,10 +100,10 @@ def group_of(search: Mapping[str, Any]) -> str:
     return BEAM if "beam" in search else QUICK
 
 
-def amount(config: Mapping[str, Any], group: str) -> dict[str, int]:
-    """How many utterances are timed in a group, of all languages together, and in how many rounds."""
-    keys = config["timing"]
-    return dict(keys["beam"]) if group == BEAM else {key: keys[key] for key in ("utterances", "rounds")}
+def amount(config: Mapping[str, Any], group: str) -> TimingAmount:
+    """How much is timed in a group."""
+    options = read(TimingOptions, {key: value for key, value in config["timing"].items() if key != "targets"}, "timing")
+    return options.beam if group == BEAM else options
 
 
 def files(config: Mapping[str, Any], runs: Iterable[ModelRun], utterances: bool = False) -> list[str]:

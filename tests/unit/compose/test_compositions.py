@@ -12,6 +12,7 @@ from snakemake.utils import update_config
 from tiny import TOKENS, run_script, with_encoder, write_corpus
 
 from secateur.compose import commands, study
+from secateur.compose.options import Step
 from secateur.config import complete as configuration
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json, write_tsv
@@ -69,7 +70,7 @@ def test_each_step_begins_with_the_model_before_it():
     makes = (commands.keep_layers, commands.remove_heads, commands.recover, commands.mask)
     keys, before = ("model", "model", "start", "start"), "dense"
     for make, key, step in zip(makes, keys, config["compose"][0]["chains"][0], strict=True):
-        method += f"--{study.step_name(step)}"
+        method += f"--{study.step_name(Step(**step))}"
         command = make(paths, at(ModelRun("asterisk", "ctc", "all", 1, method)))
         start = f"results/default/models/asterisk/ctc/all/{before}/s000/seed1"
         assert command.options[key] == start and f"{start}/model.safetensors" in command.inputs

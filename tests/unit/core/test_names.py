@@ -41,7 +41,7 @@ OTHER_MEANINGS = {
     "generate": ("models/types.py", "models/whisper.py"),  # a part of models
     "global": (
         "pruning/engines/",
-        "scripts/prune.py",
+        "pruning/options.py",
         "heads/smaller_lm.py",
     ),  # what weights, or heads, are ranked with
     "sv": ("speech/corpora/numerals.py",),  # Swedish

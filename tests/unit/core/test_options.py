@@ -1,14 +1,24 @@
 """Options as classes: the schema that they give, what reading them refuses, and where they may be written."""
 
+import argparse
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from secateur.config.schema import SCHEMA, filled
+from secateur.compose.options import Step
+from secateur.config.schema import ENTRIES, SCHEMA, filled
+from secateur.core import flags
 from secateur.core.errors import SecateurError
 from secateur.core.options import argument, read, schema
+from secateur.decoding.options import BeamAmount, TimedGroup, TimingOptions, TuningOptions
+from secateur.exits.options import ExitOptions
+from secateur.heads.options import RecoveryOptions
+from secateur.layers.options import LayerSearchOptions
+from secateur.pruning.options import CubicLevels, RankingOptions, ScheduleOptions
+from secateur.scripts import layer_search, prune
+from secateur.scripts.timing import timed_groups
 from secateur.ssl.options import GatedStudent, LogAlpha, PredictionOptions, Student
 from secateur.training.options import TrainingOptions
 
@@ -32,6 +42,8 @@ class Toys:
     """More."""
     warm: Annotated[float | None, {"minimum": 1}] = None
     """Or not."""
+    sizes: Annotated[tuple[Annotated[int, {"minimum": 1}], ...] | None, {"minItems": 1}] = None
+    """None, or some."""
     told: int = 0
 
 
@@ -45,6 +57,13 @@ def test_the_schema_has_types_bounds_defaults_and_docstrings():
         "loud": {"description": "Whether.", "type": "boolean", "default": False},
         "inner": {**schema(Inner), "description": "More.", "default": {}},
         "warm": {"description": "Or not.", "type": ["number", "null"], "minimum": 1, "default": None},
+        "sizes": {
+            "description": "None, or some.",
+            "type": ["array", "null"],
+            "items": {"type": "integer", "minimum": 1},
+            "minItems": 1,
+            "default": None,
+        },
     }
 
 
@@ -125,11 +144,15 @@ def test_they_are_read_from_json_a_file_or_a_mapping(tmp_path):
         == wanted
     )
     assert read(Toys, {"count": 3, "told": 2}).told == 2
+    assert [read(Toys, {"count": 3, "sizes": sizes}).sizes for sizes in (None, [2, 1])] == [None, (2, 1)]
     assert [read(Toys, {"count": 3, "warm": warm}).warm for warm in (None, 1, 2.5)] == [None, 1, 2.5]
 
 
 MISTAKES = {
-    "unknown": ({"count": 1, "cuont": 1}, r"^toys\.cuont: unknown key; allowed: count, kind, loud, inner, warm, told$"),
+    "unknown": (
+        {"count": 1, "cuont": 1},
+        r"^toys\.cuont: unknown key; allowed: count, kind, loud, inner, warm, sizes, told$",
+    ),
     "missing": ({"kind": "soft"}, r"^toys\.count: missing; it is required$"),
     "bound": ({"count": 0}, r"^toys\.count: 0; allowed: ≥ 1$"),
     "bound below": ({"count": 1, "inner": {"share": 1}}, r"^toys\.inner\.share: 1; allowed: < 1$"),
@@ -171,6 +194,66 @@ def test_a_student_is_one_class_for_the_schema_the_command_line_and_the_library(
         assert found["required"] == ["name", "training", *own["required"]]
     told = argument(Student, "student")('{"type": "gates", "distil": [1], "sparsity": 0.5, "log_alpha": {"qk": 3}}')
     assert told == GatedStudent(distil=(1,), sparsity=0.5, log_alpha=LogAlpha(qk=3)) and told.log_alpha.mha == 10
+
+
+def test_tuning_and_timing_are_classes_for_the_schema_the_command_line_and_the_library():
+    sections = filled(SCHEMA)["properties"]
+    assert sections["heads"]["items"]["properties"]["tuning"]["properties"] == schema(TuningOptions)["properties"]
+    timing, shared = sections["timing"]["properties"], schema(TimingOptions)["properties"]
+    assert {name: timing[name] for name in shared} == shared and timing.keys() - shared.keys() == {"targets"}
+    assert timing["beam"]["properties"]["rounds"]["default"] == BeamAmount().rounds != TimingOptions().rounds
+    told = timed_groups('{"quick": {"searches": ["one"], "rounds": 2}}')
+    assert told == {"quick": TimedGroup(searches=("one",), rounds=2)}
+    with pytest.raises(SecateurError, match=r"^groups\.quick\.rounds: 0; allowed: ≥ 1$"):
+        timed_groups('{"quick": {"searches": ["one"], "rounds": 0}}')
+
+
+def test_entries_have_the_keys_of_classes_for_the_schema_the_command_line_and_the_library():
+    sections = filled(SCHEMA)["properties"]
+    assert set(ENTRIES) == {"layers", "exits", "streaming"}
+    for section, kind in ENTRIES.items():
+        found, own = sections[section]["items"]["properties"], schema(kind)["properties"]
+        assert {name: found[name] for name in own} == own
+    parser = argparse.ArgumentParser()
+    layer_search.add_arguments(parser)
+    words = ["--model", "m", "--tokens", "t", "--data", "d", "--features", "f", "--output", "o", "--objective", "wer"]
+    assert flags.given(LayerSearchOptions, parser.parse_args(words)) == LayerSearchOptions(objective="wer")
+
+
+def test_exits_are_by_default_those_of_the_model():
+    """After its intermediate heads, at all mean depths between the first of them and the last layer."""
+    assert ExitOptions().of_model([4, 2], layers=6) == ExitOptions(at=(2, 4), mean_layers=(5, 4, 3))
+    assert ExitOptions(at=(3,), mean_layers=(3.5,)).of_model([4, 2], 6) == ExitOptions(at=(3,), mean_layers=(3.5,))
+    assert ExitOptions().of_model([], 6).at == ()
+
+
+def test_steps_schedules_and_recovery_are_classes_for_the_schema_and_the_library():
+    """Where plug-ins add their names, the class does not know them."""
+    document = filled(SCHEMA)
+    heads = document["properties"]["heads"]["items"]["properties"]["recovery"]["properties"]
+    schedule = document["$defs"]["schedule"]["properties"]
+    found = {
+        Step: document["$defs"]["step"]["properties"],
+        RecoveryOptions: heads,
+        ScheduleOptions: schedule,
+        CubicLevels: schedule["levels"]["properties"],
+    }
+    for kind, described in found.items():
+        for name, key in schema(kind)["properties"].items():
+            for part in ("type", "default", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "const"):
+                assert described[name].get(part) == key.get(part), (kind, name, part)
+    assert (
+        heads["policies"]["items"]["enum"] and "enum" not in schema(RecoveryOptions)["properties"]["policies"]["items"]
+    )
+    assert document["$defs"]["step"]["properties"]["mask"]["enum"] and "enum" not in schema(Step)["properties"]["mask"]
+
+
+def test_the_flags_of_pruning_are_the_keys_of_a_schedule_that_say_what_is_ranked():
+    parser = argparse.ArgumentParser()
+    prune.add_arguments(parser)
+    words = ["--method", "lap", "--start", "s", "--data", "d", "--features", "f", "--languages", "en", "--tokens", "t"]
+    words += ["--output", "o", "--training", '{"steps": 1, "learning_rate": 1}', "--exclude", "embed", "joiner"]
+    assert flags.given(RankingOptions, parser.parse_args(words)) == RankingOptions(exclude=("embed", "joiner"))
 
 
 def test_masked_prediction_is_one_class_for_the_schema_the_command_line_and_the_library():

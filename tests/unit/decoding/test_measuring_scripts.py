@@ -20,7 +20,7 @@ ENTRY = {"corpus": "talk", "model": "ctc", "variant": None, "schedule": "steps",
 STUDY = {
     "seeds": [1],
     "corpora": {"talk": {"languages": ["en", "fr", "it"]}},
-    "pruning": {"steps": {"levels": [0.5, 0.7], "steps_per": "all"}},
+    "pruning": {"steps": {"levels": [0.5, 0.7], "training": "short", "steps_per": "all"}},
     "dense": [],
     "layers": [],
     "regularise": [],

@@ -10,6 +10,7 @@ from tiny import CTC, TOKENS, hybrid, run_script, script, with_encoder, write_co
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv
+from secateur.decoding.options import TimedGroup
 from secateur.decoding.recognize import Recognizer, decode
 from secateur.decoding.scoring import score
 from secateur.layers.search import search
@@ -132,7 +133,7 @@ def test_depths_of_the_decoder_are_timed_beside_those_of_the_encoder(folder):
     arguments = Namespace(
         systems={"whole": {"model": str(folder / "model"), "searches": {"beam": entry}}},
         searches={"beam": BEAM | {"beam": 2}},
-        groups={"beam": {"searches": ["beam"], "utterances": 2, "rounds": 1}},
+        groups={"beam": TimedGroup(searches=("beam",), utterances=2, rounds=1)},
         data=[folder / "data/en/dev"],
         features=[folder / "features/en/dev"],
         tokens=None,

@@ -8,6 +8,7 @@ from tiny import CTC, NO_INNER_LOSS, TOKENS, script, write_features
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv, write_json, write_tsv
+from secateur.decoding.options import TimedGroup
 from secateur.layers.rtf import depth_within
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
@@ -78,7 +79,7 @@ def test_depths_are_timed_in_rounds_and_the_whole_model_twice(folder):
     arguments = Namespace(
         systems={"whole": {"model": str(folder / "model"), "searches": {"greedy": entry}}},
         searches={"greedy": {"type": "ctc_greedy", "batch": 4, "batch_frames": 1000}},
-        groups={"quick": {"searches": ["greedy"], "utterances": 3, "rounds": 2}},
+        groups={"quick": TimedGroup(searches=("greedy",), utterances=3, rounds=2)},
         data=[folder / "data" / language for language in TEXTS],
         features=[folder / "features" / language for language in TEXTS],
         tokens=None,

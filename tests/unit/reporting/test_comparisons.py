@@ -25,7 +25,7 @@ CONFIG = {
         {"corpus": "talk", "model": "ctc", "scopes": ["all"]},
         {"corpus": "talk", "model": "small", "scopes": ["each"]},
     ],
-    "pruning": {"p": {"levels": [0.5, 0.7], "steps_per": "all"}},
+    "pruning": {"p": {"levels": [0.5, 0.7], "training": "short", "steps_per": "all"}},
     "prune": [],
     "layers": [],
     "regularise": [],

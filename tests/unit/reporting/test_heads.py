@@ -28,7 +28,7 @@ ENTRY = {
     "importances": ["gradient", "random"],
     "policies": ["global", "by-layer"],
     "shares": [0.5, 1.0],
-    "recovery": {"training": "short", "policies": ["global"], "shares": [0.5]},
+    "recovery": {"training": "short", "rates": [], "policies": ["global"], "shares": [0.5]},
     "searches": ["greedy"],
     "latency": {"searches": ["greedy", "beam"]},
     "lms": ["beam", "beam_lm"],

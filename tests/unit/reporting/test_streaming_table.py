@@ -83,6 +83,6 @@ def test_models_under_a_mask_for_each_language_do_not_stream_as_one(made):
     pathways = {"languages": ["en", "fr"], "method": "pathways", "start": [["lap", 0.5]]}
     entry = {"corpus": "talk_show", "model": "rnnt", "variant": None, "schedule": "levels", "reference": None}
     entry |= {"methods": ["lap", "imp"], "pathways": [pathways], "searches": ["greedy"]}
-    config = config | {"prune": [entry], "pruning": {"levels": {"levels": [0.5]}}}
+    config = config | {"prune": [entry], "pruning": {"levels": {"levels": [0.5], "training": "acoustic"}}}
     assert [run.method for run in streaming.members(config, ENTRY)] == ["dense", "lap"]
     assert [run.method for run in streaming.members(config, ENTRY | {"methods": ["imp"]})] == ["dense"]

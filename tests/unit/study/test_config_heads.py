@@ -79,7 +79,7 @@ HEAD_MISTAKES = {
         [HEADS | {"lms": ["greedy", "beam-lm"]}],
         "heads[0].lms: greedy, beam-lm; allowed: searches of one type, to compare language models",
     ),
-    "no such recipe": (
+    "no such training": (
         [HEADS | {"recovery": {"training": "lat"}}],
         "heads[0].recovery.training: 'lat' is not in training (did you mean 'late'?)",
     ),

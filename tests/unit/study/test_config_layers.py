@@ -95,7 +95,7 @@ LAYER_MISTAKES = {
         {"regularise": [LATE | {"variants": LATE["variants"] * 2}]},
         "regularise[0].variants[1].name: 'both' is taken",
     ),
-    "no such recipe": (
+    "no such training": (
         {"regularise": [LATE | {"variants": [{"name": "a", "training": "lat"}]}]},
         "regularise[0].variants[0].training: 'lat' is not in training (did you mean 'late'?)",
     ),

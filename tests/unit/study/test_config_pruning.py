@@ -57,6 +57,10 @@ SCHEDULE_MISTAKES = {
     "too many levels": (
         {"levels": {"type": "cubic", "target": 0.7, "count": 40}}, "0.7, 0.7] does not rise; allowed: sparsities in"
     ),
+    "another curve": (
+        {"levels": {"type": "square", "target": 0.5, "count": 3}},
+        "pruning.p.levels.type: 'square'; allowed: cubic",
+    ),
     "all settling": ({"settle": 1}, "pruning.p.settle: 1; allowed: < 1"),
     "too seldom": (
         {"adapt_every": 60},

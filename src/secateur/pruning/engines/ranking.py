@@ -10,14 +10,16 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from math import prod
+from typing import get_args
 
 import torch
 
 from secateur.core.errors import SecateurError
 from secateur.pruning.engines.mask import Mask, Weights, check_shapes, kept, shapes_of, weights
+from secateur.pruning.options import Ranking
 
 CHUNK = 1 << 18  # fits the cache; measured
-RANKINGS = ("global", "layerwise", "lamp", "1x8", "2of4")
+RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
 BLOCK = 8
 LOW_BITS = 15
 LOW = 1 << LOW_BITS
