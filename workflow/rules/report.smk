@@ -44,8 +44,8 @@ rule sizes:
     input:
         SIZES.inputs,
     output:
-        f"{ROOT}/sizes.json",
-        PATHS.of(*lexicon_files(config)),
+        sizes=f"{ROOT}/sizes.json",
+        lexicons=PATHS.of(*lexicon_files(config)),
     log:
         f"{LOGS}/sizes.log",
     conda:
@@ -53,7 +53,7 @@ rule sizes:
     params:
         arguments=SIZES.arguments,
     shell:
-        "exec python -m secateur sizes {params.arguments} --output {output[0]} &> {log}"
+        "exec python -m secateur sizes {params.arguments} --output {output.sizes} &> {log}"
 
 
 rule masks:
