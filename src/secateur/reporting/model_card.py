@@ -95,7 +95,7 @@ def encoder_card(
         "Model": [f"```yaml\n{yaml.safe_dump(trained['arguments']['encoder'], sort_keys=False)}```"],
         "Tasks": _tasks({model: file for model, file in scores.items() if file.is_file()}),
         "Training": [
-            f"The last of {folder.parts[-2].removeprefix('iteration')} iterations of masked prediction:",
+            *_prediction(folder),
             *_training(folder, trained | {"arguments": trained["arguments"] | {"start": None}}),
             f"```yaml\n{yaml.safe_dump(head)}```",
         ],
@@ -106,11 +106,29 @@ def encoder_card(
     text = [
         f"# {name}",
         f"A self-supervised encoder of {parameters / 1e6:.2f} million parameters, pretrained on speech in "
-        f"{', '.join(sources)} without transcripts. It reads waveforms at 16 kHz and gives 50 frames a second.",
+        f"{', '.join(sources)} {'by targets that know its' if _guide(folder) else 'without'} transcripts. It reads waveforms at 16 kHz and "
+        "gives 50 frames a second.",
     ]
     for title, paragraphs in sections.items():
         text += [f"## {title}", *paragraphs]
     return "\n\n".join(text) + "\n"
+
+
+def _guide(folder: Path) -> str:
+    """The model whose layer the targets of a pretrained encoder are clusters of, and the layer; "" of none."""
+    made = read_json(folder.parents[1] / folder.parts[-2].replace("iteration", "targets") / folder.name / "run.json")
+    guide = made["arguments"].get("guide")
+    return f"layer {made['layer']} of `{guide}`" if guide else ""
+
+
+def _prediction(folder: Path) -> list[str]:
+    """What was predicted."""
+    if guide := _guide(folder):
+        return [
+            f"Masked prediction of clusters of {guide}, which was trained on the transcripts of these recordings: the "
+            "encoder has seen none, but its targets know them."
+        ]
+    return [f"The last of {folder.parts[-2].removeprefix('iteration')} iterations of masked prediction:"]
 
 
 def _tasks(scores: Mapping[str, Path]) -> list[str]:

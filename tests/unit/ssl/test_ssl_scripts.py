@@ -332,6 +332,8 @@ def test_an_encoder_becomes_an_entry_of_the_zoo_with_a_card(speech, tiny, monkey
     facts = {key: value for key, value in record.items() if isinstance(value, str | int | float)}
     write_json(output / "run.json", facts | written)
     metrics = {"acc": {"value": 61.0, "low": 55.0, "high": 67.0}}
+    made = entry / "targets2" / "seed1" / "run.json"
+    write_json(made, {"arguments": {"guide": None}})
     write_json(entry / "teacher/seed1/superb/scores.json", {"tasks": {"ks": {"metrics": metrics, "notes": "9 test"}}})
     zoo = speech / "pretrained" / "tiny"
     run("ssl_export_pretrained", encoder=output, output=zoo)
@@ -344,6 +346,14 @@ def test_an_encoder_becomes_an_entry_of_the_zoo_with_a_card(speech, tiny, monkey
         "The last of 2 iterations", "| en | Noise |", "nobody", 'load_upstream("pretrained/tiny")',
     ):  # fmt: skip
         assert fact in card, fact
+    assert "on speech in en without transcripts" in card
+    write_json(made, {"arguments": {"guide": "pretrained/guide"}, "layer": 5})
+    run("ssl_export_pretrained", encoder=output, output=speech / "pretrained" / "guided")
+    card = (speech / "pretrained" / "guided" / "README.md").read_text()
+    assert (
+        "on speech in en by targets that know its transcripts" in card
+        and "clusters of layer 5 of `pretrained/guide`" in card
+    )
     monkeypatch.setattr(zoo_module, "LARGEST", 100)
     with pytest.raises(SecateurError, match="train a smaller model"):
         run("ssl_export_pretrained", encoder=output, output=speech / "other")
