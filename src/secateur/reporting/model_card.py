@@ -106,8 +106,8 @@ def encoder_card(
     text = [
         f"# {name}",
         f"A self-supervised encoder of {parameters / 1e6:.2f} million parameters, pretrained on speech in "
-        f"{', '.join(sources)} {'by targets that know its' if _guide(folder) else 'without'} transcripts. It reads waveforms at 16 kHz and "
-        "gives 50 frames a second.",
+        f"{', '.join(sources)} {'by targets that know its' if _guide(folder) else 'without'} transcripts. It reads "
+        "waveforms at 16 kHz and gives 50 frames a second.",
     ]
     for title, paragraphs in sections.items():
         text += [f"## {title}", *paragraphs]
