@@ -1,7 +1,8 @@
 """Iterative greedy with recovery between removals, beside one-shot greedy, for every type of model whose layers go.
 
-Each step is run by the command that a chain of `compose` runs it by. Whisper's and Hugging Face's models go the same
-way.
+Each step is run by the command that a chain of `compose` runs it by. Models of ESPnet's and Hugging Face's, Whisper
+among them, go the same way: `test_pruning_espnet.py`, `test_pruning_hugging_face.py`; students of self-supervised
+encoders by a way of their own: `test_ssl_scripts.py`.
 """
 
 import copy
@@ -11,12 +12,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
+from one_by_one import remove_layers
 from studies import refusal
-from tiny import CTC, TOKENS, hybrid, run_script, transducer, with_encoder, write_corpus
+from tiny import CTC, TOKENS, hybrid, transducer, with_encoder, write_corpus
 
 from secateur.compose import commands, study
 from secateur.config.complete import complete
-from secateur.core.files import read_json, read_tsv, write_json
 from secateur.layers import commands as layer_commands
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model
@@ -43,39 +44,15 @@ def test_the_next_layer_is_chosen_by_what_the_model_became(tmp_path, config, of)
     torch.manual_seed(0)
     save_model(tmp_path / "whole", build_model(config, TOKENS), config, TOKENS)
     write_corpus(tmp_path)
-    write_json(tmp_path / "training.json", TRAINING)
-    dev = [tmp_path / part / language / "dev" for part in ("data", "features") for language in ("en", "fr")]
-
-    def search(model):
-        found = tmp_path / f"{model}.json"
-        run_script(
-            *("layer_search", "--of", of, "--model", tmp_path / model, "--tokens", tmp_path / "tokens.txt"),
-            *("--data", *dev[:2], "--features", *dev[2:], "--device", "cpu", "--output", found),
-        )
-        return read_json(found)
-
-    def without_one(model, depth):
-        run_script(
-            *("export_depth", "--model", tmp_path / model, "--layers", tmp_path / f"{model}.json"),
-            *("--depth", depth, "--output", tmp_path / f"{model}-{depth}"),
-        )
-        record = run_script(
-            *("finetune", "--start", tmp_path / f"{model}-{depth}", "--training", f"@{tmp_path / 'training.json'}"),
-            *("--data", tmp_path / "data", "--features", tmp_path / "features", "--tokens", tmp_path / "tokens.txt"),
-            *("--languages", "en", "fr", "--speeds", 1.0, "--seed", 1, "--device", "cpu"),
-            *("--output", tmp_path / f"recovered-{depth}"),
-        )
-        assert float(read_tsv(tmp_path / f"recovered-{depth}" / "history.tsv")[-1]["dev_loss"]) < record["initial_loss"]
-
-    at_once = search("whole")
-    without_one("whole", 3)
-    then = search("recovered-3")
-    left = at_once["depths"]["3"]["layers"]
-    assert then["depths"]["3"]["layers"] == left and then["of"] == of
-    assert then["depths"]["3"]["dev_loss"] < at_once["depths"]["3"]["dev_loss"], "recovery helps what the search reads"
-    without_one("recovered-3", 2)
-    model = load_model(tmp_path / "recovered-2").model
-    assert layer_numbers(model, of) == then["depths"]["2"]["layers"]
+    removals = remove_layers(tmp_path, tmp_path / "whole", ("en", "fr"), TRAINING, tmp_path, of)
+    at_once, then = removals
+    assert (at_once.depth, then.depth, then.found["of"]) == (4, 3, of)
+    left = at_once.kept(3)
+    assert then.kept(3) == left
+    assert then.loss(3) < at_once.loss(3), "recovery helps what the search reads"
+    assert all(one.after < one.before for one in removals)
+    model = load_model(then.model).model
+    assert layer_numbers(model, of) == then.kept(2)
     assert set(layer_numbers(model, of)) < set(left)
     if of == "decoder":
         assert layer_numbers(model) == [1, 2]

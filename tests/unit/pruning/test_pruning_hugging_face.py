@@ -1,4 +1,4 @@
-"""Masks with retraining on trained models of Hugging Face's: fixed, adaptive, and pathways, and the way back.
+"""Masks with retraining on trained models of Hugging Face's, of every sort, layers one at a time, and the way back.
 
 The models are those of `tests/fixtures`; speech, and two languages of it, is `letters`. What a script prunes is decoded
 by the script that decodes, and by transformers out of the folder that is exported.
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import tiny
 from letters import sentences, write_kaldi
+from one_by_one import remove_layers
 from tiny import GREEDY, run_script
 from trained_hugging_face import CTC, FIXTURES, WHISPER, transcripts_ctc, transcripts_whisper
 
@@ -18,6 +19,7 @@ from secateur.core.files import read_tsv
 from secateur.models import formats
 from secateur.models.checkpoint import save_model
 from secateur.models.load import load_model
+from secateur.models.surgery.layers import layer_numbers
 from secateur.pruning.engines.mask import Mask, mask_file
 from secateur.speech.datadir import Utterance, write_data_dir
 from secateur.speech.features import extract
@@ -26,6 +28,7 @@ from secateur.speech.tokens import take_tokens
 
 LANGUAGES = ("en", "fr")
 TRAINING = tiny.TRAINING | {"steps": 4, "batch_seconds": 8.0, "learning_rate": 1e-4, "evaluate_every": 4}
+RECOVERY = TRAINING | {"steps": 8, "learning_rate": 2e-4, "evaluate_every": 8}
 SEARCHES = {name: GREEDY for name in CTC} | {
     WHISPER: {"type": "generate", "batch": 10, "batch_frames": 100000, "beam": 1}
 }
@@ -104,6 +107,22 @@ def test_fixed_and_adaptive_masks_are_exact_and_the_folder_comes_back(name, corp
         assert any(found) and found != dense
         formats.exporter(FIXTURES / name)(model, FIXTURES / name, tmp_path / f"{method}-exported")
         assert theirs(name, tmp_path / f"{method}-exported") == found
+
+
+@pytest.mark.parametrize("name", ["wavlm", WHISPER])
+def test_layers_go_one_at_a_time_with_training_between(name, corpora, tmp_path):
+    """Of Whisper, those of encoder and decoder; transformers hears the same of what is left."""
+    corpus = corpora(name)
+    first, second = remove_layers(corpus, corpus / "dense", ("en",), RECOVERY, tmp_path)
+    assert second.depth == first.depth - 1 and second.kept(second.depth) == first.kept(second.depth)
+    assert second.loss(second.depth) != first.loss(second.depth), "the second search is of what was trained on"
+    assert second.after < second.before
+    loaded = load_model(second.model)
+    assert layer_numbers(loaded.model) == second.kept(second.depth - 1)
+    found = hypotheses(name, corpus, first.model, tmp_path / "decoded")
+    assert any(found) and found != hypotheses(name, corpus, corpus / "dense", tmp_path / "dense-decoded")
+    formats.exporter(FIXTURES / name)(load_model(first.model), FIXTURES / name, tmp_path / "exported")
+    assert theirs(name, tmp_path / "exported") == found
 
 
 @ALL
