@@ -103,4 +103,4 @@ def test_comments_docstrings_and_layout_rerun_nothing(rerun):
 
 def test_what_a_study_runs_is_known_to_what_lists_it_alone(rerun):
     """No training, search or decoding depends on the code that enumerates them."""
-    assert rerun("study/runs.py").keys() == {"sizes", "masks", "tables", "report"}
+    assert rerun("study/runs.py").keys() == {"sizes", "masks", "tables", "figures", "report"}
