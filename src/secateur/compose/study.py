@@ -4,8 +4,8 @@ A chain is a list of steps, each of which makes a model out of the one before; t
 Every prefix of a chain is a model of its own, whose method names its steps, so chains that begin alike share it:
 `compose--layers-greedy-4--headless-global-500`. A chain without steps is the dense model.
 
-To add a kind of step, name it in `STEPS` and in `step_name`, give it a rule and a command, and say in `checks` where it
-may stand.
+To add a kind of step, give `Step` its keys, name it in `STEPS` and in `step_name`, give it a rule and a command, and
+say in `checks` where it may stand.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
