@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 
-from secateur.core.jobs import job
+from secateur.core.jobs import job, plain
+from secateur.decoding.options import TimedGroup
 
 
 def record(tmp_path, **facts):
@@ -30,3 +31,9 @@ def test_a_job_that_claims_all_cores_computes_with_the_threads_that_it_was_given
     variables = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "2"}
     told = subprocess.run([sys.executable, "-c", code], env=os.environ | variables, capture_output=True, text=True)
     assert told.stdout.strip() == "1", told.stderr
+
+
+def test_options_by_name_are_recorded_as_json_has_them():
+    """`timing` takes its groups so; a record that cannot be written would cost all that was measured."""
+    groups = {"quick": TimedGroup(searches=("greedy",), utterances=20, rounds=6)}
+    assert json.loads(json.dumps(plain(groups)))["quick"] == {"searches": ["greedy"], "utterances": 20, "rounds": 6}
