@@ -64,6 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="JSON: name → {model: folder, searches: {name: {lm: folder, tuned, heads, layers: file, depths: []}}}",
     )
+    parser.add_argument(
+        "--reference", required=True, help="name of the system that ratios are over, by its first search"
+    )
     parser.add_argument("--searches", type=json_argument, required=True, help="JSON: searches by name, complete")
     parser.add_argument(
         "--groups",
@@ -102,7 +105,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             }
             if not found:
                 raise SecateurError(f"--groups: no system has a search of the group {group!r}; leave the group out")
-            reference = next(iter(found))
+            reference = next((name for name in found if name[0] == arguments.reference), next(iter(found)))
             measured = measure(found, reference, durations, amount.rounds, arguments.seed)
             about = {"device": device, "group": group}
             conditions = {"rounds": amount.rounds, "utterances": len(durations), "threads": threads}

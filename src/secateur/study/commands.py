@@ -306,6 +306,7 @@ def timing(paths: Paths, at: Any) -> Command:
     codes = paths.languages(reference.corpus, reference.scope)
     options: dict[str, Any] = {
         "systems": systems,
+        "reference": reference.folder,
         "searches": {name: config["searches"][name] for name in names},
         "groups": _groups(config, names),
         "data": [f"{paths.root}/data/{at.corpus}/{language}/{families.SPLIT}" for language in codes],

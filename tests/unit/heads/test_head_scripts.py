@@ -305,22 +305,23 @@ def test_systems_are_timed_in_rounds_and_compared(corpus, tmp_path):
     heads_of = {"heads": str(tmp_path / "removals.json")}
     whole = {"model": str(corpus / "model"), "searches": {"beam": heads_of, "beam-lm": {"lm": str(corpus / "lm")}}}
     whole["searches"]["greedy"] = {}
-    systems = {"whole": whole, "pruned": {"model": str(tmp_path / "pruned"), "searches": {"greedy": {}}}}
+    systems = {"pruned": {"model": str(tmp_path / "pruned"), "searches": {"greedy": {}}}, "whole": whole}
     searches = {"beam-lm": BEAM | {"lm": "lm"}, "beam": BEAM | {"lm": None, "lm_weight": 0.0}, "greedy": GREEDY}
     groups = {
         "quick": {"searches": ["greedy"], "utterances": 4, "rounds": 2},
         "beam": {"searches": ["beam", "beam-lm"], "utterances": 2, "rounds": 3},
     }
     given = {"--systems": systems, "--searches": searches, "--groups": groups}
+    words = [word for name, value in given.items() for word in (name, json.dumps(value))]
     record = run(
-        "timing", *(word for name, value in given.items() for word in (name, json.dumps(value))), *data_of(corpus),
+        "timing", "--reference", "whole", *words, *data_of(corpus),
         "--device", "cpu", "--output", tmp_path / "timing",
     )  # fmt: skip
     rows = read_tsv(tmp_path / "timing" / "timing.tsv")
     names = [(row["group"], row["system"], row["search"], row["sub_model"]) for row in rows]
     sets = ["", "gradient global 0.5", "gradient global 1", "random by-layer 0.5"]
     assert names == [
-        ("quick", "whole", "greedy", ""), ("quick", "pruned", "greedy", ""), ("quick", "whole", "greedy", "A/A"),
+        ("quick", "pruned", "greedy", ""), ("quick", "whole", "greedy", ""), ("quick", "whole", "greedy", "A/A"),
         *(("beam", "whole", "beam", name) for name in sets), ("beam", "whole", "beam-lm", ""),
         ("beam", "whole", "beam", "A/A"),
     ]  # fmt: skip
@@ -345,9 +346,10 @@ def test_systems_are_timed_in_rounds_and_compared(corpus, tmp_path):
         assert [members[-1][column] for column in RATIO] == [members[0][column] for column in SAME]
         assert len({tuple(row[column] for column in CONDITIONS) for row in members}) == 1
     groups["beam"]["searches"] = ["other"]
+    words[-1] = json.dumps(groups)
     with pytest.raises(SecateurError, match="no system has a search of the group 'beam'; leave the group out"):
         run(
-            "timing", *(word for name, value in given.items() for word in (name, json.dumps(value))),
+            "timing", "--reference", "whole", *words,
             *data_of(corpus), "--device", "cpu", "--output", tmp_path / "timing",
         )  # fmt: skip
 
