@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from secateur.decoding.timing import AGAIN
 from secateur.layers.strategies import STRATEGIES
-from secateur.layers.tables import TRAINED, WHOLE, WITH, averaged
+from secateur.layers.tables import TRAINED, WHOLE, WITH, averaged, shown_pairs
 from secateur.reporting import drawing
 from secateur.reporting.drawing import NothingToShow, Tables
 from secateur.reporting.grid import Row
@@ -86,14 +86,11 @@ def _times(ax: Axes, rows: Sequence[Row], model: str) -> None:
 
 def similarity(tables: Tables) -> Figure:
     """Heatmaps of SVCCA between all layers: within each model, and between the first model and each other one."""
-    rows = [row for row in tables["svcca"] if row["measure"] == "svcca"]
+    rows = shown_pairs(tables["svcca"])
     if not rows:
         raise NothingToShow("the study compares no layers")
-    first = rows[0]
-    rows = [row for row in rows if (row["corpus"], row["seed"]) == (first["corpus"], first["seed"])]
     pairs = drawing.grouped(rows, lambda row: (row["model_a"], row["model_b"]))
-    shown = [pair for pair in pairs if pair[0] == pair[1]]
-    shown += [pair for pair in pairs if pair[0] == first["model_a"] != pair[1]]
+    shown = sorted(pairs, key=lambda pair: pair[0] != pair[1])
     figure, axes = drawing.panels(len(shown), columns=3, height=2.7)
     for ax, (a, b) in zip(axes, shown, strict=True):
         values = _matrix(pairs[a, b], a == b)

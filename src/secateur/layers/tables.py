@@ -154,6 +154,15 @@ def similarities(results: Results) -> Iterator[dict[str, Any]]:
             yield {"corpus": corpus, "seed": seed, **row, "source": source}
 
 
+def shown_pairs(rows: Sequence[Row]) -> list[Row]:
+    """Of similarities, those of the figure: SVCCA of the first seed, each model with itself and the first with each."""
+    if not rows:
+        return []
+    first = {key: rows[0][key] for key in ("corpus", "seed")} | {"measure": "svcca"}
+    rows = [row for row in rows if all(row[key] == value for key, value in first.items())]
+    return [row for row in rows if row["model_a"] in (row["model_b"], rows[0]["model_a"])]
+
+
 def finetuned(results: Results) -> Iterator[dict[str, Any]]:
     """What regularisers do that come late: the dense model, its variants, and the model that had them from scratch."""
     for entry in results.config["regularise"]:

@@ -11,12 +11,13 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv, write_json, write_tsv
 from secateur.reporting.figure import Figure, figures
 from secateur.reporting.grid import Row
+from secateur.reporting.registry import resolve
 from secateur.reporting.report import summary
 from secateur.reporting.table import Table, tables
 from secateur.reporting.views import Tables
 
 CONTENTS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
-    "S1": (("heads", "lm"), ("heads", "lm")),
+    "S1": (("heads", "lm", "finetune"), ("heads", "lm")),
     "S2": (("layers", "depth_rtf"), ("depth", "similarity")),
     "S3": (("table1", "table2", "table3"), ()),
     "S4": (("superb", "structured"), ("superb", "gates", "blocks")),
@@ -69,11 +70,14 @@ def keep(folder: Path, evidence: Path) -> Path:
             f"{folder}: no report (report/index.html), so the study is not finished; finish it first: "
             f"make results STUDY={study}"
         )
+    few = {table.name: table.kept for table in tables()}
     found = {name: read_tsv(folder / "tables" / f"{name}.tsv") for name in names()}
     for name, rows in found.items():
         with open(folder / "tables" / f"{name}.tsv", encoding="utf-8") as stream:
             columns = stream.readline().rstrip("\n").split("\t")
         kept = [column for column in columns if column not in LEFT_OUT]
+        if wanted := few.get(name):
+            rows = resolve(wanted)(rows)
         write_tsv(evidence / study / f"{name}.tsv", kept, ({column: row[column] for column in kept} for row in rows))
     write_json(evidence / study / FACTS, facts(study, found))
     return evidence / study

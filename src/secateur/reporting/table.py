@@ -30,6 +30,7 @@ class Table:
         view: names a function from all tables, as rows of strings, to the grids that a reader sees. A table without
             one is for figures and machines: it has no Markdown and no LaTeX, and is not on the page.
         order: its place in the section.
+        kept: names a function from its rows to those that `docs/evidence` keeps; "" for all.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Table:
     files: Callable[[Mapping[str, Any]], Iterable[str]]
     view: str = ""
     order: int = 100
+    kept: str = ""
 
     @property
     def outputs(self) -> list[str]:

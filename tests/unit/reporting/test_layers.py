@@ -13,6 +13,7 @@ from secateur.layers import plots
 from secateur.layers import study as layers
 from secateur.layers.evidence import control_of, rivals, trained_alone
 from secateur.layers.study import late_run, trained_runs
+from secateur.layers.tables import shown_pairs
 from secateur.layers.verdicts import one_thing
 from secateur.reporting.compared import Compared, margin_of, no_worse
 from secateur.reporting.drawing import write_figures
@@ -310,3 +311,15 @@ def test_of_rivals_the_one_with_fewer_errors_on_dev_counts(tmp_path, write_study
     assert found.decodings["en"].run.model == "ctc-depth2-regularised"
     config["models"].pop("ctc-depth2-regularised")  # a rival without a choice is what there is
     assert [run.model for run in rivals(Results(config, root), entry, 2)] == ["ctc-depth2"]
+
+
+def test_of_similarities_those_of_the_figure_are_kept():
+    kept = [
+        {"corpus": "c", "seed": seed, "measure": measure, "model_a": a, "model_b": b}
+        for seed in ("1", "2")
+        for measure in ("svcca", "cka")
+        for a, b in (("one", "one"), ("one", "two"), ("one", "three"), ("two", "two"), ("two", "three"))
+    ]
+    found = [(row["seed"], row["measure"], row["model_a"], row["model_b"]) for row in shown_pairs(kept)]
+    assert found == [("1", "svcca", "one", other) for other in ("one", "two", "three")] + [("1", "svcca", "two", "two")]
+    assert shown_pairs([]) == []

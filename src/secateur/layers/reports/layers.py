@@ -108,6 +108,7 @@ TABLES = (
         columns="secateur.layers.tables:SVCCA_COLUMNS",
         rows="secateur.layers.tables:similarities",
         files=similarities,
+        kept="secateur.layers.tables:shown_pairs",
     ),
 )
 
