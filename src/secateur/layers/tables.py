@@ -158,7 +158,7 @@ def shown_pairs(rows: Sequence[Row]) -> list[Row]:
     """Of similarities, those of the figure: SVCCA of the first seed, each model with itself and the first with each."""
     if not rows:
         return []
-    first = {key: rows[0][key] for key in ("corpus", "seed")} | {"measure": "svcca"}
+    first = {key: rows[0][key] for key in ("corpus", "seed", "measure")}  # CKA is the other measure
     rows = [row for row in rows if all(row[key] == value for key, value in first.items())]
     return [row for row in rows if row["model_a"] in (row["model_b"], rows[0]["model_a"])]
 

@@ -8,6 +8,7 @@ from typing import Any
 from secateur.core.options import schema as schema_of
 from secateur.core.plugins import closed
 from secateur.layers.strategies import SIMILARITY, STRATEGIES, needs
+from secateur.models import types
 from secateur.models.formats import RATE
 from secateur.models.upstream.config import TYPES, WHISPER, WINDOW_SHIFT, of_whisper
 from secateur.speech import corpora
@@ -118,8 +119,8 @@ def _guide(where: str, iteration: Mapping[str, Any]) -> Iterator[str]:
     except (OSError, ValueError, KeyError):
         yield f"{where}.guide: {folder}; allowed: a checkpoint of this project, with model.json and model.safetensors"
         return
-    if model["type"] not in upstreams.GUIDES:
-        yield f"{where}.guide: {folder} is of type {model['type']}; allowed: {', '.join(upstreams.GUIDES)}"
+    if model["type"] not in (guides := types.of("models")):
+        yield f"{where}.guide: {folder} is of type {model['type']}; allowed: {', '.join(guides)}"
     elif (iteration["layer"] or 1) > model["encoder"]["layers"]:
         yield f"{where}.layer: {iteration['layer']}; allowed: 1 to {model['encoder']['layers']}, those of {folder}"
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from secateur.core.options import schema
 from secateur.layers.strategies import STRATEGIES
+from secateur.models import types
 from secateur.ssl import study as upstreams
 from secateur.ssl.known_tasks import TASKS
 from secateur.ssl.options import PredictionOptions
@@ -50,7 +51,7 @@ def targets(paths: Paths, at: Any) -> Command:
     files, modules = [*_audio_files(paths, entry), *(_encoder(before) if before else ())], []
     if guide:
         files += [f"{guide}/model.safetensors", f"{guide}/model.json"]
-        modules = [f"secateur.models.{kind}" for kind in upstreams.GUIDES]
+        modules = [types.module(kind) for kind in types.of("models")]
     return Command("ssl_targets", options, tuple(files), tuple(modules))
 
 

@@ -17,8 +17,6 @@ BASELINES = (*ZEROS, RANDOM)
 RESERVED = (TEACHER, *BASELINES)
 HOP = (5, 2, 2, 2, 2, 2, 2)
 """Strides of the base models' feature extractor."""
-GUIDES = ("ctc", "hybrid")
-"""Types of acoustic models whose layers may be clustered."""
 MEL, MEL_SHIFT = "mel", 160
 """The front end without convolutions, and samples from one frame of it to the next."""
 CONVOLUTIONS = ("conv_dim", "conv_stride", "conv_kernel", "conv_bias", "feat_extract_norm", "do_normalize")

@@ -68,12 +68,8 @@ SSL_MISTAKES = {
         "ssl[0].pretraining.iterations[0].guide: nowhere; allowed: a checkpoint of this project",
     ),
     "guide of another type": (
-        {
-            "pretraining": {
-                "iterations": [{"clusters": 5, "training": "pretrain", "guide": "pretrained/rnnt-streaming"}]
-            }
-        },
-        "pretrained/rnnt-streaming is of type rnnt; allowed: ctc, hybrid",
+        {"pretraining": {"iterations": [{"clusters": 5, "training": "pretrain", "guide": "pretrained/char-lm"}]}},
+        "pretrained/char-lm is of type transformer_lm; allowed: ctc, hybrid, rnnt",
     ),
     "layer of a guide": (
         {
