@@ -14,7 +14,7 @@ import pytest
 
 PACKAGE = "chromium-headless-shell"
 FOUND = re.compile(r'<pre id="found">(.*?)</pre>', re.S)
-HARNESS = """<!DOCTYPE html><html lang="en"><head><title>Tests</title></head><body>
+HARNESS = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Tests</title></head><body>
 <iframe id="frame" src="{page}" style="width:{width}px;height:{height}px;border:0"></iframe>
 <pre id="found"></pre>
 <script>
@@ -44,12 +44,12 @@ class Browser:
     def run(self, page: Path, script: str, width: int = 1280, dark: bool = False) -> tuple[Any, list[str]]:
         """What `script` returns, a function's body with `window` and `document` of the page; and console messages."""
         harness = self.folder / "harness.html"
-        harness.write_text(HARNESS.format(page=page.as_uri(), width=width, height=900, script=script))
+        harness.write_text(HARNESS.format(page=page.as_uri(), width=width, height=900, script=script), encoding="utf-8")
         flags = ["--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--enable-logging=stderr", "--v=0"]
         flags += ["--blink-settings=preferredColorScheme=0"] if dark else []
         flags += [f"--user-data-dir={self.folder}", "--virtual-time-budget=60000", "--window-size=1400,1000"]
         answer = subprocess.run(
-            [self.command, *flags, "--dump-dom", harness.as_uri()], capture_output=True, text=True, timeout=300
+            [self.command, *flags, "--dump-dom", harness.as_uri()], capture_output=True, encoding="utf-8", timeout=300
         )
         found = FOUND.search(answer.stdout)
         assert found and found[1], f"no answer: {answer.stdout[-2000:]} {answer.stderr[-2000:]}"
@@ -69,7 +69,8 @@ def installed() -> str:
     if os.getuid():
         pytest.skip(f"no Chromium, and no right to install it: apt-get install {PACKAGE}")
     for words in (["update"], ["install", "--yes", "--no-install-recommends", PACKAGE]):
-        answer = subprocess.run(["apt-get", *words], capture_output=True, text=True)
+        # Two processes of pytest may come here at once.
+        answer = subprocess.run(["apt-get", "-o", "DPkg::Lock::Timeout=300", *words], capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     return PACKAGE
 

@@ -1,6 +1,7 @@
 """Make the targets of masked prediction: cluster frames, of MFCCs or of a layer, and label all of them."""
 
 import argparse
+import importlib
 import random
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,10 @@ import torch
 
 from secateur.core import devices
 from secateur.core.files import write_json
-from secateur.models.load import load_model
 from secateur.models.tensors import save_tensors
 from secateur.ssl import clusters
 from secateur.ssl.checkpoints import load_encoder
+from secateur.ssl.study import GUIDES
 from secateur.ssl.waves import WaveExamples
 
 
@@ -39,10 +40,8 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         frames = clusters.layer_frames(encoder, layer, device)
         record["layer"] = layer
     elif arguments.guide:
-        guide = load_model(arguments.guide, device)
-        layer = arguments.layer or (guide.config["encoder"]["layers"] + 1) // 2
-        frames = clusters.guide_frames(guide.model, guide.config, layer, arguments.hop, device)
-        record["layer"] = layer
+        guides = importlib.import_module(GUIDES)
+        frames, record["layer"] = guides.frames_of(arguments.guide, arguments.layer, arguments.hop, device)
     else:
         frames = clusters.mfcc_frames(arguments.hop)
     training, everything = WaveExamples(arguments.train), WaveExamples([*arguments.train, *arguments.dev])

@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="JSON: name → {model: folder, searches: {name: {lm: folder, tuned, heads, layers: file, depths: []}}}",
     )
     parser.add_argument(
-        "--reference", required=True, help="name of the system that ratios are over, by its first search"
+        "--reference", help="name of the system that ratios are over, by its first search (the first system)"
     )
     parser.add_argument("--searches", type=json_argument, required=True, help="JSON: searches by name, complete")
     parser.add_argument(

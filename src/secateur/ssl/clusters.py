@@ -1,13 +1,8 @@
-"""Targets of masked prediction: clustered frames (Hsu et al. 2021), first of MFCCs, then of an encoder's layer.
-
-Or of a layer of a model that was trained on transcripts (C. Wang et al., "Supervision-Guided Codebooks for Masked
-Prediction in Speech Pre-training", Interspeech 2022).
-"""
+"""Targets of masked prediction: clustered frames (Hsu et al. 2021), first of MFCCs, then of an encoder's layer."""
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import kaldi_native_fbank
 import kaldiio
@@ -16,19 +11,14 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_text, written_aside
-from secateur.layers.hidden import layer_outputs
 from secateur.models.upstream.encoder import Encoder
 from secateur.speech.data import pad
-from secateur.speech.features import SAMPLE_RATE, Archive, log_mel
+from secateur.speech.features import SAMPLE_RATE, Archive
 
 MFCC_SHIFT = 160  # samples
 CEPSTRA = 13
 CHUNK = 20_000  # frames whose distances are computed at a time
 TOLERANCE = 1e-4
-CONV2D = 4
-"""Frames that `input: conv2d` makes one of."""
-LEAST = 3
-"""Outputs of an acoustic model that an utterance must be long enough for."""
 BATCH = 30 * SAMPLE_RATE  # samples whose frames are computed at a time
 
 Waves = tuple[Sequence[str], Sequence[np.ndarray]]
@@ -84,36 +74,6 @@ def layer_frames(encoder: Encoder, layer: int, device: torch.device) -> Frames:
             hidden, counts = encoder(waveforms, torch.tensor([len(waves[place]) for place in heard], device=device))
             for place, output, count in zip(heard, hidden[layer].float().cpu().numpy(), counts.tolist(), strict=True):
                 found[place] = output[:count]
-        return found
-
-    return frames
-
-
-def guide_frames(
-    model: torch.nn.Module, config: Mapping[str, Any], layer: int, hop: int, device: torch.device
-) -> Frames:
-    """Frames every `hop` samples, of each the output of layer `layer` (from 1) of an acoustic model at its middle.
-
-    Args:
-        model: reads log-mel energies, every `MFCC_SHIFT` samples.
-        config: its configuration.
-    """
-    apart = MFCC_SHIFT * (config["stack"] if config["input"] == "stack" else CONV2D)  # samples between its outputs
-
-    def frames(waves: Sequence[np.ndarray]) -> list[np.ndarray]:
-        speech = [torch.from_numpy(log_mel(samples, config["features"])) for samples in waves]
-        counts = [-(-len(one) * MFCC_SHIFT // hop) for one in speech]
-        found = [np.zeros((0, config["encoder"]["dim"]), np.float32)] * len(waves)
-        heard = [place for place, one in enumerate(speech) if len(one) * MFCC_SHIFT >= LEAST * apart]
-        if heard:
-            lengths = torch.tensor([len(speech[place]) for place in heard], device=device)
-            with layer_outputs(model) as outputs:
-                hidden, outputs_of = outputs(pad([speech[place] for place in heard], 0.0).to(device), lengths)
-            for place, output, count in zip(
-                heard, hidden[layer].float().cpu().numpy(), outputs_of.tolist(), strict=True
-            ):
-                middles = np.arange(counts[place]) * hop + hop // 2
-                found[place] = output[np.minimum(middles // apart, count - 1)]
         return found
 
     return frames

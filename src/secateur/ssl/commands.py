@@ -51,7 +51,7 @@ def targets(paths: Paths, at: Any) -> Command:
     files, modules = [*_audio_files(paths, entry), *(_encoder(before) if before else ())], []
     if guide:
         files += [f"{guide}/model.safetensors", f"{guide}/model.json"]
-        modules = [types.module(kind) for kind in types.of("models")]
+        modules = [upstreams.GUIDES, *(types.module(kind) for kind in types.of("models"))]
     return Command("ssl_targets", options, tuple(files), tuple(modules))
 
 

@@ -23,6 +23,10 @@ CONVOLUTIONS = ("conv_dim", "conv_stride", "conv_kernel", "conv_bias", "feat_ext
 """What configurations say of convolutions."""
 
 
+GUIDES = "secateur.ssl.guides"
+"""What reads the layer of a guide; targets import it by name, if they have one."""
+
+
 @dataclass(frozen=True)
 class UpstreamRun:
     """One encoder (or log-mel features) that is trained, or that tasks are scored on.

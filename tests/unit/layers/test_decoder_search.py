@@ -133,6 +133,7 @@ def test_depths_of_the_decoder_are_timed_beside_those_of_the_encoder(folder):
     arguments = Namespace(
         systems={"whole": {"model": str(folder / "model"), "searches": {"beam": entry}}},
         searches={"beam": BEAM | {"beam": 2}},
+        reference=None,
         groups={"beam": TimedGroup(searches=("beam",), utterances=2, rounds=1)},
         data=[folder / "data/en/dev"],
         features=[folder / "features/en/dev"],

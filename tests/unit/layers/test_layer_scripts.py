@@ -79,6 +79,7 @@ def test_depths_are_timed_in_rounds_and_the_whole_model_twice(folder):
     arguments = Namespace(
         systems={"whole": {"model": str(folder / "model"), "searches": {"greedy": entry}}},
         searches={"greedy": {"type": "ctc_greedy", "batch": 4, "batch_frames": 1000}},
+        reference=None,
         groups={"quick": TimedGroup(searches=("greedy",), utterances=3, rounds=2)},
         data=[folder / "data" / language for language in TEXTS],
         features=[folder / "features" / language for language in TEXTS],

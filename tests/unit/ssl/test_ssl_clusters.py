@@ -13,7 +13,6 @@ from secateur.speech.features import log_mel
 from secateur.ssl.clusters import (
     assign,
     differences,
-    guide_frames,
     in_batches,
     kmeans,
     layer_frames,
@@ -22,6 +21,7 @@ from secateur.ssl.clusters import (
     sampled,
     write_targets,
 )
+from secateur.ssl.guides import guide_frames
 
 
 def blobs(count=300, clusters=6, seed=0):
