@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from secateur.compose import study as compose
 from secateur.config.complete import complete
+from secateur.config.written import from_command_line
 from secateur.core.errors import SecateurError
 from secateur.core.scheduler import one_timer
 from secateur.exits import study as exits
@@ -22,7 +23,7 @@ from secateur.study.paths import LM_TAIL, MODEL_TAIL, Paths
 from secateur.study.wiring import Wiring, one_of
 
 try:
-    config = complete(config)
+    config = complete(from_command_line(config, workflow.config_settings.config))
     if workflow.is_main_process:
         own.inspect(config, Path(f"logs/{config['study']}/pretrained"))
 except SecateurError as error:

@@ -1,9 +1,11 @@
-"""What YAML 1.1 makes of values that were meant otherwise, for messages about them."""
+"""What YAML 1.1 makes of values that were meant otherwise, for messages about them; and values of a command line."""
 
 import datetime
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
+
+import yaml
 
 
 def meant(value: Any, wanted: Collection[str]) -> str:
@@ -26,6 +28,27 @@ def meant(value: Any, wanted: Collection[str]) -> str:
     if isinstance(value, datetime.date):
         return f" (YAML takes this for a date; quote it: '{value}')"
     return ""
+
+
+def from_command_line(config: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration in which what Snakemake's `--config` gave has the types that a file would give it.
+
+    Snakemake reads numbers and truth values, but those within a list or a mapping stay texts.
+
+    Args:
+        config: the configuration, what the command line gave included.
+        words: that alone: by key.
+    """
+    lists = {key: value for key, value in words.items() if key in config and isinstance(value, list | Mapping)}
+    return dict(config) | {key: _typed(config[key], value) for key, value in lists.items()}
+
+
+def _typed(value: Any, given: Any) -> Any:
+    if isinstance(given, Mapping) and isinstance(value, Mapping):
+        return dict(value) | {key: _typed(value[key], item) for key, item in given.items() if key in value}
+    if isinstance(given, list) and isinstance(value, list):
+        return [_typed(item, one) for item, one in zip(value, given, strict=True)]
+    return yaml.safe_load(value) if isinstance(value, str) and value == given else value
 
 
 def odd_keys(value: Any, where: str = "") -> Iterator[str]:

@@ -2,9 +2,11 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from snakemake.cli import parse_config
 from studies import DEFAULT, PLAIN, ROOT, merged, refusal
 
 from secateur.config.complete import complete
+from secateur.config.written import from_command_line
 from secateur.core.errors import SecateurError
 from secateur.decoding import search as registry
 from secateur.models.build import build_model
@@ -266,3 +268,19 @@ def test_a_study_laid_over_another_trains_what_that_takes_from_a_folder():
     assert "own" not in config["models"]["ctc"] and config["models"]["ctc"]["encoder"]["dim"] == 32
     with pytest.raises(SecateurError, match=r"models\.ctc"):
         complete(merged(DEFAULT, {"models": {"ctc": {"encoder": {"layers": 2}}}}))
+
+
+def test_lists_and_mappings_of_a_command_line_have_the_types_that_a_file_gives_them():
+    """As Snakemake reads them, `seeds=[1, 2]` are texts."""
+    asked = ["seeds=[1, 2]", "training={retrain: {steps: 5, learning_rate: 1.0e-3}}", "device=cpu"]
+    words = parse_config(asked)
+    given = {
+        "seeds": words["seeds"],
+        "device": "cpu",
+        "training": {"retrain": {**words["training"]["retrain"], "warmup": 2}},
+    }
+    found = from_command_line(given, words)
+    assert found["seeds"] == [1, 2]
+    assert found["training"] == {"retrain": {"steps": 5, "learning_rate": 1e-3, "warmup": 2}}
+    assert found["device"] == "cpu" and given["seeds"] == ["1", "2"]
+    assert from_command_line({"seeds": [3]}, parse_config(["host={a: 1}"])) == {"seeds": [3]}
