@@ -1,6 +1,7 @@
 """Style and types, as `make lint` checks them, so that CI does."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -37,6 +38,33 @@ def test_files_and_functions_are_short():
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.FunctionDef):
                     assert node.end_lineno - node.lineno < 60, f"{file}: {node.name}"
+
+
+BLOCK = re.compile(r"(rule|use rule|ruleorder|include|configfile|report|wildcard_constraints|onstart)\b")
+
+
+def helper_lines(source: str) -> list[str]:
+    """The Python of a rule file: all but blank lines, comments, imports, rules and directives with what is in them."""
+    found, block, brackets = [], None, 0
+    for line in source.splitlines():
+        indent, text = len(line) - len(line.lstrip()), line.strip()
+        if not text or text.startswith("#") or brackets > 0 or (block is not None and indent > block):
+            brackets += text.count("(") - text.count(")") if brackets > 0 else 0
+            continue
+        block = indent if BLOCK.match(text) else None
+        if text.startswith(("import ", "from ")):
+            brackets = text.count("(") - text.count(")")
+        elif block is None:
+            found.append(line)
+    return found
+
+
+def test_rule_files_only_wire():
+    """What is not a rule is at most a few names; what decides something is Python with tests, in the packages."""
+    files = [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]
+    lines = [line for file in files for line in helper_lines(file.read_text(encoding="utf-8"))]
+    assert 20 < len(lines) < 80, "\n".join(lines)
+    assert not [line for line in lines if line.strip().startswith(("def ", "class "))]
 
 
 def test_every_test_file_has_a_name_of_its_own():

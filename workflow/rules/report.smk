@@ -1,39 +1,13 @@
 # From scores to tables, figures and the page.
-from secateur.decoding.search import SEARCHES
-from secateur.overview.study import lexicon_files, lexicons, lm_runs
-from secateur.reporting import claims, registry
+from secateur.overview import commands as overview
+from secateur.overview.study import lexicon_files
 from secateur.reporting import figure as figure_specs
+from secateur.reporting import registry
 from secateur.reporting import table as table_specs
-from secateur.ssl.known_tasks import TASKS
-from secateur.study.command import Command
 
 TABLE_FILES = [f"{ROOT}/tables/{name}" for table in table_specs.tables() for name in table.outputs]
 FIGURE_FILES = [f"{ROOT}/figures/{figure.file}" for figure in figure_specs.figures()]
-SIZES = commands.sizes(
-    PATHS,
-    [*heads.checkpoints(config), *compose.bare_runs(config)],
-    layers.orders(config),
-    lm_runs(config),
-    lexicons(config),
-)
-MASKS = commands.compared_masks(PATHS)
-
-# What decides which rows the tables have.
-STUDY = {key: value for key, value in config.items() if key not in ("report", "container", "modules")}
-# Of each command the modules that it imports by name. Captions are printed on the page alone.
-METHODS = pruning_methods.shown_modules()
-OF_TABLES = (
-    *table_specs.function_modules(),
-    *claims.modules(),
-    *METHODS,
-    *SEARCHES.shown_modules(),
-    *TASKS.shown_modules(),
-    *POLICIES.shown_modules(),
-)
-OF_FIGURES = (*figure_specs.function_modules(), *METHODS, *STRATEGIES.shown_modules(), *POLICIES.shown_modules())
-TABLES = Command("tables", {"study": STUDY, "root": ROOT}, modules=OF_TABLES)
-FIGURES = Command("figures", {"tables": f"{ROOT}/tables", "output": f"{ROOT}/figures"}, modules=OF_FIGURES)
-PAGE = Command("report", {"config": config, "root": ROOT}, modules=(*registry.modules(), *OF_TABLES))
+SIZES, MASKS = overview.sizes(PATHS), commands.compared_masks(PATHS)
 # The captions of Snakemake's own report.
 CAPTIONS = Path(".snakemake/captions").resolve()
 if workflow.is_main_process:
@@ -89,7 +63,7 @@ rule tables:
     conda:
         "../../envs/report.yaml"
     params:
-        arguments=TABLES.arguments,
+        arguments=overview.tables(PATHS).arguments,
         functions=table_specs.functions(),
     shell:
         "exec python -m secateur tables {params.arguments} &> {log}"
@@ -112,7 +86,7 @@ rule figures:
     conda:
         "../../envs/report.yaml"
     params:
-        arguments=FIGURES.arguments,
+        arguments=overview.figures(PATHS).arguments,
         functions=figure_specs.functions(),
     shell:
         "exec python -m secateur figures {params.arguments} &> {log}"
@@ -129,6 +103,6 @@ rule report:
     conda:
         "../../envs/report.yaml"
     params:
-        arguments=PAGE.arguments,
+        arguments=overview.page(PATHS).arguments,
     shell:
         "exec python -m secateur report {params.arguments} --output {output} &> {log}"

@@ -11,6 +11,7 @@ import yaml
 from secateur.config.complete import complete
 from secateur.heads import commands as heads
 from secateur.layers import commands as layers
+from secateur.overview import commands as overview
 from secateur.overview.resources import FIRST, JobResources
 from secateur.pruning import commands as pruning
 from secateur.study import commands
@@ -199,3 +200,18 @@ def test_the_work_of_an_encoder_from_a_folder_is_that_of_its_size(paths):
     assert base.seconds == pytest.approx(5e-9 * 8.5e7 * 10 * 6 * systems)
     entry["speed"] = entry["speed"] | {"seconds": None}  # all of the dev sets
     assert expected(resources, "ssl_speed", SimpleNamespace(upstream="ssl-small", seed="1", size="own")).seconds > 0
+
+
+def test_the_wording_of_the_report_makes_the_page_again_and_no_table(paths):
+    other = Paths(paths.config | {"report": paths.config["report"] | {"title": "Another"}})
+    assert overview.tables(other).arguments == overview.tables(paths).arguments
+    assert overview.figures(other).arguments == overview.figures(paths).arguments
+    assert "Another" in overview.page(other).arguments and overview.page(other).code == overview.page(paths).code
+    fewer = Paths(paths.config | {"seeds": [7]})
+    assert overview.tables(fewer).arguments != overview.tables(paths).arguments
+
+
+def test_sizes_are_of_models_sub_models_language_models_and_lexicons(paths):
+    command = overview.sizes(paths)
+    assert {option for option in command.options if command.options[option]} >= {"study", "layers", "lexicons", "lms"}
+    assert "results/default/lm/asterisk/char-lm/seed1/model.safetensors" in command.inputs
