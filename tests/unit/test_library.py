@@ -47,6 +47,14 @@ def test_the_pruned_model_has_the_mask_that_it_lists(left):
     assert mask.kept == round(mask.total / 4)
 
 
+def test_the_search_removes_first_the_layer_without_which_the_loss_is_least(left):
+    _, names = left
+    found, first = names["found"], names["found"]["rounds"][0]
+    assert len(found["order_removed"]) == 2 and list(found["depths"]) == ["3", "2", "1"]
+    assert first["removed"] == found["order_removed"][0] == int(min(first["without"], key=first["without"].get))
+    assert found["depths"]["2"]["dev_loss"] == pytest.approx(min(first["without"].values()))
+
+
 def test_the_smaller_model_has_fewer_parameters(left):
     folder, _ = left
     sizes = [sum(p.numel() for p in load_model(folder / name).model.parameters()) for name in ("model", "smaller")]
