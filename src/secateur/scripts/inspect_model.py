@@ -6,6 +6,7 @@ With --texts, the letters of transcripts are compared with the token list, in th
 import argparse
 import contextlib
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     folder = arguments.folder
     found = formats.describe(folder, arguments.section)
+    noted = Noted(folder)
+    logging.getLogger().addHandler(noted)
     with contextlib.redirect_stdout(sys.stderr):  # ESPnet says on import what it does not find
         loaded = formats.load(folder, arguments.section)
+    logging.getLogger().removeHandler(noted)
     numbers = sum(parameter.numel() for parameter in loaded.model.parameters())
     called = formats.format_of(folder, arguments.section).get("SHOWN")["called"]
     wanted = alphabet(found.tokens)
@@ -43,6 +47,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         f"text is written in {wanted['case'] or 'mixed'} case; apostrophe: {wanted['apostrophe'] or 'none'}",
         *(f"features: {json.dumps(found.features)}" for _ in [0] if found.features),
         *found.notes,
+        *noted.lines,
     ]
     by_language: dict[str, list[str]] = {}
     for text in arguments.texts:
@@ -58,6 +63,19 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
             told.append(f"{language}: letters of the transcripts that it cannot write: {' '.join(missing)}")
     print("\n".join(told))
     record["found"] = told
+
+
+class Noted(logging.Handler):
+    """Keeps what is said of the files of a folder while they are read, such as prefixes of names that are left out."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(logging.WARNING)
+        self.folder, self.lines = folder, list[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = record.getMessage()
+        if said.startswith(str(self.folder)):  # ESPnet and transformers say other things
+            self.lines.append(said)
 
 
 def transcripts(text: dict[str, Any]) -> list[str]:

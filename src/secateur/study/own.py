@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from secateur.core import hugging_face
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
 from secateur.decoding import search as registry
@@ -82,6 +83,7 @@ def _choose_searches(config: Mapping[str, Any], section: str, entry: dict[str, A
 
 def _entry(section: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     key, folder = f"{section}.{name}.pretrained", entry["pretrained"]
+    _check_architecture(Path(folder))
     found = formats.describe(folder, key)
     kind = found.model["type"]
     if types.section(kind) != section:
@@ -101,6 +103,16 @@ def _entry(section: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     start = {"start": None} if "start" in types.TYPES.named(kind).options else {}
     text = {"text": None} if section == "language_models" else {}
     return {**found.model, **start, **text, "training": entry["training"] or AS_IT_IS, "own": own}
+
+
+def _check_architecture(folder: Path) -> None:
+    """Raise SecateurError for a Hugging Face folder of a type of model that no format reads, naming those that are."""
+    plugins, kind = formats.FORMATS.all().values(), hugging_face.config_of(folder).get("model_type")
+    if kind and not any(plugin.load().recognise(folder) for plugin in plugins):
+        known = [name for plugin in plugins for name in plugin.get("ARCHITECTURES", {}).values()]
+        raise SecateurError(
+            f"{folder / hugging_face.CONFIG}: the type of the model is {kind!r}; read here: {', '.join(known)}"
+        )
 
 
 def problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -156,11 +168,25 @@ def spelled(config: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def entries(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(key of the configuration, entry) of every model from a folder."""
-    for section in SECTIONS:
+    """(key of the configuration, entry) of every model from a folder that something is made of."""
+    dense = {entry["model"] for entry in config["dense"]}
+    models = dense | {config["models"][name].get("start") for name in dense}
+    named = set(_names([config[section] for section in ("decode", *DECODED)]))
+    lms = {search.get("lm") for name, search in config["searches"].items() if name in named}
+    lms |= {config["language_models"][name].get("pruned", {}).get("of") for name in lms if name}
+    for section, used in zip(SECTIONS, (models, lms), strict=True):
         for name, entry in config[section].items():
-            if "own" in entry:
+            if "own" in entry and name in used:
                 yield f"{section}.{name}", entry
+
+
+def _names(value: Any) -> Iterator[str]:
+    """All strings in a part of a configuration but its keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _names(one)
 
 
 def _language_models(config: Mapping[str, Any], corpus: str) -> list[str]:

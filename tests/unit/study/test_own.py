@@ -159,6 +159,12 @@ def test_a_path_that_is_no_folder_is_named_with_its_key(tmp_path):
         complete(study(tmp_path / "gone"))
 
 
+def test_a_folder_of_an_architecture_that_is_not_read_is_named_with_it(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "wav2vec2-bert", "architectures": ["Wav2Vec2BertForCTC"]}')
+    with pytest.raises(SecateurError, match=r"config\.json: the type of the model is 'wav2vec2-bert'; read here: "):
+        complete(study(tmp_path))
+
+
 def change(folder, edit):
     tensors = load_file(folder / "model.safetensors")
     save_file(edit(tensors), folder / "model.safetensors")
@@ -205,9 +211,24 @@ def test_names_with_a_prefix_are_understood_and_a_good_folder_is_looked_at_once(
     change(folder, lambda tensors: {f"module._orig_mod.{name}": value for name, value in tensors.items()})
     config = complete(study(folder))
     own.inspect(config, tmp_path / "records")
-    assert "models.mine: " in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert f"models.mine: {folder / 'model.safetensors'}: all names begin with 'module.', which is left out" in said
+    assert said.count("which is left out") == 2, "of either prefix"
     own.inspect(config, tmp_path / "records")
     assert capfd.readouterr().err == ""
+
+
+def test_only_models_that_something_is_made_of_are_looked_at(tmp_path, capfd):
+    """A study that is laid over config.yaml has the models of that, too."""
+    given = study(saved(tmp_path / "model"))
+    for section, name, config in (("models", "other", CTC), ("language_models", "words", LM)):
+        given.setdefault(section, {})[name] = {"pretrained": str(saved(tmp_path / name, config))}
+    given["searches"] = given["searches"] | {"with-lm": {"type": "beam", "beam": 2, "lm": "words"}}
+    own.inspect(complete(given), tmp_path / "records")
+    assert "models.mine: " in (said := capfd.readouterr().err) and "other" not in said and "words" not in said
+    given["dense"][0]["searches"] = ["greedy", "with-lm"]
+    own.inspect(complete(given), tmp_path / "records")
+    assert "language_models.words: " in capfd.readouterr().err
 
 
 def kaldi(root):

@@ -12,7 +12,7 @@ from secateur.core import hugging_face as hub
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
 from secateur.core.waves import WIDTH
-from secateur.models.formats import Description
+from secateur.models.formats import RATE, Description
 
 SHOWN = {
     "called": "a Hugging Face folder of Whisper",
@@ -48,7 +48,8 @@ def describe(folder: Path) -> Description:
     if found is None:
         notes = [f"has no {hub.PREPROCESSORS[0]}: log-mel energies are those of transformers' defaults"]
     mel = MEL | {"feature_size": values.get("num_mel_bins", 80)} | {k: v for k, v in (found or {}).items() if k in MEL}
-    if mel["chunk_length"] * mel["sampling_rate"] // mel["hop_length"] != 2 * values["max_source_positions"]:
+    window = mel["chunk_length"] * mel["sampling_rate"] // mel["hop_length"]
+    if mel["sampling_rate"] == RATE and window != 2 * values["max_source_positions"]:
         raise SecateurError(
             f"{folder}: {hub.PREPROCESSORS[0]} has chunk_length {mel['chunk_length']}, and config.json "
             f"max_source_positions {values['max_source_positions']}; they must be of the same window"

@@ -95,13 +95,14 @@ def test_pickled_objects_and_weights_in_several_files(name, tmp_path):
     assert "holds pickled objects" in said(folder)
 
 
-def test_a_whisper_for_another_rate(tmp_path):
-    """Of the same window: half the samples in half the hop."""
+@pytest.mark.parametrize("hop", [80, 160])
+def test_a_whisper_for_another_rate(hop, tmp_path):
+    """Of the same window, half the samples in half the hop, and of another."""
     folder = copied("whisper", tmp_path)
     file = folder / "preprocessor_config.json"
     found = json.loads(file.read_text()) if file.is_file() else {}
     (folder / "processor_config.json").unlink(missing_ok=True)
-    window = {"sampling_rate": 8000, "hop_length": 80, "chunk_length": found.get("chunk_length", 2)}
+    window = {"sampling_rate": 8000, "hop_length": hop, "chunk_length": found.get("chunk_length", 2)}
     file.write_text(json.dumps(found | window))
     with pytest.raises(SecateurError, match="a model for speech at 8000 Hz"):
         formats.describe(folder)
