@@ -33,11 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     folder = arguments.folder
     found = formats.describe(folder, arguments.section)
-    noted = Noted(folder)
-    logging.getLogger().addHandler(noted)
-    with contextlib.redirect_stdout(sys.stderr):  # ESPnet says on import what it does not find
+    # ESPnet says on import what it does not find.
+    with contextlib.redirect_stdout(sys.stderr), Noted(folder) as lines:
         loaded = formats.load(folder, arguments.section)
-    logging.getLogger().removeHandler(noted)
     numbers = sum(parameter.numel() for parameter in loaded.model.parameters())
     called = formats.format_of(folder, arguments.section).get("SHOWN")["called"]
     wanted = alphabet(found.tokens)
@@ -47,7 +45,7 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         f"text is written in {wanted['case'] or 'mixed'} case; apostrophe: {wanted['apostrophe'] or 'none'}",
         *(f"features: {json.dumps(found.features)}" for _ in [0] if found.features),
         *found.notes,
-        *noted.lines,
+        *lines,
     ]
     by_language: dict[str, list[str]] = {}
     for text in arguments.texts:
@@ -71,6 +69,13 @@ class Noted(logging.Handler):
     def __init__(self, folder: Path) -> None:
         super().__init__(logging.WARNING)
         self.folder, self.lines = folder, list[str]()
+
+    def __enter__(self) -> list[str]:
+        logging.getLogger().addHandler(self)
+        return self.lines
+
+    def __exit__(self, *error: object) -> None:
+        logging.getLogger().removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         said = record.getMessage()

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from secateur.core import hugging_face
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_json
 from secateur.decoding import search as registry
@@ -83,7 +82,6 @@ def _choose_searches(config: Mapping[str, Any], section: str, entry: dict[str, A
 
 def _entry(section: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     key, folder = f"{section}.{name}.pretrained", entry["pretrained"]
-    _check_architecture(Path(folder))
     found = formats.describe(folder, key)
     kind = found.model["type"]
     if types.section(kind) != section:
@@ -103,16 +101,6 @@ def _entry(section: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     start = {"start": None} if "start" in types.TYPES.named(kind).options else {}
     text = {"text": None} if section == "language_models" else {}
     return {**found.model, **start, **text, "training": entry["training"] or AS_IT_IS, "own": own}
-
-
-def _check_architecture(folder: Path) -> None:
-    """Raise SecateurError for a Hugging Face folder of a type of model that no format reads, naming those that are."""
-    plugins, kind = formats.FORMATS.all().values(), hugging_face.config_of(folder).get("model_type")
-    if kind and not any(plugin.load().recognise(folder) for plugin in plugins):
-        known = [name for plugin in plugins for name in plugin.get("ARCHITECTURES", {}).values()]
-        raise SecateurError(
-            f"{folder / hugging_face.CONFIG}: the type of the model is {kind!r}; read here: {', '.join(known)}"
-        )
 
 
 def problems(config: Mapping[str, Any]) -> Iterator[str]:

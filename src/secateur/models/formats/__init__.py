@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from secateur.core import hugging_face
 from secateur.core.errors import SecateurError
 from secateur.core.foreign import no_folder
 from secateur.core.plugins import Plugin, Plugins
@@ -113,5 +114,8 @@ def format_of(folder: str | Path, key: str = MODELS) -> Plugin:
     for plugin in sorted(found, key=lambda plugin: plugin.get("SECTION", section) != section):
         if plugin.load().recognise(folder):
             return plugin
+    if kind := hugging_face.config_of(folder).get("model_type"):
+        read = ", ".join(name for plugin in found for name in plugin.get("ARCHITECTURES", {}).values())
+        raise SecateurError(f"{folder / hugging_face.CONFIG}: the type of the model is {kind!r}; read here: {read}")
     known = "; ".join(f"{one.get('SHOWN')['called']} ({one.get('SHOWN')['files']})" for one in found)
     raise SecateurError(f"{folder}: not a folder of a model that can be read; {key} may name: {known}")
