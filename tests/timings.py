@@ -23,7 +23,7 @@ def write_times(
     doubt: str = "",
     depths: Mapping[str, int] | None = None,
 ) -> None:
-    """Write the times of all families of a study, in one round.
+    """Write the times of all families of a study, in two equal rounds.
 
     Args:
         durations: seconds of audio of the utterances.
@@ -43,11 +43,12 @@ def _write(root, config, family: Family, members: Sequence[Timed], seconds, dura
             if times is not None:
                 group[one.run.folder, one.search, part] = [
                     {
-                        "round": 1,
+                        "round": number,
                         "utterance": f"u{place}",
                         "duration_s": duration,
                         **dict(zip(PARTS, values, strict=True)),
                     }
+                    for number in (1, 2)
                     for place, (values, duration) in enumerate(zip(times, durations, strict=True))
                 ]
     rows, utterances = [], []
@@ -56,7 +57,7 @@ def _write(root, config, family: Family, members: Sequence[Timed], seconds, dura
         reference = next(iter(systems))
         systems[AGAIN] = systems[reference]
         measured = Measurement(systems, relative_time(systems[AGAIN], systems[reference]), 0.0, 1)
-        conditions = {"rounds": 1, "utterances": len(durations), "threads": 1, **measured.conditions, "doubt": doubt}
+        conditions = {"rounds": 2, "utterances": len(durations), "threads": 1, **measured.conditions, "doubt": doubt}
         for name, times in named(measured, reference):
             axes = dict(zip(AXES, ("cpu", group, *name), strict=True))
             depth = name[2].removeprefix(depth_name("")) if name[2].startswith(depth_name("")) else None

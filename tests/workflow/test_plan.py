@@ -197,6 +197,7 @@ def test_what_was_trained_here_is_found(plan, tmp_path):
     trained("two/lm/c/char/seed1")
     (trained("broken/models/c/ctc/all/dense/s000/seed1") / "model.safetensors").write_bytes(b"short")
     trained("old/models/c/ctc/all/dense/s000/seed1", arguments={})
+    trained("zoo/models/c/ctc/all/dense/s000/seed1", steps=0, arguments={"training": None})
     found = {(group.unit, group.device): group for group in cost.measurements(tmp_path)}
     together = found[cost.AUDIO, "1 CPU thread(s)"]
     assert (together.type, together.parameters, together.batch) == ("ctc", 16, 20)

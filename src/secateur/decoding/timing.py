@@ -2,10 +2,10 @@
 
 A clock on a machine with other work is unsteady for seconds to minutes. So all systems are timed on one utterance, in
 random order, then on the next, and all of that in several rounds: what slows the machine down slows them all, and the
-median over rounds leaves out what hit one of them. Intervals are of rounds and utterances: those of percentiles
-and ratios of systems of both drawn anew (Owen 2007, see `secateur.statistics.bootstrap`). The reference is timed twice,
-as though it were two systems (an A/A test): where that shows a difference, the other differences are not to be believed
-either.
+median over rounds leaves out what hit one of them. Intervals are of rounds and utterances: Student's t, as of error
+rates over seeds and utterances; those of percentiles of both drawn anew (Owen 2007, see
+`secateur.statistics.bootstrap`). The reference is timed twice, as though it were two systems (an A/A test): where that
+shows a difference, the other differences are not to be believed either.
 """
 
 import logging
@@ -20,7 +20,7 @@ import numpy as np
 
 from secateur.core.errors import SecateurError
 from secateur.statistics.bootstrap import Resampled, resample
-from secateur.statistics.estimates import TestSet, error_rate
+from secateur.statistics.estimates import Estimate, TestSet, error_rate, relative_change
 
 PARTS = ("encoder_s", "search_s", "lm_s")
 AGAIN = "A/A"
@@ -87,8 +87,11 @@ def measure(
         rounds: at least 1.
         seed: of the order.
     """
-    if not durations or rounds < 1:
-        raise SecateurError(f"{len(durations)} utterances and {rounds} rounds; expected at least one of each")
+    if not durations or rounds < 1 or len(durations) * rounds < 2:
+        raise SecateurError(
+            f"{len(durations)} utterances and {rounds} rounds; expected at least one of each, and two of either: once "
+            "shows nothing of how sure a time is"
+        )
     for measured in (1, 2):
         machine = Machine()
         rows = _timed_rows(dict(systems) | {AGAIN: systems[reference]}, durations, rounds, seed)
@@ -190,41 +193,47 @@ def _interval(value: float, seconds: np.ndarray, lengths: np.ndarray) -> tuple[f
     """The interval of a ratio of sums over utterances: medians of seconds (rounds, utterances), and `lengths`.
 
     All utterances are timed in all rounds, as they are read by models of all seeds in `secateur.statistics.estimates`,
-    and times are as skewed as error counts: so the interval is that of an error rate, of nanoseconds. The median of
-    rounds is less sure than their mean, whose standard error is √(π / 2) times smaller.
+    and times are as skewed as error counts: so the interval is that of an error rate, of nanoseconds.
     """
     if not value:
         return 0.0, 0.0
-    medians = np.median(seconds, axis=0)
-    deviations = np.minimum(seconds, STALL * medians) - medians
-    found = error_rate(1e9 * (medians + (np.pi / 2) ** 0.5 * deviations), TestSet(lengths.tolist()))
+    found = error_rate(_around_medians(seconds), TestSet(lengths.tolist()))
     return float(value * found.low / found.value), float(value * found.high / found.value)
 
 
-def relative_time(rows: Rows, baseline: Rows, seed: int = 0) -> tuple[float, float, float]:
+def _around_medians(seconds: np.ndarray) -> np.ndarray:
+    """Nanoseconds (rounds, utterances), whose deviations from their medians over rounds say how sure those are.
+
+    The median of rounds is less sure than their mean, whose standard error is √(π / 2) times smaller. A stall counts
+    at most `STALL` times the median.
+    """
+    medians = np.median(seconds, axis=0)
+    return 1e9 * (medians + (np.pi / 2) ** 0.5 * (np.minimum(seconds, STALL * medians) - medians))
+
+
+def relative_time(rows: Rows, baseline: Rows) -> tuple[float, float, float]:
     """Total seconds of a decoding as a multiple of those of `baseline`: the ratio, and its interval (low, high)."""
-    found = time_ratio(rows, baseline, seed)
-    return found.value, found.low, found.high
+    found = time_ratio(rows, baseline)
+    return float(found.value), float(found.low), float(found.high)
 
 
-def time_ratio(rows: Rows, baseline: Rows, seed: int = 0) -> Resampled:
-    """Total seconds of a decoding as a multiple of those of `baseline`.
+def time_ratio(rows: Rows, baseline: Rows) -> Estimate:
+    """Total seconds of a decoding as a multiple of those of `baseline`, by their medians over rounds.
 
-    Both are of the same rounds and utterances, and are drawn together: what makes them slow for both cancels.
+    Both are of the same rounds and utterances, and are compared within them: what makes both slow cancels. The
+    interval of one utterance is over its rounds; that of one round of it has no ends.
     Raises SecateurError when they differ, and as `latency` does.
     """
     (names, seconds, _), (others, base, _) = _seconds(rows), _seconds(baseline)
     if names != others or seconds.shape != base.shape:
         raise SecateurError("the two decodings are not of the same utterances in the same order; decode the same data")
-
-    def ratio(medians: np.ndarray, utterances: np.ndarray) -> np.ndarray:
-        totals = np.take_along_axis(medians, utterances[..., None], axis=1).sum(axis=1)
-        parts = len(PARTS)
-        return totals[:, :parts].sum(axis=1) / totals[:, parts:].sum(axis=1)
-
-    both = np.concatenate([seconds, base], axis=2)
-    totals = np.median(both, axis=0).sum(axis=0)
-    return _resample(totals[: len(PARTS)].sum() / totals[len(PARTS) :].sum(), both, ratio, seed)
+    mine, theirs = seconds.sum(axis=2), base.sum(axis=2)
+    ratio = np.median(mine, axis=0).sum() / np.median(theirs, axis=0).sum()
+    pair = _around_medians(mine), _around_medians(theirs)
+    if len(names) == 1:
+        pair = pair[0].T, pair[1].T
+    change = relative_change(*pair, TestSet([1.0] * pair[0].shape[1]))
+    return Estimate(ratio, ratio * change.se / (100 + change.value), change.df, 1, len(names), floor=0.0)
 
 
 def share_of_time(rows: Rows, part: str) -> tuple[float, float, float]:

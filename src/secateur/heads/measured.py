@@ -71,7 +71,7 @@ class Relative:
     """The time of a system as a multiple of another's, over the models of all seeds.
 
     Attributes:
-        number: an `Estimate` or, of one seed, `Resampled`.
+        number: the ratio of their times.
         seeds, utterances: behind it.
         doubt: see `Times.doubt`.
         files: that it is made from, separated by spaces.

@@ -182,11 +182,11 @@ def measurements(directory: Path) -> list[Measured]:
                 record, model = read_json(file), read_json(file.with_name("model.json"))["config"]
                 device = "a GPU" if record["device"].startswith("cuda") else f"{record['threads']} CPU thread(s)"
                 numbers = stored_numbers(file.with_name("model.safetensors"))
-                axes = (model["type"], unit, device, numbers, record["arguments"]["training"][key])
                 steps, seconds = record["steps"], record["seconds"]
+                if not steps:  # read from a folder, or pruned without training
+                    continue
+                axes = (model["type"], unit, device, numbers, record["arguments"]["training"][key])
             except (KeyError, SecateurError):
-                continue
-            if not steps:  # pruned without training
                 continue
             group = groups.setdefault(axes, Measured(*axes))
             group.steps, group.seconds = group.steps + steps, group.seconds + seconds

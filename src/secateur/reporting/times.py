@@ -9,7 +9,6 @@ import numpy as np
 from secateur.decoding.timing import AGAIN, ENDS, PARTS, RATIO, SAME
 from secateur.reporting.grid import Row
 from secateur.reporting.results import Results
-from secateur.statistics.bootstrap import Resampled
 from secateur.statistics.estimates import Estimate, mean_ratio
 from secateur.study.runs import ModelRun
 from secateur.study.timing import Family, family_of, group_of, stand_ins
@@ -98,7 +97,7 @@ class Times:
         return {}, run
 
 
-def over_models(ratios: Sequence[Resampled]) -> Resampled | Estimate:
+def over_models(ratios: Sequence[Estimate]) -> Estimate:
     """The ratio of two systems' times over the models of all seeds, of which each has one (`time_ratio`)."""
     if len(ratios) == 1:
         return ratios[0]

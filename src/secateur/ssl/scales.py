@@ -14,7 +14,7 @@ import numpy as np
 from secateur.core.errors import SecateurError
 from secateur.reporting import published
 from secateur.ssl.score import Values, superb_score
-from secateur.statistics.bootstrap import Resampled
+from secateur.statistics.estimates import Estimate, of_two_groups
 
 SUPERB, OWN = "SUPERB", "own"
 """The names of the scales."""
@@ -99,12 +99,18 @@ def beyond_chance(measured: Mapping[str, Any], zero: Mapping[str, Any]) -> bool:
     return bool(differences) and all(found.low > 0 if higher else found.high < 0 for found, higher in differences)
 
 
-def difference(metric: Mapping[str, Any], other: Mapping[str, Any]) -> Resampled:
-    """A metric of one upstream minus that of another, on the same draws of test items. Raises SecateurError else."""
+def difference(metric: Mapping[str, Any], other: Mapping[str, Any]) -> Estimate:
+    """A metric of one upstream minus that of another, by Student's t over test items and heads.
+
+    Both are on the same draws of test items; raises SecateurError else. Heads are trained apart.
+    """
     if metric["units"] != other["units"] or len(metric["draws"]) != len(other["draws"]):
         raise SecateurError("two upstreams were tested on different items; run the tasks of both again")
     draws = np.array(metric["draws"], dtype=np.float64) - np.array(other["draws"], dtype=np.float64)
-    return Resampled(metric["value"] - other["value"], draws, metric["units"])
+    units = sum(metric["units"])
+    df = max(units - len(metric["units"]), 1)
+    items = float(np.nanstd(draws)) * (units / df) ** 0.5
+    return of_two_groups(metric["heads"], other["heads"], items, df, units)
 
 
 def scored(tasks: Mapping[str, Any]) -> dict[str, dict[str, float]]:

@@ -205,6 +205,26 @@ def mean_ratio(ratios: Sequence[float], items: Sequence[float]) -> Estimate:
     return Estimate(mean, mean * logs.se, logs.df, logs.seeds, logs.utterances, floor=0.0)
 
 
+def of_two_groups(
+    mine: Sequence[float], theirs: Sequence[float], items: float, items_df: float, count: int
+) -> Estimate:
+    """The mean of some models' numbers minus that of others', which are all of the same test items.
+
+    Args:
+        mine, theirs: one for each model (head) of either side, trained apart. One alone is given, not sampled.
+        items: standard error of the difference over test items, paired.
+        items_df: its degrees of freedom.
+        count: how many items there are.
+    """
+    spreads = [(float(np.var(side, ddof=1)) / len(side), len(side) - 1) for side in (mine, theirs) if len(side) > 1]
+    variance = items**2 + sum(spread for spread, _ in spreads)
+    # Shares of few models count as in `_joined`.
+    squares = items**4 / items_df + sum(spread**2 / df * (df + 2) / df for spread, df in spreads)
+    df = variance**2 / squares if squares else items_df
+    value = float(np.mean(mine) - np.mean(theirs))
+    return Estimate(value, max(variance**0.5, 1e-12), df, max(len(mine), len(theirs)), count)
+
+
 def _contributions(errors: np.ndarray, test: TestSet) -> tuple[np.ndarray, list[np.ndarray]]:
     """The rates (…, S) of the seeds, and for every language how far each of its units pulls each of them, (…, S, C).
 

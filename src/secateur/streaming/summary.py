@@ -7,7 +7,7 @@ import numpy as np
 
 from secateur.decoding.scoring import score, word_error_rate
 from secateur.decoding.timing import CONDITIONS, RATIO, Measurement, latency, latency_intervals, relative_time
-from secateur.statistics.bootstrap import resample
+from secateur.statistics.medians import median_interval
 
 WAITED = ("first_s", "last_s")
 """What has an interval over utterances, and one of its difference from the first system."""
@@ -60,8 +60,7 @@ def summary(
 
 def _median(name: str, values: Sequence[float | None]) -> dict[str, float | None]:
     """The median of what there is, with its interval over utterances."""
-    known = np.array([value for value in values if value is not None])
-    if not len(known):
-        return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
-    found = resample(float(np.median(known)), lambda drawn: np.median(known[drawn], axis=1), [len(known)])
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    known = [value for value in values if value is not None]
+    found = median_interval(known) if known else (None, None, None)
+    ends = (value if value is not None and np.isfinite(value) else None for value in found)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))

@@ -71,7 +71,7 @@ def coverage(rounds, utterances, machine):
         durations, systems = timed(generator, rounds, utterances, machine)
         first, second = (rows_of(durations, seconds) for seconds in systems)
         ends = latency_intervals(first, trial)
-        ratio = time_ratio(second, first, trial)
+        ratio = time_ratio(second, first)
         ends["ratio"] = ratio.low, ratio.high
         ends["share"] = share_of_time(first, "lm_s")[1:]
         for name, value in wanted.items():
@@ -89,6 +89,12 @@ def check(kinds, machine):
 
 def test_intervals_of_six_rounds_of_twenty_utterances_cover_the_truth():
     check([(6, 20)], MACHINES["busy"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", MACHINES)
+def test_intervals_of_the_few_utterances_of_beam_searches_cover_the_truth(machine):
+    check([(3, 12)], MACHINES[machine])
 
 
 @pytest.mark.slow

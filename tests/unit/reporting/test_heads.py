@@ -214,7 +214,7 @@ def test_every_system_stands_beside_the_whole_model(pruned):
     timed = chosen(tables["heads"], search="beam")
     assert {(row["language"], row["wer"]) for row in timed} == {("avg", "")}
     assert [row["total_s"] for row in timed] == ["4.0", *[""] * 7, "4.0"]
-    assert timed[-1]["policy"] == AGAIN and numbers(timed[-1], "ratio", "same", "same_high") == [1.0] * 3
+    assert timed[-1]["policy"] == AGAIN and numbers(timed[-1], "ratio", "same", "same_high") == pytest.approx([1.0] * 3)
     assert {row["policy"] for row in tables["heads"] if row["order_doubt"]} == {"by-layer"}
     grids = view(tables)
     assert all("The order of by-layer rests on times that are not to be relied on" in grid.caption for grid in grids)
@@ -342,7 +342,7 @@ def test_language_models_are_compared_with_none(pruned):
     # beam makes one error more than beam_lm in each language, in the first utterance.
     assert float(small["wer"]) == pytest.approx((20 + 30) / 2)
     row, again = chosen(tables["head_comparisons"], question="lm", language="avg")
-    assert (again["a"], again["search"], again["same_low"]) == (AGAIN, "beam", "1.0")
+    assert (again["a"], again["search"]) == (AGAIN, "beam") and float(again["same_low"]) == pytest.approx(1.0)
     assert (row["a"], row["b"], row["search"]) == ("small", "none", "beam_lm")
     assert numbers(row, "difference", "wer_a", "wer_b", "ratio") == pytest.approx([-10.0, 25.0, 35.0, 2.0])
 

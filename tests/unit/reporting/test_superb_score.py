@@ -58,7 +58,7 @@ def measure(value, higher=True, noise=0.0):
     shared = np.random.default_rng(0).normal(0, 10, 1000)
     own = np.random.default_rng(round(value)).normal(0, noise, 1000)
     facts = {"higher_is_better": higher, "scored": True, "units": [300]}
-    return {"value": value, **facts, "draws": (value + shared + own).tolist()}
+    return {"value": value, **facts, "heads": [value], "draws": (value + shared + own).tolist()}
 
 
 def test_a_study_is_on_superbs_scale_only_with_all_its_tasks_on_its_data():

@@ -32,10 +32,12 @@ class Measured:
     Attributes:
         number: what it is, with its interval.
         resampled: its values on resampled items, for differences from others on the same items.
+        heads: its value by each of several heads.
     """
 
     number: Estimate | Share | Resampled
     resampled: Resampled
+    heads: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, number: Resampled) -> "Measured":
@@ -107,9 +109,9 @@ def _estimate(groups: Groups) -> Estimate:
 def over_heads(found: Sequence[Measured], seed: int) -> Measured:
     """What heads of several seeds measured on the same items: the mean, over items and heads.
 
-    `found` must be of the same draws of items. In each draw as many heads are drawn, with replacement, as there are. A
-    bootstrap of k heads is too narrow, so the distance of a draw from the mean of all heads is stretched by
-    √(k / (k − 1)).
+    `found` must be of the same draws of items. Of what has no standard error, in each draw as many heads are drawn,
+    with replacement, as there are. A bootstrap of k heads is too narrow, so the distance of a draw from the mean of all
+    heads is stretched by √(k / (k − 1)).
     """
     if len(found) == 1:
         return found[0]
@@ -119,15 +121,15 @@ def over_heads(found: Sequence[Measured], seed: int) -> Measured:
     mean = draws.mean(0)
     drawn = np.take_along_axis(draws, chosen, 0).mean(0)
     spread = mean + (heads / (heads - 1)) ** 0.5 * (drawn - mean)
-    values = [each.value for each in found]
-    resampled = Resampled(float(np.mean(values)), spread, found[0].resampled.sizes)
-    first = found[0].number
+    values = tuple(each.value for each in found)
+    first, value, sizes = found[0].number, float(np.mean(values)), found[0].resampled.sizes
+    resampled = Resampled(value, mean, sizes)
     if isinstance(first, Resampled):
-        return Measured.of(resampled)
+        return Measured(Resampled(value, spread, sizes), resampled, values)
     joined = over_seeds(values, [each.number.se for each in found if not isinstance(each.number, Resampled)])
     if isinstance(first, Share):
-        return Measured(Share(joined.value, joined.se, first.items, joined.df), resampled)
-    return Measured(replace(joined, utterances=first.utterances, floor=first.floor), resampled)
+        return Measured(Share(joined.value, joined.se, first.items, joined.df), resampled, values)
+    return Measured(replace(joined, utterances=first.utterances, floor=first.floor), resampled, values)
 
 
 def equal_error_rate(

@@ -98,6 +98,7 @@ def described(task: Task, data: Data, result: Result, seconds: float) -> dict[st
                 "scored": metric.scored and not data.confounded,
                 "chance": data.chance.get(metric.name),
                 "units": list(result.metrics[metric.name].resampled.sizes or ()),
+                "heads": list(result.metrics[metric.name].heads) or [result.metrics[metric.name].value],
                 "draws": [round(float(draw), 4) for draw in result.metrics[metric.name].resampled.draws[:KEPT]],
             }
             for metric in task.metrics

@@ -178,15 +178,17 @@ def test_a_rate_is_resampled_over_items(monkeypatch):
 def test_heads_and_items_are_in_one_interval():
     """Heads spread by 3 points, and a mean over items by 4: the mean of 3 heads by √(9 / 3 + 16)."""
     generator = np.random.default_rng(1)
-    spreads, truth = [], (9 / 3 + 16) ** 0.5
+    spreads, of_items, truth = [], [], (9 / 3 + 16) ** 0.5
     for _ in range(300):
         items = generator.normal(0, 4, 2000)
         shifts = generator.normal(0, 3, 3)
         heads = [metrics.Measured.of(bootstrap.Resampled(50 + one, 50 + one + items, [10**6])) for one in shifts]
         found = metrics.over_heads(heads, 1)
         assert found.value == pytest.approx(np.mean([head.value for head in heads]))
-        spreads.append(found.resampled.draws.var())
+        spreads.append(found.number.draws.var())
+        of_items.append(found.resampled.draws.var())
     assert np.mean(spreads) ** 0.5 == pytest.approx(truth, rel=0.05)
+    assert np.mean(of_items) ** 0.5 == pytest.approx(4, rel=0.05)  # for differences, which add heads themselves
     assert metrics.over_heads(heads[:1], 1) is heads[0]
 
 
