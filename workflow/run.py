@@ -154,8 +154,8 @@ def only_run(directory: Path) -> Iterator[int]:
             lock.seek(0)
             pid, _, host = lock.read().strip().partition(" ")
             raise SecateurError(
-                f"another run (process {pid} on {host}) works in {directory}; wait for it, or stop it after "
-                f"the jobs that run now: kill -INT {pid}"
+                f"another run (process {pid} on {host}) works in {directory}; wait for it, or stop it with its jobs: "
+                f"kill -INT -- -{pid}"  # Snakemake leads a process group
             ) from None
         write_holder(lock.fileno(), os.getpid())
         yield lock.fileno()

@@ -97,7 +97,9 @@ def test_a_failed_job_gives_a_status_and_no_report(folder):
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, None], ids=lambda one: one and one.name
+)
 def test_one_run_at_a_time_and_a_signal_stops_its_job(number, folder):
     first = launch(folder)
     job = job_of(folder)
@@ -105,9 +107,13 @@ def test_one_run_at_a_time_and_a_signal_stops_its_job(number, folder):
     assert status == 1 and said.startswith("error: another run (process ") and said.count("\n") == 1
 
     snakemake = int(said.partition("(process ")[2].split()[0])
+    told = said.rpartition("stop it with its jobs: ")[2].split()
     assert f" on {socket.gethostname()}) works in" in said
     assert "snakemake" in Path(f"/proc/{snakemake}/cmdline").read_text()
-    first.send_signal(number)
+    if number is None:
+        subprocess.run(told, check=True)
+    else:
+        first.send_signal(number)
     status, said = finished(first)
     assert status != 0 and not alive(job) and not alive(snakemake)
 
