@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from secateur.config.complete import complete
+from secateur.config.scale import lay_over
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv
 from secateur.overview.cost import (
@@ -110,17 +111,6 @@ def load(directory: Path, file: Path) -> dict[str, Any]:
         return complete(config)
     except SecateurError as error:
         raise SecateurError(f"{file}: the configuration is not valid:\n{error}") from error
-
-
-def lay_over(config: dict[str, Any], other: Mapping[str, Any]) -> None:
-    """Merge mappings and replace everything else, in place, as Snakemake does with a second configuration file."""
-    for key, value in other.items():
-        if isinstance(value, Mapping):
-            if not isinstance(config.get(key), dict):
-                config[key] = {}
-            lay_over(config[key], value)
-        else:
-            config[key] = value
 
 
 def jobs_by_rule(directory: Path, file: Path) -> dict[str, int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from secateur.config.scale import lay_over
 from secateur.core.errors import SecateurError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +71,7 @@ def test_a_bad_configuration_is_one_clear_error(name, tmp_path):
     base.mkdir()
     (base / "workflow").symlink_to(ROOT / "workflow")
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    plan.lay_over(config, yaml.safe_load(smoke))
+    lay_over(config, yaml.safe_load(smoke))
     (base / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(SecateurError, match=message):
         plan.load(base, file)

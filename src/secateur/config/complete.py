@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from secateur.compose import checks as compose
-from secateur.config import basics, folders, validation, written
+from secateur.config import basics, folders, scale, validation, written
 from secateur.config.schema import SCHEMA
 from secateur.core.errors import SecateurError
 from secateur.exits import checks as exits
@@ -27,6 +27,8 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = copy.deepcopy(dict(given))
     _refuse(written.odd_keys(config))
+    _refuse(scale.problems(config))
+    scale.expand(config)
     own.leave_out_nulls(config)
     _refuse(validation.fill(config, SCHEMA))
     for section in SECTIONS:

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from secateur.config.scale import FULL
+
 
 def meant(value: Any, wanted: Collection[str]) -> str:
     """A hint at how to write a value for YAML to be of a wanted JSON type; empty if there is none.
@@ -33,14 +35,18 @@ def meant(value: Any, wanted: Collection[str]) -> str:
 def from_command_line(config: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration in which what Snakemake's `--config` gave has the types that a file would give it.
 
-    Snakemake reads numbers and truth values, but those within a list or a mapping stay texts.
+    Snakemake reads numbers and truth values, but those within a list or a mapping stay texts. What is given so stays
+    as it is in the study's full form, too.
 
     Args:
         config: the configuration, what the command line gave included.
         words: that alone: by key.
     """
     lists = {key: value for key, value in words.items() if key in config and isinstance(value, list | Mapping)}
-    return dict(config) | {key: _typed(config[key], value) for key, value in lists.items()}
+    found = dict(config) | {key: _typed(config[key], value) for key, value in lists.items()}
+    if isinstance(found.get(FULL), Mapping) and FULL not in words:
+        found[FULL] = {key: value for key, value in found[FULL].items() if key not in words}
+    return found
 
 
 def _typed(value: Any, given: Any) -> Any:

@@ -21,6 +21,27 @@ def test_every_study_is_valid_and_named_like_its_file(study):
     assert complete(given)["study"] == study.stem
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "workflow/studies").glob("evidence-*.yaml")))
+def test_evidence_has_a_full_form_for_a_gpu(name):
+    given = merged(DEFAULT, yaml.safe_load((ROOT / f"workflow/studies/{name}.yaml").read_text()))
+    small, full = complete(given), complete(given | {"scale": "full"})
+    assert len(full["seeds"]) >= 5 and set(small["seeds"]) <= set(full["seeds"])
+    for training, keys in given["full"].get("training", {}).items():
+        assert full["training"][training] == small["training"][training] | keys
+    assert full["corpora"].keys() == small["corpora"].keys() and given["full"]
+
+
+def test_a_study_without_a_full_form_says_so_and_a_command_line_goes_before_it():
+    assert "scale: this study has no full form" in refusal(DEFAULT | {"scale": "full"})
+    assert "scale: 'huge'" in refusal(DEFAULT | {"scale": "huge"})
+    given = DEFAULT | {"full": {"seeds": [1, 2, 3], "device": "cuda"}}
+    words = parse_config(["scale=full", "seeds=[7]"])
+    found = complete(from_command_line(given | words, words))
+    assert (found["seeds"], found["device"]) == ([7], "cuda")
+    assert complete(given)["seeds"] == DEFAULT["seeds"]
+    assert "stepz" in refusal(DEFAULT | {"scale": "full", "full": {"stepz": 3}})
+
+
 def test_defaults_are_filled_in_at_every_depth():
     config = complete(DEFAULT)
     assert config["training"]["text"]["specaug"]["frequency_masks"] == 2
