@@ -1,13 +1,24 @@
-"""A step of a composition, for studies and the library."""
+"""The steps of compositions and what heads go by, for studies and the library."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
+from secateur.heads.options import AtLeastOne, AtOnce
 from secateur.heads.policies import plain
 from secateur.layers.options import Half
 from secateur.layers.strategies import STRATEGIES
 
 Share = Annotated[float | None, {"exclusiveMinimum": 0, "maximum": 1}]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportanceOptions:
+    """Keys of an entry of `compose` (`secateur.core.options`)."""
+
+    importance: AtOnce = "gradient"
+    """Which importance decides what heads go."""
+    utterances: AtLeastOne = 100
+    """Utterances of every language's dev set that importances are estimated on, where no entry of `heads` says it."""
 
 
 @dataclass(frozen=True, kw_only=True)

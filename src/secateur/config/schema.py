@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from secateur.compose import checks as compose
-from secateur.compose.options import Step
+from secateur.compose.options import ImportanceOptions, Step
 from secateur.core import options
 from secateur.core.errors import SecateurError
 from secateur.core.plugins import Plugin, closed
@@ -17,7 +17,7 @@ from secateur.decoding import search
 from secateur.decoding.options import TimingOptions, TuningOptions
 from secateur.exits.options import ExitOptions
 from secateur.heads import checks as heads
-from secateur.heads.options import RecoveryOptions
+from secateur.heads.options import HeadOptions, LmPruningOptions, RecoveryOptions
 from secateur.layers import checks as layers
 from secateur.layers.options import LayerSearchOptions
 from secateur.models import types
@@ -25,7 +25,7 @@ from secateur.pruning import checks as prune
 from secateur.pruning.options import CubicLevels, ScheduleOptions
 from secateur.speech import conditions, corpora
 from secateur.ssl import checks as ssl
-from secateur.ssl.options import PredictionOptions, Student
+from secateur.ssl.options import PredictionOptions, SpeedOptions, Student, TargetOptions
 from secateur.streaming.options import StreamingOptions
 from secateur.study.margins import Margins
 from secateur.training.options import TrainingOptions
@@ -88,7 +88,13 @@ def _searches(document: Document) -> None:
     document["$defs"]["search"]["oneOf"] = _by_type(search.SEARCHES.all())
 
 
-ENTRIES = {"layers": LayerSearchOptions, "exits": ExitOptions, "streaming": StreamingOptions}
+ENTRIES = {
+    "layers": LayerSearchOptions,
+    "exits": ExitOptions,
+    "streaming": StreamingOptions,
+    "heads": HeadOptions,
+    "compose": ImportanceOptions,
+}
 """Sections whose entries have the keys of a class, among others."""
 
 
@@ -108,7 +114,11 @@ def _options(document: Document) -> None:
         _entry(document, "heads")[name]["properties"] = _keys(kind)
     document["$defs"]["step"]["properties"] = _keys(Step)
     encoder = _entry(document, "ssl")
+    document["$defs"]["pruned_lm"]["properties"]["pruned"]["properties"] |= _keys(LmPruningOptions)
     encoder["pretraining"]["properties"] |= _keys(PredictionOptions)
+    iterations = encoder["pretraining"]["properties"]["iterations"]["items"]["properties"]
+    iterations |= _keys(TargetOptions)
+    encoder["speed"]["properties"] |= _keys(SpeedOptions)
     encoder["students"]["items"] = _with(encoder["students"]["items"], options.schema(Student))
 
 

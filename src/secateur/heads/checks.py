@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from secateur.decoding.search import TRAIN_TEXT, reads, runs
+from secateur.heads.options import AGAIN
 from secateur.heads.policies import POLICIES, block
 from secateur.study.checks import (
     begins,
@@ -16,8 +17,6 @@ from secateur.study.checks import (
     unknown,
     untrained,
 )
-
-AGAIN = "gradient-again"
 
 
 def fill_schema(schema: dict[str, Any]) -> None:

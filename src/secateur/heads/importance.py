@@ -32,14 +32,12 @@ import torch
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_tsv, write_tsv
+from secateur.heads.options import AGAIN
 from secateur.models.surgery.heads import Head, attentions, gated, heads
 from secateur.speech.data import Batch
 from secateur.statistics.stability import stability
 
 COLUMNS = ("block", "layer", "head", "importance", "value")
-AGAIN = "gradient-again"
-IMPORTANCES = ("gradient", "gradient-layer-l2", "gradient-layer-max", "gradient-min-max", AGAIN, "magnitude", "random")
-
 STABLE = ("gradient", "gradient-layer-l2", "gradient-layer-max")
 """The importances whose orders are estimated again on resampled utterances; that of min–max is the plain one."""
 

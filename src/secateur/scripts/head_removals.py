@@ -9,7 +9,8 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
-from secateur.heads.importance import IMPORTANCES, read_importance
+from secateur.heads.importance import read_importance
+from secateur.heads.options import IMPORTANCES
 from secateur.heads.order import doubt_of, read_times
 from secateur.heads.policies import POLICIES, TIMES, needs
 from secateur.heads.removals import removals

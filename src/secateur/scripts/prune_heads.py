@@ -11,7 +11,8 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
-from secateur.heads.importance import IMPORTANCES, read_importance
+from secateur.heads.importance import read_importance
+from secateur.heads.options import IMPORTANCES
 from secateur.heads.order import read_times, removal_order, removed_at
 from secateur.heads.policies import POLICIES, plain
 from secateur.models.checkpoint import save_model

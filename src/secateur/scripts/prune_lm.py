@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
-from secateur.core import devices
+from secateur.core import devices, flags
 from secateur.core.errors import SecateurError
 from secateur.core.options import argument
+from secateur.heads.options import LmPruningOptions
 from secateur.heads.smaller_lm import heads_left, matrices, without_heads, without_layers
 from secateur.models.load import load_model, smaller
 from secateur.models.surgery.layers import keep_layers, layer_numbers
@@ -33,9 +34,7 @@ TOKENS_AT_ONCE = 2000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=Path, required=True, help="folder of the trained language model")
-    parser.add_argument("--layers", type=int, help="layers that stay (all)")
-    parser.add_argument("--heads", type=float, default=0.0, help="share of the heads that go, of those in these layers")
-    parser.add_argument("--sparsity", type=float, default=0.0, help="share of the layers' weights that a mask removes")
+    flags.add(parser, LmPruningOptions)
     parser.add_argument("--sentences", type=int, default=200, help="of --train, to estimate importances on")
     parser.add_argument(
         "--training", type=argument(TrainingOptions, "training"), help="JSON: an entry of `training` (none: not at all)"
@@ -57,14 +56,12 @@ class Masked(TrainingHook):
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    trained = arguments.training is not None
+    trained, pruned = arguments.training is not None, flags.given(LmPruningOptions, arguments)
     arguments.training = arguments.training or TrainingOptions(steps=1, learning_rate=1.0)
     task, tokenizer = command_line.task(arguments), Tokenizer.load(arguments.tokens)
     loaded = load_model(arguments.start, task.device)
     if not hasattr(loaded.model, "lm") or tokenizer.tokens != loaded.tokens:
         raise SecateurError(f"{arguments.start}: not a language model over {arguments.tokens}; give one that is")
-    if not 0 <= arguments.heads <= 1 or not 0 <= arguments.sparsity < 1:
-        raise SecateurError(f"--heads {arguments.heads}, --sparsity {arguments.sparsity}; give shares from 0 to 1")
     training = TextExamples(transcripts(arguments.train), tokenizer)
     dev = TextExamples(transcripts(arguments.dev), tokenizer)
     dev_batches = BatchPlan(dev.lengths, TOKENS_AT_ONCE, 0).epoch(0)
@@ -75,13 +72,13 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
 
     model = loaded.model
     record["whole_loss"] = loss(model)
-    if arguments.layers:
-        keep_layers(model, without_layers(model, arguments.layers, loss))
-    if arguments.heads:
-        without_heads(model, arguments.heads, sample(training, arguments.sentences, arguments.seed))
+    if pruned.layers:
+        keep_layers(model, without_layers(model, pruned.layers, loss))
+    if pruned.heads:
+        without_heads(model, pruned.heads, sample(training, arguments.sentences, arguments.seed))
     hooks = []
-    if arguments.sparsity:
-        hooks = [Masked(model, magnitude_mask(matrices(model), arguments.sparsity))]
+    if pruned.sparsity:
+        hooks = [Masked(model, magnitude_mask(matrices(model), pruned.sparsity))]
         hooks[0].mask.apply_(matrices(model))
     record |= {"initial_loss": loss(model), "layers": layer_numbers(model), "heads": heads_left(model)}
     history = [{"step": 0, "dev_loss": record["initial_loss"], "utterances": 0, "seconds": 0.0}]

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from secateur.core import devices
+from secateur.core import devices, flags
 from secateur.core.errors import SecateurError
 from secateur.core.files import write_json
 from secateur.core.jobs import names_of
@@ -24,6 +24,7 @@ from secateur.models.upstream.config import EncoderConfig
 from secateur.models.upstream.encoder import Encoder
 from secateur.speech.features import SAMPLE_RATE
 from secateur.ssl.checkpoints import load_upstream
+from secateur.ssl.options import SpeedOptions
 from secateur.ssl.speed import cost, extraction, in_rounds, scaled
 from secateur.ssl.waves import WaveExamples
 
@@ -33,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--names", nargs="+", help="what to call them (their folders)")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data directories with the audio")
     parser.add_argument("--most-seconds", type=float, help="take only the first utterances, up to so much audio (all)")
-    parser.add_argument("--utterances", type=int, default=20, help="but so many, if need be only their beginnings")
-    parser.add_argument("--runs", type=int, default=6, help="rounds in which all of it is extracted")
+    flags.add(parser, SpeedOptions)
     parser.add_argument("--base", action="store_true", help="measure models of WavLM base's size in these shapes")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to measure")
     parser.add_argument("--output", type=Path, required=True, help="speed.json to write")
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     names = names_of(arguments.names, arguments.encoders)
-    device = devices.pick(arguments.device)
+    device, options = devices.pick(arguments.device), flags.given(SpeedOptions, arguments)
     encoders = {name: load_upstream(folder) for name, folder in zip(names, arguments.encoders, strict=True)}
     if arguments.base:
         whole = encoders[names[0]].config
@@ -53,9 +53,9 @@ def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
         }
     encoders = {name: encoder.to(device) for name, encoder in encoders.items()}
     shortest = max(encoder.config.receptive_field for encoder in encoders.values())
-    waves = chosen(WaveExamples(arguments.data), shortest, arguments.most_seconds, arguments.utterances)
+    waves = chosen(WaveExamples(arguments.data), shortest, arguments.most_seconds, options.utterances)
     threads = devices.use_threads()
-    measured = extraction(encoders, waves, arguments.runs, device)
+    measured = extraction(encoders, waves, options.runs, device)
     facts = {name: facts_of(encoder) for name, encoder in encoders.items()}
     rows = [
         {

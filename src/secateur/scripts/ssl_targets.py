@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from secateur.core import devices
+from secateur.core import devices, flags
 from secateur.core.files import write_json
 from secateur.models.tensors import save_tensors
 from secateur.ssl import clusters
 from secateur.ssl.checkpoints import load_encoder
+from secateur.ssl.options import TargetOptions
 from secateur.ssl.study import GUIDES
 from secateur.ssl.waves import WaveExamples
 
@@ -24,31 +25,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     layered = parser.add_mutually_exclusive_group()
     layered.add_argument("--encoder", type=Path, help="folder of an encoder, whose layer is clustered instead of MFCCs")
     layered.add_argument("--guide", type=Path, help="folder of an acoustic model, whose layer is clustered instead")
-    parser.add_argument("--layer", type=int, help="which layer, from 1 (the middle one)")
-    parser.add_argument("--clusters", type=int, required=True, help="number of clusters")
-    parser.add_argument("--frames", type=int, default=200_000, help="most frames to find the clusters with")
+    flags.add(parser, TargetOptions)
     parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to compute")
     parser.add_argument("--output", type=Path, required=True, help="folder for targets.ark and targets.scp")
 
 
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
-    device = devices.pick(arguments.device)
+    device, options = devices.pick(arguments.device), flags.given(TargetOptions, arguments)
     if arguments.encoder:
         encoder = load_encoder(arguments.encoder, device)
-        layer = arguments.layer or (len(encoder.config.shapes) + 1) // 2
+        layer = options.layer or (len(encoder.config.shapes) + 1) // 2
         frames = clusters.layer_frames(encoder, layer, device)
         record["layer"] = layer
     elif arguments.guide:
         guides = importlib.import_module(GUIDES)
-        frames, record["layer"] = guides.frames_of(arguments.guide, arguments.layer, arguments.hop, device)
+        frames, record["layer"] = guides.frames_of(arguments.guide, options.layer, arguments.hop, device)
     else:
         frames = clusters.mfcc_frames(arguments.hop)
     training, everything = WaveExamples(arguments.train), WaveExamples([*arguments.train, *arguments.dev])
     drawn = random.Random(arguments.seed).sample(sorted(training.lengths), len(training.lengths))
     batches = clusters.in_batches(training.read, training.lengths, drawn)
-    sample = clusters.sampled(batches, frames, arguments.frames).to(device)
-    centres, history = clusters.kmeans(sample, arguments.clusters, arguments.seed)
+    sample = clusters.sampled(batches, frames, options.frames).to(device)
+    centres, history = clusters.kmeans(sample, options.clusters, arguments.seed)
 
     names = sorted(everything.lengths, key=lambda name: (everything.lengths[name], name))
     batches = clusters.in_batches(everything.read, everything.lengths, names)

@@ -20,6 +20,28 @@ WHOLE_HEADS: tuple[Gate, ...] = ("mha", "ffn", "heads", "int")
 
 
 @dataclass(frozen=True, kw_only=True)
+class TargetOptions:
+    """What is clustered for an iteration of pretraining (`secateur.core.options`)."""
+
+    clusters: Annotated[int, {"minimum": 2}]
+    """Number of clusters."""
+    frames: AtLeastOne = 200_000
+    """Most frames to find the clusters with."""
+    layer: Annotated[int | None, {"minimum": 1}] = None
+    """The layer that is clustered; null for the middle one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedOptions:
+    """How extraction is timed (`secateur.core.options`): `speed` of an entry but for the audio."""
+
+    utterances: AtLeastOne = 20
+    """Utterances at least; where so many are more audio than that, their beginnings."""
+    runs: AtLeastOne = 6
+    """Rounds in which all of it is extracted."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PredictionOptions:
     """The options of masked prediction (`secateur.core.options`)."""
 

@@ -36,7 +36,8 @@ OTHER_MEANINGS = {
         "layers/reports/layers.py",
     ),
     "random": (  # an importance; how crops are placed; an encoder that nothing trained
-        *("heads/importance.py", "heads/parts.py", "ssl/tasks/prompts.py", "ssl/study.py", "ssl/commands.py"),
+        *("heads/importance.py", "heads/options.py", "heads/parts.py"),
+        *("ssl/tasks/prompts.py", "ssl/study.py", "ssl/commands.py"),
     ),
     "generate": ("models/types.py", "models/whisper.py"),  # a part of models
     "global": (

@@ -7,19 +7,19 @@ from typing import Annotated, Literal
 import pytest
 from jsonschema import Draft202012Validator
 
-from secateur.compose.options import Step
+from secateur.compose.options import ImportanceOptions, Step
 from secateur.config.schema import ENTRIES, SCHEMA, filled
 from secateur.core import flags
 from secateur.core.errors import SecateurError
 from secateur.core.options import argument, read, schema
 from secateur.decoding.options import BeamAmount, TimedGroup, TimingOptions, TuningOptions
 from secateur.exits.options import ExitOptions
-from secateur.heads.options import RecoveryOptions
+from secateur.heads.options import EstimateOptions, HeadOptions, LmPruningOptions, RecoveryOptions, SampleOptions
 from secateur.layers.options import LayerSearchOptions
 from secateur.pruning.options import CubicLevels, RankingOptions, ScheduleOptions
-from secateur.scripts import layer_search, prune
+from secateur.scripts import features, layer_search, prune, tokens
 from secateur.scripts.timing import timed_groups
-from secateur.ssl.options import GatedStudent, LogAlpha, PredictionOptions, Student
+from secateur.ssl.options import GatedStudent, LogAlpha, PredictionOptions, SpeedOptions, Student, TargetOptions
 from secateur.training.options import TrainingOptions
 
 
@@ -210,7 +210,7 @@ def test_tuning_and_timing_are_classes_for_the_schema_the_command_line_and_the_l
 
 def test_entries_have_the_keys_of_classes_for_the_schema_the_command_line_and_the_library():
     sections = filled(SCHEMA)["properties"]
-    assert set(ENTRIES) == {"layers", "exits", "streaming"}
+    assert set(ENTRIES) == {"layers", "exits", "streaming", "heads", "compose"}
     for section, kind in ENTRIES.items():
         found, own = sections[section]["items"]["properties"], schema(kind)["properties"]
         assert {name: found[name] for name in own} == own
@@ -262,3 +262,45 @@ def test_masked_prediction_is_one_class_for_the_schema_the_command_line_and_the_
     assert pretraining.keys() - shared.keys() == {"crop_seconds", "iterations"}
     assert {name: pretraining[name] for name in shared} == shared and "clusters" not in shared
     assert argument(PredictionOptions, "head")('{"clusters": 2}') == PredictionOptions(clusters=2)
+
+
+def test_what_is_clustered_timed_and_pruned_are_classes_for_the_schema_and_the_command_line():
+    document = filled(SCHEMA)
+    encoder = document["properties"]["ssl"]["items"]["properties"]
+    found = {
+        TargetOptions: encoder["pretraining"]["properties"]["iterations"]["items"],
+        SpeedOptions: encoder["speed"],
+        LmPruningOptions: document["$defs"]["pruned_lm"]["properties"]["pruned"],
+    }
+    others = {
+        TargetOptions: {"training", "guide", "again"},
+        SpeedOptions: {"seconds", "base"},
+        LmPruningOptions: {"of"},
+    }
+    for kind, described in found.items():
+        own = schema(kind)["properties"]
+        assert {name: described["properties"][name] for name in own} == own
+        assert described["properties"].keys() - own.keys() == others[kind]
+        parser = argparse.ArgumentParser()
+        flags.add(parser, kind)
+        needed = {"clusters": 9} if kind is TargetOptions else {}
+        words = [word for name, value in needed.items() for word in (f"--{name}", str(value))]
+        assert flags.given(kind, parser.parse_args(words)) == kind(**needed)
+
+
+def test_importances_are_estimated_alike_by_studies_compositions_and_commands():
+    assert HeadOptions().utterances == ImportanceOptions().utterances == EstimateOptions().utterances == 100
+    assert issubclass(HeadOptions, EstimateOptions) and issubclass(EstimateOptions, SampleOptions)
+    alone = schema(ImportanceOptions)["properties"]["importance"]["enum"]
+    assert {*schema(HeadOptions)["properties"]["importances"]["items"]["enum"]} - {*alone} == {"gradient-again"}
+
+
+@pytest.mark.parametrize(
+    ("script", "section", "keys"),
+    [(tokens, "tokens", ("type", "size")), (features, "features", ("mel_bins", "speeds"))],
+)
+def test_arguments_that_are_keys_have_their_defaults(script, section, keys):
+    """The scripts that all of a study reruns with have arguments of their own."""
+    parser, described = argparse.ArgumentParser(), filled(SCHEMA)["properties"][section]["properties"]
+    script.add_arguments(parser)
+    assert {key: parser.get_default(key) for key in keys} == {key: described[key]["default"] for key in keys}

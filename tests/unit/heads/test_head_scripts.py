@@ -14,7 +14,8 @@ from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, read_tsv, write_json
 from secateur.decoding.timing import CONDITIONS, RATIO, SAME, latency, latency_intervals, relative_time
 from secateur.heads import removals
-from secateur.heads.importance import IMPORTANCES, read_importance
+from secateur.heads.importance import read_importance
+from secateur.heads.options import IMPORTANCES
 from secateur.heads.order import removal_order
 from secateur.models.build import build_model
 from secateur.models.checkpoint import save_model, stored_bytes

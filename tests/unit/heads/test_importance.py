@@ -8,7 +8,6 @@ from small_models import CONFORMER, EMFORMER, EVERY_CONFIG, HYBRID, TRANSFORMER,
 
 from secateur.core.errors import SecateurError
 from secateur.heads.importance import (
-    IMPORTANCES,
     estimated_again,
     gradients,
     importances,
@@ -17,6 +16,7 @@ from secateur.heads.importance import (
     read_importance,
     write_importances,
 )
+from secateur.heads.options import IMPORTANCES
 from secateur.models.surgery.heads import Head, attentions, gated, heads, remove_heads
 from secateur.speech.datadir import sample
 

@@ -124,5 +124,5 @@ def test_the_command_prunes_trains_on_and_is_loaded(model, tmp_path):
     zeros = sum(int((weight == 0).sum()) for weight in found.values())
     assert zeros == math.floor(0.6 * sum(weight.numel() for weight in found.values()) + 0.5)
     assert trained["steps"] == 6 and trained["initial_loss"] != trained["whole_loss"]
-    with pytest.raises(SecateurError, match="give shares from 0 to 1"):
+    with pytest.raises(SecateurError, match=r"^heads: 1.5; allowed: ≤ 1$"):
         run("prune_lm", *given, "--heads", 1.5, "--output", tmp_path / "none")
