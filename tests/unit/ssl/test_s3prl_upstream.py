@@ -2,10 +2,12 @@
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from secateur.core.errors import SecateurError
 from secateur.models.upstream.encoder import Encoder
@@ -95,6 +97,20 @@ def test_the_featurizer_gets_the_hidden_states_of_the_compacted_model(hubconf, s
         torch.testing.assert_close(features[place][:length], mean[:length], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("folder", ["student", "mel"])
+def test_clips_as_short_as_s3prl_takes_have_more_than_half_of_its_frames(hubconf, student, tiny, tmp_path, folder):
+    if folder == "mel":
+        save_encoder(tmp_path / "mel", Encoder(replace(tiny, front_end="mel", conv_bias=False)))
+    upstream = hubconf.secateur(str(tmp_path / folder))
+    for samples in (800, 960, 961, 1199, 1200, 1280, 1281, 1601):  # around the ends of frames
+        hidden = upstream([torch.zeros(20), torch.ones(samples)])["hidden_states"]
+        frames = hidden[0].shape[1]
+        wanted = -(-samples // 320)
+        # what s3prl.nn.S3PRLUpstream asserts before it cuts or repeats frames
+        assert max(wanted, frames) // min(wanted, frames) == 1
+        assert all(state.isfinite().all() for state in hidden)
+
+
 def test_an_upstream_can_be_fine_tuned(hubconf, student):
     upstream = hubconf.secateur(str(student)).train()
     upstream(waves())["hidden_states"][-1].sum().backward()
@@ -114,3 +130,16 @@ def test_s3prls_own_featurizer_takes_it(hubconf, student):
     ours = Featurizer(upstream)
     for mine, other in zip(ours(waves(), upstream(waves())), theirs(waves(), upstream(waves())), strict=True):
         torch.testing.assert_close(mine, other)
+
+
+def test_s3prls_newer_interface_takes_it(hubconf, student, monkeypatch):
+    nn = pytest.importorskip("s3prl.nn", exc_type=ImportError)
+    monkeypatch.setattr(nn.upstream.hub, "secateur", hubconf.secateur, raising=False)
+    upstream = nn.S3PRLUpstream("secateur", str(student)).eval()
+    assert (upstream.num_layers, upstream.hidden_sizes, upstream.downsample_rates) == (4, [12] * 4, [320] * 4)
+    lengths = torch.tensor([len(wav) for wav in waves()])
+    summed, frames = nn.Featurizer(upstream)(*upstream(pad_sequence(waves(), batch_first=True), lengths))
+    assert frames.tolist() == [29, 50, 14]
+    means = torch.stack(hubconf.secateur(str(student))(waves())["hidden_states"]).mean(0)
+    torch.testing.assert_close(summed[:, : means.shape[1]], means)
+    upstream(torch.zeros(2, 700), torch.tensor([700, 30]))
