@@ -54,7 +54,12 @@ def _typed(value: Any, given: Any) -> Any:
         return dict(value) | {key: _typed(value[key], item) for key, item in given.items() if key in value}
     if isinstance(given, list) and isinstance(value, list):
         return [_typed(item, one) for item, one in zip(value, given, strict=True)]
-    return yaml.safe_load(value) if isinstance(value, str) and value == given else value
+    if not isinstance(value, str) or value != given:
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:  # a text such as @a, which the schema takes or refuses
+        return value
 
 
 def odd_keys(value: Any, where: str = "") -> Iterator[str]:

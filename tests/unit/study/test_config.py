@@ -305,3 +305,4 @@ def test_lists_and_mappings_of_a_command_line_have_the_types_that_a_file_gives_t
     assert found["training"] == {"retrain": {"steps": 5, "learning_rate": 1e-3, "warmup": 2}}
     assert found["device"] == "cpu" and given["seeds"] == ["1", "2"]
     assert from_command_line({"seeds": [3]}, parse_config(["host={a: 1}"])) == {"seeds": [3]}
+    assert from_command_line({"seeds": ["@a"]}, {"seeds": ["@a"]}) == {"seeds": ["@a"]}
