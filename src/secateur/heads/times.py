@@ -55,6 +55,9 @@ def attention_times(
         encode(model, speech, lengths)
 
     def run_decoder(model: torch.nn.Module) -> None:
+        if not hasattr(model.decoder, "batch_score"):  # Whisper's, which is transformers'
+            _generate(model, memory.expand(beam, -1, -1), steps)
+            return
         prefixes, states = torch.full((beam, 1), model.sos, device=device), [None] * beam
         for _ in range(steps):
             scores, states = model.decoder.batch_score(prefixes, states, memory.expand(beam, -1, -1))
@@ -74,6 +77,19 @@ def attention_times(
         found[block] = [float(np.median(seconds[count] - seconds[0])) / len(layers) for count in counts]
         conditions[block] = measured.conditions
     return found, conditions
+
+
+def _generate(model: torch.nn.Module, memory: torch.Tensor, steps: int) -> None:
+    """Run a decoder of transformers' as its generation does, which keeps keys and values of the tokens so far.
+
+    Args:
+        memory: the encoder's output (B, T, D), once for each hypothesis.
+    """
+    tokens, kept = torch.full((len(memory), 1), model.sos, device=memory.device), None
+    for _ in range(steps):
+        found = model.decoder(tokens, encoder_hidden_states=memory, past_key_values=kept, use_cache=True)
+        logits = torch.nn.functional.linear(found.last_hidden_state, model.decoder.embed_tokens.weight)
+        tokens, kept = logits.argmax(-1), found.past_key_values
 
 
 def _timed(run: Callable[[torch.nn.Module], None], model: torch.nn.Module, device: torch.device) -> Timed:

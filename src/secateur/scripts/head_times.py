@@ -28,11 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     device, tokenizer = devices.pick(arguments.device), Tokenizer.load(arguments.tokens)
     config = load_model(arguments.model).config
+    # Whisper's lists begin with the prompt, which is heard at once, and have the end already.
+    further = -config["prompt"] if "prompt" in config else 1
     frames, steps = [], []
     for data, features in zip(arguments.data, arguments.features, strict=True):
         utterances = read_data_dir(data)
         frames += read_features(features, [utterance.id for utterance in utterances]).lengths.values()
-        steps += [len(tokenizer.encode(utterance.text)) + 1 for utterance in utterances]
+        steps += [len(tokenizer.encode(one.text, one.language)) + further for one in utterances]
     conditions = {
         "frames": round(statistics.median(frames)),
         "steps": round(statistics.median(steps)),
