@@ -1,7 +1,7 @@
 """Whisper's tokens: byte-pair pieces, between a prompt that says what to write and the end of the text.
 
-The prompt is `<|startoftranscript|><|en|><|transcribe|><|notimestamps|>` with the utterance's language; models of
-English alone have neither language nor task.
+The prompt is `<|startoftranscript|><|en|><|transcribe|><|notimestamps|>` with the utterance's language. Models of
+English alone hear neither language nor task: their token list does not name the latter.
 """
 
 from collections.abc import Iterable, Sequence

@@ -43,7 +43,9 @@ def describe(folder: Path) -> Description:
                 f"{folder / name}: no such file; a newer transformers writes it: "
                 "WhisperProcessor.from_pretrained(FOLDER).save_pretrained(FOLDER), and likewise the model"
             )
-    tokens = vocabulary(folder, values["vocab_size"])
+    generation = read_json(folder / GENERATION)
+    multilingual = is_multilingual(folder / GENERATION, generation)
+    tokens = vocabulary(folder, values["vocab_size"], multilingual)
     found, notes = hub.preprocessor(folder), []
     if found is None:
         notes = [f"has no {hub.PREPROCESSORS[0]}: log-mel energies are those of transformers' defaults"]
@@ -54,11 +56,10 @@ def describe(folder: Path) -> Description:
             f"{folder}: {hub.PREPROCESSORS[0]} has chunk_length {mel['chunk_length']}, and config.json "
             f"max_source_positions {values['max_source_positions']}; they must be of the same window"
         )
-    multilingual = read_json(folder / GENERATION).get("is_multilingual", TASK in tokens)
     files = hub.present(folder, hub.CONFIG, GENERATION, hub.WEIGHTS[0], SPELLING, *hub.TOKENIZER, *hub.PREPROCESSORS)
     if not (folder / hub.WEIGHTS[0]).is_file():
         files += hub.present(folder, hub.WEIGHTS[1])
-    model = entry(values, read_json(folder / GENERATION), mel, 4 if multilingual else 2)
+    model = entry(values, generation, mel, 4 if multilingual else 2)
     return Description(model, tokens, FEATURES, files, folder / SPELLING, mel["sampling_rate"], notes)
 
 
@@ -85,8 +86,22 @@ def entry(values: dict[str, Any], generation: dict[str, Any], mel: dict[str, Any
     return {"type": "whisper", "encoder": encoder, "decoder": decoder, **parts}
 
 
-def vocabulary(folder: Path, size: int) -> list[str]:
-    """The names of all tokens by their number; outputs without a token get a name of their own."""
+def is_multilingual(file: Path, generation: Any) -> bool:
+    """Whether the prompt has a language and a task. Raises SecateurError where generation would not know them."""
+    told = generation.get("is_multilingual") if isinstance(generation, dict) else None
+    if told is None or (told and not {"lang_to_id", "task_to_id"} <= generation.keys()):
+        raise SecateurError(
+            f"{file}: does not say which languages and tasks the model knows (is_multilingual, lang_to_id, "
+            "task_to_id); copy that file from the model that this one was made of"
+        )
+    return bool(told)
+
+
+def vocabulary(folder: Path, size: int, multilingual: bool) -> list[str]:
+    """The names of all tokens by their number; outputs without a token get a name of their own.
+
+    So does the task for a model of English alone: its tokenizer names it, and the model never read it.
+    """
     found = read_json(folder / SPELLING)
     try:
         names = {number: token for token, number in found["model"]["vocab"].items()}
@@ -97,6 +112,8 @@ def vocabulary(folder: Path, size: int) -> list[str]:
         ) from error
     if START not in names.values() or NO_TIMESTAMPS not in names.values():
         raise SecateurError(f"{folder / SPELLING}: has no {START} or {NO_TIMESTAMPS}; take the tokenizer of the model")
+    if not multilingual:
+        names = {number: token for number, token in names.items() if token != TASK}
     return [names.get(number, f"<|unnamed-{number}|>") for number in range(size)]
 
 

@@ -107,6 +107,30 @@ def test_the_loss_is_that_of_transformers_behind_the_prompt():
     assert weight == 3 and loss.item() == pytest.approx(wanted.item(), rel=1e-4)
 
 
+def test_a_model_of_english_alone_has_neither_language_nor_task_in_its_prompt(tmp_path):
+    """As openai's `.en` models: their tokenizers name languages and tasks, their generation does not."""
+    folder = tmp_path / "english"
+    shutil.copytree(FOLDER, folder)
+    file = folder / "generation_config.json"
+    found = {key: value for key, value in json.loads(file.read_text()).items() if not key.endswith("_to_id")}
+    file.write_text(json.dumps(found | {"is_multilingual": False}))
+    loaded = formats.load(folder)
+    spelled = WhisperTokenizer(loaded.tokens, folder / "tokenizer.json")
+    theirs = transformers.WhisperProcessor.from_pretrained(folder)
+    assert spelled.prompt("en") == theirs.tokenizer.prefix_tokens and len(spelled.prompt("en")) == 2
+    assert loaded.model.prompt == 2 and spelled.encode("ab", "en") == theirs.tokenizer(" ab").input_ids
+    model = transformers.WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    wanted = []
+    for number, text in enumerate(sentences("test")[:5]):
+        mel = theirs(spoken(text, number), sampling_rate=RATE, return_tensors="pt").input_features
+        wanted += theirs.batch_decode(model.generate(mel), skip_special_tokens=True)
+    some = features()
+    few = {name: some[name] for name in list(some)[:5]}
+    given = Features(few, {name: len(wave) for name, wave in few.items()}, dict.fromkeys(few, "en"))
+    heard = [result.hypothesis for result in decode(Recognizer(loaded.model, spelled), given, GENERATE).values()]
+    assert heard == [" ".join(text.split()) for text in wanted]
+
+
 def test_heads_of_encoder_and_decoder_go_exactly(tmp_path):
     model, batch = fresh(), made_up_batch(fresh())
     found = heads(model)
@@ -213,6 +237,7 @@ def test_what_cannot_be_used_gets_one_message(tmp_path):
         (edited("e", "config.json", max_source_positions=50), "they must be of the same window"),
         (edited("f", "config.json", decoder_layers=3), "lacks decoder.layers.2"),
         (edited("g", "config.json", d_model=16), r"is \(\d+.*, expected \(\d+"),
+        (edited("h", "generation_config.json", is_multilingual=None), "does not say which languages and tasks"),
     ):
         with pytest.raises(SecateurError, match=message) as raised:
             formats.load(folder)
