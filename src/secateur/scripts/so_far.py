@@ -12,20 +12,18 @@ from typing import Any
 
 from secateur.core.errors import SecateurError
 from secateur.core.files import read_json, write_tsv
-from secateur.heads import study as heads
-from secateur.layers import study as layers
-from secateur.overview.study import lm_runs
+from secateur.overview import commands
 from secateur.reporting.drawing import write_figures
 from secateur.reporting.render import write_tables
 from secateur.reporting.report import write_report
 from secateur.scripts import masks, sizes, timing
-from secateur.study import commands
 from secateur.study.paths import Paths
+from secateur.study.runs import LEXICONS
 from secateur.study.timing import families
 from secateur.watch import forecast, parts, plan
 from secateur.watch.page import FOLDER, STATUS
 
-MADE_ANEW = ("tables", "figures", "report", *parts.OF_ALL, parts.TIMES.strip("/"), FOLDER)
+MADE_ANEW = ("tables", "figures", "report", *parts.OF_ALL, parts.TIMES.strip("/"), LEXICONS, FOLDER)
 """Of the study's folder, what is made for the page, so that nothing of the report itself is touched."""
 
 
@@ -85,13 +83,16 @@ def bring_times(config: Mapping[str, Any], folder: Path, there: Callable[[str], 
 
 
 def measure(config: Mapping[str, Any], folder: Path) -> None:
-    """Write what the tables want to know of all models together."""
-    asked = commands.sizes(
-        Paths(config), list(heads.checkpoints(config)), layers.orders(config), lm_runs(config)
-    ).options
+    """Write what the tables want to know of all models together, and what searches make of the training text."""
+    directory = folder.parents[2]  # what the study's paths are relative to
+    asked = commands.sizes(Paths(config)).options
+    lexicons = {
+        name: made | {"texts": [directory / file for file in made["texts"]], "tokens": directory / made["tokens"]}
+        for name, made in (asked["lexicons"] or {}).items()
+    }
     sizes.run(
         argparse.Namespace(
-            study=config, root=folder, layers=asked["layers"] or {}, lms=asked["lms"] or [],
+            study=config, root=folder, layers=asked["layers"] or {}, lms=asked["lms"] or [], lexicons=lexicons,
             output=folder / parts.OF_ALL[0],
         ),
         {},

@@ -349,10 +349,10 @@ def lm_folder(corpus: str, lm: str, seed: int) -> str:
     return f"lm/{corpus}/{lm}/seed{seed}"
 
 
-LEXICON = "lexicon/"
-"""Where a system that is handed over has it."""
+LEXICON, LEXICONS = "lexicon/", "lexicons"
+"""Where a system that is handed over has it, and where those of a study are."""
 
 
 def lexicon_folder(corpus: str, search: str) -> str:
     """Folder of what a search makes of the training text of a corpus, relative to the study's results."""
-    return f"lexicons/{corpus}/{search}"
+    return f"{LEXICONS}/{corpus}/{search}"

@@ -7,12 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from tiny import run_script, script
+from tiny import CTC, TOKENS, run_script, script
 
 from secateur.core import progress
 from secateur.core.errors import SecateurError
-from secateur.core.files import read_tsv
+from secateur.core.files import read_json, read_tsv, write_text
+from secateur.models.build import build_model
+from secateur.models.checkpoint import save_model
 from secateur.reporting.table import measured
+from secateur.study.runs import lexicon_folder, model_runs
 from secateur.watch import parts
 from secateur.watch.plan import Plan, PlannedJob
 from secateur.watch.work import LIGHT, Work
@@ -139,6 +142,26 @@ def test_a_page_without_times_has_the_other_tables(begun):
     folder = begun / "results/tiny/so-far"
     rows = [row for row in read_tsv(folder / "tables/latency.tsv") if row["rtf"]]
     assert not rows and read_tsv(folder / "tables/wer.tsv")
+
+
+def test_models_and_lexicons_are_measured_with_the_code_of_the_report(config, tmp_path):
+    searches = {"greedy": {"type": "ctc_greedy"}, "words": {"type": "lexicon", "beam": 5, "order": 2}}
+    dense = [{"corpus": "talk_show", "model": "ctc", "scopes": ["all"], "searches": [*searches]}]
+    own = {"dense": dense, "searches": searches, "seeds": [0], "tokens": {"type": "char"}, "pruning": {}}
+    whole = config | own | {"models": {"ctc": CTC | {"training": "acoustic"}}}
+    root = tmp_path / "results/tiny"
+    (run,) = model_runs(whole)
+    save_model(root / "so-far" / run.folder, build_model(CTC, TOKENS), CTC, TOKENS)
+    write_text(root / "tokens/talk_show/tokens.txt", "\n".join(TOKENS) + "\n")
+    for language, text in (("en", "a b"), ("fr", "ab b")):
+        write_text(root / f"data/talk_show/{language}/train/text", f"u {text}\n")
+    script("so_far").measure(whole, root / "so-far")
+    found = read_json(root / "so-far/sizes.json")
+    words = root / "so-far" / lexicon_folder("talk_show", "words")
+    assert found.keys() == {run.folder, lexicon_folder("talk_show", "words")}
+    assert found[run.folder]["bytes"] > 0 and (words / "lexicon.txt").read_text() == "a\ta\nab\ta b\nb\tb\n"
+    assert read_json(root / "so-far/masks.json") == {"overlaps": [], "matrices": []}
+    assert not (root / "lexicons").exists(), "those of the report are left alone"
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
