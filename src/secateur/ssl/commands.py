@@ -114,8 +114,8 @@ def superb(paths: Paths, at: Any) -> Command:
         names = {"languages": entry["languages"], "splits": entry["splits"]}
         options |= {"data": f"{paths.root}/data/{entry['corpus']}"} | names
     files = _audio_files(paths, entry, ("train", "dev", "test")) if local else ()
-    modules = [TASKS.named(task).module for task in entry["tasks"]] + (["secateur.ssl"] if own else [])
-    return Command("superb_task", options, (*files, *(_encoder(folder) if own else ())), tuple(modules))
+    modules = tuple(TASKS.named(task).module for task in entry["tasks"])
+    return Command("superb_task", options, (*files, *(_encoder(folder) if own else ())), modules)
 
 
 def speed(paths: Paths, at: Any) -> Command:

@@ -372,6 +372,7 @@ def sizes(
             *(model_module(paths, run.model) for run in found),
             *folders.values(),
             *(searches.module(one["search"]["type"]) for one in made.values()),
+            *runs.KINDS,
         }
     )
     options = {"study": runs.shape(paths.config), "root": paths.root, "layers": layers or None}
@@ -383,4 +384,4 @@ def compared_masks(paths: Paths) -> Command:
     """How much the masks of a study have in common."""
     found = [run for run in runs.model_runs(paths.config) if runs.leaves_masks(run)]
     files = tuple(file for run in found for file in (f"{paths.folder(run)}/model.json", *masks(paths, run)))
-    return Command("masks", {"study": runs.shape(paths.config), "root": paths.root}, files)
+    return Command("masks", {"study": runs.shape(paths.config), "root": paths.root}, files, runs.KINDS)

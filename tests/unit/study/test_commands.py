@@ -14,7 +14,7 @@ from secateur.layers import commands as layers
 from secateur.overview import commands as overview
 from secateur.overview.resources import FIRST, JobResources
 from secateur.pruning import commands as pruning
-from secateur.study import commands
+from secateur.study import commands, runs
 from secateur.study.command import Command
 from secateur.study.paths import Paths
 from secateur.watch.expected import expected
@@ -215,3 +215,8 @@ def test_sizes_are_of_models_sub_models_language_models_and_lexicons(paths):
     command = overview.sizes(paths)
     assert {option for option in command.options if command.options[option]} >= {"study", "layers", "lexicons", "lms"}
     assert "results/default/lm/asterisk/char-lm/seed1/model.safetensors" in command.inputs
+
+
+def test_what_enumerates_a_study_s_models_counts_the_modules_that_it_finds_by_name(paths):
+    for command in (overview.sizes(paths), commands.compared_masks(paths)):
+        assert {*runs.KINDS} <= {*command.modules}
