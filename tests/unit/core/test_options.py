@@ -17,7 +17,7 @@ from secateur.exits.options import ExitOptions
 from secateur.heads.options import EstimateOptions, HeadOptions, LmPruningOptions, RecoveryOptions, SampleOptions
 from secateur.layers.options import LayerSearchOptions
 from secateur.pruning.options import CubicLevels, RankingOptions, ScheduleOptions
-from secateur.scripts import features, layer_search, prune, tokens
+from secateur.scripts import features, layer_search, prune, ssl_distill, tokens, transcribe_stream
 from secateur.scripts.timing import timed_groups
 from secateur.ssl.options import GatedStudent, LogAlpha, PredictionOptions, SpeedOptions, Student, TargetOptions
 from secateur.training.options import TrainingOptions
@@ -297,10 +297,16 @@ def test_importances_are_estimated_alike_by_studies_compositions_and_commands():
 
 @pytest.mark.parametrize(
     ("script", "section", "keys"),
-    [(tokens, "tokens", ("type", "size")), (features, "features", ("mel_bins", "speeds"))],
+    [
+        (tokens, "tokens", ("type", "size")),
+        (features, "features", ("mel_bins", "speeds")),
+        (ssl_distill, "ssl", ("crop_seconds", "log_every")),
+        (transcribe_stream, "streaming", ("milliseconds",)),
+    ],
 )
 def test_arguments_that_are_keys_have_their_defaults(script, section, keys):
-    """The scripts that all of a study reruns with have arguments of their own."""
-    parser, described = argparse.ArgumentParser(), filled(SCHEMA)["properties"][section]["properties"]
+    """Those that are not made of a class."""
+    parser, described = argparse.ArgumentParser(), filled(SCHEMA)["properties"][section]
     script.add_arguments(parser)
+    described = described.get("items", described)["properties"]
     assert {key: parser.get_default(key) for key in keys} == {key: described[key]["default"] for key in keys}
