@@ -316,6 +316,8 @@ def _superb(share: float) -> dict[str, Any]:
         for metric, zero in scale.zero[task].items():
             whole = scale.reference[task][metric] - zero
             value, error = zero + share * whole, abs(whole) / 80
-            metrics[metric] = {"value": value, "low": value - error, "high": value + error, "scored": True}
+            draws = value + error / 1.96 * np.random.default_rng(round(1e6 * (1 + share))).normal(size=200)
+            ends = {"low": value - error, "high": value + error, "draws": draws.tolist()}
+            metrics[metric] = {"value": value, "heads": [value], "units": [1000], "scored": True} | ends
         tasks[task] = {"metrics": metrics, "notes": ""}
     return tasks

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from secateur.decoding.timing import time_ratio
 from secateur.reporting import evidence, published
 from secateur.reporting.claims import Claim, Finding, Missing, Part
@@ -14,8 +12,7 @@ from secateur.ssl import study as upstreams
 from secateur.ssl.limits import APART
 from secateur.ssl.measured import EncoderTimes
 from secateur.ssl.options import FINE, WHOLE_HEADS
-from secateur.ssl.scales import SUPERB, Scale, by_task, scale_of, scored, superb_scale
-from secateur.ssl.score import FULL
+from secateur.ssl.scales import SUPERB, Scale, by_task, scale_of, score_error, scored, superb_scale
 from secateur.ssl.study import TEACHER, ZEROS, UpstreamRun
 from secateur.ssl.tables import blocks_of
 from secateur.statistics.estimates import Estimate, over_seeds
@@ -122,22 +119,21 @@ def top_layers(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         )
 
 
-def score(results: Results, entry: Entry, model: str, seed: int) -> tuple[float, float, Scale] | None:
-    """Eq. 6 on the entry's scale, and its standard error over test items.
+def score(
+    results: Results, entry: Entry, model: str, seed: int, rival: str | None = None
+) -> tuple[float, float, Scale] | None:
+    """Eq. 6 on the entry's scale, or by how much it is above a rival's, and its standard error (`score_error`).
 
-    The two ends of the scale are taken as given, and tasks as independent. None where no task tells the two ends apart.
+    None where no task tells the two ends of the scale apart.
     """
     scale, tasks = _scale(results, entry, seed), _tasks(results, entry, model, seed)
     if not scale.tasks:
         return None
-    values, variance = scored(tasks), 0.0
-    for task in scale.tasks:
-        for metric in values[task]:
-            points = FULL / (scale.reference[task][metric] - scale.zero[task][metric])
-            share = points / len(values[task]) / len(scale.tasks)
-            measured = tasks[task]["metrics"][metric]
-            variance += (share * (measured["high"] - measured["low"]) / (2 * 1.96)) ** 2
-    return scale.score(values), variance**0.5, scale
+    value, other = scale.score(scored(tasks)), None
+    if rival is not None:
+        other = _tasks(results, entry, rival, seed)
+        value -= scale.score(scored(other))
+    return value, score_error(scale, tasks, other), scale
 
 
 def _scale(results: Results, entry: Entry, seed: int) -> Scale:
@@ -172,16 +168,15 @@ def _scores(
     files: Sequence[str],
     doubt: str = "",
 ) -> Finding | Missing:
-    """The score of a student, or by how much it is above a rival's; items as though they were not the same."""
+    """The score of a student, or by how much it is above a rival's on the same test items."""
     found, errors, read = [], [], list(files)
     for seed in results.config["seeds"]:
-        mine = score(results, entry, student, seed)
-        other = score(results, entry, rival, seed) if rival else (0.0, 0.0, None)
-        if mine is None or other is None:
+        one = score(results, entry, student, seed, rival)
+        if one is None:
             return Missing(f"{entry['name']}: {NO_TASK}")
-        found.append(mine[0] - other[0])
-        errors.append(float(np.hypot(mine[1], other[1])))
-        scale = mine[2]
+        found.append(one[0])
+        errors.append(one[1])
+        scale = one[2]
         names = filter(None, (student, rival, *ZEROS, TEACHER))
         read += [UpstreamRun(entry["name"], name, seed).scores for name in names]
     number: Estimate = over_seeds(found, errors)

@@ -36,8 +36,9 @@ def view(tables: views.Tables) -> list[Grid]:
         notes = [
             "Frozen encoder, learned weighted sum of its layers, a small head for each task; percent.",
             _scale(rows, score),
-            "In brackets: 95 % interval over test items, and over heads where a task trains several. fbank: "
-            "log-mel features; fbank-cmvn: the same, normalised per clip; random: the teacher with random weights.",
+            "In brackets: 95 % interval over test items, and over heads where a task trains several; of the score, "
+            "with the ends of its scale as given. fbank: log-mel features; fbank-cmvn: the same, normalised per clip; "
+            "random: the teacher with random weights.",
             *(f"{task}: not run; {missing(task)}." for task in left_out if missing(task)),
             _chances(rows),
             published.S4_NOTE if any(row["published"] for row in rows) else "",

@@ -13,11 +13,13 @@ import numpy as np
 
 from secateur.core.errors import SecateurError
 from secateur.reporting import published
-from secateur.ssl.score import Values, superb_score
+from secateur.ssl.score import FULL, Values, superb_score
 from secateur.statistics.estimates import Estimate, of_two_groups
 
 SUPERB, OWN = "SUPERB", "own"
 """The names of the scales."""
+NORMAL_95 = 1.96
+"""Standard errors from a number to an end of its 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,29 @@ def scale_of(
     ends = scored(zero), scored(teacher)
     told = [task for task in ends[0] if ends[0][task] and task in teacher and beyond_chance(teacher[task], zero[task])]
     return Scale(OWN, *ends, tuple(told))
+
+
+def score_error(scale: Scale, tasks: Mapping[str, Any], rival: Mapping[str, Any] | None = None) -> float:
+    """The standard error of an encoder's score, or of its difference from a rival's, over test items and heads.
+
+    A rival is tested on the same items, so that what is easy or hard for both counts for neither. Standard errors are
+    read from intervals, whose few degrees of freedom they make up for. The two ends of the scale are taken as given,
+    and tasks as independent.
+
+    Args:
+        tasks, rival: what was measured of the two (`tasks` of their `scores.json`).
+    """
+    variance = 0.0
+    for task in scale.tasks:
+        metrics = {name: metric for name, metric in tasks[task]["metrics"].items() if metric["scored"]}
+        for name, metric in metrics.items():
+            low, high = metric["low"], metric["high"]
+            if rival is not None:
+                found = difference(metric, rival[task]["metrics"][name])
+                low, high = found.low, found.high
+            points = FULL / (scale.reference[task][name] - scale.zero[task][name]) / len(metrics) / len(scale.tasks)
+            variance += (points * (high - low) / (2 * NORMAL_95)) ** 2
+    return variance**0.5
 
 
 def better(task: str, zeros: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

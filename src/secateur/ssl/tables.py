@@ -17,7 +17,7 @@ from secateur.reporting.times import SOUND
 from secateur.ssl import study as upstreams
 from secateur.ssl.measured import EncoderTimes
 from secateur.ssl.options import FINE, WHOLE_HEADS
-from secateur.ssl.scales import SUPERB, Scale, better, difference, scale_of, scored
+from secateur.ssl.scales import NORMAL_95, SUPERB, Scale, better, difference, scale_of, score_error, scored
 from secateur.ssl.study import BASELINES, TEACHER, ZEROS, UpstreamRun
 
 OWN = "own"
@@ -83,13 +83,19 @@ def scores(results: Results) -> Iterator[dict[str, Any]]:
 
 
 def _score(scale: Scale, run: UpstreamRun, measured: Mapping[str, Any], figures: Mapping[Any, float]) -> dict[str, Any]:
-    """The row of an encoder's score. The published one is beside it on SUPERB's scale alone."""
+    """The row of an encoder's score, with its interval, but for those that are the ends of the scale.
+
+    The published one is beside it on SUPERB's scale alone.
+    """
     ends = () if scale.name == SUPERB else (*ZEROS, TEACHER)
+    value, step = scale.score(scored(measured)), NORMAL_95 * score_error(scale, measured)
+    interval = {} if run.model in ends else {"value_low": value - step, "value_high": value + step}
     sources = dict.fromkeys(replace(run, model=name).scores for name in (run.model, *ends))
     return {
         "task": SCORE,
         "metric": scale.name,
-        "value": scale.score(scored(measured)),
+        "value": value,
+        **interval,
         "published": figures.get((SCORE, SCORE)) if scale.name == SUPERB else None,
         "notes": " ".join(scale.tasks),
         "source": " ".join(sources),

@@ -5,7 +5,18 @@ import pytest
 
 from secateur.core.errors import SecateurError
 from secateur.reporting import published
-from secateur.ssl.scales import OWN, better, beyond_chance, by_task, difference, scale_of, scored, superb_scale
+from secateur.ssl.scales import (
+    OWN,
+    Scale,
+    better,
+    beyond_chance,
+    by_task,
+    difference,
+    scale_of,
+    score_error,
+    scored,
+    superb_scale,
+)
 from secateur.ssl.score import superb_score, task_score
 
 # Of the figures of S4's table 1, computed apart from the package; the document prints 721.79 for the last.
@@ -100,6 +111,28 @@ def test_a_task_counts_only_where_the_reference_is_better_beyond_chance_in_all_m
     assert found.value == 3.0 and found.high - found.low == pytest.approx(2 * 1.97 * 2**0.5, rel=0.1)
     with pytest.raises(SecateurError, match="tested on different items"):
         difference(measure(63.0), measure(60.0) | {"units": [299]})
+
+
+def test_the_error_of_a_score_by_hand_and_of_two_encoders_on_the_same_items():
+    """Of 20 points to 1000 in KS and of 40 in IC, half of the score each: an interval of ± 4 is ± 100 and ± 50."""
+    scale = Scale(
+        OWN, {"ks": {"acc": 40.0}, "ic": {"acc": 50.0}}, {"ks": {"acc": 60.0}, "ic": {"acc": 90.0}}, ("ks", "ic")
+    )
+
+    def tasks(ks, ic, noise=0.0):
+        return {
+            name: {"metrics": {"acc": measure(value, noise=noise) | {"low": value - 4, "high": value + 4}}}
+            for name, value in (("ks", ks), ("ic", ic))
+        }
+
+    assert 1.96 * score_error(scale, tasks(50.0, 60.0)) == pytest.approx((100**2 + 50**2) ** 0.5)
+    # What the items have in common counts for neither; what is left spreads by √2 times `noise` in each task.
+    assert score_error(scale, tasks(50.0, 60.0), tasks(45.0, 55.0)) == pytest.approx(0, abs=1e-6)
+    apart = score_error(scale, tasks(50.0, 60.0, 1.0), tasks(45.0, 55.0, 1.0))
+    assert apart == pytest.approx(2**0.5 * (25**2 + 12.5**2) ** 0.5, rel=0.05)
+    unscored = tasks(50.0, 60.0)
+    unscored["ks"]["metrics"]["cer"] = measure(30.0) | {"low": 0.0, "high": 99.0, "scored": False}
+    assert score_error(scale, unscored) == score_error(scale, tasks(50.0, 60.0))
 
 
 def test_the_zero_of_a_task_is_the_better_of_the_log_mel_features():

@@ -144,6 +144,10 @@ def test_the_score_is_of_the_tasks_in_which_the_teacher_beats_log_mel_features(e
     expected |= {"proposed": 750, "without-ste": 500, "distilled": -250}
     assert scores == pytest.approx(expected)
     assert {row["notes"] for row in rows_of(tables["superb"], task="score")} == {"asr"}
+    # Errors of ± 5 are 125 points; the two ends of the scale are as they are.
+    ends = {row["model"]: row["value_high"] for row in rows_of(tables["superb"], task="score")}
+    assert {name for name, high in ends.items() if not high} == {"fbank", "fbank-cmvn", "teacher"}
+    assert float(ends["proposed"]) == pytest.approx(750 + 125)
     grid = view(tables)[0]
     assert "Own score" in grid.header and "which is not SUPERB's" in grid.caption
 
