@@ -110,7 +110,7 @@ def pairs(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
             yield _missing(arena, a, b)
             continue
         part = evidence.better(found) if options["kind"] == "better" else evidence.no_worse(results, found)
-        said = f"{a} with {b}: {arena.name}"
+        said = f"{a} with {b}: {arena.name}; {_steps(arena, a, b)}"
         if options.get("stages"):
             said += f"; stages of training {' and '.join(str(_stages(arena, method)) for method in (a, b))}"
         yield evidence.finding(said, found, [part], arena.doubt(a, b))
@@ -137,7 +137,7 @@ def best(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
         if nearest not in found:
             leads = all(sign * one.absolute.value < 0 for one in found.values())
             doubt = doubt or (f"the study has no {nearest}, the nearest rival published" if leads else "")
-        said = f"{a} with {', '.join(ordered)}: {arena.name}; the number is of the first"
+        said = f"{a} with {', '.join(ordered)}: {arena.name}; the number is of the first; {_steps(arena, a, *ordered)}"
         yield evidence.finding(said, found[ordered[0]], parts, doubt, files)
 
 
@@ -159,7 +159,8 @@ def bytes_of_one(results: Results, claim: Claim) -> Iterator[Finding | Missing]:
             Part("bytes", Exact(ratio), below=evidence.tolerated(results.config, 1 / count), unit="times"),
             evidence.no_worse(results, found),
         ]
-        yield evidence.finding(f"{a} with {b}: {arena.name}", found, parts, arena.doubt(a), SIZES_FILE)
+        said = f"{a} with {b}: {arena.name}; {_steps(arena, a, b)}"
+        yield evidence.finding(said, found, parts, arena.doubt(a), SIZES_FILE)
 
 
 def _stored(results: Results, models: Mapping[str, ModelRun]) -> int:
@@ -171,6 +172,19 @@ def _sided(found: Compared, other: str, sign: int) -> Part:
     number, unit = (found.absolute, "points") if found.relative is None else (found.relative, "%")
     bounds = {"below": 0.0} if sign > 0 else {"above": 0.0}
     return Part(f"errors against {other}", number, unit=unit, **bounds)
+
+
+def _steps(arena: Arena, *names: str) -> str:
+    """Steps of each language in the training that made each of the methods, and all behind them, of the first seed."""
+    config, found = arena.results.config, [arena.runs(name)[0].values() for name in names]
+    stage = [f"{max(pruning.stage_steps(config, run) for run in runs):,.0f}" for runs in found]
+    behind = [f"{max(pruning.total_steps(config, run) for run in runs):,}" for runs in found]
+    return f"steps a language: {_listed(stage)}; with what is behind them: {_listed(behind)}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """One, two and three: "1, 2 and 3"."""
+    return " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
 
 
 def _stages(arena: Arena, method: str) -> int:

@@ -112,6 +112,18 @@ def test_a_true_and_a_false_claim_get_the_right_verdicts(found):
     assert less["verdict"] == "supported" and less["compared"].endswith("stages of training 1 and 2")
 
 
+def test_a_claim_says_how_long_each_side_was_trained(found):
+    """100 steps of θ0; then 10 for each of two levels and for what they begin with; pathways of both for two levels."""
+    said = "steps a language: 10 and 10; with what is behind them: 130 and"
+    assert f"{said} 130" in found["S3-adaptive-lth"]["compared"]
+    assert f"{said} 150; stages" in found["S3-a-stage-less"]["compared"]
+    dense = "steps a language: 10 and 50; with what is behind them: 150 and 100"
+    assert found["S3-pathways-dense"]["compared"].endswith(dense), "more than the dense model's"
+    assert ": 5, 10, 10, 10, 10 and 10; with" in found["S3-lap-worst"]["compared"], (
+        "LAP has one model for both languages"
+    )
+
+
 def test_no_worse_is_by_a_margin_that_is_a_key(root, found):
     assert found["S3-pathways-dense"]["verdict"] == "not supported"  # 10 points worse, a margin of 1
     for keys in ({"margin": 20.0}, {"margin": 60.0, "margin_unit": "relative"}):
