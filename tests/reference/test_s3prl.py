@@ -1,6 +1,14 @@
-"""Tasks against s3prl's own code, where s3prl is installed (`pip install --no-deps s3prl==0.4.18` suffices)."""
+"""Tasks against s3prl's own code, where s3prl is installed (`pip install --no-deps s3prl==0.4.18`, and editdistance).
+
+Splits of corpora want torchaudio, too, of which its Python suffices.
+"""
+
+import sys
+from pathlib import Path
+from types import ModuleType
 
 import pytest
+import superb_folders as folders
 import torch
 
 pytest.importorskip("s3prl", exc_type=ImportError)
@@ -10,7 +18,7 @@ from s3prl.downstream.ctc.text import CharacterTextSlotEncoder
 from s3prl.downstream.diarization.utils import calc_diarization_error, get_label_perm, pit_loss
 from s3prl.downstream.sv_voxceleb1 import model as verification
 
-from secateur.ssl.tasks import sf
+from secateur.ssl.tasks import module, sf
 from secateur.ssl.tasks.heads import Diarization, RecurrentCTC, XVector
 
 CHARACTERS = [" ", "'", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
@@ -106,3 +114,47 @@ def test_the_loss_of_verification_is_s3prls():
     vectors = ours.last(ours.embed(hidden, lengths)).relu()
     wanted = theirs(vectors, labels)
     torch.testing.assert_close(ours(hidden, lengths, labels[:, None])[0], wanted, rtol=1e-4, atol=1e-5)
+
+
+def names(paths, parts):
+    """The last parts of paths, in order."""
+    return sorted("/".join(Path(path).parts[-parts:]) for path in paths)
+
+
+def heard(items):
+    return [item.clip.parts[0].audio for item in items]
+
+
+def test_clips_of_keywords_are_s3prls(tmp_path, monkeypatch):
+    """Splits and classes, of a folder as Speech Commands is unpacked."""
+    pytest.importorskip("torchaudio.sox_effects", exc_type=ImportError)
+    for name in ("catalyst", "catalyst.data", "catalyst.data.sampler"):  # for several GPUs
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    sys.modules["catalyst.data.sampler"].DistributedSamplerWrapper = object
+    from s3prl.downstream.speech_commands import dataset, expert
+
+    options = folders.speech_commands(tmp_path)
+    train, dev = expert.split_dataset(options["root"])
+    theirs = {
+        "train": dataset.SpeechCommandsDataset(train, speech_commands_root=options["root"]),
+        "dev": dataset.SpeechCommandsDataset(dev, speech_commands_root=options["root"]),
+        "test": dataset.SpeechCommandsTestingDataset(speech_commands_test_root=options["test_root"]),
+    }
+    ours = module("ks").official({"source": "official"} | options)
+    for split, found in theirs.items():
+        wanted = sorted((label, *names([path], 2)) for label, path in found.data)
+        items = ours.items[split]
+        assert sorted((item.target[0], *names(heard([item]), 2)) for item in items) == wanted and wanted
+
+
+def test_clips_of_speakers_are_s3prls(tmp_path, monkeypatch):
+    """Splits of VoxCeleb1 as `iden_split.txt` has them."""
+    pytest.importorskip("torchaudio.sox_effects", exc_type=ImportError)
+    from s3prl.downstream.voxceleb1 import dataset
+
+    monkeypatch.setattr(dataset, "CACHE_PATH", str(tmp_path / "cache"))
+    options = folders.voxceleb(tmp_path / "corpus")
+    ours = module("sid").official({"source": "official", "max_seconds": 8, "crop": "random"} | options)
+    for split in ("train", "dev", "test"):
+        theirs = dataset.SpeakerClassifiDataset(split, Path(options["root"]), options["split_file"])
+        assert names(heard(ours.items[split]), 3) == names(theirs.dataset, 3) != []
