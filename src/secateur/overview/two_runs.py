@@ -25,6 +25,10 @@ COLUMNS = (
 """The difference is B minus A, in percentage points; `differing` utterances have other errors in B, in any seed."""
 AVERAGE = "avg"
 CONFIGURATION, CODE, VERSIONS, HARDWARE = "configuration", "code", "versions", "hardware"
+DECODED = ("**/decode", "*depths", "exits", "onnx")
+"""Folders in that of a model, of whole models or of parts of one, whose folders are named after searches."""
+TRAINED = ("models", "lm", "upstreams")
+"""Folders in that of a study whose records are compared."""
 PLACES = ("output", "run_json", "keep")
 """Arguments that say where results go, or repeat the code."""
 OF_CODE, OF_HARDWARE = ("code", "git"), ("host", "processor", "device", "threads", "precision", "processes")
@@ -55,7 +59,7 @@ class Study:
     Attributes:
         root: its folder of results.
         systems: by system and seed, the errors.
-        records: every `run.json` of a model, a language model or a decoding, by its folder.
+        records: every `run.json` of a model, a language model, an encoder, or what was made of one, by its folder.
     """
 
     root: Path
@@ -66,14 +70,13 @@ class Study:
     def read(cls, root: Path) -> "Study":
         """Raises SecateurError for a folder in which nothing has been decoded."""
         study = cls(root)
-        for file in sorted(root.glob("models/*/*/*/*/*/seed*/**/decode/*/utterances.tsv")):
-            study._add(file, file.relative_to(root).parts)
-        for file in sorted(root.glob("models/*/*/*/*/*/seed*/*depths/*/utterances.tsv")):
-            study._add(file, file.relative_to(root).parts)
+        for folder in DECODED:
+            for file in sorted(root.glob(f"models/*/*/*/*/*/seed*/{folder}/*/utterances.tsv")):
+                study._add(file, file.relative_to(root).parts)
         if not study.systems:
             raise SecateurError(f"{root}: nothing is decoded there; name a study, or the folder of its results")
-        for pattern in ("models/**/run.json", "lm/**/run.json"):
-            for file in sorted(root.glob(pattern)):
+        for folder in TRAINED:
+            for file in sorted(root.glob(f"{folder}/**/run.json")):
                 study.records[str(file.parent.relative_to(root))] = read_json(file)
         return study
 

@@ -7,7 +7,7 @@ import pytest
 from tiny import run_script
 
 from secateur.core.errors import SecateurError
-from secateur.core.files import read_tsv, write_tsv
+from secateur.core.files import read_tsv, write_json, write_tsv
 from secateur.overview.two_runs import CODE, CONFIGURATION, HARDWARE, VERSIONS, Study, changes, missing, rows
 
 GREEDY = "models/talk_show/ctc/all/dense/s000/seed{}/decode/greedy"
@@ -60,6 +60,23 @@ def test_only_utterances_that_both_have_count(studies):
     (row,) = wanted(rows(*map(Study.read, studies)), scope="all", search="greedy", language="en")
     assert (row["utterances"], row["left_out"]) == (1, 1) and row["difference"] == 0
     assert row["difference_low"] is None, "one utterance shows no spread"
+
+
+@pytest.mark.parametrize("folder", ["heads/decode", "depths", "decoder-depths", "exits", "onnx"])
+def test_parts_of_models_are_compared_wherever_they_are_decoded(studies, folder):
+    for place, root in enumerate(studies):
+        table = read_tsv(root / GREEDY.format(0) / "utterances.tsv")
+        for row in table:
+            row |= {"sub_model": "some", "errors": int(row["errors"]) + place}
+        write_tsv((root / GREEDY.format(0)).parents[1] / folder / "greedy/utterances.tsv", list(table[0]), table)
+    (row,) = wanted(rows(*map(Study.read, studies)), scope="all", sub_model="some", language="avg")
+    assert (row["search"], row["seeds"], row["differing"], row["difference"]) == ("greedy", 1, 4, pytest.approx(20))
+
+
+def test_encoders_are_among_the_records(studies):
+    for number, root in enumerate(studies):
+        write_json(root / "upstreams/small/proposed/seed1/run.json", {"command": "ssl-distill", "git": str(number)})
+    assert [change.folders for change in changes(*map(Study.read, studies))] == [("upstreams/small/proposed/seed1",)]
 
 
 def test_what_the_records_differ_in(studies):
