@@ -23,7 +23,7 @@ from secateur.reporting.times import Times as Measured
 from secateur.study.runs import ModelRun
 from secateur.study.timing import SPLIT
 
-COLUMNS = ("p50_s", "p50_s_low", "p50_s_high", "rtf", "rtf_low", "rtf_high", "timed", *SOUND)
+COLUMNS = ("p50_s", "p50_s_low", "p50_s_high", "rtf", "rtf_low", "rtf_high", *RATIO, "timed", *SOUND)
 IN_TURNS = "in turns"
 LATENCY_COLUMNS = (
     *(*MODEL_AXES, "language", "split", "search", "lm", "timed_as"),

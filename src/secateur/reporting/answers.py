@@ -87,9 +87,12 @@ def _of_corpus(tables: Tables, corpus: str, suffix: str) -> list[Key]:
             continue
         chosen = min(better, key=lambda system: _mean(better[system], column))
         cell = combined([measure(row, column, None, scale, interval=column == "rtf") for row in better[chosen]])
-        share = _mean(better[chosen], column) / _mean(dense, column)
+        share = f"{figure(100 * _mean(better[chosen], column) / _mean(dense, column), 0)} %"
+        if column == "rtf" and _in_turns(better[chosen], dense):
+            paired = combined([measure(row, "ratio", 0, 100, interval=True) for row in better[chosen]])
+            share = f"{paired.number} % {paired.uncertainty}"
         wer = combined([measure(row, "wer", 1, interval=True) for row in better[chosen]])
-        note = f"{figure(100 * share, 0)} % of the dense one's. {_errors(tables, corpus, wer, split)}"
+        note = f"{share} of the dense one's. {_errors(tables, corpus, wer, split)}"
         if chosen in on_test:
             more = measure(on_test[chosen], "difference", 1, interval=True)
             spelled = measure(on_test[chosen], "cer_difference", 1, interval=True)
@@ -126,11 +129,21 @@ def _smaller(mine: Sequence[Row], dense: Sequence[Row]) -> bool:
 
 
 def _faster(mine: Sequence[Row], dense: Sequence[Row]) -> bool:
-    """Whether a system is faster beyond doubt: timed in turns with others, and the intervals of both are apart."""
+    """Whether a system is faster beyond doubt: its ratio to the dense model, utterance by utterance, is below 1.
+
+    Where it was not timed in turns with that, the intervals of both must be apart.
+    """
     timed = [*mine, *dense]
     if not all(row["rtf_low"] and row["rtf_high"] for row in timed) or any(row["doubt"] for row in timed):
         return False
+    if _in_turns(mine, dense):
+        return max(float(row["ratio_high"]) for row in mine) < 1
     return max(float(row["rtf_high"]) for row in mine) < min(float(row["rtf_low"]) for row in dense)
+
+
+def _in_turns(mine: Sequence[Row], dense: Sequence[Row]) -> bool:
+    """Whether a system was timed in turns with the dense model, so that its column `ratio` is over that."""
+    return all(row.get("ratio_high") and row["model"] == dense[0]["model"] for row in mine)
 
 
 def _mean(rows: Sequence[Row], column: str) -> float:

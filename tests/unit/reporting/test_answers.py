@@ -71,6 +71,23 @@ def test_noise_makes_no_system_the_fastest(tables):
     assert keys(tables | {"systems": four})[2].cell.text == "none", "times without intervals are not compared"
 
 
+def test_times_of_the_same_utterances_are_compared_in_pairs(tables):
+    """Utterances of very different lengths: how long they take on average is unsure, and that all take less is not."""
+    wide = {"rtf_low": "0.004", "rtf_high": "0.08"}
+    unlike = [row | wide | {"ratio": "", "ratio_low": "", "ratio_high": ""} for row in tables["systems"]]
+    assert keys(tables | {"systems": unlike})[2].cell.text == "none"
+    ratios = {"ctc": (1.0, 1.0, 1.0), "ctc, 4 layers": (0.75, 0.7, 0.8)}
+
+    def timed(row, model="ctc"):
+        found = zip(("ratio", "ratio_low", "ratio_high"), ratios.get(row["system"], (0.98, 0.95, 1.01)), strict=True)
+        return row | wide | {name: str(value) for name, value in found} | {"model": model}
+
+    fastest = keys(tables | {"systems": [*map(timed, tables["systems"])]})[2]
+    assert fastest.system == "ctc, 4 layers, greedy" and fastest.note.startswith("75 % [70, 80] of the dense one's.")
+    others = [timed(row, "ctc" if row["system"] == "ctc" else "other") for row in tables["systems"]]
+    assert keys(tables | {"systems": others})[2].cell.text == "none", "ratios over another model's time"
+
+
 def test_without_dev_data_nothing_is_chosen(tables):
     tables["no_worse"] = [row for row in tables["no_worse"] if row["split"] == "test"]
     dense, smallest, fastest, _ = keys(tables)
