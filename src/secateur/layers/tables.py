@@ -12,7 +12,7 @@ from secateur.reporting import rates, views
 from secateur.reporting.grid import Cell, Grid, Row, listing, measure, pivot
 from secateur.reporting.results import Results
 from secateur.reporting.systems import RATES, System, scored
-from secateur.reporting.times import SOUND, Times, soundness
+from secateur.reporting.times import SOUND, Times, on_gpu, soundness
 from secateur.study.runs import Decoding, ModelRun, languages, reported_splits
 
 WHOLE, TRAINED, WITH = "whole", "trained", "trained with regularisers"
@@ -285,9 +285,10 @@ def speed_view(tables: views.Tables) -> list[Grid]:
         note = (
             f"{members[0]['utterances']} utterances of the dev sets, one at a time; all depths take turns, the time "
             f"of an utterance is its median over {members[0]['rounds']} rounds. In brackets: 95 % interval "
-            f"over rounds and utterances. {soundness(members)} "
+            f"over rounds and utterances. {soundness(members)}"
         )
-        grids.append(replace(grid, caption=note + _about(tables, corpus, model, members)))
+        notes = (note, on_gpu(members), _about(tables, corpus, model, members))
+        grids.append(replace(grid, caption=" ".join(filter(None, notes))))
     return grids
 
 

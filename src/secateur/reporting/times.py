@@ -124,6 +124,11 @@ def soundness(rows: Iterable[Row]) -> str:
     return " ".join(parts)
 
 
+def on_gpu(rows: Iterable[Row]) -> str:
+    """For a caption, by the column `device`: that no time is of a GPU, where documents have times of one."""
+    return "" if {row["device"] for row in rows} - {"cpu", ""} else "On a GPU: not measured."
+
+
 def _numbers(row: Row | None) -> dict[str, Any]:
     if row is None:
         return {}

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from secateur.reporting import published, views
 from secateur.reporting.grid import Cell, Grid, Row, measure, pivot
-from secateur.reporting.times import soundness
+from secateur.reporting.times import on_gpu, soundness
 from secateur.ssl.known_tasks import DEV, TASKS, missing
 from secateur.ssl.limits import APART
 from secateur.ssl.scales import SUPERB
@@ -149,6 +149,7 @@ def structured_view(tables: views.Tables) -> list[Grid]:
             "their variance.",
             _undecided(rows),
             published.S4_SPEED_NOTE if any(row["published_speedup"] for row in rows) else "",
+            on_gpu(rows),
             _about(tables, corpus, upstream, rows),
         ]
         grids.append(replace(grid, caption=" ".join(filter(None, notes))))

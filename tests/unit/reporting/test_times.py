@@ -1,6 +1,6 @@
 """What captions say of how sound times are."""
 
-from secateur.reporting.times import soundness
+from secateur.reporting.times import on_gpu, soundness
 
 SOUND = {"same": "1.01", "same_low": "0.98", "same_high": "1.03", "doubt": ""}
 
@@ -17,3 +17,8 @@ def test_a_caption_tells_of_every_a_a_test_once_and_of_its_doubts():
         "These times are not to be relied on: the same model timed twice differs; claims that rest on them are "
         "undecided."
     )
+
+
+def test_a_caption_says_where_no_time_is_of_a_gpu():
+    assert on_gpu([{"device": "cpu"}, {"device": ""}]) == "On a GPU: not measured."
+    assert on_gpu([{"device": "cpu"}, {"device": "NVIDIA H200"}]) == on_gpu([{"device": "cuda"}]) == ""
