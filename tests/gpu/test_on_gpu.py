@@ -10,17 +10,24 @@ import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
+from letters import sentences, spoken
 from small_models import CONFIGS, CONFORMER, EMFORMER, HYBRID, make_batch, make_model, speech
 from tiny import LM, TOKENS
+from trained_hugging_face import FIXTURES
 
 from secateur.core import devices
-from secateur.decoding.recognize import Recognizer, decode
+from secateur.decoding.recognize import Features, Recognizer, decode
+from secateur.models import formats
 from secateur.models.build import build_model
 from secateur.models.dropout import Dropout
 from secateur.models.rnnt_loss import rnnt_loss
 from secateur.models.upstream.config import EncoderConfig
+from secateur.speech.front_ends import front_end
+from secateur.speech.front_ends.waves import framed
 from secateur.speech.tokens import Tokenizer
+from secateur.speech.whisper_tokens import WhisperTokenizer
 from secateur.ssl import gates
 from secateur.ssl.gated import EncoderGates
 from secateur.ssl.options import FINE
@@ -34,6 +41,9 @@ LEXICON = {"type": "lexicon", "beam": 50, "lm_weight": 0.8, "word_score": 0.3, "
 STREAMED = {"type": "transducer_greedy", "batch": 16, "batch_frames": 2000, "max_symbols": 10, "streaming": False}
 STREAMED_BEAM = {"type": "transducer_beam", "beam": 3, "max_symbols": 3, "lm_weight": 0.3, "length_bonus": 0.0}
 STREAMED_BEAM |= {"streaming": False, "lm": "some"}
+GENERATE = {"type": "generate", "batch": 6, "batch_frames": 100000, "beam": 1}
+TRANSDUCER_ESPNET = {"type": "transducer_espnet", "algorithm": "default", "lm_weight": 0.0, "beam": 1}
+ESPNET = Path(__file__).parents[1] / "reference/espnet"
 
 
 @pytest.fixture(autouse=True)
@@ -112,10 +122,15 @@ def test_the_rnnt_loss_and_its_gradient():
         (CONFORMER, LEXICON, False),
         (EMFORMER, STREAMED, False),
         (EMFORMER, STREAMED_BEAM, True),
+        (EMFORMER, STREAMED | {"streaming": True}, False),
+        (EMFORMER, STREAMED_BEAM | {"streaming": True}, True),
     ],
-    ids=["ctc", "ctc-beam", "hybrid", "hybrid-beam", "lexicon", "transducer", "transducer-beam"],
+    ids=[
+        *("ctc", "ctc-beam", "hybrid", "hybrid-beam", "lexicon", "transducer", "transducer-beam"),
+        *("transducer-in-segments", "transducer-beam-in-segments"),
+    ],
 )
-def test_every_search_finds_the_same_words(config, search, with_lm):
+def test_every_search_of_our_models_finds_the_same_words(config, search, with_lm):
     if search is LEXICON:
         pytest.importorskip("flashlight.lib.text.decoder")
     found = []
@@ -127,6 +142,37 @@ def test_every_search_finds_the_same_words(config, search, with_lm):
         )
         features = {str(number): speech(number).numpy() for number in range(4)}
         found.append({name: result.hypothesis for name, result in decode(recognizer, features, search).items()})
+    assert found[0] == found[1] and any(found[1].values())
+
+
+def whisper():
+    """The trained Whisper, its tokenizer and search, and waveforms by utterance."""
+    spelled = sentences("test")[:6]
+    waves = {str(number): framed(spoken(text, number)) for number, text in enumerate(spelled)}
+    loaded = formats.load(FIXTURES / "whisper")
+    return loaded.model, WhisperTokenizer(loaded.tokens, FIXTURES / "whisper/tokenizer.json"), GENERATE, waves
+
+
+def espnet_transducer():
+    """The same of ESPnet's transducer, with its features."""
+    compute = front_end(formats.describe(ESPNET / "conformer-transducer").features).compute
+    names = sorted(file.stem for file in (ESPNET / "speech/wav").glob("*.flac"))[:4]
+    found = {name: compute(soundfile.read(ESPNET / f"speech/wav/{name}.flac", dtype="float32")[0]) for name in names}
+    loaded = formats.load(ESPNET / "conformer-transducer")
+    return loaded.model, Tokenizer(loaded.tokens), TRANSDUCER_ESPNET, found
+
+
+@pytest.mark.parametrize("others", [whisper, espnet_transducer])
+def test_searches_of_models_of_others_find_the_same_words(others):
+    model, tokenizer, search, features = others()
+    given = Features(features, {name: len(one) for name, one in features.items()}, dict.fromkeys(features, "en"))
+    found = [
+        {
+            name: result.hypothesis
+            for name, result in decode(Recognizer(model.to(device).eval(), tokenizer, device), given, search).items()
+        }
+        for device in (DEVICE, CPU)
+    ]
     assert found[0] == found[1] and any(found[1].values())
 
 
