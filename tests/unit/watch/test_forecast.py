@@ -1,5 +1,7 @@
 """How far a run is: by hand, and on simulated runs whose true speeds are far from what was expected."""
 
+import argparse
+import dataclasses
 import io
 import math
 import random
@@ -7,7 +9,10 @@ import time
 
 import pytest
 
+from secateur.core import progress
+from secateur.scripts import status
 from secateur.watch import lines, live
+from secateur.watch import plan as plans
 from secateur.watch.forecast import BLOCKED, DONE, FAILED, RUNNING, WAITING, JobState, blocked, forecast, simulated
 from secateur.watch.plan import Plan, PlannedJob
 from secateur.watch.work import STARTS, TRAINING, Work
@@ -18,7 +23,7 @@ NOW = 1e9
 def job(number, seconds=1.0, after=(), threads=1, priority=0, amount=10, key="a", kind=TRAINING, like=""):
     work = Work(key, kind, amount, seconds, like)
     return PlannedJob(
-        number, "train", f"train {number}", f"logs/{number}.log", after, threads, priority, work, (f"out{number}",)
+        number, "train", f"train {number}", f"logs/mine/{number}.log", after, threads, priority, work, (f"out{number}",)
     )
 
 
@@ -92,6 +97,24 @@ def test_an_error_in_the_view_is_said_and_ends_nothing(tmp_path, monkeypatch):
     assert "Traceback" not in stream.getvalue()
 
 
+def test_jobs_of_a_cluster_tell_of_themselves_and_another_shell_can_ask(tmp_path, capsys):
+    """Snakemake hands a job over long before a node starts it; from then on the job writes beside its log."""
+    whole = dataclasses.replace(plan([job(1), job(2)], slots=100), local=False, host="login", started=time.time())
+    (tmp_path / whole.logs).mkdir(parents=True)
+    plans.write(whole, tmp_path)
+    view = live.View(whole, io.StringIO(), tmp_path)
+    for one in whole.jobs:
+        view.begun(one.id)
+    status.run(argparse.Namespace(study=None, directory=tmp_path), {})
+    assert "0 % done (0 of 2 jobs)" in (said := capsys.readouterr().out) and "train 1" not in said
+    started = {"started": time.time() - 9, "since": time.time() - 5, "updated": time.time(), "host": "node7"}
+    progress.write(tmp_path / whole.jobs[0].progress, started | {"unit": "steps", "first": 0, "done": 3, "of": 10})
+    status.run(argparse.Namespace(study="mine", directory=tmp_path), {})
+    assert "train 1: steps 3 of 10, " in (said := capsys.readouterr().out) and "train 2" not in said
+    assert "ended" not in said, "whether Snakemake lives cannot be seen from another host"
+    view.close()
+
+
 def test_what_one_rule_took_says_little_of_another():
     """The first rule took ten times what was expected of it: so will its other job, and not that of another rule."""
     jobs = [job(1, like="a"), job(2, key="b", like="a"), job(3, key="c", like="c")]
@@ -120,7 +143,8 @@ def test_what_waits_for_a_failed_job_is_no_longer_to_come():
     assert due["first"] is None and due["both"] is None and due["there before"] == 0
     assert due["second"] == pytest.approx(seen.seconds) and seen.left.keys() == {4}
     said = "\n".join(lines.block(whole, seen, NOW))
-    assert "1 failed" in said and "failed: train 1, see logs/1.log" in said and "2 jobs wait for what failed" in said
+    assert "1 failed" in said and "failed: train 1, see logs/mine/1.log" in said
+    assert "2 jobs wait for what failed" in said
     assert "next in the report: second" in said
 
 
