@@ -98,7 +98,9 @@ def test_the_page_says_what_is_claimed_what_was_run_and_what_was_not(clone):
 def test_the_readme_quotes_the_default_study(clone):
     text = (clone / "README.md").read_text()
     assert text.startswith("# A project\n") and text.endswith("More.\n") and "old numbers" not in text
-    (greedy,) = (line for line in text.splitlines() if "| greedy " in line and "all languages" in line)
+    greedy, spelled = (line for line in text.splitlines() if "| greedy " in line and "all languages" in line)
+    assert text.index("Word error rate (%), ") < text.index(greedy) < text.index("Character error rate (%), ")
+    assert text.index("Character error rate (%), ") < text.rindex(spelled)
     # English: errors of seeds 0 and 1 are 1 + 2 + seed + 1 of 10 words; French one more.
     assert "45.0 ± 7.1" in greedy and "55.0 ± 7.1" in greedy and "50.0 ± 7.1" in greedy
     assert "revision abc123" in text
