@@ -15,6 +15,7 @@ from secateur.core.errors import SecateurError
 from secateur.reporting import published
 from secateur.ssl.score import FULL, Values, superb_score
 from secateur.statistics.estimates import Estimate, of_two_groups
+from secateur.statistics.student import CONFIDENCE, t_quantile
 
 SUPERB, OWN = "SUPERB", "own"
 """The names of the scales."""
@@ -84,24 +85,28 @@ def scale_of(
 def score_error(scale: Scale, tasks: Mapping[str, Any], rival: Mapping[str, Any] | None = None) -> float:
     """The standard error of an encoder's score, or of its difference from a rival's, over test items and heads.
 
-    A rival is tested on the same items, so that what is easy or hard for both counts for neither. Standard errors are
-    read from intervals, whose few degrees of freedom they make up for. The two ends of the scale are taken as given,
+    A rival is tested on the same items, so that what is easy or hard for both counts for neither. The error makes up
+    for few degrees of freedom, those of all tasks together (Satterthwaite): `NORMAL_95` of it are the 95 % interval.
+    That of a single encoder is read from the intervals of its metrics. The two ends of the scale are taken as given,
     and tasks as independent.
 
     Args:
         tasks, rival: what was measured of the two (`tasks` of their `scores.json`).
     """
-    variance = 0.0
+    variance, squares = 0.0, 0.0
     for task in scale.tasks:
         metrics = {name: metric for name, metric in tasks[task]["metrics"].items() if metric["scored"]}
         for name, metric in metrics.items():
-            low, high = metric["low"], metric["high"]
-            if rival is not None:
+            if rival is None:
+                error, df = (metric["high"] - metric["low"]) / (2 * NORMAL_95), np.inf
+            else:
                 found = difference(metric, rival[task]["metrics"][name])
-                low, high = found.low, found.high
+                error, df = float(found.se), float(found.df)
             points = FULL / (scale.reference[task][name] - scale.zero[task][name]) / len(metrics) / len(scale.tasks)
-            variance += (points * (high - low) / (2 * NORMAL_95)) ** 2
-    return variance**0.5
+            variance += (points * error) ** 2
+            squares += (points * error) ** 4 / df
+    wider = float(t_quantile((1 + CONFIDENCE) / 2, variance**2 / squares)) / NORMAL_95 if squares else 1.0
+    return variance**0.5 * wider
 
 
 def better(task: str, zeros: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

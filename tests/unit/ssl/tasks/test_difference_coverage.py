@@ -8,9 +8,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from secateur.ssl.scales import difference
+from secateur.ssl.scales import OWN, Scale, difference, score_error, scored
 from secateur.ssl.tasks import metrics
 from secateur.statistics import bootstrap
+from secateur.statistics.estimates import over_seeds
 from secateur.statistics.student import normal_cdf
 
 TRIALS, DRAWS = 1000, 250
@@ -28,6 +29,7 @@ def recorded(measured):
         "units": list(measured.resampled.sizes),
         "draws": measured.resampled.draws.tolist(),
         "heads": list(measured.heads) or [measured.value],
+        "scored": True,
     }
 
 
@@ -75,6 +77,27 @@ def check(found):
 @pytest.mark.parametrize("kind", [accuracies, rates])
 def test_a_difference_of_two_encoders_covers_the_truth(kind):
     check({kind.__name__: covered(kind, 80, 3, 0.1)})
+
+
+def scores_covered(items, heads, spread):
+    """Of two tasks, an accuracy, and a rate of which less is more, each on its way from 0 to 1000 points."""
+    scale = Scale(OWN, {"a": {"m": 50.0}, "b": {"m": 20.0}}, {"a": {"m": 90.0}, "b": {"m": 5.0}}, ("a", "b"))
+    generator, inside = np.random.default_rng(items + heads), 0
+    for _ in range(TRIALS):
+        found = [kind(generator, items, heads, spread) for kind in (accuracies, rates)]
+        truth = sum(500 / way * true for way, (_, true) in zip((40.0, -15.0), found, strict=True))
+        mine, theirs = (
+            {task: {"metrics": {"m": sides[place]}} for task, (sides, _) in zip("ab", found, strict=True)}
+            for place in range(2)
+        )
+        value = scale.score(scored(mine)) - scale.score(scored(theirs))
+        number = over_seeds([value], [score_error(scale, mine, theirs)])
+        inside += number.low <= truth <= number.high
+    return 100 * inside / TRIALS
+
+
+def test_a_difference_of_scores_covers_the_truth():
+    check({"heads": scores_covered(80, 3, 0.1)})
 
 
 @pytest.mark.slow
