@@ -11,6 +11,7 @@ from typing import Any
 
 from secateur.compose.study import bare_runs
 from secateur.exported import FILE
+from secateur.heads import study as heads
 from secateur.heads.study import checkpoints
 from secateur.study.parts_of_models import decoded, first_seeds, no_models
 from secateur.study.runs import Decoding, ModelRun, Timed, model_runs
@@ -61,6 +62,22 @@ def systems_file(run: ModelRun, search: str) -> str:
 def decodings(config: Mapping[str, Any]) -> Iterator[ExportedDecoding]:
     """Every decoding of exported models."""
     return decoded(config, runs(config), ExportedDecoding)
+
+
+def forms(config: Mapping[str, Any]) -> Iterator[tuple[ModelRun, str, str]]:
+    """(model, search, format) of what is exported of searches whose language models are compared; first without one."""
+    for entry, run in heads.runs(config):
+        for part, other in runs(config):
+            if other.folder == run.folder:
+                found = [search for search in entry["lms"] if search in part["searches"]]
+                for search in sorted(found, key=lambda search: config["searches"][search].get("lm") is not None):
+                    yield from ((run, search, form) for form in part["formats"])
+
+
+def decodings_of_forms(config: Mapping[str, Any]) -> Iterator[ExportedDecoding]:
+    """The decodings that the rows of formats are made of."""
+    chosen = {(run.folder, search) for run, search, _ in forms(config)}
+    return (one for one in decodings(config) if (one.run.folder, one.search) in chosen)
 
 
 def timed(config: Mapping[str, Any]) -> Iterator[Timed]:

@@ -22,6 +22,8 @@ from secateur.study.pruned_lms import said
 from secateur.study.runs import Decoding, ModelRun, languages, reported_splits, tuned
 
 NONE = "none"
+EXPORTED = "with its model, by ONNX Runtime"
+"""Ends what `pruned` says of a language model that is exported (`secateur.overview.lms`)."""
 PERPLEXITIES = ("perplexity", "per_character", "per_word")
 SHARE = ("lm_share", "lm_share_low", "lm_share_high")
 TIMES = ("total_s", "total_s_low", "total_s_high", "encoder_s", "search_s", "lm_s")
@@ -165,6 +167,8 @@ def view(tables: views.Tables) -> list[Grid]:
             "languages, geometric for perplexity; by character and word, of which the end is one, it compares with "
             f"models over other tokens. {tuning(members)} {TIMED} {soundness(members)} Published: {published.S1}."
         )
+        if any(row["pruned"].endswith(EXPORTED) for row in members):
+            note += " Exported ones are set against the same format without a language model."
         grids.append(replace(grid, caption=f"{note} {views.about(tables, corpus, chosen, {model})}"))
     return grids
 

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from secateur.decoding.timing import AGAIN
-from secateur.heads.lms import NONE
 from secateur.heads.policies import POLICIES
 from secateur.heads.tables import WHOLE, blocks
 from secateur.layers.tables import averaged
@@ -104,7 +103,8 @@ def lm(tables: Tables) -> Figure:
                 if y.value is not None and x.value is not None:
                     drawing.point(ax, x.value, y, colours[name], marker, f"{name}, {x.number} ms")
                     ax.errorbar([x.value], [y.value], xerr=_ends(x), fmt="none", color=colours[name], elinewidth=1.4)
-                size = f", {float(chosen[0]['parameters']) / 1e6:.2f}M parameters" if name != NONE else ""
+                parameters = chosen[0]["parameters"]  # none, where there is no language model
+                size = f", {float(parameters) / 1e6:.2f}M parameters" if parameters else ""
                 ax.plot([], [], marker, color=colours[name], label=f"{name}{size}")
             drawing.small_title(ax, model, 50)
             ax.set(xlabel="Milliseconds an utterance", ylabel=label, xlim=(0, None), ylim=(0, None))

@@ -75,20 +75,6 @@ TABLES = (
         order=10,
     ),
     Table(
-        name="lm",
-        title="What the language model costs",
-        caption=(
-            "Perplexity, word error rate and time of one model with each language model and with none, "
-            "beside the published ratio of times."
-        ),
-        section="heads",
-        columns="secateur.heads.lms:COLUMNS",
-        rows="secateur.heads.lms:rows",
-        files=language_models,
-        view="secateur.heads.lms:view",
-        order=20,
-    ),
-    Table(
         name="recovery",
         title="Does training on help?",
         caption=(
