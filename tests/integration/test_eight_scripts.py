@@ -64,7 +64,7 @@ def test_a_study_of_eight_scripts(spoken, tmp_path):
         "dense": [{"corpus": "eight", "model": "ctc", "scopes": ["all"]}],
         "decode": {"splits": ["test"], "searches": ["greedy"]},
         "layers": [{"model": "ctc", "strategies": ["truncate"], "searches": ["greedy"]}],
-        **{stage: [] for stage in ("prune", "regularise", "heads", "ssl")},
+        **{stage: [] for stage in ("prune", "exits", "export", "regularise", "heads", "compose", "ssl")},
         "report": {"title": "Eight scripts"},
     }
     (clone.folder / "eight.yaml").write_text(yaml.safe_dump(study))

@@ -28,7 +28,7 @@ ENVIRONMENTS = {path.stem: path for path in (ROOT / "envs").glob("*.yaml")}
 
 def clean_environment(**more):
     """The environment without the make, pip and virtual environment that run these tests."""
-    ours = ("MAKE", "MFLAGS", "PIP_", "PYTHON", "VIRTUAL_ENV")
+    ours = ("MAKE", "MFLAGS", "PIP_", "PYTHON", "VENV", "VIRTUAL_ENV")
     path = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if "venv" not in part)
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"PATH": path} | more
 

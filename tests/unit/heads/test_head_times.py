@@ -63,7 +63,7 @@ def test_the_whole_architecture_is_measured(counted):
         "encoder": HYBRID["encoder"] | {"kept": [1, 3]},
         "kept_heads": {"encoder-self": {"1": [2], "3": []}, "decoder-self": {"1": [], "2": [1]}},
     }
-    whole, found = (attention_times(config, TOKENS, 100, 4, 3, 1, torch.device("cpu")) for config in (HYBRID, smaller))
+    whole, found = (attention_times(config, TOKENS, 100, 4, 3, 2, torch.device("cpu")) for config in (HYBRID, smaller))
     assert found[0] == whole[0]
 
 
@@ -76,7 +76,7 @@ def test_encoders_that_stream_are_measured_too():
 def test_the_decoder_of_whisper_is_measured_as_it_generates(counted):
     """Its encoder makes 100 frames of every window; 4 steps with 3 hypotheses, keys and values of the past kept."""
     found = formats.describe(FIXTURES / "whisper")
-    measured, _ = attention_times(found.model, found.tokens, 70, 4, 3, 1, torch.device("cpu"))
+    measured, _ = attention_times(found.model, found.tokens, 70, 4, 3, 2, torch.device("cpu"))
     assert measured["encoder-self"] == [100 * 12 * heads for heads in range(5)]
     assert measured["decoder-self"] == measured["decoder-source"] == [4 * 3 * 12 * heads for heads in range(5)]
 
@@ -95,7 +95,7 @@ def test_steps_of_whisper_are_its_pieces_and_the_end(tmp_path):
     folders = [("--model", "model"), ("--tokens", "tokens.txt"), ("--data", "data"), ("--features", "features")]
     words = [word for flag, name in folders for word in (flag, tmp_path / name)]
     run_script(
-        "head_times", *words, "--repeats", 1, "--beam", 1, "--device", "cpu", "--output", tmp_path / "times.json"
+        "head_times", *words, "--repeats", 2, "--beam", 1, "--device", "cpu", "--output", tmp_path / "times.json"
     )
     times = read_json(tmp_path / "times.json")
     assert (times["frames"], times["steps"]) == (40, 1 + 4 + 1)
