@@ -165,7 +165,7 @@ MISTAKES = {
         "models.r.encoder.kernel: unknown key",
     ),
     "no model to start from": (
-        {"models": {"ctc-small": {"start": "hybrit"}}},
+        {"dense": [{"corpus": "asterisk", "model": "ctc-small"}], "models": {"ctc-small": {"start": "hybrit"}}},
         "models.ctc-small.start: 'hybrit' is not in the models of type ctc or hybrid that start from random weights",
     ),
     "a start of another size": (
