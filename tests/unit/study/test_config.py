@@ -52,6 +52,7 @@ def test_defaults_are_filled_in_at_every_depth():
 
 
 RNNT = {"type": "rnnt", "training": "acoustic", "encoder": {"type": "emformer", "layers": 2, "dim": 64}}
+ALONE = {"corpus": "asterisk", "model": "ctc-small", "scopes": ["each"]}
 STARTED = {
     "pretrained": None,
     "type": "hybrid",
@@ -165,7 +166,7 @@ MISTAKES = {
         "models.r.encoder.kernel: unknown key",
     ),
     "no model to start from": (
-        {"dense": [{"corpus": "asterisk", "model": "ctc-small"}], "models": {"ctc-small": {"start": "hybrit"}}},
+        {"dense": [*DEFAULT["dense"], ALONE], "models": {"ctc-small": {"start": "hybrit"}}},
         "models.ctc-small.start: 'hybrit' is not in the models of type ctc or hybrid that start from random weights",
     ),
     "a start of another size": (
