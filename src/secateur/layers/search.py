@@ -62,7 +62,7 @@ def search(
         layer_forwards, seconds: what finding the order cost. A layer-forward is one layer run on one batch.
         evaluation_layer_forwards, evaluation_seconds: what it cost, after that, to find the losses of all depths.
         dev_batches, dev_utterances.
-    What measuring the similarity cost is not in it (the script layer_search.py adds it).
+    What measuring the similarity cost is not in it (`secateur layer-search` adds it).
 
     Raises SecateurError for a strategy or an objective that is unknown or no use for a decoder, a similarity that is
     missing or of other layers, a model without such layers or a CTC head, and a loss that is not finite.

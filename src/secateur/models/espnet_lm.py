@@ -9,6 +9,8 @@ from espnet2.lm.espnet_model import ESPnetLanguageModel
 from espnet2.lm.seq_rnn_lm import SequentialRNNLM
 from espnet2.lm.transformer_lm import TransformerLM
 
+from secateur.models.lstm import use_safe_lstm
+
 SECTION = "language_models"
 SHOWN = {"called": "ESPnet language model"}
 SCHEMA = {}  # nobody writes such a model by hand
@@ -20,4 +22,5 @@ def build(config: dict[str, Any], tokens: list[str]) -> ESPnetLanguageModel:
     """Build the language model; sentences start and end with `<sos/eos>`, the last token."""
     espnet = config["espnet"]
     lm = KINDS[espnet["lm"]](vocab_size=len(tokens), **espnet.get("lm_conf", {}))
+    use_safe_lstm(lm)
     return ESPnetLanguageModel(lm=lm, vocab_size=len(tokens))

@@ -12,6 +12,7 @@ from espnet2.asr.espnet_model import ESPnetASRModel
 from espnet2.asr_transducer.joint_network import JointNetwork
 
 from secateur.models.espnet_asr import assemble, build_encoder
+from secateur.models.lstm import use_safe_lstm
 from secateur.models.rnnt_loss import rnnt_loss
 
 SHOWN = {"called": "ESPnet transducer"}
@@ -39,6 +40,7 @@ def build(config: dict[str, Any], tokens: list[str]) -> ESPnetASRModel:
     espnet, size = config["espnet"], len(tokens)
     encoder = build_encoder(config)
     decoder = TransducerDecoder(size, embed_pad=0, **espnet.get("decoder_conf", {}))
+    use_safe_lstm(decoder)
     model = assemble(config, tokens, encoder, decoder if config_weight(config) < 1 else None)
     # ESPnet's constructor would import its loss: the model becomes a transducer only now.
     model.decoder = decoder

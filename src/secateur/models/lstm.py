@@ -11,12 +11,19 @@ class LSTM(torch.nn.LSTM):
     """
 
     def forward(
-        self, inputs: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor] | None = None
+        self, inputs: torch.Tensor, hx: tuple[torch.Tensor, torch.Tensor] | None = None
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-        """As `torch.nn.LSTM`: inputs (B, U, D) with `batch_first`, state two of (layers, B, D)."""
+        """As `torch.nn.LSTM`: inputs (B, U, D) with `batch_first`, state `hx` two of (layers, B, D)."""
         if inputs.device.type != "cpu":
-            return super().forward(inputs, state)
+            return super().forward(inputs, hx)
         with torch.autocast("cpu", enabled=False):
             weights = self.weight_ih_l0.dtype
-            state = None if state is None else (state[0].to(weights), state[1].to(weights))
-            return super().forward(inputs.to(weights), state)
+            hx = None if hx is None else (hx[0].to(weights), hx[1].to(weights))
+            return super().forward(inputs.to(weights), hx)
+
+
+def use_safe_lstm(model: torch.nn.Module) -> None:
+    """Let the LSTM layers of a model that is built of others' classes be of this one; parameters and names stay."""
+    for module in model.modules():
+        if type(module) is torch.nn.LSTM:
+            module.__class__ = LSTM

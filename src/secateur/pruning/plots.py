@@ -1,4 +1,4 @@
-"""The figures of pruning: one function per figure, as in `plots`."""
+"""The figures of pruning: one function per figure, from its rows."""
 
 from collections.abc import Iterable, Sequence
 

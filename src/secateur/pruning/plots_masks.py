@@ -1,4 +1,4 @@
-"""The figures of masks: one function per figure, as in `plots`."""
+"""The figures of masks: one function per figure, from its rows."""
 
 import re
 from collections.abc import Mapping, Sequence

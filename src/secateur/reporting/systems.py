@@ -1,6 +1,6 @@
 """A model or sub-model with a search: its error rates in every language and on average.
 
-Sub-models are decoded many at a time, into one file; a system then names the one that it is (`decode.py`).
+Sub-models are decoded many at a time, into one file; a system then names the one that it is (`secateur decode`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -17,11 +17,6 @@ MODEL_INDEX = ("model", "method", "initialization", "mask_changes", "sparsity_ta
 DECODING_INDEX = (*MODEL_INDEX, "split", "search", "lm")
 INTERVALS = "In brackets: 95 % interval over utterances, by speaker where a language has ten speakers."
 AVERAGES = "avg is the unweighted mean over languages."
-CORPUS_COUNTS = (
-    "Sentences, speakers in train: utterances whose sentence, and speakers whose voice, the training split has, too. "
-    "Unknown characters: utterances with a character that no model can write. Tags: marks of non-speech left out of "
-    "texts. Untranscribed: utterances of speech without text, neither learnt nor scored."
-)
 STEPS = "Steps: training steps behind one model, from random weights on, along the longest chain that it is made from."
 
 

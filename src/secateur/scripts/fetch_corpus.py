@@ -1,7 +1,7 @@
 """Check that a corpus is there for one language, or download it.
 
 Writes CACHE/LANGUAGE/fetched.json: where the material is, versions and checksums.
-By hand: fetch_corpus.py --options '{"recipe": "asterisk", "root": null}' --language en --cache data/asterisk
+By hand: secateur fetch-corpus --options '{"recipe": "asterisk", "root": null}' --language en --cache data/asterisk
 """
 
 import argparse

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--options", type=json_argument, required=True, help="the corpus' entry of the configuration, with all its keys"
     )
     parser.add_argument("--language", required=True, help="ISO 639-1 code")
-    parser.add_argument("--cache", type=Path, required=True, help="folder given to fetch_corpus.py")
+    parser.add_argument("--cache", type=Path, required=True, help="folder given to fetch-corpus")
     parser.add_argument("--speeds", type=float, nargs="+", default=[1.0], help="speeds of the training data's copies")
     parser.add_argument("--alphabet", type=json_argument, help="JSON: case and apostrophe of the texts")
     parser.add_argument("--output", type=Path, required=True, help="folder for the data directories")

@@ -14,7 +14,7 @@ COLUMNS = ("utterance", "words", "errors", "characters", "character_errors")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--hypotheses", type=Path, required=True, help="hypotheses.tsv, as decode.py writes it")
+    parser.add_argument("--hypotheses", type=Path, required=True, help="hypotheses.tsv, as decode writes it")
     parser.add_argument(
         "--output", type=Path, required=True, help="folder for score.json, utterances.tsv, alignment.txt"
     )

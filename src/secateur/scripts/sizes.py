@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--study", type=json_argument, required=True, help="the study's configuration: JSON or @FILE")
     parser.add_argument("--root", type=Path, required=True, help="the study's folder")
     parser.add_argument(
-        "--layers", type=json_argument, default={}, help="JSON: model → files of layer_search.py; both below ROOT"
+        "--layers", type=json_argument, default={}, help="JSON: model → files of layer-search; both below ROOT"
     )
     parser.add_argument("--lms", nargs="*", default=[], help="folders of language models, below ROOT")
     parser.add_argument(

@@ -1,9 +1,9 @@
 """Time systems on the same utterances, one utterance at a time, in random order, in rounds, on every device.
 
-A system is a model with a search. With `heads`, a file of head_removals.py, it is also timed without each set of heads
-that the file has; with `layers`, a file of layer_search.py, also at the `depths` (with `decoder_layers`, of its
-decoder, at the `decoder_depths`); with `exits`, a file of decode_exits.py, also left early at each of its points; with
-`onnx`, a file of decode_onnx.py, also in its formats, by ONNX Runtime. Groups of searches are timed one after the
+A system is a model with a search. With `heads`, a file of head-removals, it is also timed without each set of heads
+that the file has; with `layers`, a file of layer-search, also at the `depths` (with `decoder_layers`, of its
+decoder, at the `decoder_depths`); with `exits`, a file of decode-exits, also left early at each of its points; with
+`onnx`, a file of decode-onnx, also in its formats, by ONNX Runtime. Groups of searches are timed one after the
 other, with utterances and rounds of their own. In each the first system, the reference, is timed twice, the second time
 as the sub-model A/A: the two must not differ. What is not sound is measured once more.
 """

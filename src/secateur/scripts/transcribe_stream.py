@@ -1,4 +1,4 @@
-"""Transcribe a WAV file as it would arrive, piece by piece, with a model of export_stream.py in ONNX Runtime.
+"""Transcribe a WAV file as it would arrive, piece by piece, with a model of export-stream in ONNX Runtime.
 
 Prints the text as it grows, with the seconds of audio heard, and at the end what a listener waits for: the delay of the
 first label behind the beginning of speech and of the last behind its end, the time of a piece over its length, and the
@@ -21,7 +21,7 @@ from secateur.streaming.listening import Heard, Piece, listen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--stream", type=Path, required=True, help="folder of export_stream.py")
+    parser.add_argument("--stream", type=Path, required=True, help="folder of export-stream")
     parser.add_argument("--wav", type=Path, required=True, help="file to transcribe")
     parser.add_argument("--milliseconds", type=int, default=100, help="length of a piece")
 

@@ -1,4 +1,4 @@
-"""How long encoders take, as `ssl_speed.py` measured it: what tables and claims read of its files."""
+"""How long encoders take, as `secateur ssl-speed` measures it: what tables and claims read of its files."""
 
 from collections.abc import Mapping
 from functools import cached_property

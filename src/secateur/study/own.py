@@ -17,7 +17,6 @@ from secateur.core.files import read_json, write_json
 from secateur.decoding import search as registry
 from secateur.models import formats, types
 from secateur.speech import alphabet, corpora
-from secateur.study import runs
 
 SECTIONS = ("models", "language_models")
 DECODED = ("dense", "prune", "layers", "regularise", "exits", "heads", "compose", "export")
@@ -250,8 +249,3 @@ def as_it_is(config: Mapping[str, Any], model: str) -> bool:
     """Whether a model is taken out of a folder and not trained on: all seeds then have the same."""
     entry = config["models"][model]
     return "own" in entry and entry["training"] == AS_IT_IS
-
-
-def is_own(config: Mapping[str, Any], run: runs.ModelRun) -> bool:
-    """Whether a dense model comes from a folder."""
-    return run.method == "dense" and "own" in config["models"][run.model]

@@ -122,7 +122,7 @@ def official(options: Mapping[str, Any]) -> Data:
             if text is not None
         ]
         if not items[split]:
-            raise SecateurError(f"{folder}: no transcripts in it; set superb.tasks to the folder LibriSpeech")
+            raise SecateurError(f"{folder}: no transcripts in it; set ssl[].tasks.asr.root to the folder LibriSpeech")
     return Data(items, notes=f"LibriSpeech; {prompts.counts(items)}")
 
 

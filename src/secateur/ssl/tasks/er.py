@@ -61,7 +61,7 @@ def session(folder: Path) -> list[Item]:
     """The clips of a session with one of the four emotions."""
     tables = sorted((folder / "dialog" / "EmoEvaluation").glob("*.txt"))
     if not tables:
-        raise SecateurError(f"{folder}: no dialog/EmoEvaluation/*.txt; set superb.tasks.er.root to IEMOCAP's folder")
+        raise SecateurError(f"{folder}: no dialog/EmoEvaluation/*.txt; set ssl[].tasks.er.root to IEMOCAP's folder")
     items = []
     for table in tables:
         for name, emotion in LINE.findall(table.read_text(encoding="utf-8")):

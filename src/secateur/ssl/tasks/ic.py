@@ -59,7 +59,7 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
     if len(kept) < 2:
         raise SecateurError(
             f"ic: {len(kept)} intents with {options['minimum']} clips in train and one in test; the ids must be named "
-            "`{language}-{application}-…`, as those of the recipe asterisk; leave ic out of superb.tasks otherwise"
+            "`{language}-{application}-…`, as those of the recipe asterisk; leave ic out of ssl[].tasks otherwise"
         )
     items = {split: [item for item in members if item.target in kept] for split, members in items.items()}
     names = ", ".join(sorted(label for (label,) in kept))
@@ -85,7 +85,7 @@ def official(options: Mapping[str, Any]) -> Data:
             with open(root / "data" / name, encoding="utf-8", newline="") as stream:
                 rows = list(csv.DictReader(stream))
         except FileNotFoundError as error:
-            raise SecateurError(f"{root / 'data' / name}: no such file; mend superb.tasks.ic.root") from error
+            raise SecateurError(f"{root / 'data' / name}: no such file; mend ssl[].tasks.ic.root") from error
         items[split] = [
             Item(recording(str(root / row["path"]), name=Path(row["path"]).stem), tuple(row[slot] for slot in SLOTS))
             for row in rows

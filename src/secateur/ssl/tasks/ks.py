@@ -149,7 +149,7 @@ def hashed_share(name: str) -> float:
 
 def _folder(path: Path) -> Path:
     if not path.is_dir():
-        raise SecateurError(f"{path}: no such folder; unpack Speech Commands v1 there, or mend superb.tasks.ks")
+        raise SecateurError(f"{path}: no such folder; unpack Speech Commands v1 there, or mend ssl[].tasks.ks")
     return path
 
 

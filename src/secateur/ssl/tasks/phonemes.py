@@ -31,7 +31,7 @@ def phonemes(texts: Sequence[str], language: str) -> list[tuple[str, ...]]:
         rate = library.espeak_Initialize(_RETRIEVAL_MODE, 0, espeakng_loader.get_data_path().encode(), 0)
         if rate <= 0 or library.espeak_SetVoiceByName(voice.encode()):
             raise SecateurError(
-                f"pr: espeak-ng has no voice {voice!r}; leave {language!r} out of superb.tasks.pr.languages"
+                f"pr: espeak-ng has no voice {voice!r}; leave {language!r} out of ssl[].tasks.pr.languages"
             )
         spoken = [_spoken(library, text) for text in texts]
         library.espeak_Terminate()

@@ -80,7 +80,7 @@ def lexicon(paths: list[Path]) -> dict[str, Symbols]:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError as error:
-            raise SecateurError(f"{path}: no such lexicon; mend superb.tasks.pr.lexicon") from error
+            raise SecateurError(f"{path}: no such lexicon; mend ssl[].tasks.pr.lexicon") from error
         for line in lines:
             word, *symbols = line.split()
             words.setdefault(word.lower(), tuple(symbols))
@@ -91,7 +91,7 @@ def spelled(text: str, words: Mapping[str, Symbols], name: str) -> Symbols:
     """The phonemes of `text`. Raises SecateurError naming a word that the lexicon lacks."""
     missing = [word for word in text.split() if word not in words]
     if missing:
-        raise SecateurError(f"pr: the lexicon lacks {missing[0]!r} of {name}; add a file to superb.tasks.pr.lexicon")
+        raise SecateurError(f"pr: the lexicon lacks {missing[0]!r} of {name}; add a file to ssl[].tasks.pr.lexicon")
     return tuple(symbol for word in text.split() for symbol in words[word])
 
 

@@ -36,7 +36,7 @@ def of(corpus: Corpus, languages: Sequence[str], task: str) -> Corpus:
         if language not in corpus:
             raise SecateurError(
                 f"{task}: language {language!r} is not in the corpus, which has {', '.join(corpus)}; "
-                f"mend superb.tasks.{task}.languages, or add it to the corpus"
+                f"mend ssl[].tasks.{task}.languages, or add it to the corpus"
             )
     return {language: corpus[language] for language in languages}
 

@@ -75,7 +75,7 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
         if not members:
             raise SecateurError(
                 f"qbe: no training prompt of at most {options['words']} words is said in the {split} set; "
-                "allow more words, or leave qbe out of superb.tasks"
+                "allow more words, or leave qbe out of ssl[].tasks"
             )
     return Data(items, pairs, _notes(", ".join(chosen), pairs), {"mtwv": 0.0})
 
@@ -114,7 +114,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise SecateurError(f"{path}: no such file; set superb.tasks.qbe.root to quesst14Database") from error
+        raise SecateurError(f"{path}: no such file; set ssl[].tasks.qbe.root to quesst14Database") from error
 
 
 def _notes(what: str, pairs: Mapping[str, list[Pair]]) -> str:

@@ -27,7 +27,7 @@ def load(name: str, options: Mapping[str, Any], corpus: prompts.Corpus) -> Data:
     task = module(name)
     if options["source"] == DIRECTORIES:
         if task.TASK.missing:
-            raise SecateurError(f"superb.tasks.{name}: {task.TASK.missing}; give the official corpus, or leave it out")
+            raise SecateurError(f"ssl[].tasks.{name}: {task.TASK.missing}; give the official corpus, or leave it out")
         data = task.from_directories(corpus, options)
     else:
         for key in ("root", "test_root"):

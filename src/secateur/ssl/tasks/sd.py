@@ -84,7 +84,7 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
         if len(by_voice) < SPEAKERS:
             raise SecateurError(
                 f"sd: prompts of {options['min_seconds']} to {options['max_seconds']} s by {len(by_voice)} voices in "
-                f"{split}, two are wanted; add languages or leave sd out of superb.tasks"
+                f"{split}, two are wanted; add languages or leave sd out of ssl[].tasks"
             )
         voices |= set(by_voice)
         spoken: dict[str, np.ndarray] = {}

@@ -62,7 +62,7 @@ def official(options: Mapping[str, Any]) -> Data:
     try:
         lines = table.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError as error:
-        raise SecateurError(f"{table}: no such file; set superb.tasks.sf.root to the folder of Audio SNIPS") from error
+        raise SecateurError(f"{table}: no such file; set ssl[].tasks.sf.root to the folder of Audio SNIPS") from error
     targets = {}
     for number, line in enumerate(lines, 1):
         words, tab, tags = line.strip().partition("\t")

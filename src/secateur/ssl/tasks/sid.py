@@ -57,7 +57,7 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
                 items[split] += [Item(middle(utterance, options["seconds"]), (voice,)) for utterance in members]
     if len(voices) < 2:
         raise SecateurError(
-            f"sid: one speaker only, {', '.join(voices)}; add languages or leave sid out of superb.tasks"
+            f"sid: one speaker only, {', '.join(voices)}; add languages or leave sid out of ssl[].tasks"
         )
     names = "; ".join(f"{voice} ({', '.join(sorted(languages))})" for voice, languages in sorted(voices.items()))
     return Data(
@@ -95,7 +95,7 @@ def find(root: Path, name: str) -> Path:
         path = root / half / "wav" / name
         if path.exists():
             return path
-    raise SecateurError(f"{root}: no dev/wav/{name} or test/wav/{name}; unpack VoxCeleb1 there, or mend superb.tasks")
+    raise SecateurError(f"{root}: no dev/wav/{name} or test/wav/{name}; unpack VoxCeleb1 there, or mend ssl[].tasks")
 
 
 def _lines(path: Path) -> list[str]:

@@ -75,7 +75,7 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
     if not bilingual or len(others) < 2:
         raise SecateurError(
             f"sv: {len(bilingual)} voices with two languages and {len(others)} others; wanted are one and two at least "
-            "(the recipe asterisk with en, es and two further languages), or leave sv out of superb.tasks"
+            "(the recipe asterisk with en, es and two further languages), or leave sv out of ssl[].tasks"
         )
 
     def items(split: str, voice: str, language: str) -> list[Item]:
