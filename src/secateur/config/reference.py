@@ -11,7 +11,10 @@ BEGINNING = """# Configuration
 
 Every key of `config.yaml` and of the studies that are laid over it. This page is made from the schema
 (`make docs`), which also checks a study before anything runs: an unknown key is an error. In the column *key*,
-`NAME` stands for a name of your choice and `[]` for each entry of a list. *required* stands where there is no default.
+`NAME` stands for a name of your choice and `[]` for each entry of a list. *required* means that the key must be given,
+by the study or by one that is laid over it, wherever that which it belongs to is there: a section, an entry, or an
+alternative (`with …`). A key with neither *required* nor a default may be left out: its meaning says what holds then,
+or, for an object, the keys that it may hold do.
 """
 
 
@@ -33,7 +36,7 @@ def rows(path: str, schema: Schema, file: str, required: bool = False) -> Iterat
     schema, file = _resolved(schema, file)
     default = json.dumps(schema["default"], ensure_ascii=False) if "default" in schema else ""
     shown = f"`{default}`" if default and default != "{}" else "*required*" if required and not default else ""
-    yield f"`{path}`", _value(schema, file), shown, " ".join(schema.get("description", "").split())
+    yield f"`{path}`", _value(schema, file), shown, _text(schema)
     yield from _below(path, schema, file)
 
 
@@ -44,18 +47,16 @@ def _below(path: str, schema: Schema, file: str) -> Iterator[tuple[str, str, str
     for alternative in schema.get("oneOf", ()):
         inner, where = _resolved(alternative, file)
         kind = inner.get("properties", {}).get("type", {}).get("const")
-        text = " ".join(inner.get("description", "").split())
-        yield f"`{path}` with `{f'type: {kind}' if kind else inner['required'][0]}`", "", "", text
-        yield from _below(path, inner, where)
+        yield f"`{path}` with `{f'type: {kind}' if kind else inner['required'][0]}`", "", "", _text(inner)
+        yield from _below(path, _also_required(inner, schema), where)
     for part in schema.get("allOf", ()):
         if "if" in part:
             ((key, condition),) = part["if"].get("properties", {"?": {}}).items()
             inner, where = _resolved(part["then"], file)
-            text = " ".join(inner.get("description", "").split())
-            yield f"`{path}` with `{key}: {condition.get('const', condition.get('enum'))}`", "", "", text
+            yield f"`{path}` with `{key}: {condition.get('const', condition.get('enum'))}`", "", "", _text(inner)
         else:
             inner, where = _resolved(part, file)
-        yield from _below(path, inner, where)
+        yield from _below(path, _also_required(inner, schema), where)
     if isinstance(schema.get("items"), Mapping):
         inner, where = _resolved(schema["items"], file)
         if {"properties", "oneOf", "allOf"} & inner.keys():
@@ -63,6 +64,17 @@ def _below(path: str, schema: Schema, file: str) -> Iterator[tuple[str, str, str
     if isinstance(schema.get("additionalProperties"), Mapping):
         inner, where = _resolved(schema["additionalProperties"], file)
         yield from _below(f"{path}.NAME", inner, where)
+
+
+def _text(schema: Schema) -> str:
+    """What a key or an alternative means; that of its `type`, where it says nothing itself."""
+    kind = schema.get("properties", {}).get("type", {})
+    return " ".join((schema.get("description") or kind.get("description", "")).split())
+
+
+def _also_required(part: Schema, whole: Schema) -> Schema:
+    """A part of a schema, with what the whole requires."""
+    return {**part, "required": [*whole.get("required", ()), *part.get("required", ())]}
 
 
 def _resolved(schema: Schema, file: str) -> tuple[Schema, str]:

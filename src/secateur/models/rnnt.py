@@ -99,7 +99,7 @@ SCHEMA = {
                 "title": "transformer",
                 "additionalProperties": False,
                 "properties": {
-                    "type": {"const": "transformer", "description": "Kind of layer."},
+                    "type": {"const": "transformer", "description": "A Transformer, which hears the whole utterance."},
                     "layers": {"$ref": "#/$defs/acoustic/encoder/properties/layers"},
                     "dim": {"$ref": "#/$defs/acoustic/encoder/properties/dim"},
                     "heads": {"$ref": "#/$defs/acoustic/encoder/properties/heads", "default": 4},
@@ -116,7 +116,7 @@ SCHEMA = {
                 "title": "conformer",
                 "additionalProperties": False,
                 "properties": {
-                    "type": {"const": "conformer", "description": "Kind of layer."},
+                    "type": {"const": "conformer", "description": "A Conformer, which hears the whole utterance."},
                     "layers": {"$ref": "#/$defs/acoustic/encoder/properties/layers"},
                     "dim": {"$ref": "#/$defs/acoustic/encoder/properties/dim"},
                     "heads": {"$ref": "#/$defs/acoustic/encoder/properties/heads", "default": 4},

@@ -1,10 +1,12 @@
 """docs/configuration.md is what the schema says, and has every key."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
 from secateur.config.reference import markdown, rows
 from secateur.config.schema import SCHEMA, filled, read_yaml
+from secateur.models.upstream.config import EncoderConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -19,6 +21,29 @@ def test_keys_at_every_depth_are_there_with_bounds_and_defaults():
     assert "| `models.NAME` with `type: rnnt` |" in page and "| `models.NAME.predictor.dim` |" in page
     assert "| `corpora.NAME` with `recipe: kaldi` |" in page and "| `corpora.NAME.root` |" in page
     assert "| `prune[].model` |" in page and "| `ssl[].tasks.ks` |" in page
+
+
+def test_every_row_has_a_meaning():
+    sections = filled(SCHEMA)["properties"].items()
+    assert [row[0] for name, schema in sections for row in rows(name, schema, SCHEMA.name) if not row[3]] == []
+
+
+def test_what_is_required_of_all_alternatives_is_required_of_each():
+    kind = {"const": "first", "description": "The first."}
+    one = {"properties": {"type": kind, "deep": {"description": "How deep."}, "wide": {"description": "How wide."}}}
+    found = list(rows("key", {"description": "Any.", "required": ["type", "deep"], "oneOf": [one]}, ""))
+    assert found[1:] == [
+        ("`key` with `type: first`", "", "", "The first."),
+        ("`key.deep`", "", "*required*", "How deep."),
+        ("`key.wide`", "", "", "How wide."),
+    ]
+
+
+def test_texts_of_an_encoder_have_its_defaults():
+    keys = filled(SCHEMA)["properties"]["ssl"]["items"]["properties"]["encoder"]["properties"]
+    texts = {key: schema["description"] for key, schema in keys.items() if key != "model_type"}
+    config = EncoderConfig()
+    assert [key for key, text in texts.items() if f"by default `{json.dumps(getattr(config, key))}`" not in text] == []
 
 
 def test_a_reference_keeps_what_is_said_beside_it():

@@ -42,9 +42,14 @@ SCHEMA = {
         "additionalProperties": False,
         "default": {},
         "properties": {
-            "train": {"type": "integer", "minimum": 1, "default": 40},
-            "dev": {"type": "integer", "minimum": 1, "default": 10},
-            "test": {"type": "integer", "minimum": 1, "default": 25},
+            "train": {"type": "integer", "minimum": 1, "default": 40, "description": "Mixtures to train the head on."},
+            "dev": {
+                "type": "integer",
+                "minimum": 1,
+                "default": 10,
+                "description": "Mixtures to choose its checkpoint on.",
+            },
+            "test": {"type": "integer", "minimum": 1, "default": 25, "description": "Mixtures to score it on."},
         },
     },
     "min_seconds": {"type": "number", "minimum": 0, "default": 1.2, "description": "Shortest prompt in a mixture."},
@@ -56,7 +61,7 @@ SCHEMA = {
         "description": "Largest difference in level of the two.",
     },
     "seed": {"type": "integer", "minimum": 0, "default": 1, "description": "Decides which mixtures are made."},
-    "hidden": {"type": "integer", "minimum": 1, "default": 128},
+    "hidden": {"type": "integer", "minimum": 1, "default": 128, "description": "Width of the LSTM."},
     "normalize": {"$ref": "#/$defs/normalize", "default": False},
     "training": {"$ref": "#/$defs/training", "default": {}},
 }

@@ -31,10 +31,16 @@ MISSING = "the corpus' transcripts have no slots; its prompts are a machine's an
 SHOWN = {"order": 70}
 SCHEMA = {
     "projection": {"$ref": "#/$defs/projection", "default": 256},
-    "hidden": {"type": "integer", "minimum": 1, "default": 1024},
-    "layers": {"type": "integer", "minimum": 1, "default": 2},
-    "dropout": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.2},
-    "stack": {"type": "integer", "minimum": 1, "default": 1},
+    "hidden": {"type": "integer", "minimum": 1, "default": 1024, "description": "Width of the LSTM in each direction."},
+    "layers": {"type": "integer", "minimum": 1, "default": 2, "description": "Layers of the LSTM."},
+    "dropout": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "default": 0.2,
+        "description": "Dropout rate after the LSTM layers.",
+    },
+    "stack": {"type": "integer", "minimum": 1, "default": 1, "description": "Frames that are joined to one."},
     "normalize": {"$ref": "#/$defs/normalize", "default": False},
     "specaug": {"$ref": "#/$defs/specaug", "default": {}},
     "training": {"$ref": "#/$defs/training", "default": {}},

@@ -47,7 +47,12 @@ SCHEMA = {
     "max_seconds": {"$ref": "#/$defs/longest", "default": None},
     "crop": {"$ref": "#/$defs/crop", "default": "middle"},
     "projection": {"$ref": "#/$defs/projection", "default": 256},
-    "hidden": {"type": "integer", "minimum": 1, "default": 128},
+    "hidden": {
+        "type": "integer",
+        "minimum": 1,
+        "default": 128,
+        "description": "Width of the time-delay layers and the voice's embedding.",
+    },
     "pooled": {"type": "integer", "minimum": 1, "default": 256, "description": "Width before pooling over time."},
     "scale": {
         "type": "number",
@@ -55,7 +60,12 @@ SCHEMA = {
         "default": 30.0,
         "description": "Of the additive margin softmax.",
     },
-    "margin": {"type": "number", "minimum": 0, "default": 0.4},
+    "margin": {
+        "type": "number",
+        "minimum": 0,
+        "default": 0.4,
+        "description": "Taken off the right voice's cosine in training.",
+    },
     "normalize": {"$ref": "#/$defs/normalize", "default": False},
     "training": {"$ref": "#/$defs/training", "default": {}},
 }
