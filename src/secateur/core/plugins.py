@@ -92,6 +92,10 @@ class Plugins:
         """Their names, in the same order."""
         return list(self.all())
 
+    def usual(self) -> list[str]:
+        """Names of those that a study has which names none: they say so in their SHOWN, by `"default": True`."""
+        return [name for name, plugin in self.all().items() if plugin.get("SHOWN", {}).get("default")]
+
     def named(self, name: str) -> Plugin:
         """The one of this name. Raises SecateurError if there is none."""
         if name not in self.all():

@@ -5,7 +5,8 @@ from typing import Any
 
 from secateur.decoding.search import TRAIN_TEXT, reads, runs
 from secateur.heads.options import AGAIN
-from secateur.heads.policies import POLICIES, block
+from secateur.heads.policies import POLICIES, block, plain
+from secateur.layers.strategies import STRATEGIES
 from secateur.study.checks import (
     begins,
     corpora_of,
@@ -23,8 +24,11 @@ def fill_schema(schema: dict[str, Any]) -> None:
     """Name the policies, with their summaries, in the schema of a configuration, in place."""
     entry = schema["properties"]["heads"]["items"]["properties"]
     POLICIES.describe(entry["policies"], entry["policies"]["items"])
-    for names in (entry["recovery"]["properties"]["policies"]["items"], entry["combine"]["properties"]["policy"]):
+    entry["policies"]["default"] = POLICIES.usual()
+    combined = entry["combine"]["properties"]
+    for names in (entry["recovery"]["properties"]["policies"]["items"], combined["policy"]):
         names["enum"] = POLICIES.names()
+    combined["policy"]["default"], combined["strategy"]["default"] = plain(), STRATEGIES.usual()[0]
 
 
 def expand(config: dict[str, Any]) -> None:

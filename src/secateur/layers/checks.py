@@ -16,6 +16,7 @@ def fill_schema(schema: dict[str, Any]) -> None:
     """Name the strategies, with their summaries, in the schema of a configuration, in place."""
     key = schema["properties"]["layers"]["items"]["properties"]["strategies"]
     STRATEGIES.describe(key, key["items"])
+    key["default"] = STRATEGIES.usual()
 
 
 def expand(config: dict[str, Any]) -> None:

@@ -1,10 +1,13 @@
 """Plug-ins of every kind are known by name in their own file alone: other code asks the registry what they declare."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from literals import texts
 
+from secateur.config.schema import SCHEMA, read_yaml
 from secateur.core.plugins import Plugins
 from secateur.decoding.search import SEARCHES
 from secateur.heads.policies import POLICIES
@@ -82,6 +85,31 @@ def test_nothing_else_knows_a_plug_in_by_name(kind: Plugins):
         if place != f"{own[name]}.py" and not place.startswith((*DOCUMENTED, *OTHER_MEANINGS.get(name, ())))
     }
     assert found == set()
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+def test_no_part_of_the_schema_has_a_plug_in_as_its_default(kind: Plugins):
+    for file in SCHEMA.parent.glob("*.yaml"):
+        assert not set(kind.all()) & set(defaults(read_yaml(file))), file
+
+
+def defaults(schema: Any) -> Iterator[Any]:
+    """All defaults in a schema that are texts, and what is in those that are lists."""
+    for key, value in schema.items() if isinstance(schema, dict) else enumerate(schema):
+        if key == "default":
+            yield from [value] if isinstance(value, str) else value if isinstance(value, list) else ()
+        elif isinstance(value, dict | list):
+            yield from defaults(value)
+
+
+def test_defaults_are_the_plug_ins_that_say_so(tmp_path):
+    for name, shown in {
+        "one": {"order": 2, "default": True},
+        "two": {"order": 1, "default": True},
+        "three": {},
+    }.items():
+        (tmp_path / f"{name}.py").write_text(f'"""Number {name}."""\n\nSHOWN = {shown}\n')
+    assert Plugins("number", "numbers", tmp_path).usual() == ["two", "one"]
 
 
 @pytest.mark.parametrize("name", OTHER_MEANINGS)

@@ -9,8 +9,8 @@ have, as literals at the top of the file (`secateur.core.plugins`),
 
     NEEDS   what is costly to have: `times`, measured beforehand
     BLOCK   the kind of attention that a model must have for it: `encoder-self`, `decoder-self` or `decoder-source`
-    SHOWN   {"order": its place in figures}; {"plain": True} for the one that goes by importance alone,
-            with which tables compare the others
+    SHOWN   {"order": its place in figures}; {"default": True} for one that studies have which name none;
+            {"plain": True} for the one that goes by importance alone, with which tables compare the others
 
 Its module is imported only where it is used, and is named by the commands that do: its edits rerun these alone.
 """

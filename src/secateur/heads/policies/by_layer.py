@@ -6,7 +6,7 @@ What is removed lies together as closely as it can: the greatest locality.
 from secateur.heads.order import Given
 from secateur.models.surgery.heads import Head
 
-SHOWN = {"order": 30}
+SHOWN = {"order": 30, "default": True}
 
 
 def order(given: Given) -> list[Head]:

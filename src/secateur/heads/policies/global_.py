@@ -3,7 +3,7 @@
 from secateur.heads.order import Given
 from secateur.models.surgery.heads import Head
 
-SHOWN = {"order": 10, "plain": True}
+SHOWN = {"order": 10, "default": True, "plain": True}
 
 
 def order(given: Given) -> list[Head]:

@@ -7,7 +7,7 @@ from secateur.heads.order import Given, by_attention
 from secateur.models.surgery.heads import Head
 
 NEEDS = ("times",)
-SHOWN = {"order": 40}
+SHOWN = {"order": 40, "default": True}
 
 
 def order(given: Given) -> list[Head]:

@@ -3,7 +3,7 @@
 from secateur.heads.order import Given, by_attention
 from secateur.models.surgery.heads import Head
 
-SHOWN = {"order": 20}
+SHOWN = {"order": 20, "default": True}
 
 
 def order(given: Given) -> list[Head]:

@@ -6,7 +6,7 @@ literals at the top of the file (`secateur.core.plugins`),
 
     NEEDS   what is costly to have: `similarity`, of the layers, measured beforehand; `memory` for the hidden states of
             the dev data, for one that scores sub-models again and again
-    SHOWN   {"order": its place in figures}
+    SHOWN   {"order": its place in figures}; {"default": True} for one that studies have which name none
 
 Its module is imported only where it is used, and is named by the command that does: its edits rerun its searches alone.
 """

@@ -2,7 +2,7 @@
 
 from secateur.layers.strategies import Found, Given
 
-SHOWN = {"order": 50}
+SHOWN = {"order": 50, "default": True}
 
 
 def order(given: Given) -> Found:

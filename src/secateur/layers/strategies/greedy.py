@@ -22,7 +22,7 @@ from secateur.layers.strategies import Found, Given, without
 from secateur.statistics.stability import resampled_means
 
 NEEDS = ("memory",)
-SHOWN = {"order": 10}
+SHOWN = {"order": 10, "default": True}
 
 
 def order(given: Given) -> Found:

@@ -4,7 +4,7 @@ import random
 
 from secateur.layers.strategies import Found, Given
 
-SHOWN = {"order": 40}
+SHOWN = {"order": 40, "default": True}
 
 
 def order(given: Given) -> Found:

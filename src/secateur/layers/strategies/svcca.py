@@ -6,7 +6,7 @@ from secateur.core.errors import SecateurError
 from secateur.layers.strategies import Found, Given
 
 NEEDS = ("similarity",)
-SHOWN = {"order": 20}
+SHOWN = {"order": 20, "default": True}
 
 
 def order(given: Given) -> Found:

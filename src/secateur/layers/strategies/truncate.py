@@ -2,7 +2,7 @@
 
 from secateur.layers.strategies import Found, Given
 
-SHOWN = {"order": 30}
+SHOWN = {"order": 30, "default": True}
 
 
 def order(given: Given) -> Found:
