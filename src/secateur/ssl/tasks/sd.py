@@ -12,6 +12,7 @@ Official: Libri2Mix (Cosentino et al. 2020) as s3prl's `prepare_diarization.py` 
 Thresholds and the length of the median filter are those that are best on dev (SUPERB: on test).
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -83,13 +84,13 @@ def from_directories(corpus: prompts.Corpus, options: Mapping[str, Any]) -> Data
     voices: set[str] = set()
     for split in SPLITS:
         by_voice: dict[str, list[Utterance]] = defaultdict(list)
-        for utterance in prompts.joined(chosen, split):
-            if options["min_seconds"] <= utterance.duration <= options["max_seconds"]:
+        for utterance in prompts.no_longer(prompts.joined(chosen, split), options["max_seconds"]):
+            if options["min_seconds"] <= utterance.duration:
                 by_voice[utterance.speaker].append(utterance)
         if len(by_voice) < SPEAKERS:
             raise SecateurError(
-                f"sd: prompts of {options['min_seconds']} to {options['max_seconds']} s by {len(by_voice)} voices in "
-                f"{split}, two are wanted; add languages or leave sd out of ssl[].tasks"
+                f"sd: prompts of {options['min_seconds']} to {options['max_seconds'] or math.inf} s by "
+                f"{len(by_voice)} voices in {split}, two are wanted; add languages or leave sd out of ssl[].tasks"
             )
         voices |= set(by_voice)
         spoken: dict[str, np.ndarray] = {}

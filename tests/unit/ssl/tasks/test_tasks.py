@@ -119,6 +119,8 @@ def test_a_mixture_overlaps_and_says_who_speaks_when(read):
     other = sd.from_directories(read, OPTIONS["sd"] | {"seed": 2})
     assert [item.clip for item in again.items["test"]] == [item.clip for item in data.items["test"]]
     assert [item.clip for item in other.items["test"]] != [item.clip for item in data.items["test"]]
+    of_all = sd.from_directories(read, OPTIONS["sd"] | {"max_seconds": None})
+    assert len(of_all.items["test"]) == len(data.items["test"])
 
 
 def test_speech_is_what_is_loud_and_short_gaps_do_not_count():
